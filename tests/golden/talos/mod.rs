@@ -1,0 +1,1 @@
+//! The reference answers of the Talos configuration tools.
