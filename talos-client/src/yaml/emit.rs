@@ -1,0 +1,328 @@
+//! Writing: the block style of Go's YAML with four spaces.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::node::{Kind, Mapping, Node, Scalar, Style};
+use super::scan::{analyze, is_printable};
+
+const INDENT: usize = 4;
+/// Longer keys must be written with `?`, or readers stop looking for the colon.
+const MAX_SIMPLE_KEY: usize = 128;
+
+impl Node {
+    /// The document as YAML, with a final line break; scalars as they were written.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        write_document(&mut out, self);
+        out
+    }
+}
+
+/// Several documents as one text, divided by `---` lines.
+#[must_use]
+pub fn documents_to_yaml<'a>(documents: impl IntoIterator<Item = &'a Node>) -> SecretString {
+    let mut out = String::new();
+    for (index, document) in documents.into_iter().enumerate() {
+        if index > 0 {
+            out.push_str("---\n");
+        }
+        write_document(&mut out, document);
+    }
+    let text = SecretString::from(out);
+    debug_assert!(text.expose_secret().is_empty() || text.expose_secret().ends_with('\n'));
+    text
+}
+
+fn write_document(out: &mut String, node: &Node) {
+    match &node.kind {
+        Kind::Mapping(mapping) if !mapping.is_empty() => write_mapping(out, mapping, 0, false),
+        Kind::Sequence(items) if !items.is_empty() => write_sequence(out, items, 0, false),
+        _ => {
+            write_inline(out, node, 0);
+            out.push('\n');
+        }
+    }
+}
+
+fn pad(out: &mut String, column: usize) {
+    out.extend(std::iter::repeat_n(' ', column));
+}
+
+/// Writes the entries at `column`; `started` when the first one continues a line.
+fn write_mapping(out: &mut String, mapping: &Mapping, column: usize, started: bool) {
+    for (index, entry) in mapping.entries().enumerate() {
+        if index > 0 || !started {
+            pad(out, column);
+        }
+        write_key(out, &entry.key, column);
+        out.push(':');
+        write_value(out, &entry.value, column);
+    }
+}
+
+fn write_sequence(out: &mut String, items: &[Node], column: usize, started: bool) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 || !started {
+            pad(out, column);
+        }
+        out.push('-');
+        match &item.kind {
+            Kind::Mapping(mapping) if !mapping.is_empty() => {
+                out.push(' ');
+                write_mapping(out, mapping, column + 2, true);
+            }
+            Kind::Sequence(items) if !items.is_empty() => {
+                out.push(' ');
+                write_sequence(out, items, column + 2, true);
+            }
+            _ => write_value(out, item, column),
+        }
+    }
+}
+
+/// What follows a colon or a dash, to the end of its last line.
+fn write_value(out: &mut String, node: &Node, column: usize) {
+    match &node.kind {
+        Kind::Mapping(mapping) if !mapping.is_empty() => {
+            out.push('\n');
+            write_mapping(out, mapping, column + INDENT, false);
+        }
+        Kind::Sequence(items) if !items.is_empty() => {
+            out.push('\n');
+            write_sequence(out, items, column + INDENT, false);
+        }
+        _ => {
+            out.push(' ');
+            write_inline(out, node, column + INDENT);
+            out.push('\n');
+        }
+    }
+}
+
+fn write_inline(out: &mut String, node: &Node, column: usize) {
+    match &node.kind {
+        Kind::Mapping(_) => out.push_str("{}"),
+        Kind::Sequence(_) => out.push_str("[]"),
+        Kind::Scalar(scalar) => write_scalar(out, scalar, Some(column)),
+    }
+}
+
+fn write_key(out: &mut String, key: &Scalar, column: usize) {
+    let simple = key.text.len() <= MAX_SIMPLE_KEY;
+    if !simple {
+        out.push_str("? ");
+    }
+    write_scalar(out, key, None);
+    if !simple {
+        out.push('\n');
+        pad(out, column);
+    }
+}
+
+/// Writes a scalar; a block is only possible where `block` gives the column of its lines.
+fn write_scalar(out: &mut String, scalar: &Scalar, block: Option<usize>) {
+    let text = scalar.text.as_str();
+    let plain_null = scalar.style == Style::Plain && text.is_empty();
+    match scalar.tag.as_deref() {
+        // A string whatever it looks like: quotes say the same.
+        Some("!!str" | "!") => return write_quoted(out, text),
+        Some(tag) => {
+            out.push_str(tag);
+            out.push(' ');
+        }
+        None if plain_null => return out.push_str("null"),
+        None => {}
+    }
+    if plain_null {
+        return;
+    }
+    let allowed = analyze(text);
+    match scalar.style {
+        Style::Plain if allowed.plain => out.push_str(text),
+        Style::SingleQuoted if allowed.single_quoted => write_single_quoted(out, text),
+        Style::Literal | Style::Folded if allowed.literal && text.contains('\n') => match block {
+            Some(column) => write_literal(out, text, column),
+            None => write_double_quoted(out, text),
+        },
+        _ => write_quoted(out, text),
+    }
+}
+
+/// Quotes that cannot be misread; double ones, unless nothing in the text needs an escape but they would.
+fn write_quoted(out: &mut String, text: &str) {
+    if text.contains(['"', '\\']) && analyze(text).single_quoted {
+        write_single_quoted(out, text);
+    } else {
+        write_double_quoted(out, text);
+    }
+}
+
+fn write_single_quoted(out: &mut String, text: &str) {
+    out.push('\'');
+    for c in text.chars() {
+        if c == '\'' {
+            out.push('\'');
+        }
+        out.push(c);
+    }
+    out.push('\'');
+}
+
+fn write_double_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '\0' => out.push_str("\\0"),
+            c if is_printable(c) => out.push(c),
+            c => {
+                let code = u32::from(c);
+                let escape = match code {
+                    0..=0xff => format!("\\x{code:02X}"),
+                    0x100..=0xffff => format!("\\u{code:04X}"),
+                    _ => format!("\\U{code:08X}"),
+                };
+                out.push_str(&escape);
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// A `|` block without its last line break, which the caller writes.
+fn write_literal(out: &mut String, text: &str, column: usize) {
+    let content = text.trim_end_matches('\n');
+    let final_breaks = text.len() - content.len();
+    out.push_str(match final_breaks {
+        0 => "|-",
+        1 => "|",
+        _ => "|+",
+    });
+    for line in content.split('\n') {
+        out.push('\n');
+        if !line.is_empty() {
+            pad(out, column);
+            out.push_str(line);
+        }
+    }
+    out.extend(std::iter::repeat_n('\n', final_breaks.saturating_sub(1)));
+}
+
+/// A node as the reference quotes it in error texts: brackets where the source had them.
+pub(crate) fn flow_text(node: &Node) -> String {
+    let mut out = String::new();
+    write_flow(&mut out, node);
+    out
+}
+
+fn write_flow(out: &mut String, node: &Node) {
+    match &node.kind {
+        Kind::Scalar(scalar) => write_scalar(out, scalar, None),
+        Kind::Sequence(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                write_flow(out, item);
+            }
+            out.push(']');
+        }
+        Kind::Mapping(mapping) => {
+            out.push('{');
+            for (index, entry) in mapping.entries().enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                write_scalar(out, &entry.key, None);
+                out.push_str(": ");
+                write_flow(out, &entry.value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{first_difference, parse_documents};
+    use super::*;
+
+    #[test]
+    fn go_layout_is_used() {
+        let node = Node::mapping([
+            ("a", Node::strings(["x", "true", ""])),
+            (
+                "b",
+                Node::sequence([Node::mapping([
+                    ("c", Node::int(1)),
+                    ("d", Node::sequence([])),
+                ])]),
+            ),
+            ("e", Node::string("one\ntwo\n")),
+        ]);
+
+        assert_eq!(
+            node.to_yaml(),
+            "a:\n    - x\n    - \"true\"\n    - \"\"\nb:\n    - c: 1\n      d: []\ne: |\n    one\n    two\n"
+        );
+    }
+
+    #[test]
+    fn scalars_come_out_as_they_went_in() {
+        let text = "a: 1.10\nb: yes\nc: 0644\nd: \"yes\"\ne: 'x'\nf: 1_000\ng: 2020-01-01\nh: !!int \"3\"\ni: ~\nj: 0x1F\n";
+
+        assert_eq!(parse_documents(text).unwrap()[0].to_yaml(), text);
+    }
+
+    #[test]
+    fn every_text_survives_writing_and_reading() {
+        let long = "k".repeat(300);
+        for text in [
+            "",
+            "\n",
+            "\n\n",
+            "a\n\n",
+            "\n  indented\n",
+            "a\n  b\n",
+            " a\nb",
+            "a\t\nb",
+            "tab\there",
+            "\u{7}bell",
+            "\u{85}",
+            "é\n漢\n",
+            "# no comment\n",
+            "a \nb\n",
+            "--- a",
+            "trailing\n\n\n",
+            "\r\n",
+            "\"quoted\" 'both' \\",
+            "\u{feff}bom",
+            "a: |\n  x\n",
+            "\u{2028}",
+            "a\n---\nb\n",
+            "a\n...\n",
+            long.as_str(),
+            "- a\n- b",
+            "\u{1F600}",
+        ] {
+            let node = Node::mapping([(
+                text,
+                Node::sequence([
+                    Node::string(text),
+                    Node::mapping([("k", Node::string(text))]),
+                ]),
+            )]);
+            let written = node.to_yaml();
+            let read = parse_documents(&written)
+                .unwrap_or_else(|error| panic!("{text:?}: {error}\n{written}"));
+
+            assert_eq!(
+                first_difference(&node, &read[0]),
+                None,
+                "{text:?}:\n{written}"
+            );
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! YAML as the Go tools of Talos read and write it.
+//!
+//! Machine configuration is read back by Go programs, and Go decodes a scalar by the type of the field it lands in: a plain
+//! `1.10` is the text `"1.10"` in a string field and a number in a free-form one. A tree of already typed values cannot keep
+//! that apart, so this module keeps every scalar [as it was written](Scalar): text, style and tag. What is not touched comes
+//! out as it went in; what we add ourselves is quoted whenever a YAML 1.1 reader could take it for something else.
+//!
+//! ```
+//! use talos_client::yaml::{Node, parse_documents};
+//!
+//! # fn main() -> Result<(), talos_client::Error> {
+//! let mut documents = parse_documents("machine:\n  sysctls: {net.core.somaxconn: 0x10, vm.mode: yes}\n")?;
+//! let sysctls = documents[0].path_mut(&["machine", "sysctls"]).unwrap();
+//! sysctls.insert("kernel.domainname", Node::string("on"));
+//!
+//! assert_eq!(
+//!     documents[0].to_yaml(),
+//!     "machine:\n    sysctls:\n        net.core.somaxconn: 0x10\n        vm.mode: yes\n        kernel.domainname: \"on\"\n"
+//! );
+//! # Ok(())
+//! # }
+//! ```
+
+mod compare;
+mod emit;
+mod node;
+mod parse;
+mod resolve;
+mod scan;
+
+pub use compare::{documents_equal, first_difference};
+pub use emit::documents_to_yaml;
+pub(crate) use emit::flow_text;
+pub use node::{Entry, Kind, Mapping, Node, Position, Scalar, Style};
+pub(crate) use parse::parse_lenient;
+pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_documents};
+pub use resolve::Value;

@@ -1,0 +1,601 @@
+//! The tree: scalars as written, sequences, ordered mappings.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+
+use super::resolve::{self, Value};
+use super::scan::plain_is_safe;
+
+/// Where something stands in the text it was parsed from; both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// How a scalar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Style {
+    /// Without quotes: its type follows from its text and from the field it lands in.
+    Plain,
+    /// `'text'`: always a string.
+    SingleQuoted,
+    /// `"text"`: always a string.
+    DoubleQuoted,
+    /// A `|` block: always a string.
+    Literal,
+    /// A `>` block: always a string.
+    Folded,
+}
+
+/// A scalar as it was written. `Debug` does not show the text, because most secrets of a configuration are scalars.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Scalar {
+    pub(crate) text: String,
+    pub(crate) style: Style,
+    pub(crate) tag: Option<Box<str>>,
+}
+
+impl Scalar {
+    /// A scalar of `text` in `style`, without a tag.
+    #[must_use]
+    pub fn new(text: impl Into<String>, style: Style) -> Self {
+        Self {
+            text: text.into(),
+            style,
+            tag: None,
+        }
+    }
+
+    /// A string of ours: plain when no reader can take it for anything else, else quoted, or a `|` block when it has several lines.
+    #[must_use]
+    pub fn string(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let style = if text.contains('\n') {
+            Style::Literal
+        } else if plain_is_safe(&text) {
+            Style::Plain
+        } else {
+            Style::DoubleQuoted
+        };
+        Self::new(text, style)
+    }
+
+    /// The text without quotes, escapes resolved.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How it is written.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// The tag, short where it is a core tag (`!!int`, `!custom`).
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// What Go's YAML takes it for where no field type says otherwise.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        resolve::resolve(self)
+    }
+}
+
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// An ordered mapping; keys are unique by their text, as Go's YAML demands.
+#[derive(Clone, Default)]
+pub struct Mapping {
+    entries: IndexMap<Box<str>, Entry>,
+    /// Keys that the source repeats; only the first is kept.
+    pub(crate) duplicates: Vec<Duplicate>,
+}
+
+/// A key that stands in a mapping twice.
+#[derive(Debug, Clone)]
+pub(crate) struct Duplicate {
+    pub(crate) key: String,
+    pub(crate) line: usize,
+    pub(crate) first_line: usize,
+}
+
+impl fmt::Display for Duplicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            line,
+            first_line,
+        } = self;
+        write!(
+            f,
+            "line {line}: mapping key {key:?} already defined at line {first_line}"
+        )
+    }
+}
+
+/// A key as it was written, and its value.
+#[derive(Clone)]
+pub struct Entry {
+    pub(crate) key: Scalar,
+    pub(crate) position: Option<Position>,
+    pub(crate) value: Node,
+}
+
+impl Entry {
+    /// The key as written.
+    #[must_use]
+    pub fn key(&self) -> &Scalar {
+        &self.key
+    }
+
+    /// Where the key stands, if it was parsed.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &Node {
+        &self.value
+    }
+}
+
+impl Mapping {
+    /// An empty mapping.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries.get(key).map(|entry| &entry.value)
+    }
+
+    /// The value of `key`, to change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries.get_mut(key).map(|entry| &mut entry.value)
+    }
+
+    /// Whether `key` is there, with whatever value.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Sets `key`, in place where it exists, else at the end; returns the former value.
+    pub fn insert(&mut self, key: impl Into<String>, value: Node) -> Option<Node> {
+        let key = key.into();
+        if let Some(entry) = self.entries.get_mut(key.as_str()) {
+            return Some(std::mem::replace(&mut entry.value, value));
+        }
+        let entry = Entry {
+            key: Scalar::string(key.clone()),
+            position: None,
+            value,
+        };
+        self.entries.insert(key.into_boxed_str(), entry);
+        None
+    }
+
+    /// Removes `key`, keeping the order of the others; returns its value.
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
+        self.entries.shift_remove(key).map(|entry| entry.value)
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Node)> {
+        self.entries
+            .iter()
+            .map(|(key, entry)| (&**key, &entry.value))
+    }
+
+    /// Keys and values in order, the values to change.
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&str, &mut Node)> {
+        self.entries
+            .iter_mut()
+            .map(|(key, entry)| (&**key, &mut entry.value))
+    }
+
+    /// Keys with style and position, and values, in order.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.entries.keys().map(|key| &**key)
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn insert_entry(&mut self, entry: Entry) {
+        self.entries
+            .insert(entry.key.text.clone().into_boxed_str(), entry);
+    }
+
+    pub(crate) fn sort_keys(&mut self) {
+        self.entries.sort_unstable_keys();
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &mut Node) -> bool) {
+        self.entries
+            .retain(|key, entry| keep(key, &mut entry.value));
+    }
+
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.entries.into_values()
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Node)> for Mapping {
+    fn from_iter<T: IntoIterator<Item = (K, Node)>>(iter: T) -> Self {
+        let mut mapping = Self::new();
+        for (key, value) in iter {
+            mapping.insert(key, value);
+        }
+        mapping
+    }
+}
+
+/// What a [`Node`] is.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A single value.
+    Scalar(Scalar),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys and values in order.
+    Mapping(Mapping),
+}
+
+/// A node of the tree. `Debug` shows the structure and keys, never the text of a scalar.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) position: Option<Position>,
+    /// Written with brackets; only error texts that quote the source look at it.
+    pub(crate) flow: bool,
+}
+
+impl From<Kind> for Node {
+    fn from(kind: Kind) -> Self {
+        Self {
+            kind,
+            position: None,
+            flow: false,
+        }
+    }
+}
+
+impl From<Mapping> for Node {
+    fn from(mapping: Mapping) -> Self {
+        Kind::Mapping(mapping).into()
+    }
+}
+
+impl From<Scalar> for Node {
+    fn from(scalar: Scalar) -> Self {
+        Kind::Scalar(scalar).into()
+    }
+}
+
+/// Making nodes.
+impl Node {
+    /// A string, quoted when a YAML 1.1 reader could take it for something else.
+    #[must_use]
+    pub fn string(text: impl Into<String>) -> Self {
+        Scalar::string(text).into()
+    }
+
+    /// An integer.
+    #[must_use]
+    pub fn int(value: i64) -> Self {
+        Self::plain(value.to_string())
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn bool(value: bool) -> Self {
+        Self::plain(if value { "true" } else { "false" })
+    }
+
+    /// `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self::plain("null")
+    }
+
+    /// A plain scalar, written verbatim: the caller knows that the text is one.
+    #[must_use]
+    pub fn plain(text: impl Into<String>) -> Self {
+        Scalar::new(text, Style::Plain).into()
+    }
+
+    /// A mapping of `entries`, in their order.
+    #[must_use]
+    pub fn mapping<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
+        entries.into_iter().collect::<Mapping>().into()
+    }
+
+    /// A list of `items`.
+    #[must_use]
+    pub fn sequence(items: impl IntoIterator<Item = Self>) -> Self {
+        Kind::Sequence(items.into_iter().collect()).into()
+    }
+
+    /// A list of strings.
+    #[must_use]
+    pub fn strings<S: Into<String>>(items: impl IntoIterator<Item = S>) -> Self {
+        Self::sequence(items.into_iter().map(Self::string))
+    }
+}
+
+/// Looking at nodes.
+impl Node {
+    /// What this node is.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// What this node is, to change.
+    pub fn kind_mut(&mut self) -> &mut Kind {
+        &mut self.kind
+    }
+
+    /// Where it stands in the text it was parsed from; nothing for a node of ours.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// The line it stands on, 0 for a node of ours.
+    pub(crate) fn line(&self) -> usize {
+        self.position.map_or(0, |position| position.line)
+    }
+
+    /// The scalar, if it is one.
+    #[must_use]
+    pub fn as_scalar(&self) -> Option<&Scalar> {
+        match &self.kind {
+            Kind::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// The mapping, if it is one.
+    #[must_use]
+    pub fn as_mapping(&self) -> Option<&Mapping> {
+        match &self.kind {
+            Kind::Mapping(mapping) => Some(mapping),
+            _ => None,
+        }
+    }
+
+    /// The mapping to change, if it is one.
+    pub fn as_mapping_mut(&mut self) -> Option<&mut Mapping> {
+        match &mut self.kind {
+            Kind::Mapping(mapping) => Some(mapping),
+            _ => None,
+        }
+    }
+
+    /// The items, if it is a list.
+    #[must_use]
+    pub fn as_sequence(&self) -> Option<&[Self]> {
+        match &self.kind {
+            Kind::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The items to change, if it is a list.
+    pub fn as_sequence_mut(&mut self) -> Option<&mut Vec<Self>> {
+        match &mut self.kind {
+            Kind::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The text a Go string field would get: of any scalar, as written; nothing for `null`, lists and mappings.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_scalar()
+            .filter(|scalar| !resolve::is_null(scalar))
+            .map(Scalar::text)
+    }
+
+    /// What a Go bool field would get: `true`, `True`, `TRUE`, the words `yes`, `on`, `y` (also quoted) and their opposites.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        self.as_scalar().and_then(resolve::go_bool)
+    }
+
+    /// What a Go integer field would get: decimal, `0x`, `0o`, `0b`, leading zero octal, underscores; not quoted.
+    #[must_use]
+    pub fn as_int(&self) -> Option<i64> {
+        match self.as_scalar()?.value() {
+            Value::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `null`, `~` or nothing at all.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.as_scalar().is_some_and(resolve::is_null)
+    }
+
+    /// The value of `key`; nothing when this is no mapping.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.as_mapping()?.get(key)
+    }
+
+    /// The value of `key`, to change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        self.as_mapping_mut()?.get_mut(key)
+    }
+
+    /// The node under nested keys.
+    ///
+    /// ```
+    /// let documents = talos_client::yaml::parse_documents("machine: {type: worker}")?;
+    /// assert_eq!(documents[0].path(&["machine", "type"]).unwrap().as_str(), Some("worker"));
+    /// # Ok::<(), talos_client::Error>(())
+    /// ```
+    #[must_use]
+    pub fn path(&self, keys: &[&str]) -> Option<&Self> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// The node under nested keys, to change.
+    pub fn path_mut(&mut self, keys: &[&str]) -> Option<&mut Self> {
+        keys.iter().try_fold(self, |node, key| node.get_mut(key))
+    }
+}
+
+/// Changing nodes.
+impl Node {
+    /// Sets `key`; a node that is no mapping becomes one. Returns the former value.
+    pub fn insert(&mut self, key: impl Into<String>, value: Self) -> Option<Self> {
+        if let Kind::Mapping(mapping) = &mut self.kind {
+            return mapping.insert(key, value);
+        }
+        self.kind = Kind::Mapping(Mapping::from_iter([(key, value)]));
+        None
+    }
+
+    /// Sets the node under nested keys; mappings on the way are made, and anything else in their place is replaced.
+    pub fn insert_path(&mut self, keys: &[&str], value: Self) {
+        match keys {
+            [] => *self = value,
+            [key] => drop(self.insert(*key, value)),
+            [key, rest @ ..] => {
+                if let Some(next) = self.get_mut(key) {
+                    return next.insert_path(rest, value);
+                }
+                let mut next = Self::from(Mapping::new());
+                next.insert_path(rest, value);
+                self.insert(*key, next);
+            }
+        }
+    }
+
+    /// Removes `key` and returns its value.
+    pub fn remove(&mut self, key: &str) -> Option<Self> {
+        self.as_mapping_mut()?.remove(key)
+    }
+
+    /// Adds an item; a node that is no list becomes one.
+    pub fn push(&mut self, item: Self) {
+        if self.as_sequence().is_none() {
+            self.kind = Kind::Sequence(Vec::new());
+        }
+        if let Some(items) = self.as_sequence_mut() {
+            items.push(item);
+        }
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.key.text)
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scalar(scalar) => scalar.fmt(f),
+            Self::Sequence(items) => items.fmt(f),
+            Self::Mapping(mapping) => mapping.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_keys_and_no_values() {
+        let node = Node::mapping([
+            ("token", Node::string("abc.def")),
+            ("list", Node::strings(["x"])),
+        ]);
+
+        assert_eq!(
+            format!("{node:?}"),
+            r#"{"token": [REDACTED], "list": [[REDACTED]]}"#
+        );
+    }
+
+    #[test]
+    fn nested_keys_are_made_on_the_way() {
+        let mut node = Node::mapping::<&str>([]);
+
+        node.insert_path(&["machine", "install", "disk"], Node::string("/dev/sda"));
+
+        assert_eq!(
+            node.path(&["machine", "install", "disk"])
+                .and_then(Node::as_str),
+            Some("/dev/sda")
+        );
+    }
+
+    #[test]
+    fn a_replaced_key_keeps_its_place() {
+        let mut node = Node::mapping([("a", Node::int(1)), ("b", Node::int(2))]);
+
+        node.insert("a", Node::int(3));
+
+        assert_eq!(node.to_yaml(), "a: 3\nb: 2\n");
+    }
+}

@@ -1,0 +1,450 @@
+//! Reading: events of `saphyr-parser` to nodes, with the limits and texts of Go's YAML.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+
+use super::node::{Duplicate, Entry, Kind, Mapping, Node, Position, Scalar, Style};
+use crate::{Error, ErrorKind, Result};
+
+/// The longest text that is read: what a Talos node takes in one message.
+pub const MAX_BYTES: usize = 4 << 20;
+/// The deepest nesting that is read.
+pub const MAX_DEPTH: usize = 200;
+/// The most nodes a text may expand to, aliases counted each time.
+pub const MAX_NODES: usize = 500_000;
+
+const OPERATION: &str = "read YAML";
+
+/// Reads all documents of a text.
+///
+/// Aliases and `<<` merge keys are expanded as Go's YAML does. A document without content is a `null` node; a text without any
+/// document (empty, or only comments) gives an empty list.
+///
+/// # Errors
+///
+/// `InvalidDocument` with the message of Go's YAML where it is known (`yaml: line 3: …`) and line and column; also when the text
+/// is longer than [`MAX_BYTES`], nested deeper than [`MAX_DEPTH`] or expands to more than [`MAX_NODES`]. The message never
+/// holds a value of the document.
+pub fn parse_documents(text: &str) -> Result<Vec<Node>> {
+    check_length(text)?;
+    let mut reader = Reader::new(text);
+    let documents = reader.documents()?;
+    if let Some(duplicate) = reader.duplicates.first() {
+        return Err(refused(format!("yaml: unmarshal errors:\n  {duplicate}"))
+            .with_target(format!("line {}", duplicate.line)));
+    }
+    Ok(documents)
+}
+
+/// Like [`parse_documents`], but leaves it to the caller to complain about [`Mapping::duplicates`], as typed decoders do.
+pub(crate) fn parse_lenient(text: &str) -> Result<Vec<Node>> {
+    check_length(text)?;
+    Reader::new(text).documents()
+}
+
+fn check_length(text: &str) -> Result<()> {
+    if text.len() > MAX_BYTES {
+        return Err(refused(format!(
+            "yaml: document is longer than {MAX_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidDocument, OPERATION).with_message(message)
+}
+
+fn refused_at(position: Position, problem: &str) -> Error {
+    let Position { line, column } = position;
+    refused(format!("yaml: line {line}: {problem}"))
+        .with_target(format!("line {line}, column {column}"))
+}
+
+/// Go's wording for problems that both scanners find.
+fn go_problem(info: &str) -> &str {
+    match info {
+        "while parsing a block collection, did not find expected '-' indicator" => {
+            "did not find expected '-' indicator"
+        }
+        "while parsing a block mapping, did not find expected key" | "simple key expected" => {
+            "did not find expected key"
+        }
+        "while parsing a flow mapping, did not find expected ',' or '}'" => {
+            "did not find expected ',' or '}'"
+        }
+        "while parsing a flow sequence, expected ',' or ']'" => "did not find expected ',' or ']'",
+        "while parsing a node, did not find expected node content" => {
+            "did not find expected node content"
+        }
+        "simple key expect ':'" => "could not find expected ':'",
+        "recursion limit exceeded" => "exceeded max depth",
+        "tabs disallowed in this context"
+        | "tab cannot be used as indentation"
+        | "tabs disallowed within this context (block indentation)" => {
+            "found character that cannot start any token"
+        }
+        info => info.split_once(", ").map_or(info, |(context, problem)| {
+            if context.starts_with("while ") {
+                problem
+            } else {
+                info
+            }
+        }),
+    }
+}
+
+type Item<'a> = (Event<'a>, Span);
+
+struct Reader<'a> {
+    text: &'a str,
+    /// A character index and its byte offset, moved along with the events.
+    cursor: (usize, usize),
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, Option<Anchor>>,
+    nodes: usize,
+    duplicates: Vec<Duplicate>,
+}
+
+struct Anchor {
+    node: Node,
+    size: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self {
+            text,
+            cursor: (0, 0),
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            nodes: 0,
+            duplicates: Vec::new(),
+        }
+    }
+
+    fn documents(&mut self) -> Result<Vec<Node>> {
+        let mut documents = Vec::new();
+        while let Some((event, _)) = self.next()? {
+            match event {
+                Event::DocumentStart(_) => {
+                    self.anchors.clear();
+                    let first = self.expect()?;
+                    documents.push(self.node(first, 0)?);
+                }
+                Event::StreamEnd => break,
+                _ => {}
+            }
+        }
+        Ok(documents)
+    }
+
+    fn next(&mut self) -> Result<Option<Item<'a>>> {
+        self.parser
+            .next_event()
+            .transpose()
+            .map_err(|error| self.syntax_error(&error))
+    }
+
+    fn expect(&mut self) -> Result<Item<'a>> {
+        self.next()?
+            .ok_or_else(|| refused("yaml: unexpected end of document"))
+    }
+
+    fn syntax_error(&self, error: &ScanError) -> Error {
+        let position = Position {
+            line: error.marker().line(),
+            column: error.marker().col() + 1,
+        };
+        if error.info() == "while parsing node, found unknown anchor" {
+            return refused(format!(
+                "yaml: unknown anchor '{}' referenced",
+                self.name_at(error.marker().index())
+            ));
+        }
+        refused_at(position, go_problem(error.info()))
+    }
+
+    /// The name of the anchor or alias that starts at a character.
+    fn name_at(&self, index: usize) -> String {
+        self.text
+            .chars()
+            .skip(index)
+            .skip_while(|c| matches!(c, '*' | '&'))
+            .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            .take(64)
+            .collect()
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<()> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(refused("yaml: document contains excessive aliasing"));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, (event, span): Item<'a>, depth: usize) -> Result<Node> {
+        let position = position(span);
+        if depth > MAX_DEPTH {
+            return Err(refused_at(position, "exceeded max depth"));
+        }
+        let before = self.nodes;
+        self.count(1)?;
+        let flow = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..))
+            && self.starts_with_bracket(span.start.index());
+        let (kind, anchor) = match event {
+            Event::Alias(id) => return self.alias(id, span),
+            Event::Scalar(text, style, anchor, tag) => {
+                let scalar = Scalar {
+                    text: text.into_owned(),
+                    style: own_style(style),
+                    tag: tag.and_then(|tag| short_tag(&tag)),
+                };
+                (Kind::Scalar(scalar), anchor)
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.open_anchor(anchor);
+                (self.sequence(depth)?, anchor)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.open_anchor(anchor);
+                (self.mapping(depth)?, anchor)
+            }
+            _ => (Kind::Scalar(Scalar::new("", Style::Plain)), 0),
+        };
+        let node = Node {
+            kind,
+            position: Some(position),
+            flow,
+        };
+        if anchor > 0 {
+            let size = self.nodes - before;
+            self.count(size)?;
+            self.anchors.insert(
+                anchor,
+                Some(Anchor {
+                    node: node.clone(),
+                    size,
+                }),
+            );
+        }
+        Ok(node)
+    }
+
+    fn open_anchor(&mut self, id: usize) {
+        if id > 0 {
+            self.anchors.insert(id, None);
+        }
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<Node> {
+        match self.anchors.get(&id) {
+            Some(Some(anchor)) => {
+                let size = anchor.size;
+                self.count(size)?;
+                match self.anchors.get(&id) {
+                    Some(Some(anchor)) => Ok(anchor.node.clone()),
+                    _ => Err(refused("yaml: unknown anchor referenced")),
+                }
+            }
+            Some(None) => Err(refused(format!(
+                "yaml: anchor '{}' value contains itself",
+                self.name_at(span.start.index())
+            ))),
+            None => Err(refused(format!(
+                "yaml: unknown anchor '{}' referenced",
+                self.name_at(span.start.index())
+            ))),
+        }
+    }
+
+    fn starts_with_bracket(&mut self, index: usize) -> bool {
+        let (mut at, mut byte) = self.cursor;
+        if index < at {
+            let step = self.text[..byte]
+                .chars()
+                .rev()
+                .take(at - index)
+                .map(char::len_utf8)
+                .sum::<usize>();
+            byte -= step;
+        } else {
+            byte += self.text[byte..]
+                .chars()
+                .take(index - at)
+                .map(char::len_utf8)
+                .sum::<usize>();
+        }
+        at = index;
+        self.cursor = (at, byte);
+        self.text[byte..].starts_with(['[', '{'])
+    }
+
+    fn sequence(&mut self, depth: usize) -> Result<Kind> {
+        let mut items = Vec::new();
+        loop {
+            match self.expect()? {
+                (Event::SequenceEnd, _) => return Ok(Kind::Sequence(items)),
+                item => items.push(self.node(item, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Kind> {
+        let mut mapping = Mapping::new();
+        let mut merged = Vec::new();
+        loop {
+            let item = match self.expect()? {
+                (Event::MappingEnd, _) => break,
+                item => item,
+            };
+            let key = self.node(item, depth + 1)?;
+            let value = self.expect()?;
+            let value = self.node(value, depth + 1)?;
+            let Kind::Scalar(scalar) = key.kind else {
+                return Err(key.position.map_or_else(
+                    || refused("yaml: invalid map key"),
+                    |position| refused_at(position, "invalid map key"),
+                ));
+            };
+            if scalar.style == Style::Plain && scalar.text == "<<" {
+                merged.push(value);
+                continue;
+            }
+            if let Some(first) = mapping.entry(&scalar.text) {
+                let duplicate = Duplicate {
+                    line: key.position.map_or(0, |position| position.line),
+                    first_line: first.position.map_or(0, |position| position.line),
+                    key: scalar.text,
+                };
+                self.duplicates.push(duplicate.clone());
+                mapping.duplicates.push(duplicate);
+                continue;
+            }
+            mapping.insert_entry(Entry {
+                key: scalar,
+                position: key.position,
+                value,
+            });
+        }
+        for value in merged {
+            merge(&mut mapping, value)?;
+        }
+        Ok(Kind::Mapping(mapping))
+    }
+}
+
+/// Takes over the keys of a `<<` value that are not there yet; the earlier of several wins.
+fn merge(mapping: &mut Mapping, value: Node) -> Result<()> {
+    match value.kind {
+        Kind::Mapping(source) => {
+            for entry in source.into_entries() {
+                if !mapping.contains_key(&entry.key.text) {
+                    mapping.insert_entry(entry);
+                }
+            }
+            Ok(())
+        }
+        Kind::Sequence(items) if items.iter().all(|item| item.as_mapping().is_some()) => {
+            items.into_iter().try_for_each(|item| merge(mapping, item))
+        }
+        _ => Err(refused(
+            "yaml: map merge requires map or sequence of maps as the value",
+        )),
+    }
+}
+
+fn position(span: Span) -> Position {
+    Position {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
+}
+
+fn own_style(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    }
+}
+
+fn short_tag(tag: &Tag) -> Option<Box<str>> {
+    let short = if tag.is_yaml_core_schema() {
+        format!("!!{}", tag.suffix)
+    } else {
+        format!("{}{}", tag.handle, tag.suffix)
+    };
+    Some(short.into_boxed_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(text: &str) -> String {
+        parse_documents(text).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_expanded() {
+        let text = "base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\nlist: [*b]\n";
+        let documents = parse_documents(text).unwrap();
+
+        assert_eq!(
+            documents[0].to_yaml(),
+            "base:\n    x: 1\n    y: 2\nuse:\n    y: 3\n    x: 1\nlist:\n    - x: 1\n      y: 2\n"
+        );
+    }
+
+    #[test]
+    fn documents_are_counted_as_go_counts_them() {
+        assert_eq!(parse_documents("").unwrap().len(), 0);
+        assert_eq!(parse_documents("# only\n").unwrap().len(), 0);
+        assert_eq!(parse_documents("---\n").unwrap().len(), 1);
+        assert_eq!(parse_documents("---\n---\na: b\n").unwrap().len(), 2);
+        assert_eq!(parse_documents("a: b\n---\nc: d\n...\n").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_and_reference_text() {
+        assert_eq!(
+            failure("machine:\n  token: a\n  token: b\n"),
+            "yaml: unmarshal errors:\n  line 3: mapping key \"token\" already defined at line 2"
+        );
+        assert_eq!(failure("a: *x\n"), "yaml: unknown anchor 'x' referenced");
+        assert_eq!(
+            failure("a: &x [*x]\n"),
+            "yaml: anchor 'x' value contains itself"
+        );
+        assert_eq!(
+            failure("a: b: c\n"),
+            "yaml: line 1: mapping values are not allowed in this context"
+        );
+        assert_eq!(
+            parse_documents("a:\n  b: c: d\n").unwrap_err().target(),
+            "line 2, column 7"
+        );
+    }
+
+    #[test]
+    fn hostile_texts_are_refused_early() {
+        let nested = "[".repeat(100_000);
+        assert!(failure(&nested).contains("depth"));
+
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let list = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!(
+                "a{level}: &a{level} [{}]\n",
+                list.trim_end_matches(", ")
+            ));
+        }
+        assert_eq!(failure(&bomb), "yaml: document contains excessive aliasing");
+    }
+}

@@ -1,0 +1,321 @@
+//! What Go's YAML takes a scalar for.
+
+use super::node::{Scalar, Style};
+
+/// A scalar as Go's YAML reads it where no field type says otherwise.
+///
+/// This is YAML 1.2 with three habits of 1.1: octal by leading zero, underscores in numbers, and dates as timestamps.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// An integer of 64 bits.
+    Int(i64),
+    /// An integer that only fits without sign.
+    Uint(u64),
+    /// Any other number.
+    Float(f64),
+    /// A date or a time, as RFC 3339.
+    Timestamp(String),
+    /// A text.
+    String(String),
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.tag())
+    }
+}
+
+impl Value {
+    /// The short tag by which error texts name the type.
+    pub(crate) fn tag(&self) -> &'static str {
+        match self {
+            Self::Null => "!!null",
+            Self::Bool(_) => "!!bool",
+            Self::Int(_) | Self::Uint(_) => "!!int",
+            Self::Float(_) => "!!float",
+            Self::Timestamp(_) => "!!timestamp",
+            Self::String(_) => "!!str",
+        }
+    }
+}
+
+pub(super) fn resolve(scalar: &Scalar) -> Value {
+    let text = scalar.text.as_str();
+    match scalar.tag.as_deref() {
+        None if scalar.style == Style::Plain => resolve_plain(text),
+        Some("!!bool" | "!!int" | "!!null") => resolve_plain(text),
+        Some("!!timestamp") => {
+            timestamp(text).map_or_else(|| Value::String(text.to_owned()), Value::Timestamp)
+        }
+        Some("!!float") => match resolve_plain(text) {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "the tag asks for the conversion"
+            )]
+            Value::Int(value) => Value::Float(value as f64),
+            other => other,
+        },
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+pub(super) fn is_null(scalar: &Scalar) -> bool {
+    match scalar.tag.as_deref() {
+        None => scalar.style == Style::Plain && is_null_text(&scalar.text),
+        Some("!!null") => is_null_text(&scalar.text),
+        _ => false,
+    }
+}
+
+fn is_null_text(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// What a Go bool field takes: besides real booleans the words of YAML 1.1, and those even when quoted.
+pub(super) fn go_bool(scalar: &Scalar) -> Option<bool> {
+    match resolve(scalar) {
+        Value::Bool(value) => Some(value),
+        Value::String(text) => yaml_1_1_bool(&text),
+        _ => None,
+    }
+}
+
+fn yaml_1_1_bool(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a reader of YAML 1.1 takes the plain text for something else than a string, although Go does not.
+pub(super) fn is_yaml_1_1_special(text: &str) -> bool {
+    yaml_1_1_bool(text).is_some()
+        || matches!(text, "=" | "<<")
+        || (text.starts_with([
+            '+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+        ]) && looks_like_number(text))
+}
+
+/// Numbers and times in any notation that some reader knows: base 60, prefixes in capitals, underscores, half written prefixes.
+fn looks_like_number(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    if digits.starts_with("0x")
+        || digits.starts_with("0X")
+        || digits.starts_with("0b")
+        || digits.starts_with("0B")
+    {
+        return digits[2..]
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || c == '_');
+    }
+    if let Some(rest) = digits
+        .strip_prefix("0O")
+        .or_else(|| digits.strip_prefix("0o"))
+    {
+        return rest.chars().all(|c| c.is_ascii_digit() || c == '_');
+    }
+    let base_60 = digits.contains(':')
+        && digits
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, ':' | '_' | '.'));
+    base_60 || go_float(&digits.replace('_', "")).is_some() || is_date(text)
+}
+
+fn is_date(text: &str) -> bool {
+    let head = text.get(..8).unwrap_or_default();
+    text.len() >= 8
+        && head.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+        && head.as_bytes()[4] == b'-'
+        && text.chars().all(|c| {
+            c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | ' ' | 'T' | 't' | 'Z' | '+')
+        })
+}
+
+fn resolve_plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Value::Float(f64::INFINITY);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        _ => {}
+    }
+    let number = match text.as_bytes()[0] {
+        b'.' => go_float(text).map(Value::Float),
+        b'+' | b'-' | b'0'..=b'9' => timestamp(text)
+            .map(Value::Timestamp)
+            .or_else(|| number(text)),
+        _ => None,
+    };
+    number.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn number(text: &str) -> Option<Value> {
+    let plain = text.replace('_', "");
+    integer(&plain).or_else(|| go_float(&plain).map(Value::Float))
+}
+
+/// Go's `ParseInt` with base 0, then `ParseUint`.
+fn integer(text: &str) -> Option<Value> {
+    let (negative, signed, digits) = match text.as_bytes().first()? {
+        b'-' => (true, true, &text[1..]),
+        b'+' => (false, true, &text[1..]),
+        _ => (false, false, text),
+    };
+    let bytes = digits.as_bytes();
+    let (radix, digits) = match (bytes.first()?, bytes.get(1)) {
+        (b'0', Some(b'x' | b'X')) => (16, &digits[2..]),
+        (b'0', Some(b'o' | b'O')) => (8, &digits[2..]),
+        (b'0', Some(b'b' | b'B')) => (2, &digits[2..]),
+        (b'0', Some(_)) => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let magnitude = i128::from(u64::from_str_radix(digits, radix).ok()?);
+    let value = if negative { -magnitude } else { magnitude };
+    match (i64::try_from(value), u64::try_from(value)) {
+        (Ok(value), _) => Some(Value::Int(value)),
+        (_, Ok(value)) if !signed => Some(Value::Uint(value)),
+        _ => None,
+    }
+}
+
+/// A float of the form `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
+fn go_float(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
+        None => (unsigned, None),
+    };
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let well_formed = match mantissa.split_once('.') {
+        Some(("", fraction)) => !fraction.is_empty() && all_digits(fraction),
+        Some((whole, fraction)) => all_digits(whole) && all_digits(fraction),
+        None => !mantissa.is_empty() && all_digits(mantissa),
+    };
+    let exponent_is_fine = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !digits.is_empty() && all_digits(digits)
+    });
+    if !well_formed || !exponent_is_fine {
+        return None;
+    }
+    // Go refuses what does not fit instead of rounding it to infinity.
+    text.parse::<f64>().ok().filter(|value| value.is_finite())
+}
+
+/// `2006-1-2`, `2006-1-2 15:4:5.9`, `2006-1-2T15:4:5.9Z` or with an offset; returned as RFC 3339.
+fn timestamp(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 8 || !bytes[..4].iter().all(u8::is_ascii_digit) || bytes[4] != b'-' {
+        return None;
+    }
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some((bytes[at], &text[at + 1..]))),
+        None => (text, None),
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let (month, day) = (short_number(month)?, short_number(day)?);
+    if parts.next().is_some() || jiff::civil::Date::new(year.parse().ok()?, month, day).is_err() {
+        return None;
+    }
+    let (clock, zone) = match time {
+        None => (String::from("00:00:00"), "Z"),
+        Some((b' ', clock)) => (clock_time(clock)?, "Z"),
+        Some((_, clock)) => {
+            let at = clock.find(['Z', '+', '-'])?;
+            (clock_time(&clock[..at])?, zone(&clock[at..])?)
+        }
+    };
+    Some(format!("{year}-{month:02}-{day:02}T{clock}{zone}"))
+}
+
+fn short_number(text: &str) -> Option<i8> {
+    (matches!(text.len(), 1 | 2) && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())?
+}
+
+fn clock_time(text: &str) -> Option<String> {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (
+        short_number(parts.next()?)?,
+        short_number(parts.next()?)?,
+        short_number(parts.next()?)?,
+    );
+    let well_formed = parts.next().is_none()
+        && fraction.len() <= 9
+        && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if !well_formed || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!(
+        "{hour:02}:{minute:02}:{second:02}{point}{fraction}"
+    ))
+}
+
+fn zone(text: &str) -> Option<&str> {
+    let offset = matches!(text.as_bytes(), [b'+' | b'-', h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|byte| byte.is_ascii_digit()));
+    match text {
+        "Z" | "+00:00" | "-00:00" => Some("Z"),
+        _ => offset.then_some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Value {
+        resolve(&Scalar::new(text, Style::Plain))
+    }
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        assert!(plain("0644") == Value::Int(420));
+        assert!(plain("0x1A4") == Value::Int(420));
+        assert!(plain("1_000") == Value::Int(1000));
+        assert!(plain("0b11") == Value::Int(3));
+        assert!(plain("-0o17") == Value::Int(-15));
+        assert!(plain("08") == Value::Float(8.0));
+        assert!(plain("1e3") == Value::Float(1000.0));
+        assert!(plain("18446744073709551615") == Value::Uint(u64::MAX));
+        assert!(plain("12:30:45") == Value::String("12:30:45".into()));
+    }
+
+    #[test]
+    fn dates_are_timestamps_and_words_are_not_booleans() {
+        assert!(plain("2020-01-01") == Value::Timestamp("2020-01-01T00:00:00Z".into()));
+        assert!(
+            plain("2020-1-2T3:04:05.50+02:00")
+                == Value::Timestamp("2020-01-02T03:04:05.5+02:00".into())
+        );
+        assert!(plain("2020-13-01") == Value::String("2020-13-01".into()));
+        assert!(plain("yes") == Value::String("yes".into()));
+    }
+
+    #[test]
+    fn bool_fields_take_quoted_words_but_not_quoted_booleans() {
+        assert_eq!(
+            go_bool(&Scalar::new("yes", Style::DoubleQuoted)),
+            Some(true)
+        );
+        assert_eq!(go_bool(&Scalar::new("true", Style::DoubleQuoted)), None);
+        assert_eq!(go_bool(&Scalar::new("TRUE", Style::Plain)), Some(true));
+        assert_eq!(go_bool(&Scalar::new("1", Style::Plain)), None);
+    }
+}
