@@ -73,14 +73,24 @@ impl Codec {
     pub(crate) fn reads_text(self) -> bool {
         matches!(
             self,
-            Self::ByteSize | Self::Size | Self::Expression | Self::Address(_) | Self::HardwareAddress | Self::Enumeration(_)
+            Self::ByteSize
+                | Self::Size
+                | Self::Expression
+                | Self::Address(_)
+                | Self::HardwareAddress
+                | Self::Enumeration(_)
         )
     }
 
     /// Whether the Go type is a struct, so that a mapping in its place is a matter of unknown keys.
     pub(crate) fn is_struct(self) -> bool {
         match self {
-            Self::Duration | Self::DiskSize | Self::FileMode | Self::Base64 | Self::HardwareAddress | Self::Enumeration(_) => false,
+            Self::Duration
+            | Self::DiskSize
+            | Self::FileMode
+            | Self::Base64
+            | Self::HardwareAddress
+            | Self::Enumeration(_) => false,
             Self::ByteSize
             | Self::Size
             | Self::Expression
@@ -100,7 +110,11 @@ impl Codec {
 
 /// Checks a byte size, which may be negative.
 pub(crate) fn check_byte_size(text: &str, negative: bool) -> Result<(), String> {
-    let text = if negative { text.strip_prefix('-').unwrap_or(text) } else { text };
+    let text = if negative {
+        text.strip_prefix('-').unwrap_or(text)
+    } else {
+        text
+    };
     size::parse_bytes(text).map(drop)
 }
 
@@ -146,7 +160,9 @@ pub(crate) fn check_disk_size_matcher(text: &str) -> Result<String, String> {
 /// Reads an address and returns it in its canonical form.
 pub(crate) fn canonical_address(text: &str, kind: Address) -> Result<String, String> {
     match kind {
-        Address::Plain => parse_ip(text).map(|ip| ip.to_string()).ok_or_else(|| ip_refusal(text)),
+        Address::Plain => parse_ip(text)
+            .map(|ip| ip.to_string())
+            .ok_or_else(|| ip_refusal(text)),
         Address::Port => canonical_address_port(text),
         Address::Prefix => canonical_prefix(text),
     }
@@ -158,7 +174,11 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
 }
 
 fn ip_refusal(text: &str) -> String {
-    let reason = if text.contains([':', '.']) { "unexpected character" } else { "unable to parse IP" };
+    let reason = if text.contains([':', '.']) {
+        "unexpected character"
+    } else {
+        "unable to parse IP"
+    };
     format!("ParseAddr({text:?}): {reason}")
 }
 
@@ -171,16 +191,22 @@ fn canonical_address_port(text: &str) -> Result<String, String> {
     };
     match parse_ip(address.trim_start_matches('[').trim_end_matches(']')) {
         None => Err(ip_refusal(address)),
-        Some(IpAddr::V6(_)) if !address.starts_with('[') => Err(format!("invalid ip:port {text:?}, IPv6 addresses must be surrounded by square brackets")),
+        Some(IpAddr::V6(_)) if !address.starts_with('[') => Err(format!(
+            "invalid ip:port {text:?}, IPv6 addresses must be surrounded by square brackets"
+        )),
         Some(_) => Err(format!("invalid port {port:?} parsing {text:?}")),
     }
 }
 
 fn canonical_prefix(text: &str) -> Result<String, String> {
     let refusal = |reason: &str| format!("netip.ParsePrefix({text:?}): {reason}");
-    let Some((address, bits)) = text.rsplit_once('/') else { return Err(refusal("no '/'")) };
+    let Some((address, bits)) = text.rsplit_once('/') else {
+        return Err(refusal("no '/'"));
+    };
     let ip = parse_ip(address).ok_or_else(|| refusal(&ip_refusal(address)))?;
-    let well_formed = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit()) && (bits == "0" || !bits.starts_with('0'));
+    let well_formed = !bits.is_empty()
+        && bits.bytes().all(|byte| byte.is_ascii_digit())
+        && (bits == "0" || !bits.starts_with('0'));
     let length: u8 = bits
         .parse()
         .ok()
@@ -204,13 +230,17 @@ pub(crate) fn canonical_hardware_address(text: &str) -> Result<String, String> {
     let digits = groups.concat();
     let bytes = digits.len() / 2;
     let matching = (separator == b'.') == (group == 4)
-        && groups.iter().all(|part| part.len() == group && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && groups
+            .iter()
+            .all(|part| part.len() == group && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
         && matches!(bytes, 6 | 8 | 20);
     if !matching {
         return Err(refusal());
     }
     let digits = digits.to_ascii_lowercase();
-    let pairs: Vec<&str> = (0..bytes).filter_map(|index| digits.get(index * 2..index * 2 + 2)).collect();
+    let pairs: Vec<&str> = (0..bytes)
+        .filter_map(|index| digits.get(index * 2..index * 2 + 2))
+        .collect();
     Ok(pairs.join(":"))
 }
 
@@ -220,9 +250,18 @@ mod tests {
 
     #[test]
     fn addresses_come_out_canonical() {
-        assert_eq!(canonical_address("FD00::0001", Address::Plain).as_deref(), Ok("fd00::1"));
-        assert_eq!(canonical_address("[fd00::1]:51820", Address::Port).as_deref(), Ok("[fd00::1]:51820"));
-        assert_eq!(canonical_address("10.0.0.1/8", Address::Prefix).as_deref(), Ok("10.0.0.1/8"));
+        assert_eq!(
+            canonical_address("FD00::0001", Address::Plain).as_deref(),
+            Ok("fd00::1")
+        );
+        assert_eq!(
+            canonical_address("[fd00::1]:51820", Address::Port).as_deref(),
+            Ok("[fd00::1]:51820")
+        );
+        assert_eq!(
+            canonical_address("10.0.0.1/8", Address::Prefix).as_deref(),
+            Ok("10.0.0.1/8")
+        );
         assert_eq!(
             canonical_address("10.0.0.0", Address::Prefix),
             Err("netip.ParsePrefix(\"10.0.0.0\"): no '/'".to_owned())
@@ -234,7 +273,10 @@ mod tests {
     #[test]
     fn hardware_addresses_come_out_canonical() {
         for text in ["00:1A:2b:3c:4d:5e", "00-1a-2b-3c-4d-5e", "001a.2b3c.4d5e"] {
-            assert_eq!(canonical_hardware_address(text).as_deref(), Ok("00:1a:2b:3c:4d:5e"));
+            assert_eq!(
+                canonical_hardware_address(text).as_deref(),
+                Ok("00:1a:2b:3c:4d:5e")
+            );
         }
         assert!(canonical_hardware_address("00:1a").is_err());
         assert!(canonical_hardware_address("0é:1a").is_err());
@@ -242,7 +284,10 @@ mod tests {
 
     #[test]
     fn disk_size_conditions_are_checked() {
-        assert_eq!(check_disk_size_matcher(" >= 100GB ").as_deref(), Ok(">= 100GB"));
+        assert_eq!(
+            check_disk_size_matcher(" >= 100GB ").as_deref(),
+            Ok(">= 100GB")
+        );
         assert_eq!(
             check_disk_size_matcher("<= 3XB"),
             Err("failed to parse disk size  3XB: unhandled size name: xb".to_owned())

@@ -60,10 +60,15 @@ enumerations! {
 impl Enumeration {
     /// The number behind a name; letters in any case, as the reference takes them.
     pub(crate) fn parse(&self, text: &str) -> Result<u32, String> {
-        let named = self.values.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        let named = self
+            .values
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
         match named {
             Some((number, _)) => Ok(*number),
-            None if self.open && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().map_err(|_| self.refusal(text)),
+            None if self.open && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().map_err(|_| self.refusal(text))
+            }
             None => Err(self.refusal(text)),
         }
     }
@@ -90,8 +95,16 @@ mod tests {
     fn names_are_read_and_written() {
         let filesystem = enumeration("block.FilesystemType").unwrap();
 
-        assert_eq!(filesystem.parse("ext4").map(|number| filesystem.text(number)), Ok("ext4".to_owned()));
-        assert_eq!(filesystem.parse("zfs"), Err("zfs does not belong to FilesystemType values".to_owned()));
+        assert_eq!(
+            filesystem
+                .parse("ext4")
+                .map(|number| filesystem.text(number)),
+            Ok("ext4".to_owned())
+        );
+        assert_eq!(
+            filesystem.parse("zfs"),
+            Err("zfs does not belong to FilesystemType values".to_owned())
+        );
     }
 
     #[test]
@@ -99,6 +112,9 @@ mod tests {
         let table = enumeration("nethelpers.RoutingTable").unwrap();
 
         assert_eq!(table.parse("100"), Ok(100));
-        assert_eq!((table.text(100), table.text(254)), ("100".to_owned(), "main".to_owned()));
+        assert_eq!(
+            (table.text(100), table.text(254)),
+            ("100".to_owned(), "main".to_owned())
+        );
     }
 }

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub(crate) use codec::{
-    Address, Codec, canonical_address, canonical_hardware_address, check_byte_size, check_disk_size_matcher, check_percentage, disk_size_text,
-    duration_text, parse_disk_size, parse_duration,
+    Codec, canonical_address, canonical_hardware_address, check_byte_size, check_disk_size_matcher,
+    check_percentage, disk_size_text, duration_text, parse_disk_size, parse_duration,
 };
 pub(crate) use enums::Enumeration;
 pub(crate) use shape::{Field, Int, Merge, Shape, Struct, Type, TypeId};
@@ -31,7 +31,6 @@ const LAST_MINOR: u16 = 14;
 pub(crate) struct Minor(u16);
 
 impl Minor {
-    pub(crate) const V1_11: Self = Self(11);
     pub(crate) const V1_12: Self = Self(12);
     pub(crate) const V1_13: Self = Self(13);
     pub(crate) const V1_14: Self = Self(14);
@@ -78,7 +77,8 @@ impl Schema {
     /// The kinds that must not have a document of the same name as one of `kind`.
     pub(crate) fn conflicts(&self, kind: &str) -> impl Iterator<Item = &'static str> {
         const VOLUMES: &[(&str, u16)] = &[("UserVolumeConfig", 11), ("ExistingVolumeConfig", 11)];
-        const VIRTUAL_ADDRESSES: &[(&str, u16)] = &[("Layer2VIPConfig", 12), ("HCloudVIPConfig", 12)];
+        const VIRTUAL_ADDRESSES: &[(&str, u16)] =
+            &[("Layer2VIPConfig", 12), ("HCloudVIPConfig", 12)];
         const LINKS: &[(&str, u16)] = &[
             ("BondConfig", 12),
             ("BridgeConfig", 12),
@@ -147,7 +147,11 @@ mod tests {
         for minor in FIRST_MINOR..=LAST_MINOR {
             let schema = schema(&format!("v1.{minor}"));
             for ty in &schema.types {
-                assert!(!matches!(ty.shape, Shape::Unknown), "{} in v1.{minor}", ty.name);
+                assert!(
+                    !matches!(ty.shape, Shape::Unknown),
+                    "{} in v1.{minor}",
+                    ty.name
+                );
             }
         }
     }

@@ -100,11 +100,16 @@ pub(super) fn parse(table: &'static str, minor: Minor) -> Schema {
     let mut builder = Builder::default();
     let mut documents = Vec::new();
     for line in table.lines().filter(|line| !line.starts_with('#')) {
-        let Some((versions, rest)) = line.split_once(' ') else { continue };
+        let Some((versions, rest)) = line.split_once(' ') else {
+            continue;
+        };
         if !versions.contains(digit) {
             continue;
         }
-        match rest.strip_prefix("document ").and_then(|rest| rest.split_once(' ')) {
+        match rest
+            .strip_prefix("document ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             Some((kind, ty)) => documents.push((kind, ty)),
             None => builder.define(rest),
         }
@@ -140,13 +145,20 @@ impl Builder {
         } else {
             basic(expression)
         };
-        let name = if expression == "any" { "interface {}".to_owned() } else { expression.replace("]any", "]interface {}") };
+        let name = if expression == "any" {
+            "interface {}".to_owned()
+        } else {
+            expression.replace("]any", "]interface {}")
+        };
         let merge = Merge::ByShape;
         self.add(expression, Type { name, shape, merge })
     }
 
     fn add(&mut self, expression: &str, ty: Type) -> TypeId {
-        let id = *self.names.entry(expression.to_owned()).or_insert(TypeId(self.types.len()));
+        let id = *self
+            .names
+            .entry(expression.to_owned())
+            .or_insert(TypeId(self.types.len()));
         if id.0 == self.types.len() {
             self.types.push(ty);
         } else {
@@ -159,7 +171,10 @@ impl Builder {
     fn define(&mut self, line: &'static str) {
         let mut parts = line.split(" | ");
         let mut head = parts.next().unwrap_or_default().split(' ');
-        let (kind, name) = (head.next().unwrap_or_default(), head.next().unwrap_or_default());
+        let (kind, name) = (
+            head.next().unwrap_or_default(),
+            head.next().unwrap_or_default(),
+        );
         let (mut element, mut has_merge) = (None, false);
         while let Some(word) = head.next() {
             match word {
@@ -179,8 +194,19 @@ impl Builder {
             }),
             (None, kind, _) => basic(kind),
         };
-        let merge = if has_merge { own_merge(name) } else { Merge::ByShape };
-        self.add(name, Type { name: name.to_owned(), shape, merge });
+        let merge = if has_merge {
+            own_merge(name)
+        } else {
+            Merge::ByShape
+        };
+        self.add(
+            name,
+            Type {
+                name: name.to_owned(),
+                shape,
+                merge,
+            },
+        );
     }
 
     fn field(&mut self, text: &'static str) -> Field {
@@ -198,15 +224,27 @@ impl Builder {
     }
 
     /// Resolves which keys lead where, now that all types are known.
-    fn finish(mut self, minor: Minor, mut documents: HashMap<&'static str, DocumentKind>) -> Schema {
+    fn finish(
+        mut self,
+        minor: Minor,
+        mut documents: HashMap<&'static str, DocumentKind>,
+    ) -> Schema {
         for index in 0..self.types.len() {
-            let Shape::Struct(shape) = &self.types[index].shape else { continue };
+            let Shape::Struct(shape) = &self.types[index].shape else {
+                continue;
+            };
             let mut keys = HashMap::new();
             let mut inline_map = None;
             for (at, field) in shape.fields.iter().enumerate() {
                 match &self.types[field.ty.0].shape {
                     Shape::Struct(inlined) if field.inline => {
-                        keys.extend(inlined.fields.iter().enumerate().map(|(inner, field)| (field.name, (at, Some(inner)))));
+                        keys.extend(
+                            inlined
+                                .fields
+                                .iter()
+                                .enumerate()
+                                .map(|(inner, field)| (field.name, (at, Some(inner)))),
+                        );
                     }
                     Shape::Map(_) if field.inline => inline_map = Some(at),
                     _ => drop(keys.insert(field.name, (at, None))),
@@ -219,7 +257,11 @@ impl Builder {
         for document in documents.values_mut() {
             document.named = matches!(&self.types[document.ty.0].shape, Shape::Struct(shape) if shape.find("name").is_some());
         }
-        Schema { minor, types: self.types, documents }
+        Schema {
+            minor,
+            types: self.types,
+            documents,
+        }
     }
 }
 

@@ -36,7 +36,9 @@ const UNITS: [(&str, u64); 25] = [
     reason = "the reference multiplies floats and cuts off"
 )]
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let end = text.find(|c: char| !c.is_numeric() && c != '.' && c != ',').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_numeric() && c != '.' && c != ',')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let number = number.replace(',', "");
     let syntax = || format!("strconv.ParseFloat: parsing {number:?}: invalid syntax");
@@ -46,7 +48,9 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
         1 << 60
     } else {
         let known = UNITS.iter().find(|(name, _)| *name == unit);
-        known.map(|(_, factor)| *factor).ok_or_else(|| format!("unhandled size name: {unit}"))?
+        known
+            .map(|(_, factor)| *factor)
+            .ok_or_else(|| format!("unhandled size name: {unit}"))?
     };
     let bytes = value * factor as f64;
     if bytes >= u64::MAX as f64 {
@@ -56,7 +60,10 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Writes an SI size as go-humanize does (`100 GB`), if reading it again gives the same.
-#[expect(clippy::cast_precision_loss, reason = "checked by reading the result again")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "checked by reading the result again"
+)]
 pub(super) fn si_text(bytes: u64) -> Option<String> {
     if !bytes.is_multiple_of(1000) {
         return None;
@@ -85,9 +92,9 @@ pub(super) fn check_percentage(text: &str) -> Result<(), String> {
         return Err("percentage must end with '%'".to_owned());
     };
     let number = number.strip_prefix('-').unwrap_or(number);
-    let value: f64 = number
-        .parse()
-        .map_err(|_| format!("invalid percentage value: strconv.ParseFloat: parsing {number:?}: invalid syntax"))?;
+    let value: f64 = number.parse().map_err(|_| {
+        format!("invalid percentage value: strconv.ParseFloat: parsing {number:?}: invalid syntax")
+    })?;
     if (0.0..=100.0).contains(&value) {
         Ok(())
     } else {
@@ -121,9 +128,13 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
     }
     let mut total = 0_i128;
     while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number_end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         let (_, factor) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
         total = total.checked_add(scaled(number, *factor)?)?;
@@ -138,7 +149,11 @@ fn scaled(number: &str, factor: i128) -> Option<i128> {
     if whole.len() + fraction.len() == 0 || whole.len() > 19 {
         return None;
     }
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut value = whole * factor;
     let mut scale = factor;
     for digit in fraction.bytes() {
@@ -189,8 +204,14 @@ mod tests {
         assert_eq!(parse_bytes("1,000 kb"), Ok(1_000_000));
         assert_eq!(parse_bytes("1.5Mi"), Ok(1_572_864));
         assert_eq!(parse_bytes("2EiB"), Ok(2 << 60));
-        assert_eq!(parse_bytes("1zib"), Err("unhandled size name: zib".to_owned()));
-        assert_eq!(parse_bytes("GiB"), Err("strconv.ParseFloat: parsing \"\": invalid syntax".to_owned()));
+        assert_eq!(
+            parse_bytes("1zib"),
+            Err("unhandled size name: zib".to_owned())
+        );
+        assert_eq!(
+            parse_bytes("GiB"),
+            Err("strconv.ParseFloat: parsing \"\": invalid syntax".to_owned())
+        );
         assert_eq!(parse_bytes("99EB"), Err("too large: 99EB".to_owned()));
     }
 
@@ -217,7 +238,11 @@ mod tests {
             ("0", "0s"),
             (".5h", "30m0s"),
         ] {
-            assert_eq!(parse_duration(text).map(duration_text).as_deref(), Some(canonical), "{text}");
+            assert_eq!(
+                parse_duration(text).map(duration_text).as_deref(),
+                Some(canonical),
+                "{text}"
+            );
         }
         for text in ["", "1", "m", "1x", "1m2", "--1m", "99999999h"] {
             assert_eq!(parse_duration(text), None, "{text}");

@@ -48,11 +48,18 @@ impl Url {
                 rest.clone_into(&mut self.opaque);
                 return Ok(());
             }
-            if rest.split('/').next().is_some_and(|segment| segment.contains(':')) {
+            if rest
+                .split('/')
+                .next()
+                .is_some_and(|segment| segment.contains(':'))
+            {
                 return Err("first path segment in URL cannot contain colon".to_owned());
             }
         }
-        if let Some(authority) = rest.strip_prefix("//").filter(|_| !self.scheme.is_empty() || !rest.starts_with("///")) {
+        if let Some(authority) = rest
+            .strip_prefix("//")
+            .filter(|_| !self.scheme.is_empty() || !rest.starts_with("///"))
+        {
             let end = authority.find('/').unwrap_or(authority.len());
             let (authority, path) = authority.split_at(end);
             self.read_authority(authority)?;
@@ -85,11 +92,18 @@ impl Url {
             }
             None => host.rfind(':').map_or("", |colon| &host[colon..]),
         };
-        if !port.is_empty() && !port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        if !port.is_empty()
+            && !port
+                .strip_prefix(':')
+                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        {
             return Err(format!("invalid port {port:?} after host"));
         }
         if let Some(bad) = host.chars().find(|c| " <>\"\\^`{|}".contains(*c)) {
-            return Err(format!("invalid character {:?} in host name", bad.to_string()));
+            return Err(format!(
+                "invalid character {:?} in host name",
+                bad.to_string()
+            ));
         }
         check_escapes(host)?;
         host.clone_into(&mut self.host);
@@ -106,7 +120,9 @@ impl Url {
         replace(&mut self.scheme, right.scheme);
         replace(&mut self.opaque, right.opaque);
         match (&self.user, right.user) {
-            (Some(_), Some(_)) => return Err("merge not possible, both URLs have a user".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("merge not possible, both URLs have a user".to_owned());
+            }
             (None, Some(user)) => self.user = Some(user),
             (_, None) => {}
         }
