@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -113,6 +114,7 @@ struct Inner {
     status: Option<StatusCode>,
     request_id: Option<String>,
     id_mismatch: Option<IdMismatch>,
+    retry_after: Option<Duration>,
     source: Option<Source>,
 }
 
@@ -138,6 +140,7 @@ impl Error {
                 status: None,
                 request_id: None,
                 id_mismatch: None,
+                retry_after: None,
                 source: None,
             }),
         }
@@ -168,11 +171,33 @@ impl Error {
         self
     }
 
+    /// A copy without the source, to remember what happened last.
+    pub(crate) fn describe(&self) -> Self {
+        let inner = &self.inner;
+        let mut copy = Self::new(inner.kind, inner.operation)
+            .with_target(inner.target.clone())
+            .with_message(inner.message.clone())
+            .with_request_id(inner.request_id.clone());
+        copy.inner.status = inner.status;
+        copy
+    }
+
+    pub(crate) fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.inner.retry_after = Some(delay);
+        self
+    }
+
+    /// `delay`, or what the factory asked for when that is longer.
+    pub(crate) fn delay_at_least(&self, delay: Duration) -> Duration {
+        self.inner
+            .retry_after
+            .map_or(delay, |asked| asked.max(delay))
+    }
+
     pub(crate) fn id_mismatch_of(computed: SchematicId, reported: SchematicId) -> Self {
-        let mut error =
-            Self::new(ErrorKind::IdMismatch, "create schematic").with_message(format!(
-                "computed {computed}, but the factory says {reported}; do not use either"
-            ));
+        let mut error = Self::new(ErrorKind::IdMismatch, "create schematic").with_message(format!(
+            "computed {computed}, but the factory says {reported}; do not use either"
+        ));
         error.inner.id_mismatch = Some(IdMismatch { computed, reported });
         error
     }

@@ -110,19 +110,12 @@ impl FactoryVersion {
 /// The newest version without a pre-release part.
 #[must_use]
 pub fn latest_stable(versions: &[TalosVersion]) -> Option<&TalosVersion> {
-    versions
-        .iter()
-        .filter(|version| version.is_stable())
-        .max()
+    versions.iter().filter(|version| version.is_stable()).max()
 }
 
 /// The newest stable patch of `major.minor`.
 #[must_use]
-pub fn latest_of_minor(
-    versions: &[TalosVersion],
-    major: u64,
-    minor: u64,
-) -> Option<&TalosVersion> {
+pub fn latest_of_minor(versions: &[TalosVersion], major: u64, minor: u64) -> Option<&TalosVersion> {
     versions
         .iter()
         .filter(|version| (version.major(), version.minor()) == (major, minor))

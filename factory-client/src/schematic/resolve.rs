@@ -166,8 +166,7 @@ pub(super) fn is_base60(text: &str) -> bool {
     };
     let mut parts = head.split(':');
     let first = parts.next().unwrap_or_default();
-    let digits_and_underscores =
-        |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let digits_and_underscores = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     first.starts_with(|c: char| c.is_ascii_digit())
         && digits_and_underscores(first)
         && head.len() > first.len()

@@ -76,11 +76,7 @@ fn a_string_that_encoders_write_differently_has_no_local_id() {
     for vector in vectors() {
         let input = vector["input"].as_str().unwrap();
         if !vector["differs"].is_null() && !input.is_empty() {
-            assert_eq!(
-                schematic("kernel_arg", input).local_id(),
-                None,
-                "{input:?}"
-            );
+            assert_eq!(schematic("kernel_arg", input).local_id(), None, "{input:?}");
         }
     }
 }
