@@ -1,0 +1,117 @@
+//! What a bundle must hold before anything is generated from it.
+
+use secrecy::ExposeSecret;
+
+use super::SecretsBundle;
+use super::key::{KeyUse, PrivateKey};
+use super::pem::CertificateAndKey;
+use super::pki;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Which sections a document had; the reference words a missing section differently from empty fields.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sections {
+    pub(super) cluster: bool,
+    pub(super) secrets: bool,
+    pub(super) trustdinfo: bool,
+    pub(super) certs: bool,
+}
+
+impl Sections {
+    pub(super) const ALL: Self = Self { cluster: true, secrets: true, trustdinfo: true, certs: true };
+}
+
+impl SecretsBundle {
+    /// Checks that the bundle is complete and its keys and certificates can be read, as Talos v1.11 and newer do.
+    ///
+    /// Whether a key belongs to its certificate is not checked. A bundle from a worker configuration is never valid.
+    ///
+    /// # Errors
+    /// `Validation` with all findings in the reference's text.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_sections(Sections::ALL)
+    }
+
+    pub(super) fn validate_sections(&self, present: Sections) -> Result<()> {
+        let mut findings = Vec::new();
+        self.check_cluster(present.cluster, &mut findings);
+        self.check_secrets(present.secrets, &mut findings);
+        if !present.trustdinfo {
+            findings.push("trustdinfo is required".to_owned());
+        } else if self.trustd_token.expose_secret().is_empty() {
+            findings.push("trustdinfo.token is required".to_owned());
+        }
+        if present.certs {
+            self.check_certs(&mut findings);
+        } else {
+            findings.push("certs is required".to_owned());
+        }
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Validation, "validate secrets bundle")
+            .with_message(format!("failed to validate secrets bundle: {}", multi_error(&findings))))
+    }
+
+    fn check_cluster(&self, present: bool, findings: &mut Vec<String>) {
+        if !present {
+            findings.push("cluster is required".to_owned());
+            return;
+        }
+        if self.cluster_id.is_empty() {
+            findings.push("cluster.id is required".to_owned());
+        }
+        if self.cluster_secret.expose_secret().is_empty() {
+            findings.push("cluster.secret is required".to_owned());
+        }
+    }
+
+    fn check_secrets(&self, present: bool, findings: &mut Vec<String>) {
+        if !present {
+            findings.push("secrets is required".to_owned());
+            return;
+        }
+        if self.bootstrap_token.expose_secret().is_empty() {
+            findings.push("secrets.bootstraptoken is required".to_owned());
+        }
+        let choice = "[secrets.secretboxencryptionsecret, secrets.aescbcencryptionsecret]";
+        match (&self.secretbox_encryption_secret, &self.aescbc_encryption_secret) {
+            (None, None) => findings.push(format!("one of {choice} is required")),
+            (Some(_), Some(_)) => findings.push(format!("only one of {choice} is allowed")),
+            _ => {}
+        }
+    }
+
+    fn check_certs(&self, findings: &mut Vec<String>) {
+        let authorities =
+            [("etcd", &self.etcd), ("k8s", &self.kubernetes), ("k8saggregator", &self.aggregator), ("os", &self.os)];
+        for (name, authority) in authorities {
+            match authority.as_ref().map(check_pair) {
+                None => findings.push(format!("certs.{name} is required")),
+                Some(Err(text)) => findings.push(format!("certs.{name} is invalid: {text}")),
+                Some(Ok(())) => {}
+            }
+        }
+        match &self.service_account {
+            None => findings.push("certs.k8sserviceaccount is required".to_owned()),
+            Some(key) => {
+                if let Err(text) = PrivateKey::parse(key, KeyUse::Bare) {
+                    findings.push(format!("certs.k8sserviceaccount.key is invalid: {text}"));
+                }
+            }
+        }
+    }
+}
+
+/// Checks that key and certificate can be read; the error is the reference's text.
+pub(super) fn check_pair(pair: &CertificateAndKey) -> Result<(), String> {
+    PrivateKey::parse(pair.key_pem(), KeyUse::OfCertificate)?;
+    pki::inspect(pair.certificate_pem()).map(|_| ())
+}
+
+/// Several errors as Go's multierror prints them.
+fn multi_error(findings: &[String]) -> String {
+    let noun = if findings.len() == 1 { "error" } else { "errors" };
+    let list: String = findings.iter().map(|finding| format!("\t* {finding}\n")).collect();
+    format!("{} {noun} occurred:\n{list}\n", findings.len())
+}
