@@ -11,7 +11,7 @@ const RESERVED_ANNOTATIONS: [&str; 3] = [
     "talos.dev/owned-annotations",
     "talos.dev/owned-taints",
 ];
-pub(super) const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// All problems of a label map in one text; keys in sorted order.
 pub(super) fn check_labels(labels: View<'_>) -> Result<(), String> {
@@ -116,7 +116,8 @@ fn check_value(value: &str) -> Result<(), String> {
     }
 }
 
-fn check_domain(domain: &str) -> Result<(), String> {
+/// A DNS subdomain: lower-case labels joined by dots.
+pub(super) fn check_domain(domain: &str) -> Result<(), String> {
     if domain.len() > DOMAIN_LIMIT {
         return Err(format!(
             "domain name length exceeds limit of {DOMAIN_LIMIT}: {}",

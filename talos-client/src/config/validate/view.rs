@@ -30,6 +30,11 @@ impl<'a> View<'a> {
         self.0.and_then(Node::as_str).unwrap_or_default()
     }
 
+    /// The text of a scalar, nothing for lists and mappings.
+    pub(super) fn scalar_text(self) -> Option<&'a str> {
+        self.0.and_then(Node::as_str)
+    }
+
     pub(super) fn has_text(self) -> bool {
         !self.text().is_empty()
     }

@@ -60,7 +60,7 @@ pub(super) fn check_tls(
 }
 
 fn has_certificate(text: &str) -> bool {
-    pem::parse_many(text).is_some_and(|blocks| {
+    pem::parse_many(text).is_ok_and(|blocks| {
         blocks.iter().any(|block| {
             block.tag() == "CERTIFICATE"
                 && x509_parser::parse_x509_certificate(block.contents()).is_ok()

@@ -196,13 +196,15 @@ fn api_server(api_server: View<'_>) -> Result<(), String> {
 }
 
 fn resources(component: View<'_>, name: &str) -> Result<(), String> {
+    check_resources(component).map_err(|error| format!("{name} resource validation failed: {error}"))
+}
+
+/// Pods may ask for processors and memory only.
+pub(in super::super) fn check_resources(component: View<'_>) -> Result<(), String> {
     for list in ["resources.requests", "resources.limits"] {
         for (resource, _) in component.at(list).entries() {
             if !matches!(resource, "cpu" | "memory") {
-                return Err(format!(
-                    "{name} resource validation failed: unsupported pod resource {}",
-                    quoted(resource)
-                ));
+                return Err(format!("unsupported pod resource {}", quoted(resource)));
             }
         }
     }

@@ -13,7 +13,9 @@ use super::view::View;
 use super::Mode;
 use crate::config::VersionContract;
 
+pub(super) use cluster::check_resources;
 pub(super) use device::decode_base64;
+pub(super) use runtime_spec::check as check_runtime_spec;
 pub(super) use services::{API_ROLES, PROTECTED_KUBELET_FIELDS};
 
 /// The role of a machine, as far as its type names one.

@@ -165,7 +165,7 @@ static DEVICE: Struct = Struct {
     ],
 };
 
-pub(super) fn check(overrides: View<'_>, findings: &mut Findings) {
+pub(in super::super) fn check(overrides: View<'_>, findings: &mut Findings) {
     if !overrides.has_content() {
         return;
     }
