@@ -2,8 +2,11 @@
 
 mod compatibility;
 mod contract;
+mod document;
+mod load;
 mod machine_config;
 mod patch;
+mod schema;
 mod validate;
 mod version;
 
