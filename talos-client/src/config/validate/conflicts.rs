@@ -1,7 +1,7 @@
 //! Settings that a document and the `v1alpha1` document both make.
 
 use super::findings::quoted;
-use super::quantity::parse_duration;
+use crate::config::schema::parse_duration;
 use super::view::View;
 use crate::config::{Document, VersionContract};
 

@@ -22,12 +22,6 @@ impl Findings {
     pub(super) fn warning(&mut self, text: impl Into<String>) {
         self.warnings.push(text.into());
     }
-
-    /// Keeps only the first error, for documents whose rules stop at the first failure.
-    pub(super) fn first_only(mut self) -> Self {
-        self.errors.truncate(1);
-        self
-    }
 }
 
 /// The text for several errors that is known from `talosctl`: a count, then one line per error.

@@ -9,7 +9,6 @@ mod conflicts;
 mod documents;
 mod findings;
 mod labels;
-mod quantity;
 mod url;
 mod v1alpha1;
 mod view;

@@ -10,6 +10,8 @@ use super::types::Type;
 pub(super) struct Expr {
     pub(super) at: usize,
     pub(super) node: Node,
+    /// Levels of nodes below and including this one.
+    depth: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -35,11 +37,29 @@ const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM
 const START_AFTER_NOT: &str = "{'[', '{', '(', '.', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 const START_AFTER_MINUS: &str = "{'[', '{', '(', '.', '-', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
-/// Nesting the parser follows before it gives up, the limit of the reference implementation.
-const MAX_DEPTH: usize = 250;
+/// Spelling, function and precedence of the binary operators.
+const OPERATORS: [(&str, &str, usize); 14] = [
+    ("||", "_||_", 0),
+    ("&&", "_&&_", 1),
+    ("==", "_==_", 2),
+    ("!=", "_!=_", 2),
+    ("<", "_<_", 2),
+    ("<=", "_<=_", 2),
+    (">", "_>_", 2),
+    (">=", "_>=_", 2),
+    ("in", "@in", 2),
+    ("+", "_+_", 3),
+    ("-", "_-_", 3),
+    ("*", "_*_", 4),
+    ("/", "_/_", 4),
+    ("%", "_%_", 4),
+];
 
-/// Operators and selections in one expression; they nest to the left, so they bound the tree's depth.
-const MAX_LINKS: usize = 1000;
+/// Nesting the parser follows before it gives up; the reference stops at 250, far beyond any selector.
+const MAX_DEPTH: usize = 64;
+
+/// Depth of the tree, which chains of operators and selections make deep without nesting in the text.
+const MAX_TREE: usize = 300;
 
 /// Reads one expression that spans all tokens.
 pub(super) fn parse(tokens: &[Token]) -> Result<Expr, Fault> {
@@ -47,7 +67,6 @@ pub(super) fn parse(tokens: &[Token]) -> Result<Expr, Fault> {
         tokens,
         next: 0,
         depth: 0,
-        links: 0,
     };
     let expr = parser.expression()?;
     parser.expect_end()?;
@@ -58,7 +77,6 @@ struct Parser<'a> {
     tokens: &'a [Token],
     next: usize,
     depth: usize,
-    links: usize,
 }
 
 impl Parser<'_> {
@@ -128,7 +146,7 @@ impl Parser<'_> {
             let yes = self.binary(0)?;
             self.close(":")?;
             let no = self.expression()?;
-            call("_?_:_", at, vec![condition, yes, no])
+            self.call("_?_:_", at, vec![condition, yes, no])?
         } else {
             condition
         };
@@ -143,44 +161,34 @@ impl Parser<'_> {
         )
     }
 
-    fn link(&mut self) -> Result<(), Fault> {
-        self.links += 1;
-        if self.links > MAX_LINKS {
+    fn build(&self, at: usize, node: Node) -> Result<Expr, Fault> {
+        let depth = 1 + node.children().map(|child| child.depth).max().unwrap_or(0);
+        if depth > MAX_TREE {
             return Err(self.too_deep());
         }
-        Ok(())
+        Ok(Expr { at, node, depth })
     }
 
-    /// Binary operators by rising precedence; all associate to the left.
-    fn binary(&mut self, level: usize) -> Result<Expr, Fault> {
-        const LEVELS: [&[(&str, &str)]; 5] = [
-            &[("||", "_||_")],
-            &[("&&", "_&&_")],
-            &[
-                ("==", "_==_"),
-                ("!=", "_!=_"),
-                ("<", "_<_"),
-                ("<=", "_<=_"),
-                (">", "_>_"),
-                (">=", "_>=_"),
-                ("in", "@in"),
-            ],
-            &[("+", "_+_"), ("-", "_-_")],
-            &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
-        ];
-        let Some(operators) = LEVELS.get(level) else {
-            return self.unary();
+    fn call(&self, function: &str, at: usize, arguments: Vec<Expr>) -> Result<Expr, Fault> {
+        let node = Node::Call {
+            function: function.to_owned(),
+            target: None,
+            arguments,
         };
-        let mut left = self.binary(level + 1)?;
-        while let Some((_, function)) = self
-            .symbol()
-            .and_then(|symbol| operators.iter().find(|(spelling, _)| *spelling == symbol))
-        {
+        self.build(at, node)
+    }
+
+    /// Binary operators of at least a precedence; all associate to the left.
+    fn binary(&mut self, minimum: usize) -> Result<Expr, Fault> {
+        let mut left = self.unary()?;
+        while let Some((_, function, precedence)) = self.symbol().and_then(|symbol| {
+            let mut operators = OPERATORS.iter();
+            operators.find(|(spelling, _, precedence)| *spelling == symbol && *precedence >= minimum)
+        }) {
             let at = self.token(0).at;
             self.next += 1;
-            self.link()?;
-            let right = self.binary(level + 1)?;
-            left = call(function, at, vec![left, right]);
+            let right = self.binary(precedence + 1)?;
+            left = self.call(function, at, vec![left, right])?;
         }
         Ok(left)
     }
@@ -199,11 +207,11 @@ impl Parser<'_> {
             }
             let operand = self.member(following)?;
             // An even number of signs cancels out.
-            return Ok(if count % 2 == 0 {
-                operand
+            return if count % 2 == 0 {
+                Ok(operand)
             } else {
-                call(function, at, vec![operand])
-            });
+                self.call(function, at, vec![operand])
+            };
         }
         self.member(START)
     }
@@ -211,7 +219,6 @@ impl Parser<'_> {
     fn member(&mut self, starters: &str) -> Result<Expr, Fault> {
         let mut expr = self.primary(starters)?;
         loop {
-            self.link()?;
             if let Some(at) = self.take(".") {
                 self.take("?");
                 let token = self.token(0).clone();
@@ -224,29 +231,25 @@ impl Parser<'_> {
                 self.next += 1;
                 expr = if let Some(open) = self.take("(") {
                     let arguments = self.arguments(")")?;
-                    Expr {
-                        at: open,
-                        node: Node::Call {
-                            function: token.text,
-                            target: Some(Box::new(expr)),
-                            arguments,
-                        },
-                    }
+                    let node = Node::Call {
+                        function: token.text,
+                        target: Some(Box::new(expr)),
+                        arguments,
+                    };
+                    self.build(open, node)?
                 } else {
-                    Expr {
-                        at,
-                        node: Node::Select {
-                            operand: Box::new(expr),
-                            field: token.text.trim_matches('`').to_owned(),
-                            presence: false,
-                        },
-                    }
+                    let node = Node::Select {
+                        operand: Box::new(expr),
+                        field: token.text.trim_matches('`').to_owned(),
+                        presence: false,
+                    };
+                    self.build(at, node)?
                 };
             } else if let Some(at) = self.take("[") {
                 self.take("?");
                 let index = self.expression()?;
                 self.close("]")?;
-                expr = call("_[_]", at, vec![expr, index]);
+                expr = self.call("_[_]", at, vec![expr, index])?;
             } else {
                 return Ok(expr);
             }
@@ -259,36 +262,31 @@ impl Parser<'_> {
             && self.take(".").is_some();
         let token = self.token(0).clone();
         self.next += 1;
-        let literal = |ty| {
-            Ok(Expr {
-                at: token.at,
-                node: Node::Literal(ty),
-            })
-        };
-        match token.kind {
-            Kind::Int => literal(Type::Int),
-            Kind::Uint => literal(Type::Uint),
-            Kind::Float => literal(Type::Double),
-            Kind::Text => literal(Type::Text),
-            Kind::Bytes => literal(Type::Bytes),
-            Kind::True | Kind::False => literal(Type::Bool),
-            Kind::Null => literal(Type::Null),
-            Kind::Identifier => self.identifier(&token),
+        let ty = match token.kind {
+            Kind::Int => Type::Int,
+            Kind::Uint => Type::Uint,
+            Kind::Float => Type::Double,
+            Kind::Text => Type::Text,
+            Kind::Bytes => Type::Bytes,
+            Kind::True | Kind::False => Type::Bool,
+            Kind::Null => Type::Null,
+            Kind::Identifier => return self.identifier(&token),
             Kind::Symbol("(") if !leading_dot => {
                 let inner = self.expression()?;
                 self.close(")")?;
-                Ok(inner)
+                return Ok(inner);
             }
-            Kind::Symbol("[") => Ok(Expr {
-                at: token.at,
-                node: Node::List(self.arguments("]")?),
-            }),
-            Kind::Symbol("{") => self.map(token.at),
+            Kind::Symbol("[") => {
+                let items = self.arguments("]")?;
+                return self.build(token.at, Node::List(items));
+            }
+            Kind::Symbol("{") => return self.map(token.at),
             _ => {
                 self.next -= 1;
-                Err(self.unexpected(starters))
+                return Err(self.unexpected(starters));
             }
-        }
+        };
+        self.build(token.at, Node::Literal(ty))
     }
 
     /// The token is not the start of an operand; it is called extraneous when the next one is.
@@ -312,37 +310,28 @@ impl Parser<'_> {
 
     fn identifier(&mut self, token: &Token) -> Result<Expr, Fault> {
         let Some(open) = self.take("(") else {
-            return Ok(Expr {
-                at: token.at,
-                node: Node::Identifier(token.text.clone()),
-            });
+            return self.build(token.at, Node::Identifier(token.text.clone()));
         };
         let mut arguments = self.arguments(")")?;
         if token.text == "has" && arguments.len() == 1 {
             let argument = arguments.remove(0);
             return match argument.node {
-                Node::Select { operand, field, .. } => Ok(Expr {
-                    at: open,
-                    node: Node::Select {
+                Node::Select { operand, field, .. } => {
+                    let presence = true;
+                    let node = Node::Select {
                         operand,
                         field,
-                        presence: true,
-                    },
-                }),
+                        presence,
+                    };
+                    self.build(open, node)
+                }
                 _ => Err(Fault::new(
                     argument.at,
                     "invalid argument to has() macro".to_owned(),
                 )),
             };
         }
-        Ok(Expr {
-            at: open,
-            node: Node::Call {
-                function: token.text.clone(),
-                target: None,
-                arguments,
-            },
-        })
+        self.call(&token.text, open, arguments)
     }
 
     fn arguments(&mut self, close: &str) -> Result<Vec<Expr>, Fault> {
@@ -369,20 +358,22 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(Expr {
-            at,
-            node: Node::Map(entries),
-        })
+        self.build(at, Node::Map(entries))
     }
 }
 
-fn call(function: &str, at: usize, arguments: Vec<Expr>) -> Expr {
-    Expr {
-        at,
-        node: Node::Call {
-            function: function.to_owned(),
-            target: None,
-            arguments,
-        },
+impl Node {
+    fn children(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
+        match self {
+            Self::Literal(_) | Self::Identifier(_) => Box::new(std::iter::empty()),
+            Self::Select { operand, .. } => Box::new(std::iter::once(&**operand)),
+            Self::Call {
+                target, arguments, ..
+            } => Box::new(target.iter().map(AsRef::as_ref).chain(arguments)),
+            Self::List(items) => Box::new(items.iter()),
+            Self::Map(entries) => {
+                Box::new(entries.iter().flat_map(|(key, value)| [key, value]))
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::super::v1alpha1::decode_base64;
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
-use super::super::quantity::parse_duration;
+use crate::config::schema::parse_duration;
 
 const NAME_REQUIRED: &str = "name must be specified";
 

@@ -5,7 +5,7 @@ use super::super::findings::{Findings, quoted};
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
-use super::super::quantity::{parse_duration, print_duration};
+use crate::config::schema::{duration_text, parse_duration};
 
 const KUBESPAN_MINIMUM_MTU: i64 = 1280;
 /// Priorities of the rules that the kernel and KubeSpan install.
@@ -209,7 +209,7 @@ pub(super) fn check_tcp_probe(document: View<'_>, _: VersionContract, findings: 
         if let Some(duration @ ..0) = parse_duration(document.get(field).text()) {
             findings.error(format!(
                 "{what} cannot be negative: {}",
-                print_duration(duration)
+                duration_text(duration)
             ));
         }
     };

@@ -6,7 +6,7 @@ use super::super::findings::{Findings, quoted};
 use super::super::url::Url;
 use super::super::view::View;
 use crate::config::VersionContract;
-use super::super::quantity::parse_duration;
+use crate::config::schema::parse_duration;
 
 const WATCHDOG_MINIMUM_NANOSECONDS: i64 = 10_000_000_000;
 

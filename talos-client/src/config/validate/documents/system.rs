@@ -2,7 +2,7 @@
 
 use super::super::cel::{Environment, check_bool};
 use super::super::findings::Findings;
-use super::super::quantity::parse_duration;
+use crate::config::schema::parse_duration;
 use super::super::url::Url;
 use super::super::v1alpha1::{check_runtime_spec, decode_base64};
 use super::super::view::View;

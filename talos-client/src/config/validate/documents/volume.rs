@@ -4,7 +4,7 @@ use super::super::cel::{Environment, check_bool};
 use super::super::findings::{Findings, quoted, quoted_list};
 use super::super::view::View;
 use crate::config::VersionContract;
-use super::super::quantity::parse_bytes;
+use crate::config::schema::parse_disk_size;
 
 /// A partition label holds 36 characters, two of which are the prefix of the volume kind.
 const NAME_LIMIT: usize = 34;
@@ -201,7 +201,7 @@ fn check_provisioning(document: View<'_>, parts: Provisioning, findings: &mut Fi
     // Percentages and sizes counted from the end of the disk cannot be compared with a size in bytes.
     let comparable = !max.is_empty() && !max.ends_with('%') && !max.starts_with('-');
     if !min.is_empty() && comparable {
-        let bytes = |size: &str| parse_bytes(size.trim_start_matches('-')).unwrap_or_default();
+        let bytes = |size: &str| parse_disk_size(size.trim_start_matches('-')).unwrap_or_default();
         findings.error_if(
             bytes(min) > bytes(max),
             "min size is greater than max size",

@@ -39,7 +39,6 @@ impl Role {
 /// What every rule of this document needs to know.
 #[derive(Debug, Clone, Copy)]
 struct Subject<'a> {
-    config: View<'a>,
     machine: View<'a>,
     cluster: View<'a>,
     role: Role,
@@ -56,7 +55,6 @@ pub(super) fn check(config: View<'_>, mode: Mode, release: VersionContract) -> F
         return findings;
     }
     let subject = Subject {
-        config,
         machine,
         cluster: config.get("cluster"),
         role: Role::of(config),

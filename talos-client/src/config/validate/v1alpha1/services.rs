@@ -5,6 +5,7 @@ use super::super::findings::{Findings, quoted};
 use super::super::url::Url;
 use super::super::view::View;
 use crate::config::VersionContract;
+use crate::config::schema::parse_disk_size;
 use super::{Role, Subject};
 
 /// Fields of the kubelet configuration that Talos sets itself.
@@ -40,11 +41,7 @@ pub(super) fn check_disks(disks: View<'_>, findings: &mut Findings) {
         let partitions = disk.get("partitions").items();
         let last = partitions.len();
         for (index, partition) in partitions.enumerate() {
-            let size = partition.get("size").text();
-            let whole_disk = size
-                .trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ')
-                .chars()
-                .all(|c| matches!(c, '0' | '.' | ','));
+            let whole_disk = parse_disk_size(partition.get("size").text()).unwrap_or_default() == 0;
             findings.error_if(
                 whole_disk && index + 1 < last,
                 format!(
