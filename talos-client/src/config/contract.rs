@@ -42,10 +42,13 @@ impl VersionContract {
     /// `InvalidInput` with the reference's text, for example for `v1.10-beta`.
     pub fn parse(version: &str) -> Result<Self> {
         let text = format!("v{}", version.strip_prefix('v').unwrap_or(version));
-        Self::split(&text).map(|(contract, _)| contract).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "parse Talos version")
-                .with_message(format!("invalid talos-version: error parsing version {text:?}"))
-        })
+        Self::split(&text)
+            .map(|(contract, _)| contract)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "parse Talos version").with_message(format!(
+                    "invalid talos-version: error parsing version {text:?}"
+                ))
+            })
     }
 
     /// Splits `v1.10.7-x` into its contract and the rest after the dot that ends the minor version.
@@ -221,14 +224,34 @@ mod tests {
 
     #[test]
     fn a_patch_release_and_a_pre_release_mean_their_minor_version() {
-        for version in ["1.10", "v1.10", "v1.10.7", "1.10.7", "v1.10.0-beta.1", "v1.10."] {
-            assert_eq!(VersionContract::parse(version).unwrap(), VersionContract::V1_10, "{version}");
+        for version in [
+            "1.10",
+            "v1.10",
+            "v1.10.7",
+            "1.10.7",
+            "v1.10.0-beta.1",
+            "v1.10.",
+        ] {
+            assert_eq!(
+                VersionContract::parse(version).unwrap(),
+                VersionContract::V1_10,
+                "{version}"
+            );
         }
     }
 
     #[test]
     fn what_the_reference_refuses_is_refused_with_its_text() {
-        for version in ["", "v", "v1", "vv1.10", "v1.x", "v1.10-beta", " 1.10", "v1.+1"] {
+        for version in [
+            "",
+            "v",
+            "v1",
+            "vv1.10",
+            "v1.x",
+            "v1.10-beta",
+            " 1.10",
+            "v1.+1",
+        ] {
             assert!(VersionContract::parse(version).is_err(), "{version}");
         }
         assert_eq!(

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use semver::{Prerelease, Version};
 
 use super::contract::VersionContract;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A Talos release, or just a minor version.
 ///
@@ -20,7 +20,13 @@ pub struct TalosVersion {
 }
 
 /// The releases whose answers this crate was checked against, newest last.
-const REFERENCES: [(u64, u64, &str); 5] = [(10, 7, ""), (11, 6, ""), (12, 11, ""), (13, 9, ""), (14, 0, "rc.1")];
+const REFERENCES: [(u64, u64, &str); 5] = [
+    (10, 7, ""),
+    (11, 6, ""),
+    (12, 11, ""),
+    (13, 9, ""),
+    (14, 0, "rc.1"),
+];
 
 /// Minor version, first patch release, and the components from that patch release on; newest patch release first.
 const DEFAULTS: [(u16, u64, Components); 25] = [
@@ -112,12 +118,15 @@ impl TalosVersion {
     /// A minor version older than v1.10 is generated as v1.10.7 does it, a newer one than v1.14 as the newest release does.
     #[must_use]
     pub fn release(&self) -> Version {
-        self.release.clone().unwrap_or_else(|| reference(self.contract))
+        self.release
+            .clone()
+            .unwrap_or_else(|| reference(self.contract))
     }
 
     /// The contract of the reference release that knows this version: v1.10 for everything older, v1.14 for everything newer.
     pub(crate) fn generator(&self) -> VersionContract {
-        self.contract.clamp(VersionContract::V1_10, VersionContract::V1_14)
+        self.contract
+            .clamp(VersionContract::V1_10, VersionContract::V1_14)
     }
 
     /// The component versions this release runs by default.
@@ -127,11 +136,17 @@ impl TalosVersion {
     #[must_use]
     pub fn default_components(&self) -> Components {
         let minor = self.generator().minor();
-        let patch = if minor == self.contract.minor() { self.release().patch } else { reference(self.generator()).patch };
+        let patch = if minor == self.contract.minor() {
+            self.release().patch
+        } else {
+            reference(self.generator()).patch
+        };
         DEFAULTS
             .iter()
             .find(|(of, from, _)| *of == minor && *from <= patch)
-            .map_or(DEFAULTS[DEFAULTS.len() - 1].2, |(_, _, components)| *components)
+            .map_or(DEFAULTS[DEFAULTS.len() - 1].2, |(_, _, components)| {
+                *components
+            })
     }
 
     /// The installer image without extensions: `ghcr.io/siderolabs/installer` of this release.
@@ -178,7 +193,10 @@ impl FromStr for TalosVersion {
 
 impl From<VersionContract> for TalosVersion {
     fn from(contract: VersionContract) -> Self {
-        Self { contract, release: None }
+        Self {
+            contract,
+            release: None,
+        }
     }
 }
 
@@ -203,18 +221,31 @@ mod tests {
             ("v1.14.0-rc.1", "1.37.0-rc.0", "3.7.1"),
         ] {
             let components = version(talos).default_components();
-            assert_eq!((components.kubernetes, components.etcd), (kubernetes, etcd), "{talos}");
+            assert_eq!(
+                (components.kubernetes, components.etcd),
+                (kubernetes, etcd),
+                "{talos}"
+            );
         }
     }
 
     #[test]
     fn a_minor_version_stands_for_the_release_that_was_checked() {
         assert_eq!(version("v1.12").default_components().kubernetes, "1.35.4");
-        assert_eq!(version("v1.10").default_install_image(), "ghcr.io/siderolabs/installer:v1.10.7");
-        assert_eq!(version("1.10.4").default_install_image(), "ghcr.io/siderolabs/installer:v1.10.4");
+        assert_eq!(
+            version("v1.10").default_install_image(),
+            "ghcr.io/siderolabs/installer:v1.10.7"
+        );
+        assert_eq!(
+            version("1.10.4").default_install_image(),
+            "ghcr.io/siderolabs/installer:v1.10.4"
+        );
         assert_eq!(version("v1.5").default_components().kubernetes, "1.33.4");
         assert_eq!(version("v1.9.3").default_components().kubernetes, "1.33.4");
-        assert_eq!(version("v1.15.2").default_components().kubernetes, "1.37.0-rc.0");
+        assert_eq!(
+            version("v1.15.2").default_components().kubernetes,
+            "1.37.0-rc.0"
+        );
     }
 
     #[test]
