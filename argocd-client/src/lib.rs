@@ -1,1 +1,34 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
+
+mod answer;
+pub mod application;
+pub mod application_set;
+mod builder;
+mod client;
+pub mod cluster;
+mod credentials;
+mod endpoint;
+mod error;
+mod poll;
+pub mod project;
+pub mod repository;
+mod retry;
+mod tls;
+mod transport;
+mod version;
+mod wire;
+
+pub use application::Applications;
+pub use application_set::ApplicationSets;
+pub use builder::ClientBuilder;
+pub use client::{Client, UserInfo};
+pub use cluster::{ClusterSpec, Clusters};
+pub use credentials::Credentials;
+pub use error::{Error, ErrorKind, Result};
+pub use poll::Poll;
+pub use project::Projects;
+pub use repository::Repositories;
+pub use retry::RetryPolicy;
+pub use tls::TlsTrust;
+pub use version::ServerVersion;

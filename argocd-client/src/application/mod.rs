@@ -1,0 +1,333 @@
+//! Applications: what Argo CD deploys, and whether it is there and well.
+//!
+//! The server ignores query parameters that it does not know, and it has none for the cluster of an
+//! application. What looks like a filter on other clients returns everything; the methods here
+//! compare destinations themselves.
+
+mod model;
+mod readiness;
+mod status;
+mod sync;
+mod wait;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use http::Method;
+use serde_json::Value;
+
+pub use model::{
+    AppRef, Application, ApplicationSource, ApplicationSpec, Destination, Metadata, NewApplication,
+    Target,
+};
+pub use readiness::{ReadinessReport, ReadinessRow, WaitFor};
+pub use status::{
+    ApplicationStatus, Condition, Health, HealthStatus, OperationPhase, OperationState,
+    ResourceStatus, SyncState, SyncStatus,
+};
+pub use sync::SyncRequest;
+pub use wait::{TargetWait, WaitOutcome};
+pub use watch::{ApplicationEvent, WatchRequest};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::poll::Poll;
+use crate::retry::Idempotency;
+use crate::transport::{Call, Transport};
+use crate::wire::List;
+
+const APPLICATIONS: &str = "/api/v1/applications";
+const APPLICATION: &str = "/api/v1/applications/{}";
+
+/// The applications of one server.
+#[derive(Debug, Clone)]
+pub struct Applications {
+    transport: Arc<Transport>,
+}
+
+/// Which applications to list; all that we may see by default.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a filter does nothing until it is used"]
+pub struct ApplicationFilter {
+    pub(crate) query: Vec<(&'static str, String)>,
+}
+
+impl ApplicationFilter {
+    /// All applications.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Only this project. May be given several times.
+    pub fn project(self, project: impl Into<String>) -> Self {
+        self.with("projects", project)
+    }
+
+    /// Only with these labels, in the syntax of Kubernetes.
+    pub fn selector(self, selector: impl Into<String>) -> Self {
+        self.with("selector", selector)
+    }
+
+    /// Only objects in this namespace.
+    pub fn namespace(self, namespace: impl Into<String>) -> Self {
+        self.with("appNamespace", namespace)
+    }
+
+    /// Only this name; the server returns the first match.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.with("name", name)
+    }
+
+    /// Only from this repository.
+    pub fn repository(self, url: impl Into<String>) -> Self {
+        self.with("repo", url)
+    }
+}
+
+/// How thoroughly an application is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refresh {
+    /// Compare with the cluster again.
+    Normal,
+    /// Also generate the manifests again.
+    Hard,
+}
+
+/// What deletion does to the deployed resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cascade {
+    /// Removes them.
+    Delete,
+    /// Removes them, dependents first.
+    Foreground,
+    /// Leaves them alone.
+    Orphan,
+}
+
+impl Applications {
+    pub(crate) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport }
+    }
+
+    /// Lists applications. May be repeated.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated), the kinds of the connection. Missing rights
+    /// are not an error: the list is shorter.
+    pub async fn list(&self, filter: &ApplicationFilter) -> Result<Vec<Application>> {
+        Ok(self.page(filter).await?.items)
+    }
+
+    /// Lists the applications that target a cluster, by its address or by its name. May be repeated.
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list).
+    pub async fn list_for(&self, target: &Target) -> Result<Vec<Application>> {
+        let mut applications = self.list(&ApplicationFilter::all()).await?;
+        applications.retain(|application| target.is(&application.spec.destination));
+        Ok(applications)
+    }
+
+    /// Reads one application, with the health of its resources. May be repeated.
+    ///
+    /// # Errors
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) for a missing application,
+    /// [`NotFound`](ErrorKind::NotFound) when the reference names the project.
+    pub async fn get(&self, application: &AppRef) -> Result<Application> {
+        let call = Call::get("get application", APPLICATION, &[&application.name]);
+        self.transport.send(&addressed(call, application)).await
+    }
+
+    /// Looks for an application by name and, if given, namespace. May be repeated.
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list).
+    pub async fn find(&self, application: &AppRef) -> Result<Option<Application>> {
+        let mut filter = ApplicationFilter::all().name(&application.name);
+        if let Some(namespace) = &application.namespace {
+            filter = filter.namespace(namespace);
+        }
+        Ok(self
+            .list(&filter)
+            .await?
+            .into_iter()
+            .find(|found| found.metadata.name == application.name))
+    }
+
+    /// Creates an application. May be repeated: the server accepts an identical one again.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) when one exists and differs;
+    /// [`Rejected`](ErrorKind::Rejected) for a specification or destination that is not valid;
+    /// [`Forbidden`](ErrorKind::Forbidden).
+    pub async fn create(&self, application: &NewApplication) -> Result<Application> {
+        let call = Call::new("create application", Method::POST, APPLICATIONS, &[])
+            .target(&application.metadata.name)
+            .idempotency(Idempotency::Safe)
+            .body(application)?;
+        self.transport.send(&call).await
+    }
+
+    /// Asks the controller to look again and waits for it, at most `timeout`. May be repeated.
+    ///
+    /// # Errors
+    /// [`Timeout`](ErrorKind::Timeout) when the controller does not answer in time;
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden).
+    pub async fn refresh(
+        &self,
+        application: &AppRef,
+        how: Refresh,
+        timeout: Duration,
+    ) -> Result<Application> {
+        let how = match how {
+            Refresh::Normal => "normal",
+            Refresh::Hard => "hard",
+        };
+        let call = Call::get("refresh application", APPLICATION, &[&application.name])
+            .query("refresh", how)
+            .timeout(timeout);
+        self.transport.send(&addressed(call, application)).await
+    }
+
+    /// Starts a synchronisation and returns at once. Not repeated after a lost answer; a second
+    /// request while one runs is refused.
+    ///
+    /// # Errors
+    /// [`OperationInProgress`](ErrorKind::OperationInProgress), [`SyncWindow`](ErrorKind::SyncWindow),
+    /// [`FailedPrecondition`](ErrorKind::FailedPrecondition) (deleting, or automated to another
+    /// revision), [`Forbidden`](ErrorKind::Forbidden).
+    pub async fn sync(&self, application: &AppRef, request: &SyncRequest) -> Result<Application> {
+        let call = Call::new(
+            "sync application",
+            Method::POST,
+            "/api/v1/applications/{}/sync",
+            &[&application.name],
+        )
+        .target(application.to_string())
+        .body(&request.body(application))?;
+        self.transport.send(&call).await
+    }
+
+    /// Asks for the deletion and returns at once; it goes on in the background. May be repeated.
+    /// Answers `false` when there is no such application.
+    ///
+    /// Delete applications before their cluster: without it, what they deployed is left behind.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden), the kinds of the connection.
+    pub async fn delete(&self, application: &AppRef, cascade: Cascade) -> Result<bool> {
+        let call = Call::new(
+            "delete application",
+            Method::DELETE,
+            APPLICATION,
+            &[&application.name],
+        );
+        let call = match cascade {
+            Cascade::Delete => call.query("cascade", "true"),
+            Cascade::Foreground => call
+                .query("cascade", "true")
+                .query("propagationPolicy", "foreground"),
+            Cascade::Orphan => call.query("cascade", "false"),
+        };
+        match self
+            .transport
+            .send::<Value>(&addressed(call, application))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFoundOrForbidden => {
+                match self.find(application).await? {
+                    None => Ok(false),
+                    Some(_) => Err(error.with_kind(ErrorKind::Forbidden)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for one application with the rules of `argocd app wait`.
+    ///
+    /// Like the command line, it gives up early when a resource turns `Degraded` while health is
+    /// waited for. The outcome is a value: not being ready in time is not an error.
+    ///
+    /// # Errors
+    /// Refusals of the server; failures of the way to it only when they last until the deadline.
+    pub async fn wait(
+        &self,
+        application: &AppRef,
+        conditions: &WaitFor,
+        poll: &Poll,
+    ) -> Result<WaitOutcome> {
+        wait::one(self, application, conditions, poll).await
+    }
+
+    /// The readiness of all applications of a cluster, now. May be repeated.
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list).
+    pub async fn report(&self, target: &Target, conditions: &WaitFor) -> Result<ReadinessReport> {
+        let rows = self
+            .list_for(target)
+            .await?
+            .iter()
+            .map(|application| conditions.judge(application))
+            .collect();
+        Ok(ReadinessReport::new(rows, 0))
+    }
+
+    /// Waits until all applications of a cluster are ready, or the deadline passes; returns the
+    /// last report in either case.
+    ///
+    /// The set is listed anew at every look, since applications create further ones.
+    ///
+    /// # Errors
+    /// Refusals of the server; [`Deadline`](ErrorKind::Deadline) when it could not be asked even
+    /// once.
+    pub async fn wait_for_target(
+        &self,
+        target: &Target,
+        wait: &TargetWait,
+    ) -> Result<ReadinessReport> {
+        wait::all(self, target, wait).await
+    }
+
+    /// Follows applications: first all that exist, then every change. Reconnects and lists again by
+    /// itself; ends after a refusal. Dropping the stream closes the connection.
+    pub fn watch(
+        &self,
+        request: WatchRequest,
+    ) -> impl Stream<Item = Result<ApplicationEvent>> + Send + use<> {
+        watch::watch(self.clone(), request)
+    }
+
+    async fn page(&self, filter: &ApplicationFilter) -> Result<List<Application>> {
+        let call = Call::get("list applications", APPLICATIONS, &[]);
+        self.transport.send(&filtered(call, filter)).await
+    }
+}
+
+fn filtered(call: Call, filter: &ApplicationFilter) -> Call {
+    filter
+        .query
+        .iter()
+        .fold(call, |call, (name, value)| call.query(name, value))
+}
+
+fn addressed(call: Call, application: &AppRef) -> Call {
+    call.target(application.to_string())
+        .query_opt("appNamespace", application.namespace.as_deref())
+        .query_opt("project", application.project.as_deref())
+}
+
+fn stream_error(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Interrupted, "watch applications").with_message(message)
+}

@@ -1,0 +1,413 @@
+//! When an application counts as ready: the rules of `argocd app wait`, without I/O.
+
+use std::fmt;
+
+use super::model::{AppRef, Application};
+use super::status::{HealthStatus, OperationPhase, SyncStatus};
+
+/// What must hold. The default is that of `argocd app wait` without flags: synced, healthy, and no
+/// operation pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "conditions do nothing until something is waited for"]
+pub struct WaitFor {
+    sync: bool,
+    operation: bool,
+    health: Vec<HealthStatus>,
+}
+
+impl Default for WaitFor {
+    fn default() -> Self {
+        Self {
+            sync: true,
+            operation: true,
+            health: vec![HealthStatus::Healthy],
+        }
+    }
+}
+
+impl WaitFor {
+    /// Nothing yet; add what must hold.
+    pub fn nothing() -> Self {
+        Self {
+            sync: false,
+            operation: false,
+            health: Vec::new(),
+        }
+    }
+
+    /// The cluster holds what the source says.
+    pub fn synced(mut self) -> Self {
+        self.sync = true;
+        self
+    }
+
+    /// No operation is requested or running, and the status was computed after the last one.
+    pub fn operation_finished(mut self) -> Self {
+        self.operation = true;
+        self
+    }
+
+    /// Healthy is good enough. With the other health conditions, any of them is.
+    pub fn healthy(self) -> Self {
+        self.or_health(HealthStatus::Healthy)
+    }
+
+    /// Suspended is good enough too.
+    pub fn suspended(self) -> Self {
+        self.or_health(HealthStatus::Suspended)
+    }
+
+    /// Degraded is good enough too.
+    pub fn degraded(self) -> Self {
+        self.or_health(HealthStatus::Degraded)
+    }
+
+    fn or_health(mut self, status: HealthStatus) -> Self {
+        if !self.health.contains(&status) {
+            self.health.push(status);
+        }
+        self
+    }
+
+    pub(super) fn wants_health(&self) -> bool {
+        self.health.contains(&HealthStatus::Healthy)
+    }
+
+    /// Judges an application as the server shows it.
+    #[must_use]
+    pub fn judge(&self, application: &Application) -> ReadinessRow {
+        let status = &application.status;
+        let health_holds = self.health.is_empty() || self.health.contains(&status.health.status);
+        let sync_holds = !self.sync || status.sync.status == SyncStatus::Synced;
+        let operation_holds =
+            !self.operation || (application.operation.is_none() && !in_progress(application));
+        let reference = AppRef::from(application);
+        let operation = status.operation_state.as_ref();
+        ReadinessRow {
+            name: reference.name,
+            namespace: reference.namespace.unwrap_or_default(),
+            project: reference.project.unwrap_or_default(),
+            sync: status.sync.status.clone(),
+            health: status.health.status.clone(),
+            operation: operation
+                .map(|state| state.phase.clone())
+                .unwrap_or_default(),
+            message: reason(application),
+            ready: health_holds && sync_holds && operation_holds,
+        }
+    }
+}
+
+/// Whether an operation runs, or the status is older than its end.
+pub(super) fn in_progress(application: &Application) -> bool {
+    if application.operation.is_some() {
+        return true;
+    }
+    let Some(state) = &application.status.operation_state else {
+        return false;
+    };
+    let Some(finished) = state.finished_at else {
+        return true;
+    };
+    !state.is_dry_run()
+        && application
+            .status
+            .reconciled_at
+            .is_none_or(|reconciled| reconciled < finished)
+}
+
+/// The most telling text: what stops it, what failed last, what is unwell.
+fn reason(application: &Application) -> String {
+    let status = &application.status;
+    if let Some(condition) = status
+        .conditions
+        .iter()
+        .find(|condition| condition.is_error())
+    {
+        return format!("{}: {}", condition.kind, condition.message);
+    }
+    if let Some(state) = &status.operation_state
+        && (state.phase.is_failure() || state.finished_at.is_none())
+        && !state.message.is_empty()
+    {
+        return state.message.clone();
+    }
+    if !status.health.message.is_empty() {
+        return status.health.message.clone();
+    }
+    let unwell = status.resources.iter().find_map(|resource| {
+        let health = resource.health.as_ref()?;
+        (health.status == HealthStatus::Degraded).then(|| format!("{resource}: {}", health.message))
+    });
+    let differing = || {
+        let resource = status
+            .resources
+            .iter()
+            .find(|resource| resource.status == SyncStatus::OutOfSync)?;
+        Some(format!("{resource} is out of sync"))
+    };
+    unwell.or_else(differing).unwrap_or_default()
+}
+
+/// One application in a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadinessRow {
+    /// Name.
+    pub name: String,
+    /// Namespace of the application object.
+    pub namespace: String,
+    /// Project.
+    pub project: String,
+    /// Comparison with the source.
+    pub sync: SyncStatus,
+    /// Health.
+    pub health: HealthStatus,
+    /// The running or last operation; unset when there was none.
+    pub operation: OperationPhase,
+    /// Why it is not ready, in the words of the server; may be empty.
+    pub message: String,
+    /// Whether everything that was asked for holds.
+    pub ready: bool,
+}
+
+impl fmt::Display for ReadinessRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {}, {}",
+            self.name,
+            or_dash(self.sync.as_str()),
+            or_dash(self.health.as_str())
+        )?;
+        if self.operation != OperationPhase::Unset && self.operation != OperationPhase::Succeeded {
+            write!(f, ", operation {}", self.operation)?;
+        }
+        if self.message.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.message)
+        }
+    }
+}
+
+/// The applications of a cluster at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadinessReport {
+    /// One row for every application, sorted by namespace and name.
+    pub rows: Vec<ReadinessRow>,
+    /// How many applications were asked for at least.
+    pub expected: usize,
+    /// Why the report is not newer, when the last look failed.
+    pub last_error: Option<String>,
+}
+
+impl ReadinessReport {
+    pub(super) fn new(mut rows: Vec<ReadinessRow>, expected: usize) -> Self {
+        rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Self {
+            rows,
+            expected,
+            last_error: None,
+        }
+    }
+
+    /// Whether there are enough applications and all of them are ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.rows.len() >= self.expected && self.rows.iter().all(|row| row.ready)
+    }
+
+    /// The applications that are not ready.
+    pub fn pending(&self) -> impl Iterator<Item = &ReadinessRow> {
+        self.rows.iter().filter(|row| !row.ready)
+    }
+
+    /// One line: how many are ready, and why the first one is not.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let ready = self.rows.iter().filter(|row| row.ready).count();
+        let mut text = format!(
+            "{ready} of {} applications ready",
+            self.rows.len().max(self.expected)
+        );
+        if let Some(row) = self.pending().next() {
+            text.push_str(&format!("; {row}"));
+        } else if self.rows.len() < self.expected {
+            text.push_str(&format!("; only {} exist", self.rows.len()));
+        }
+        text
+    }
+}
+
+/// A table for people: one line per application.
+impl fmt::Display for ReadinessReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEAD: [&str; 7] = [
+            "NAMESPACE",
+            "NAME",
+            "PROJECT",
+            "SYNC",
+            "HEALTH",
+            "OPERATION",
+            "MESSAGE",
+        ];
+        let cells = |row: &ReadinessRow| {
+            [
+                row.namespace.clone(),
+                row.name.clone(),
+                row.project.clone(),
+                or_dash(row.sync.as_str()).to_owned(),
+                or_dash(row.health.as_str()).to_owned(),
+                or_dash(row.operation.as_str()).to_owned(),
+                row.message.replace('\n', " "),
+            ]
+        };
+        let lines: Vec<_> = std::iter::once(HEAD.map(str::to_owned))
+            .chain(self.rows.iter().map(cells))
+            .collect();
+        let widths: Vec<usize> = (0..HEAD.len() - 1)
+            .map(|column| {
+                lines
+                    .iter()
+                    .map(|line| line[column].chars().count())
+                    .max()
+                    .unwrap_or_default()
+            })
+            .collect();
+        for (index, line) in lines.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let mut text = String::new();
+            for (cell, width) in line.iter().zip(&widths) {
+                text.push_str(&format!("{cell:width$}  "));
+            }
+            text.push_str(&line[HEAD.len() - 1]);
+            f.write_str(text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn application(status: Value) -> Application {
+        serde_json::from_value(json!({
+            "metadata": {"name": "cilium", "namespace": "argocd"},
+            "spec": {"project": "default", "destination": {"name": "lungmen"}},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn healthy(operation: Value, reconciled: &str) -> Application {
+        application(json!({
+            "sync": {"status": "Synced"}, "health": {"status": "Healthy"},
+            "operationState": operation, "reconciledAt": reconciled,
+        }))
+    }
+
+    #[test]
+    fn synced_healthy_and_reconciled_after_the_operation_is_ready() {
+        let operation = json!({"phase": "Succeeded", "startedAt": "2025-08-20T10:01:10Z", "finishedAt": "2025-08-20T10:01:20Z"});
+
+        assert!(
+            WaitFor::default()
+                .judge(&healthy(operation.clone(), "2025-08-20T10:03:05Z"))
+                .ready
+        );
+        assert!(
+            !WaitFor::default()
+                .judge(&healthy(operation.clone(), "2025-08-20T10:01:15Z"))
+                .ready
+        );
+        let without_operation = WaitFor::nothing().synced().healthy();
+        assert!(
+            without_operation
+                .judge(&healthy(operation, "2025-08-20T10:01:15Z"))
+                .ready
+        );
+    }
+
+    #[test]
+    fn a_stale_status_after_a_dry_run_does_not_matter() {
+        let operation = json!({"phase": "Succeeded", "finishedAt": "2025-08-20T10:01:20Z", "operation": {"sync": {"dryRun": true}}});
+
+        assert!(
+            WaitFor::default()
+                .judge(&healthy(operation, "2025-08-20T10:00:00Z"))
+                .ready
+        );
+    }
+
+    #[test]
+    fn a_requested_or_running_operation_is_waited_for() {
+        let running = json!({"phase": "Running", "startedAt": "2025-08-20T10:01:10Z", "message": "waiting for hooks"});
+        let row = WaitFor::default().judge(&healthy(running, "2025-08-20T10:03:05Z"));
+        assert!(!row.ready);
+        assert_eq!(row.message, "waiting for hooks");
+
+        let mut requested = healthy(Value::Null, "2025-08-20T10:03:05Z");
+        assert!(WaitFor::default().judge(&requested).ready);
+        requested.operation = Some(json!({"sync": {}}));
+        assert!(!WaitFor::default().judge(&requested).ready);
+    }
+
+    #[test]
+    fn any_of_the_wanted_health_states_is_enough() {
+        let suspended =
+            application(json!({"sync": {"status": "Synced"}, "health": {"status": "Suspended"}}));
+
+        assert!(!WaitFor::default().judge(&suspended).ready);
+        assert!(WaitFor::default().suspended().judge(&suspended).ready);
+    }
+
+    #[test]
+    fn the_message_prefers_what_stops_the_application() {
+        let row = WaitFor::default().judge(&application(json!({
+            "sync": {"status": "Unknown"}, "health": {"status": "Healthy", "message": "x"},
+            "conditions": [
+                {"type": "OrphanedResourceWarning", "message": "w"},
+                {"type": "InvalidSpecError", "message": "there are no clusters with this name: lungmen"},
+            ],
+        })));
+
+        assert_eq!(
+            row.message,
+            "InvalidSpecError: there are no clusters with this name: lungmen"
+        );
+        assert_eq!(
+            row.to_string(),
+            "cilium is Unknown, Healthy: InvalidSpecError: there are no clusters with this name: lungmen"
+        );
+    }
+
+    #[test]
+    fn a_report_needs_enough_applications_and_prints_a_table() {
+        let ready = WaitFor::default().judge(&healthy(Value::Null, "2025-08-20T10:03:05Z"));
+        let pending =
+            WaitFor::default().judge(&application(json!({"sync": {"status": ""}, "health": {}})));
+        let few = ReadinessReport::new(vec![ready.clone()], 2);
+        let report = ReadinessReport::new(vec![pending, ready], 1);
+
+        assert!(!few.is_ready());
+        assert_eq!(few.summary(), "1 of 2 applications ready; only 1 exist");
+        assert!(!report.is_ready());
+        assert_eq!(
+            report.to_string(),
+            "NAMESPACE  NAME    PROJECT  SYNC    HEALTH   OPERATION  MESSAGE\n\
+             argocd     cilium  default  -       -        -\n\
+             argocd     cilium  default  Synced  Healthy  -"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! How a client is put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use url::Url;
+
+use crate::client::Client;
+use crate::credentials::{Credentials, Session};
+use crate::endpoint;
+use crate::error::{Error, Result};
+use crate::retry::RetryPolicy;
+use crate::tls::TlsTrust;
+use crate::transport::{Timeouts, TokenHeader, Transport};
+
+/// Not `argocd-client/…`: the server checks the version behind that name on some paths.
+const AGENT: &str = concat!("lungmen-argocd/", env!("CARGO_PKG_VERSION"));
+
+/// Builds a [`Client`]. Nothing is sent before the first call.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until build is called"]
+pub struct ClientBuilder {
+    endpoint: String,
+    credentials: Credentials,
+    trust: TlsTrust,
+    retry: RetryPolicy,
+    timeouts: Timeouts,
+    token_header: TokenHeader,
+    headers: Vec<(String, String)>,
+    proxy: Option<Url>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(endpoint: String) -> Self {
+        Self {
+            endpoint,
+            credentials: Credentials::Anonymous,
+            trust: TlsTrust::default(),
+            retry: RetryPolicy::default(),
+            timeouts: Timeouts::default(),
+            token_header: TokenHeader::Authorization,
+            headers: Vec::new(),
+            proxy: None,
+        }
+    }
+
+    /// Who we are; without it the client is anonymous.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Whom we believe to be the server; the system's authorities by default.
+    pub fn tls(mut self, trust: TlsTrust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// How failed attempts are repeated.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Time for DNS, TCP and TLS; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.connect = timeout;
+        self
+    }
+
+    /// Time for one attempt of an ordinary request; 30 s by default.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.request = timeout;
+        self
+    }
+
+    /// Time for one attempt of a call that makes Argo CD talk to a cluster; 90 s by default.
+    ///
+    /// Creating, updating and rotating a cluster waits for the answer of that cluster. One that
+    /// drops packets takes Argo CD about 30 s to give up on.
+    pub fn cluster_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.cluster = timeout;
+        self
+    }
+
+    /// Sends the token as `Grpc-Metadata-Token`, for proxies that keep `Authorization` for themselves.
+    pub fn token_as_grpc_metadata(mut self) -> Self {
+        self.token_header = TokenHeader::GrpcMetadata;
+        self
+    }
+
+    /// Adds a header to every request, for a proxy in front of the server. The value is treated as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends everything through this HTTP proxy; the environment is not looked at.
+    pub fn proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Checks everything and makes the client. Does no I/O.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) for a bad endpoint, token, header, proxy
+    /// or trust setting.
+    pub fn build(self) -> Result<Client> {
+        let base = endpoint::parse(&self.endpoint)?;
+        self.credentials.check()?;
+        let tls = self.trust.client_config(base.scheme() == "https")?;
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .default_headers(self.default_headers()?)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(self.timeouts.connect)
+            .http1_only()
+            .no_proxy();
+        if let Some(proxy) = self.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
+                Error::configuration("the proxy cannot be used").with_source(error.without_url())
+            })?;
+            http = http.proxy(proxy);
+        }
+        let http = http.build().map_err(|error| {
+            Error::configuration("the HTTP client cannot be built").with_source(error)
+        })?;
+        Ok(Client::new(Arc::new(Transport {
+            http,
+            base,
+            session: Session::new(self.credentials),
+            retry: self.retry,
+            timeouts: self.timeouts,
+            token_header: self.token_header,
+        })))
+    }
+
+    fn default_headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        for (name, value) in &self.headers {
+            let bad = || Error::configuration(format!("header {name:?} cannot be sent"));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+}

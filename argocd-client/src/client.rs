@@ -1,0 +1,173 @@
+//! The client: a cheap clone over one connection pool and one session.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::application::Applications;
+use crate::application_set::ApplicationSets;
+use crate::builder::ClientBuilder;
+use crate::cluster::Clusters;
+use crate::error::{ErrorKind, Result};
+use crate::project::Projects;
+use crate::repository::Repositories;
+use crate::transport::{Call, Transport};
+use crate::version::ServerVersion;
+use crate::wire::nullable;
+
+/// A client of one Argo CD server. Clones share the connections and the session.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+/// Who the server thinks we are.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[non_exhaustive]
+pub struct UserInfo {
+    /// Whether the session is valid. The server answers 200 in either case.
+    #[serde(default, rename = "loggedIn", deserialize_with = "nullable")]
+    pub logged_in: bool,
+    /// Name of the account; empty without a session.
+    #[serde(default, deserialize_with = "nullable")]
+    pub username: String,
+    /// Issuer of the token, `argocd` for local accounts.
+    #[serde(default, rename = "iss", deserialize_with = "nullable")]
+    pub issuer: String,
+    /// Groups of the identity provider.
+    #[serde(default, deserialize_with = "nullable")]
+    pub groups: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct CanI {
+    #[serde(default, deserialize_with = "nullable")]
+    value: String,
+}
+
+impl Client {
+    /// Starts a client of `endpoint`: a URL, or `host[:port][/root]`, which means `https`.
+    pub fn builder(endpoint: impl AsRef<str>) -> ClientBuilder {
+        ClientBuilder::new(endpoint.as_ref().to_owned())
+    }
+
+    pub(crate) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport }
+    }
+
+    /// The normalised address of the server, with its root path.
+    #[must_use]
+    pub fn endpoint(&self) -> &Url {
+        &self.transport.base
+    }
+
+    /// The clusters that Argo CD deploys to.
+    #[must_use]
+    pub fn clusters(&self) -> Clusters {
+        Clusters::new(Arc::clone(&self.transport))
+    }
+
+    /// The applications.
+    #[must_use]
+    pub fn applications(&self) -> Applications {
+        Applications::new(Arc::clone(&self.transport))
+    }
+
+    /// The application sets.
+    #[must_use]
+    pub fn application_sets(&self) -> ApplicationSets {
+        ApplicationSets::new(Arc::clone(&self.transport))
+    }
+
+    /// The projects.
+    #[must_use]
+    pub fn projects(&self) -> Projects {
+        Projects::new(Arc::clone(&self.transport))
+    }
+
+    /// The repositories.
+    #[must_use]
+    pub fn repositories(&self) -> Repositories {
+        Repositories::new(Arc::clone(&self.transport))
+    }
+
+    /// Asks for the version of the server. Works without a session; may be repeated.
+    ///
+    /// # Errors
+    /// [`NotArgoCd`](ErrorKind::NotArgoCd) when something else answers; the kinds of the connection.
+    pub async fn version(&self) -> Result<ServerVersion> {
+        self.transport
+            .send(&Call::get("read version", "/api/version", &[]))
+            .await
+    }
+
+    /// Asks who the server thinks we are; the cheapest probe of a token. May be repeated.
+    ///
+    /// An invalid token is not an error here, see [`UserInfo::logged_in`].
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) for a refused password login; the kinds of
+    /// the connection.
+    pub async fn user_info(&self) -> Result<UserInfo> {
+        self.transport
+            .send(&Call::get("read session", "/api/v1/session/userinfo", &[]))
+            .await
+    }
+
+    /// Asks whether RBAC lets us do `action` on `object` of `resource`. Changes nothing.
+    ///
+    /// The object is a path segment that the server's router cleans up, so a cluster URL cannot
+    /// be asked about: use `"*"`, as in `can_i("clusters", "create", "*")`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for an object with `:` or `//`,
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated), the kinds of the connection.
+    pub async fn can_i(&self, resource: &str, action: &str, object: &str) -> Result<bool> {
+        let call = Call::get(
+            "check right",
+            "/api/v1/account/can-i/{}/{}/{}",
+            &[resource, action, object],
+        )
+        .target(format!("{resource}, {action}, {object}"));
+        if object.is_empty() || object.contains(':') || object.contains("//") {
+            return Err(call
+                .error(ErrorKind::InvalidRequest)
+                .with_message("a URL cannot be asked about; use *"));
+        }
+        let answer: CanI = self.transport.send(&call).await?;
+        Ok(answer.value == "yes")
+    }
+
+    /// Sends a request that this crate has no method for and returns the decoded answer.
+    ///
+    /// `path` starts with `/api/` and must be percent-encoded already; `query` is encoded here.
+    /// Only `GET` is repeated after a failure of the connection.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a path outside `/api/`, and every kind of
+    /// the server.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let mut call = Call::raw(method, path);
+        if !path.starts_with("/api/") || path.contains(['?', '#', ' ']) || path.contains("//") {
+            return Err(call
+                .error(ErrorKind::InvalidRequest)
+                .with_message("not an encoded path below /api/"));
+        }
+        for (name, value) in query {
+            call = call.query(name, value);
+        }
+        if let Some(body) = body {
+            call = call.body(body)?;
+        }
+        self.transport.send(&call).await
+    }
+}

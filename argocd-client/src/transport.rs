@@ -1,0 +1,583 @@
+//! The only place that sends: URL, headers, body, attempt timeout, session, retries, log line.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Response;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use crate::answer::Refusal;
+use crate::credentials::{Credentials, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::retry::{Idempotency, RetryPolicy};
+
+/// Everything but the unreserved characters: an unescaped `:` in the last segment is a 404, and
+/// `+` would arrive as a space.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
+const GRPC_TOKEN: &str = "grpc-metadata-token";
+
+pub(crate) fn encode(segment: &str) -> String {
+    utf8_percent_encode(segment, SEGMENT).to_string()
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) request: Duration,
+    pub(crate) cluster: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            cluster: Duration::from_secs(90),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TokenHeader {
+    Authorization,
+    GrpcMetadata,
+}
+
+/// How long one attempt may take.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    Request,
+    Cluster,
+    Exactly(Duration),
+    Endless,
+}
+
+/// One request of an operation.
+#[derive(Debug)]
+pub(crate) struct Call {
+    operation: &'static str,
+    target: String,
+    method: Method,
+    template: &'static str,
+    path: String,
+    query: String,
+    body: Option<Bytes>,
+    idempotency: Idempotency,
+    patience: Patience,
+}
+
+impl Call {
+    /// `template` is the path below the root with `{}` for every segment that is filled in.
+    pub(crate) fn new(
+        operation: &'static str,
+        method: Method,
+        template: &'static str,
+        segments: &[&str],
+    ) -> Self {
+        let mut path = String::with_capacity(template.len() + 32);
+        let mut segments = segments.iter();
+        for (index, part) in template.split("{}").enumerate() {
+            if index > 0 {
+                path.push_str(
+                    &segments
+                        .next()
+                        .map(|segment| encode(segment))
+                        .unwrap_or_default(),
+                );
+            }
+            path.push_str(part);
+        }
+        // Reads, and the writes that replace or remove, may be repeated; a POST says so itself.
+        let idempotency = if method == Method::POST {
+            Idempotency::Unsafe
+        } else {
+            Idempotency::Safe
+        };
+        Self {
+            operation,
+            target: String::new(),
+            method,
+            template,
+            path,
+            query: String::new(),
+            body: None,
+            idempotency,
+            patience: Patience::Request,
+        }
+    }
+
+    pub(crate) fn get(operation: &'static str, template: &'static str, segments: &[&str]) -> Self {
+        Self::new(operation, Method::GET, template, segments)
+    }
+
+    /// A path chosen by the caller of [`Client::raw`](crate::Client::raw), already encoded.
+    pub(crate) fn raw(method: Method, path: &str) -> Self {
+        let idempotency = if method == Method::GET {
+            Idempotency::Safe
+        } else {
+            Idempotency::Unsafe
+        };
+        Self {
+            target: path.to_owned(),
+            path: path.to_owned(),
+            idempotency,
+            ..Self::new("raw request", method, "(raw)", &[])
+        }
+    }
+
+    pub(crate) fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = target.into();
+        self
+    }
+
+    /// Adds a query parameter. `+` stands for a space only in forms, so it is never used.
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        let separator = if self.query.is_empty() { '?' } else { '&' };
+        // Writing to a String cannot fail.
+        let _ = write!(self.query, "{separator}{}={}", encode(name), encode(value));
+        self
+    }
+
+    pub(crate) fn query_opt(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_vec(body).map_err(|_| {
+            Error::new(ErrorKind::InvalidRequest, self.operation)
+                .with_target(&self.target)
+                .with_message("the request body cannot be written as JSON")
+        })?;
+        self.body = Some(body.into());
+        Ok(self)
+    }
+
+    pub(crate) fn idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = idempotency;
+        self
+    }
+
+    pub(crate) fn talks_to_cluster(mut self) -> Self {
+        self.patience = Patience::Cluster;
+        self
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.patience = Patience::Exactly(timeout);
+        self
+    }
+
+    pub(crate) fn endless(mut self) -> Self {
+        self.patience = Patience::Endless;
+        self
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, self.operation).with_target(&self.target)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: Url,
+    pub(crate) session: Session,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) token_header: TokenHeader,
+}
+
+#[derive(Deserialize)]
+struct LoginAnswer {
+    #[serde(default)]
+    token: SecretString,
+}
+
+#[derive(Deserialize)]
+struct SessionState {
+    #[serde(default, rename = "loggedIn")]
+    logged_in: bool,
+}
+
+impl Transport {
+    /// Sends a call, repeats it as its idempotency allows, and decodes the answer.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
+        let end = Instant::now() + self.retry.budget();
+        let mut delays = self.retry.schedule();
+        let mut last: Option<Error> = None;
+        loop {
+            let error = match timeout_at(end, self.exchange(call)).await {
+                Ok(Ok(body)) => return decode(call, &body),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(self.out_of_time(call, last)),
+            };
+            if !call.idempotency.allows_retry(&error) {
+                return Err(error);
+            }
+            let Some(delay) = delays.next() else {
+                return Err(error);
+            };
+            let delay = error.retry_after().map_or(delay, |asked| asked.max(delay));
+            if Instant::now() + delay >= end {
+                return Err(self.out_of_time(call, Some(error)));
+            }
+            tracing::debug!(operation = call.operation, kind = ?error.kind(), ?delay, "repeating");
+            last = Some(error);
+            sleep(delay).await;
+        }
+    }
+
+    /// Opens a stream of events: no attempt timeout, no retry, server-sent events preferred.
+    ///
+    /// The server sends no response headers before the first event, so this may stay pending
+    /// for as long as nothing happens.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Response> {
+        self.authorised(call).await
+    }
+
+    fn out_of_time(&self, call: &Call, last: Option<Error>) -> Error {
+        let error = call
+            .error(ErrorKind::Deadline)
+            .with_message(format!("no success within {:?}", self.retry.budget()));
+        match last {
+            Some(last) => error.with_source(last),
+            None => error,
+        }
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Bytes> {
+        let response = self.authorised(call).await?;
+        response
+            .bytes()
+            .await
+            .map_err(|error| interpret(call, error))
+    }
+
+    /// One attempt with the current session, and a second one when the session can be replaced.
+    async fn authorised(&self, call: &Call) -> Result<Response> {
+        let token = self.token().await?;
+        let error = match self.attempt(call, token.as_ref()).await {
+            Ok(response) => return Ok(response),
+            Err(error) => self.unmask(error, token.as_ref()).await,
+        };
+        if error.kind() != ErrorKind::Unauthenticated || !self.session.is_renewable() {
+            return Err(error);
+        }
+        let renewed = self.renew(token.as_ref()).await?;
+        self.attempt(call, Some(&renewed)).await
+    }
+
+    /// Tells a lost session from a missing right.
+    ///
+    /// Where anonymous access is enabled, an expired token is not refused: the call runs as
+    /// anonymous and gives a 403. The session endpoint knows.
+    async fn unmask(&self, error: Error, token: Option<&SecretString>) -> Error {
+        let hidden = matches!(
+            error.kind(),
+            ErrorKind::Forbidden | ErrorKind::NotFoundOrForbidden
+        );
+        if !hidden || token.is_none() {
+            return error;
+        }
+        let call = Call::get("check session", "/api/v1/session/userinfo", &[]);
+        let Ok(response) = self.attempt(&call, token).await else {
+            return error;
+        };
+        match response.json::<SessionState>().await {
+            Ok(SessionState { logged_in: false }) => {
+                let message = format!(
+                    "the session is not valid, anonymous was answered: {}",
+                    error.message()
+                );
+                error
+                    .with_kind(ErrorKind::Unauthenticated)
+                    .with_message(message)
+            }
+            _ => error,
+        }
+    }
+
+    async fn token(&self) -> Result<Option<SecretString>> {
+        let mut slot = self.session.token.lock().await;
+        if slot.is_none() && self.session.is_renewable() {
+            *slot = Some(self.log_in().await?);
+        }
+        Ok(slot.clone())
+    }
+
+    /// Logs in again unless another call has already replaced the stale token.
+    async fn renew(&self, stale: Option<&SecretString>) -> Result<SecretString> {
+        let mut slot = self.session.token.lock().await;
+        if let (Some(current), Some(stale)) = (slot.as_ref(), stale)
+            && current.expose_secret() != stale.expose_secret()
+        {
+            return Ok(current.clone());
+        }
+        let token = self.log_in().await?;
+        *slot = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn log_in(&self) -> Result<SecretString> {
+        let call = Call::new("log in", Method::POST, "/api/v1/session", &[]);
+        let Credentials::Password { username, password } = &self.session.credentials else {
+            return Err(call.error(ErrorKind::Unauthenticated));
+        };
+        let call = call
+            .target(username)
+            .body(&json!({"username": username, "password": password.expose_secret()}))?;
+        let response = self.attempt(&call, None).await?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| interpret(&call, error))?;
+        let LoginAnswer { token } = decode(&call, &body)?;
+        if token.expose_secret().is_empty() {
+            return Err(call
+                .error(ErrorKind::Decode)
+                .with_message("the answer has no token"));
+        }
+        Ok(token)
+    }
+
+    /// Puts one request on the wire; any answer but a JSON 2xx is an error.
+    async fn attempt(&self, call: &Call, token: Option<&SecretString>) -> Result<Response> {
+        let started = Instant::now();
+        let result = self.request(call, token)?.send().await;
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                let error = interpret(call, error);
+                tracing::debug!(method = %call.method, path = call.template, kind = ?error.kind(), duration = ?started.elapsed(), "no answer");
+                return Err(error);
+            }
+        };
+        let status = response.status();
+        tracing::debug!(method = %call.method, path = call.template, status = status.as_u16(), duration = ?started.elapsed(), "answered");
+        if let Some(renewed) = response
+            .headers()
+            .get(RENEWED_TOKEN)
+            .and_then(|value| value.to_str().ok())
+            && token.is_some()
+        {
+            self.session.adopt(renewed).await;
+        }
+        if status.is_success() {
+            expect_json(call, response)
+        } else {
+            Err(refused(call, response).await)
+        }
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        token: Option<&SecretString>,
+    ) -> Result<reqwest::RequestBuilder> {
+        let base = self.base.as_str().trim_end_matches('/');
+        let mut request = self.http.request(
+            call.method.clone(),
+            format!("{base}{}{}", call.path, call.query),
+        );
+        request = match call.patience {
+            Patience::Request => request.timeout(self.timeouts.request),
+            Patience::Cluster => request.timeout(self.timeouts.cluster),
+            Patience::Exactly(timeout) => request.timeout(timeout),
+            Patience::Endless => request.header(ACCEPT, "text/event-stream"),
+        };
+        if call.method != Method::GET {
+            // Compared as a whole by the server: a charset, or no header at all, is a 415.
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let Some(token) = token else {
+            return Ok(request);
+        };
+        let (name, value) = match self.token_header {
+            TokenHeader::Authorization => (
+                AUTHORIZATION.as_str(),
+                format!("Bearer {}", token.expose_secret()),
+            ),
+            TokenHeader::GrpcMetadata => (GRPC_TOKEN, token.expose_secret().to_owned()),
+        };
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            call.error(ErrorKind::Configuration)
+                .with_message("the token cannot be sent in a header")
+        })?;
+        value.set_sensitive(true);
+        Ok(request.header(name, value))
+    }
+}
+
+/// Below a wrong root path the user interface answers every request with 200 and HTML.
+fn expect_json(call: &Call, response: Response) -> Result<Response> {
+    let media_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("(none)")
+        .to_owned();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json")
+        || essence.eq_ignore_ascii_case("text/event-stream")
+    {
+        return Ok(response);
+    }
+    Err(call
+        .error(ErrorKind::NotArgoCd)
+        .with_status(response.status())
+        .with_message(format!(
+            "the answer is {media_type}, not JSON; check the address and the root path"
+        )))
+}
+
+async fn refused(call: &Call, response: Response) -> Error {
+    let status = response.status();
+    if status.is_redirection() {
+        return redirected(call, status, response.headers());
+    }
+    let retry_after = retry_after(response.headers());
+    let body = response.bytes().await.unwrap_or_default();
+    let refusal = Refusal::parse(status, &body);
+    call.error(refusal.kind())
+        .with_status(refusal.status)
+        .with_retry_after(retry_after)
+        .with_message(refusal.message)
+}
+
+fn redirected(call: &Call, status: StatusCode, headers: &HeaderMap) -> Error {
+    let location = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .map(|location| location.split(['?', '#']).next().unwrap_or_default())
+        .unwrap_or("nowhere");
+    call.error(ErrorKind::Redirected).with_status(status).with_message(format!(
+        "{status} to {location}; use the https address, or set server.insecure behind a proxy that ends TLS"
+    ))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The body may hold secrets, so a failure tells where and what shape, never what.
+fn decode<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        call.error(ErrorKind::Decode).with_message(format!(
+            "{:?} error at line {} column {} of {} bytes",
+            error.classify(),
+            error.line(),
+            error.column(),
+            body.len()
+        ))
+    })
+}
+
+pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
+    let kind = if is_certificate_failure(&error) {
+        ErrorKind::Certificate
+    } else if error.is_connect() {
+        ErrorKind::Connect
+    } else if error.is_timeout() {
+        ErrorKind::Timeout
+    } else if error.is_builder() {
+        ErrorKind::InvalidRequest
+    } else {
+        ErrorKind::Interrupted
+    };
+    let error = error.without_url();
+    call.error(kind)
+        .with_message(innermost(&error))
+        .with_source(error)
+}
+
+/// rustls hides behind an `io::Error` inside an `io::Error`, which `source` skips.
+fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return matches!(
+                tls,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
+            );
+        }
+        current = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut current = error;
+    while let Some(source) = current.source() {
+        current = source;
+    }
+    current.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_url_is_escaped_completely() {
+        let call = Call::get("x", "/api/v1/clusters/{}", &["https://10.0.0.1:6443"]);
+
+        assert_eq!(call.path, "/api/v1/clusters/https%3A%2F%2F10.0.0.1%3A6443");
+        assert_eq!(encode("a+b c%d_e-f.g~h"), "a%2Bb%20c%25d_e-f.g~h");
+    }
+
+    #[test]
+    fn query_parameters_repeat_and_are_escaped() {
+        let call = Call::get("x", "/p", &[])
+            .query("updatedFields", "config")
+            .query("updatedFields", "labels")
+            .query("id.type", "a b");
+
+        assert_eq!(
+            call.query,
+            "?updatedFields=config&updatedFields=labels&id.type=a%20b"
+        );
+    }
+
+    #[test]
+    fn a_decode_failure_does_not_quote_the_body() {
+        let error = decode::<Vec<u8>>(&Call::get("x", "/p", &[]), b"[\"canary\"]").unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(!error.to_string().contains("canary"));
+    }
+}

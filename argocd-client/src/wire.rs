@@ -1,0 +1,126 @@
+//! The JSON habits of a Go server: `null` lists, absent zero values, open enumerations.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads `null` as the default value; together with `#[serde(default)]` absent and `null` are one.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// An enumeration whose values are strings of the server: the empty one and new ones are kept.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+            /// The server has not set it yet (absent or empty).
+            #[default]
+            Unset,
+            /// A value that this version of the crate does not know.
+            Other(String),
+        }
+
+        impl $name {
+            /// The text of the server; empty for [`Unset`](Self::Unset).
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)+
+                    Self::Unset => "",
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)+
+                    "" => Self::Unset,
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Ok(Self::from(text.as_deref().unwrap_or_default()))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use open_enum;
+
+/// A list answer; `items` is `null` when it is empty.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(crate) struct List<T> {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) metadata: ListMeta,
+    #[serde(default = "Vec::new", deserialize_with = "nullable")]
+    pub(crate) items: Vec<T>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ListMeta {
+    #[serde(default, rename = "resourceVersion", deserialize_with = "nullable")]
+    pub(crate) resource_version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    open_enum! {
+        /// Test.
+        Light {
+            /// Stop.
+            Red = "Red",
+        }
+    }
+
+    #[test]
+    fn null_absent_and_empty_lists_are_the_same() {
+        for text in [
+            r#"{"metadata":{},"items":null}"#,
+            r#"{"metadata":null}"#,
+            r#"{"items":[]}"#,
+        ] {
+            let list: List<String> = serde_json::from_str(text).unwrap();
+            assert!(list.items.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_open_enumeration_keeps_what_it_does_not_know() {
+        let read = |text: &str| serde_json::from_str::<Light>(text).unwrap();
+
+        assert_eq!(read("\"Red\""), Light::Red);
+        assert_eq!(read("\"\""), Light::Unset);
+        assert_eq!(read("null"), Light::Unset);
+        assert_eq!(read("\"Blue\""), Light::Other("Blue".to_owned()));
+        assert_eq!(
+            serde_json::to_string(&read("\"Blue\"")).unwrap(),
+            "\"Blue\""
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! What does not make a cluster unhealthy, but is worth knowing.
+
+use std::fmt;
+
+use super::client::ServerVersion;
+use super::spec::VerifySpec;
+use super::view::View;
+use super::{node, pod};
+
+/// Something unexpected about a cluster that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The only node repels ordinary pods: without `cluster.allowSchedulingOnControlPlanes` applications stay Pending.
+    ControlPlaneTaint {
+        /// Name of the node.
+        node: String,
+    },
+    /// The node reports a shortage.
+    Pressure {
+        /// Name of the node.
+        node: String,
+        /// The condition that is `True`, for example `DiskPressure`.
+        condition: &'static str,
+    },
+    /// The API server is not of the expected version.
+    ServerVersion {
+        /// What was asked for, without `v`.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
+    /// A kubelet is not of the expected version.
+    KubeletVersion {
+        /// Name of the node.
+        node: String,
+        /// What was asked for, without `v`.
+        expected: String,
+        /// What the node says.
+        found: String,
+    },
+    /// A node does not run the expected Talos.
+    OsImage {
+        /// Name of the node.
+        node: String,
+        /// What was asked for, for example `Talos (v1.10.7)`.
+        expected: String,
+        /// What the node says.
+        found: String,
+    },
+    /// A container restarted more often than a first boot explains.
+    Restarts {
+        /// Name of the pod in `kube-system`.
+        pod: String,
+        /// How often.
+        count: i32,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlPlaneTaint { node } => write!(
+                f,
+                "{node} is the only node and repels workloads; set cluster.allowSchedulingOnControlPlanes"
+            ),
+            Self::Pressure { node, condition } => write!(f, "{node} reports {condition}"),
+            Self::ServerVersion { expected, found } => {
+                write!(f, "the API server is {found}, expected v{expected}")
+            }
+            Self::KubeletVersion {
+                node,
+                expected,
+                found,
+            } => write!(f, "the kubelet of {node} is {found}, expected v{expected}"),
+            Self::OsImage {
+                node,
+                expected,
+                found,
+            } => write!(f, "{node} runs {found}, expected {expected}"),
+            Self::Restarts { pod, count } => write!(f, "{pod} restarted {count} times"),
+        }
+    }
+}
+
+/// Everything in `view` that is worth a warning.
+pub(super) fn warnings(view: &View, version: &ServerVersion, spec: &VerifySpec) -> Vec<Warning> {
+    let mut found = Vec::new();
+    if let Some(expected) = &spec.kubernetes_version
+        && version.git_version.trim_start_matches('v') != expected
+    {
+        found.push(Warning::ServerVersion {
+            expected: expected.clone(),
+            found: version.git_version.clone(),
+        });
+    }
+    found.extend(node_warnings(view, spec));
+    found.extend(restart_warnings(view, spec));
+    found
+}
+
+fn node_warnings(view: &View, spec: &VerifySpec) -> Vec<Warning> {
+    let nodes: Vec<_> = view.nodes.items().into_iter().flatten().collect();
+    let mut found = Vec::new();
+    if let [only] = nodes.as_slice()
+        && node::repels_workloads(only)
+    {
+        found.push(Warning::ControlPlaneTaint {
+            node: node::name(only).to_owned(),
+        });
+    }
+    for machine in nodes {
+        let name = || node::name(machine).to_owned();
+        found.extend(node::pressures(machine).map(|condition| Warning::Pressure {
+            node: name(),
+            condition,
+        }));
+        let Some(info) = node::info(machine) else {
+            continue;
+        };
+        if let Some(expected) = &spec.kubernetes_version
+            && info.kubelet_version.trim_start_matches('v') != expected
+        {
+            found.push(Warning::KubeletVersion {
+                node: name(),
+                expected: expected.clone(),
+                found: info.kubelet_version.clone(),
+            });
+        }
+        if let Some(version) = &spec.talos_version {
+            let expected = format!("Talos (v{version})");
+            if info.os_image != expected {
+                found.push(Warning::OsImage {
+                    node: name(),
+                    expected,
+                    found: info.os_image.clone(),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn restart_warnings(view: &View, spec: &VerifySpec) -> impl Iterator<Item = Warning> {
+    let pods = view.pods.items().into_iter().flatten();
+    let tolerated = spec.restarts;
+    pods.filter_map(move |pod| {
+        let count = pod::restarts(pod);
+        (count > tolerated).then(|| Warning::Restarts {
+            pod: pod::name(pod).to_owned(),
+            count,
+        })
+    })
+}

@@ -1,0 +1,5 @@
+//! The services of the chain in one process.
+
+pub mod kubernetes;
+pub mod openbao;
+mod serve;
