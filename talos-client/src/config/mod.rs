@@ -8,6 +8,7 @@ mod load;
 mod machine_config;
 mod patch;
 mod schema;
+mod validate;
 mod version;
 
 pub use compatibility::check_kubernetes_upgrade;
@@ -15,4 +16,5 @@ pub use contract::VersionContract;
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
+pub use validate::{Mode, Validation, ValidationOptions};
 pub use version::{Components, TalosVersion};
