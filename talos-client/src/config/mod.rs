@@ -3,6 +3,7 @@
 mod compatibility;
 mod contract;
 mod document;
+mod generate;
 mod load;
 mod machine_config;
 mod patch;
@@ -12,6 +13,7 @@ mod version;
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
+pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
 pub use validate::{Mode, Validation, ValidationOptions};
