@@ -39,7 +39,10 @@ impl TalosVersion {
         let talos = self.release();
         let kubernetes = parse_kubernetes(version)?;
         let Some((_, min, max, _, _)) = row(&talos) else {
-            return Err(unsupported("check Kubernetes version", format!("compatibility with version {talos} is not supported")));
+            return Err(unsupported(
+                "check Kubernetes version",
+                format!("compatibility with version {talos} is not supported"),
+            ));
         };
         let verdict = if (kubernetes.major, kubernetes.minor) < (1, *min) {
             "too old"
@@ -50,7 +53,9 @@ impl TalosVersion {
         };
         Err(unsupported(
             "check Kubernetes version",
-            format!("version of Kubernetes {kubernetes} is {verdict} to be used with Talos {talos}"),
+            format!(
+                "version of Kubernetes {kubernetes} is {verdict} to be used with Talos {talos}"
+            ),
         ))
     }
 
@@ -62,13 +67,22 @@ impl TalosVersion {
         let (target, host) = (self.release(), host.release());
         let operation = "check Talos upgrade";
         let Some((_, _, _, oldest, too_new)) = row(&target) else {
-            return Err(unsupported(operation, format!("upgrades to version {target} are not supported")));
+            return Err(unsupported(
+                operation,
+                format!("upgrades to version {target} are not supported"),
+            ));
         };
         if (host.major, host.minor) < (1, *oldest) {
-            return Err(unsupported(operation, format!("host version {host} is too old to upgrade to Talos {target}")));
+            return Err(unsupported(
+                operation,
+                format!("host version {host} is too old to upgrade to Talos {target}"),
+            ));
         }
         if (host.major, host.minor) >= (1, *too_new) {
-            return Err(unsupported(operation, format!("host version {host} is too new to downgrade to Talos {target}")));
+            return Err(unsupported(
+                operation,
+                format!("host version {host} is too new to downgrade to Talos {target}"),
+            ));
         }
         Ok(())
     }
@@ -81,7 +95,8 @@ impl TalosVersion {
 /// `InvalidInput` when one of them is not a version.
 pub fn check_kubernetes_upgrade(from: &str, to: &str) -> Result<()> {
     let (old, new) = (parse_kubernetes(from)?, parse_kubernetes(to)?);
-    let known = |version: &Version| version.major == 1 && KUBERNETES_UPGRADES.contains(&version.minor);
+    let known =
+        |version: &Version| version.major == 1 && KUBERNETES_UPGRADES.contains(&version.minor);
     if known(&old) && known(&new) && (new.minor == old.minor || new.minor == old.minor + 1) {
         return Ok(());
     }
@@ -95,12 +110,18 @@ pub fn check_kubernetes_upgrade(from: &str, to: &str) -> Result<()> {
 }
 
 fn row(talos: &Version) -> Option<&'static (u64, u64, u64, u64, u64)> {
-    MATRIX.iter().find(|(minor, ..)| talos.major == 1 && talos.minor == *minor)
+    MATRIX
+        .iter()
+        .find(|(minor, ..)| talos.major == 1 && talos.minor == *minor)
 }
 
 fn parse_kubernetes(version: &str) -> Result<Version> {
     let plain = version.strip_prefix('v').unwrap_or(version);
-    let padded = if plain.split('.').count() == 2 { format!("{plain}.0") } else { plain.to_owned() };
+    let padded = if plain.split('.').count() == 2 {
+        format!("{plain}.0")
+    } else {
+        plain.to_owned()
+    };
     Version::parse(&padded).map_err(|source| {
         Error::new(ErrorKind::InvalidInput, "parse Kubernetes version")
             .with_message(format!("error parsing Kubernetes version {version:?}"))
@@ -126,28 +147,71 @@ mod tests {
             talos("v1.10.7").check_kubernetes(fits).unwrap();
         }
         for (version, text) in [
-            ("1.34.0", "version of Kubernetes 1.34.0 is too new to be used with Talos 1.10.7"),
-            ("v1.27.9", "version of Kubernetes 1.27.9 is too old to be used with Talos 1.10.7"),
+            (
+                "1.34.0",
+                "version of Kubernetes 1.34.0 is too new to be used with Talos 1.10.7",
+            ),
+            (
+                "v1.27.9",
+                "version of Kubernetes 1.27.9 is too old to be used with Talos 1.10.7",
+            ),
         ] {
-            assert_eq!(talos("v1.10.7").check_kubernetes(version).unwrap_err().message(), text);
+            assert_eq!(
+                talos("v1.10.7")
+                    .check_kubernetes(version)
+                    .unwrap_err()
+                    .message(),
+                text
+            );
         }
         assert_eq!(
-            talos("1.15.0").check_kubernetes("1.37.0").unwrap_err().message(),
+            talos("1.15.0")
+                .check_kubernetes("1.37.0")
+                .unwrap_err()
+                .message(),
             "compatibility with version 1.15.0 is not supported"
         );
-        assert_eq!(talos("1.10.7").check_kubernetes("latest").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            talos("1.10.7")
+                .check_kubernetes("latest")
+                .unwrap_err()
+                .kind(),
+            ErrorKind::InvalidInput
+        );
     }
 
     #[test]
     fn an_upgrade_skips_one_minor_version_at_most() {
-        talos("v1.12.11").check_upgrade_from(&talos("v1.10.0")).unwrap();
-        talos("v1.10.7").check_upgrade_from(&talos("v1.11.6")).unwrap();
+        talos("v1.12.11")
+            .check_upgrade_from(&talos("v1.10.0"))
+            .unwrap();
+        talos("v1.10.7")
+            .check_upgrade_from(&talos("v1.11.6"))
+            .unwrap();
         for (target, host, text) in [
-            ("1.13.9", "1.10.7", "host version 1.10.7 is too old to upgrade to Talos 1.13.9"),
-            ("1.10.7", "1.12.0", "host version 1.12.0 is too new to downgrade to Talos 1.10.7"),
-            ("1.15.0", "1.14.0", "upgrades to version 1.15.0 are not supported"),
+            (
+                "1.13.9",
+                "1.10.7",
+                "host version 1.10.7 is too old to upgrade to Talos 1.13.9",
+            ),
+            (
+                "1.10.7",
+                "1.12.0",
+                "host version 1.12.0 is too new to downgrade to Talos 1.10.7",
+            ),
+            (
+                "1.15.0",
+                "1.14.0",
+                "upgrades to version 1.15.0 are not supported",
+            ),
         ] {
-            assert_eq!(talos(target).check_upgrade_from(&talos(host)).unwrap_err().message(), text);
+            assert_eq!(
+                talos(target)
+                    .check_upgrade_from(&talos(host))
+                    .unwrap_err()
+                    .message(),
+                text
+            );
         }
     }
 
@@ -160,7 +224,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
         }
         assert_eq!(
-            check_kubernetes_upgrade("1.31.0", "1.33.0").unwrap_err().message(),
+            check_kubernetes_upgrade("1.31.0", "1.33.0")
+                .unwrap_err()
+                .message(),
             r#"unsupported upgrade path 1.31->1.33 (from "1.31.0" to "1.33.0")"#
         );
     }

@@ -1,16 +1,22 @@
 //! Machine configuration: documents, patches, and what a bootstrapper reads and sets in them.
 
+mod compatibility;
 mod contract;
 mod diff;
 mod document;
+mod generate;
 mod load;
 mod machine_config;
 mod patch;
 mod schema;
+mod validate;
 mod version;
 
+pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
 pub use diff::{Change, diff};
+pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
+pub use validate::{Mode, Validation, ValidationOptions};
 pub use version::{Components, TalosVersion};

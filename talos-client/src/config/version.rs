@@ -6,7 +6,7 @@ use std::str::FromStr;
 use semver::{Prerelease, Version};
 
 use super::contract::VersionContract;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A Talos release, or just a minor version.
 ///

@@ -55,7 +55,9 @@ impl Extension {
 
     fn write(&self, writer: DERWriter<'_>) {
         writer.write_sequence(|writer| {
-            writer.next().write_oid(&ObjectIdentifier::from_slice(self.oid));
+            writer
+                .next()
+                .write_oid(&ObjectIdentifier::from_slice(self.oid));
             if self.critical {
                 writer.next().write_bool(true);
             }
@@ -74,7 +76,9 @@ pub(super) fn name(organizations: &[&str]) -> Vec<u8> {
             writer.next().write_set_of(|writer| {
                 for organization in organizations {
                     writer.next().write_sequence(|writer| {
-                        writer.next().write_oid(&ObjectIdentifier::from_slice(ORGANIZATION));
+                        writer
+                            .next()
+                            .write_oid(&ObjectIdentifier::from_slice(ORGANIZATION));
                         writer.next().write_printable_string(organization);
                     });
                 }
@@ -84,12 +88,17 @@ pub(super) fn name(organizations: &[&str]) -> Vec<u8> {
 }
 
 /// The certificate in DER, signed by the issuer's key.
-pub(super) fn sign(template: &Template<'_>, issuer: &PrivateKey) -> Result<Vec<u8>, KeyOperationFailed> {
+pub(super) fn sign(
+    template: &Template<'_>,
+    issuer: &PrivateKey,
+) -> Result<Vec<u8>, KeyOperationFailed> {
     let not_before = date(template.not_before)?;
     let not_after = date(template.not_after)?;
     let body = yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {
-            writer.next().write_tagged(Tag::context(0), |writer| writer.write_u8(2));
+            writer
+                .next()
+                .write_tagged(Tag::context(0), |writer| writer.write_u8(2));
             writer.next().write_bigint_bytes(&template.serial, true);
             writer.next().write_der(issuer.signature_algorithm());
             writer.next().write_der(template.issuer);
@@ -113,7 +122,9 @@ pub(super) fn sign(template: &Template<'_>, issuer: &PrivateKey) -> Result<Vec<u
         writer.write_sequence(|writer| {
             writer.next().write_der(&body);
             writer.next().write_der(issuer.signature_algorithm());
-            writer.next().write_bitvec_bytes(&signature, signature.len() * 8);
+            writer
+                .next()
+                .write_bitvec_bytes(&signature, signature.len() * 8);
         });
     }))
 }
@@ -146,7 +157,10 @@ mod tests {
         assert_eq!(der[0], 0x30);
         assert_eq!(der[2], 0x31);
         assert_eq!(usize::from(der[3]), der.len() - 4);
-        assert!(der.windows(8).position(|w| w == b"os:admin") < der.windows(9).position(|w| w == b"os:reader"));
+        assert!(
+            der.windows(8).position(|w| w == b"os:admin")
+                < der.windows(9).position(|w| w == b"os:reader")
+        );
     }
 
     #[test]

@@ -93,7 +93,8 @@ impl SecretsBundleBuilder {
         let cancelled = CancelOnDrop::default();
         let flag = Arc::clone(&cancelled.0);
         let work = tokio::task::spawn_blocking(move || self.run(&flag));
-        work.await.map_err(|source| Error::new(ErrorKind::Server, OPERATION).with_source(source))?
+        work.await
+            .map_err(|source| Error::new(ErrorKind::Server, OPERATION).with_source(source))?
     }
 
     /// Generates what was not given, on the calling thread.
@@ -107,22 +108,32 @@ impl SecretsBundleBuilder {
     fn run(self, cancelled: &AtomicBool) -> Result<SecretsBundle> {
         if let Some(key) = &self.service_account_key {
             PrivateKey::parse(key, KeyUse::Bare).map_err(|text| {
-                Error::new(ErrorKind::InvalidInput, OPERATION).with_target("service account key").with_message(text)
+                Error::new(ErrorKind::InvalidInput, OPERATION)
+                    .with_target("service account key")
+                    .with_message(text)
             })?;
         }
         self.make(cancelled).map_err(|stop| match stop {
-            Stop::Cancelled => Error::new(ErrorKind::Interrupted, OPERATION).with_message("cancelled"),
+            Stop::Cancelled => {
+                Error::new(ErrorKind::Interrupted, OPERATION).with_message("cancelled")
+            }
             Stop::Failed(source) => Error::new(ErrorKind::Server, OPERATION).with_source(source),
         })
     }
 
     fn make(self, cancelled: &AtomicBool) -> Result<SecretsBundle, Stop> {
         let now = self.not_before.unwrap_or_else(Timestamp::now);
-        let identifier =
-            if self.contract.has_random_key_identifiers() { KeyIdentifier::Random } else { KeyIdentifier::Sha1 };
+        let identifier = if self.contract.has_random_key_identifiers() {
+            KeyIdentifier::Random
+        } else {
+            KeyIdentifier::Sha1
+        };
         let authority = |given: Option<CertificateAndKey>, organization, algorithm| {
             check(cancelled)?;
-            let made = given.map_or_else(|| pki::new_authority(organization, algorithm, identifier, now), Ok);
+            let made = given.map_or_else(
+                || pki::new_authority(organization, algorithm, identifier, now),
+                Ok,
+            );
             made.map(Some).map_err(Stop::from)
         };
         let os = authority(None, Some("talos"), KeyAlgorithm::Ed25519)?;
@@ -157,11 +168,19 @@ impl SecretsBundleBuilder {
 }
 
 const fn service_account_algorithm(contract: VersionContract) -> KeyAlgorithm {
-    if contract.uses_rsa_service_account_key() { KeyAlgorithm::Rsa4096 } else { KeyAlgorithm::EcdsaP256 }
+    if contract.uses_rsa_service_account_key() {
+        KeyAlgorithm::Rsa4096
+    } else {
+        KeyAlgorithm::EcdsaP256
+    }
 }
 
 fn check(cancelled: &AtomicBool) -> Result<(), Stop> {
-    if cancelled.load(Ordering::Relaxed) { Err(Stop::Cancelled) } else { Ok(()) }
+    if cancelled.load(Ordering::Relaxed) {
+        Err(Stop::Cancelled)
+    } else {
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -184,9 +203,13 @@ mod tests {
     #[test]
     fn the_encryption_secret_follows_the_contract() {
         let old = SecretsBundle::generate_blocking(VersionContract::new(1, 2)).unwrap();
-        assert!(old.aescbc_encryption_secret().is_some() && old.secretbox_encryption_secret().is_none());
+        assert!(
+            old.aescbc_encryption_secret().is_some() && old.secretbox_encryption_secret().is_none()
+        );
         let new = SecretsBundle::generate_blocking(VersionContract::new(1, 3)).unwrap();
-        assert!(new.aescbc_encryption_secret().is_none() && new.secretbox_encryption_secret().is_some());
+        assert!(
+            new.aescbc_encryption_secret().is_none() && new.secretbox_encryption_secret().is_some()
+        );
     }
 
     #[test]
@@ -199,7 +222,10 @@ mod tests {
 
     #[test]
     fn a_given_service_account_key_is_kept_byte_for_byte() {
-        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap().to_pem().unwrap();
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)
+            .unwrap()
+            .to_pem()
+            .unwrap();
         let odd = format!("# made elsewhere\n{}", key.expose_secret());
 
         let bundle = SecretsBundle::builder(VersionContract::V1_10)
@@ -223,7 +249,9 @@ mod tests {
 
     #[test]
     fn cancelled_work_stops_before_the_next_key() {
-        let error = SecretsBundle::builder(OLD).run(&AtomicBool::new(true)).unwrap_err();
+        let error = SecretsBundle::builder(OLD)
+            .run(&AtomicBool::new(true))
+            .unwrap_err();
 
         assert_eq!(error.message(), "cancelled");
     }

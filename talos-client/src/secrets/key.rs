@@ -5,7 +5,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
-    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use pkcs8::PrivateKeyInfoRef;
 use secrecy::{ExposeSecret, SecretString};
@@ -89,10 +90,14 @@ impl PrivateKey {
 
     /// The seed of an Ed25519 key.
     pub(crate) fn ed25519_seed(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let Self::Ed25519(key) = self else { return None };
+        let Self::Ed25519(key) = self else {
+            return None;
+        };
         let der = key.to_pkcs8v1().ok()?;
         // The 48 bytes of the version 1 form end with the 32 bytes of the seed.
-        der.as_ref().last_chunk::<32>().map(|seed| Zeroizing::new(seed.to_vec()))
+        der.as_ref()
+            .last_chunk::<32>()
+            .map(|seed| Zeroizing::new(seed.to_vec()))
     }
 
     /// The SubjectPublicKeyInfo of certificates for this key.
@@ -141,9 +146,11 @@ impl PrivateKey {
 
     /// Reads the first PEM block; the error is the reference's text up to the cause, which differs between libraries.
     pub(crate) fn parse(text: &SecretString, usage: KeyUse) -> Result<Self, String> {
-        let (label, der) = pem::first_block(text.expose_secret()).ok_or("failed to parse PEM block")?;
+        let (label, der) =
+            pem::first_block(text.expose_secret()).ok_or("failed to parse PEM block")?;
         match label.as_str() {
-            RSA => rsa(RsaKeyPair::from_der(&der).ok()).ok_or("failed to parse RSA key: x509: malformed PKCS #1 key"),
+            RSA => rsa(RsaKeyPair::from_der(&der).ok())
+                .ok_or("failed to parse RSA key: x509: malformed PKCS #1 key"),
             EC => ecdsa(&der).ok_or("failed to parse ECDSA key: x509: malformed SEC 1 key"),
             ED25519 => match pkcs8_key(&der) {
                 Some(key @ Self::Ed25519(_)) => Ok(key),
@@ -152,7 +159,11 @@ impl PrivateKey {
             },
             PKCS8 => pkcs8_key(&der).ok_or("failed to parse key: x509: malformed PKCS #8 key"),
             other => {
-                let colon = if usage == KeyUse::OfCertificate { ":" } else { "" };
+                let colon = if usage == KeyUse::OfCertificate {
+                    ":"
+                } else {
+                    ""
+                };
                 return Err(format!("unsupported key type{colon} {other:?}"));
             }
         }
@@ -169,7 +180,8 @@ impl PrivateKey {
             }
             Self::Rsa(key) => {
                 let der: Pkcs8V1Der<'_> = key.as_der()?;
-                let info = PrivateKeyInfoRef::try_from(der.as_ref()).map_err(|_| KeyOperationFailed)?;
+                let info =
+                    PrivateKeyInfoRef::try_from(der.as_ref()).map_err(|_| KeyOperationFailed)?;
                 pem::armor(RSA, info.private_key.as_bytes())
             }
         };
@@ -206,7 +218,10 @@ mod tests {
     use super::*;
 
     fn der_of(key: &PrivateKey) -> Vec<u8> {
-        pem::first_block(key.to_pem().unwrap().expose_secret()).unwrap().1.to_vec()
+        pem::first_block(key.to_pem().unwrap().expose_secret())
+            .unwrap()
+            .1
+            .to_vec()
     }
 
     #[test]
@@ -216,9 +231,15 @@ mod tests {
         let text = key.to_pem().unwrap();
         let der = der_of(&key);
 
-        assert!(text.expose_secret().starts_with("-----BEGIN ED25519 PRIVATE KEY-----\n"));
+        assert!(
+            text.expose_secret()
+                .starts_with("-----BEGIN ED25519 PRIVATE KEY-----\n")
+        );
         assert_eq!(der.len(), 48);
-        assert_eq!(der[..16], *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20");
+        assert_eq!(
+            der[..16],
+            *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"
+        );
         assert_eq!(key.ed25519_seed().unwrap().as_slice(), &der[16..]);
         assert!(PrivateKey::parse(&text, KeyUse::Bare).is_ok());
     }
@@ -229,23 +250,47 @@ mod tests {
 
         let text = key.to_pem().unwrap();
 
-        assert!(text.expose_secret().starts_with("-----BEGIN EC PRIVATE KEY-----\n"));
+        assert!(
+            text.expose_secret()
+                .starts_with("-----BEGIN EC PRIVATE KEY-----\n")
+        );
         assert_eq!(der_of(&key).len(), 121);
-        assert!(matches!(PrivateKey::parse(&text, KeyUse::Bare), Ok(PrivateKey::Ecdsa(..))));
+        assert!(matches!(
+            PrivateKey::parse(&text, KeyUse::Bare),
+            Ok(PrivateKey::Ecdsa(..))
+        ));
     }
 
     #[test]
     fn refusals_have_the_texts_of_the_reference() {
-        let parse = |text: &str, usage| PrivateKey::parse(&SecretString::from(text), usage).err().unwrap();
+        let parse = |text: &str, usage| {
+            PrivateKey::parse(&SecretString::from(text), usage)
+                .err()
+                .unwrap()
+        };
         let odd = pem::armor("DSA PRIVATE KEY", b"x");
 
         assert_eq!(parse("no pem", KeyUse::Bare), "failed to parse PEM block");
-        assert_eq!(parse(&odd, KeyUse::OfCertificate), r#"unsupported key type: "DSA PRIVATE KEY""#);
-        assert_eq!(parse(&odd, KeyUse::Bare), r#"unsupported key type "DSA PRIVATE KEY""#);
+        assert_eq!(
+            parse(&odd, KeyUse::OfCertificate),
+            r#"unsupported key type: "DSA PRIVATE KEY""#
+        );
+        assert_eq!(
+            parse(&odd, KeyUse::Bare),
+            r#"unsupported key type "DSA PRIVATE KEY""#
+        );
         let ecdsa = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-        let PrivateKey::Ecdsa(pair, _) = &ecdsa else { panic!() };
+        let PrivateKey::Ecdsa(pair, _) = &ecdsa else {
+            panic!()
+        };
         let mislabelled = pem::armor("ED25519 PRIVATE KEY", pair.to_pkcs8v1().unwrap().as_ref());
-        assert_eq!(parse(&mislabelled, KeyUse::Bare), "failed parsing Ed25519 key, got wrong key type");
-        assert!(parse(&pem::armor("RSA PRIVATE KEY", b"x"), KeyUse::Bare).starts_with("failed to parse RSA key: "));
+        assert_eq!(
+            parse(&mislabelled, KeyUse::Bare),
+            "failed parsing Ed25519 key, got wrong key type"
+        );
+        assert!(
+            parse(&pem::armor("RSA PRIVATE KEY", b"x"), KeyUse::Bare)
+                .starts_with("failed to parse RSA key: ")
+        );
     }
 }

@@ -39,10 +39,10 @@ pub use client_certificate::{ClientCertificate, ClientCertificateRequest, Role};
 pub use generate::SecretsBundleBuilder;
 pub use pem::CertificateAndKey;
 
+pub(crate) use pem::{decode, encode, encode_key};
+
 use crate::config::VersionContract;
 use crate::error::{Error, ErrorKind, Result};
-
-pub(crate) use pem::{decode, decode_key, encode, encode_key};
 
 /// All secrets of one cluster.
 ///
@@ -163,7 +163,9 @@ impl SecretsBundle {
         authority
             .and_then(|authority| pki::inspect(authority.certificate_pem()))
             .map(|(validity, _)| validity.not_before)
-            .map_err(|text| Error::new(ErrorKind::InvalidDocument, "read Talos authority").with_message(text))
+            .map_err(|text| {
+                Error::new(ErrorKind::InvalidDocument, "read Talos authority").with_message(text)
+            })
     }
 
     /// A client certificate for the Talos API, to be issued by this bundle's authority.
@@ -175,7 +177,9 @@ impl SecretsBundle {
 
 impl fmt::Debug for SecretsBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretsBundle").field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+        f.debug_struct("SecretsBundle")
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
     }
 }
 

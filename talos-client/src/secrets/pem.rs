@@ -78,7 +78,8 @@ pub(crate) fn decode(text: &str) -> Result<String, String> {
     let folded: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let bytes = BASE64_STANDARD.decode(&folded).map_err(|error| {
         let offset = match error {
-            base64::DecodeError::InvalidByte(offset, _) | base64::DecodeError::InvalidLastSymbol(offset, _) => offset,
+            base64::DecodeError::InvalidByte(offset, _)
+            | base64::DecodeError::InvalidLastSymbol { offset, .. } => offset,
             _ => folded.len(),
         };
         format!("illegal base64 data at input byte {offset}")
@@ -97,7 +98,9 @@ pub(crate) fn decode_key(text: &str) -> Result<SecretString, String> {
 /// Wraps DER in PEM lines of 64 characters, with a final newline.
 pub(crate) fn armor(label: &str, der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(BASE64_STANDARD.encode(der));
-    let mut text = Zeroizing::new(String::with_capacity(body.len() * 66 / 64 + 2 * label.len() + 40));
+    let mut text = Zeroizing::new(String::with_capacity(
+        body.len() * 66 / 64 + 2 * label.len() + 40,
+    ));
     text.push_str("-----BEGIN ");
     text.push_str(label);
     text.push_str("-----\n");
@@ -117,7 +120,10 @@ pub(crate) fn armor(label: &str, der: &[u8]) -> Zeroizing<String> {
 /// The label and content of the first PEM block.
 pub(crate) fn first_block(text: &str) -> Option<(String, Zeroizing<Vec<u8>>)> {
     let block = pem::parse(text).ok()?;
-    Some((block.tag().to_owned(), Zeroizing::new(block.into_contents())))
+    Some((
+        block.tag().to_owned(),
+        Zeroizing::new(block.into_contents()),
+    ))
 }
 
 #[cfg(test)]
@@ -134,7 +140,10 @@ mod tests {
 
     #[test]
     fn bad_base64_is_refused_with_its_position_only() {
-        assert_eq!(decode("YWJj!A==").unwrap_err(), "illegal base64 data at input byte 4");
+        assert_eq!(
+            decode("YWJj!A==").unwrap_err(),
+            "illegal base64 data at input byte 4"
+        );
         assert_eq!(decode("YW\nJj").unwrap(), "abc");
     }
 

@@ -19,11 +19,13 @@ const SIGN_AND_CERTIFY: &[u8] = &[0x03, 0x02, 0x02, 0x84];
 const SIGN: &[u8] = &[0x03, 0x02, 0x07, 0x80];
 /// SEQUENCE of serverAuth and clientAuth.
 const SERVER_AND_CLIENT: &[u8] = &[
-    0x30, 0x14, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05,
-    0x07, 0x03, 0x02,
+    0x30, 0x14, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01, 0x06, 0x08, 0x2b, 0x06,
+    0x01, 0x05, 0x05, 0x07, 0x03, 0x02,
 ];
 /// SEQUENCE of clientAuth.
-const CLIENT: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+const CLIENT: &[u8] = &[
+    0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02,
+];
 /// SEQUENCE with CA = TRUE and no path length.
 const IS_AUTHORITY: &[u8] = &[0x30, 0x03, 0x01, 0x01, 0xff];
 
@@ -65,7 +67,10 @@ pub(crate) fn new_authority(
                 Extension::critical(KEY_USAGE, SIGN_AND_CERTIFY),
                 Extension::new(EXTENDED_KEY_USAGE, SERVER_AND_CLIENT),
                 Extension::critical(BASIC_CONSTRAINTS, IS_AUTHORITY),
-                Extension::new(SUBJECT_KEY_IDENTIFIER, &[&[0x04, 20], identifier.as_slice()].concat()),
+                Extension::new(
+                    SUBJECT_KEY_IDENTIFIER,
+                    &[&[0x04, 20], identifier.as_slice()].concat(),
+                ),
             ],
         },
         &key,
@@ -87,9 +92,15 @@ pub(crate) fn issue_client(
     key: &PrivateKey,
     profile: &ClientProfile<'_>,
 ) -> Result<CertificateAndKey, KeyOperationFailed> {
-    let mut extensions = vec![Extension::critical(KEY_USAGE, SIGN), Extension::new(EXTENDED_KEY_USAGE, CLIENT)];
+    let mut extensions = vec![
+        Extension::critical(KEY_USAGE, SIGN),
+        Extension::new(EXTENDED_KEY_USAGE, CLIENT),
+    ];
     if let Some(identifier) = &authority.key_identifier {
-        extensions.push(Extension::new(AUTHORITY_KEY_IDENTIFIER, &key_identifier_sequence(identifier)));
+        extensions.push(Extension::new(
+            AUTHORITY_KEY_IDENTIFIER,
+            &key_identifier_sequence(identifier),
+        ));
     }
     let der = certificate::sign(
         &Template {
@@ -118,12 +129,19 @@ impl Authority {
     pub(crate) fn new(certificate_pem: &str, key: PrivateKey) -> Result<Self, String> {
         let der = certificate_der(certificate_pem)?;
         let (_, certificate) = X509Certificate::from_der(&der).map_err(malformed)?;
-        let key_identifier = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
-            _ => None,
-        });
+        let key_identifier = certificate
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+                _ => None,
+            });
         let subject = certificate.subject().as_raw().to_vec();
-        Ok(Self { subject, key, key_identifier })
+        Ok(Self {
+            subject,
+            key,
+            key_identifier,
+        })
     }
 }
 
@@ -138,13 +156,22 @@ pub(crate) struct Validity {
 pub(crate) fn inspect(certificate_pem: &str) -> Result<(Validity, Vec<String>), String> {
     let der = certificate_der(certificate_pem)?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(malformed)?;
-    let timestamp = |seconds| Timestamp::from_second(seconds).map_err(|error| format!("failed to parse certificate: {error}"));
+    let timestamp = |seconds| {
+        Timestamp::from_second(seconds)
+            .map_err(|error| format!("failed to parse certificate: {error}"))
+    };
     let validity = Validity {
         not_before: timestamp(certificate.validity().not_before.timestamp())?,
         not_after: timestamp(certificate.validity().not_after.timestamp())?,
     };
     let organizations = certificate.subject().iter_organization();
-    Ok((validity, organizations.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect()))
+    Ok((
+        validity,
+        organizations
+            .filter_map(|name| name.as_str().ok())
+            .map(str::to_owned)
+            .collect(),
+    ))
 }
 
 fn certificate_der(certificate_pem: &str) -> Result<Vec<u8>, String> {

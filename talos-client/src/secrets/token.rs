@@ -25,7 +25,10 @@ fn push_symbols(text: &mut String, count: usize) -> Result<(), KeyOperationFaile
     let end = text.len() + count;
     while text.len() < end {
         let bytes = Zeroizing::new(random::<32>()?);
-        let symbols = bytes.iter().filter(|byte| **byte < UNBIASED).map(|byte| ALPHABET[usize::from(byte % 36)]);
+        let symbols = bytes
+            .iter()
+            .filter(|byte| **byte < UNBIASED)
+            .map(|byte| ALPHABET[usize::from(byte % 36)]);
         text.extend(symbols.take(end - text.len()).map(char::from));
     }
     Ok(())
@@ -54,15 +57,25 @@ mod tests {
             let token = token().unwrap();
             let (id, secret) = token.expose_secret().split_once('.').unwrap();
             assert_eq!((id.len(), secret.len()), (6, 16));
-            assert!(id.bytes().chain(secret.bytes()).all(|byte| ALPHABET.contains(&byte)));
+            assert!(
+                id.bytes()
+                    .chain(secret.bytes())
+                    .all(|byte| ALPHABET.contains(&byte))
+            );
         }
     }
 
     #[test]
     fn every_symbol_occurs() {
-        let drawn: String = (0..200).map(|_| token().unwrap().expose_secret().to_owned()).collect();
+        let drawn: String = (0..200)
+            .map(|_| token().unwrap().expose_secret().to_owned())
+            .collect();
 
-        assert!(ALPHABET.iter().all(|symbol| drawn.contains(char::from(*symbol))));
+        assert!(
+            ALPHABET
+                .iter()
+                .all(|symbol| drawn.contains(char::from(*symbol)))
+        );
     }
 
     #[test]

@@ -18,7 +18,12 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    pub(super) const ALL: Self = Self { cluster: true, secrets: true, trustdinfo: true, certs: true };
+    pub(super) const ALL: Self = Self {
+        cluster: true,
+        secrets: true,
+        trustdinfo: true,
+        certs: true,
+    };
 }
 
 impl SecretsBundle {
@@ -49,8 +54,12 @@ impl SecretsBundle {
         if findings.is_empty() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Validation, "validate secrets bundle")
-            .with_message(format!("failed to validate secrets bundle: {}", multi_error(&findings))))
+        Err(
+            Error::new(ErrorKind::Validation, "validate secrets bundle").with_message(format!(
+                "failed to validate secrets bundle: {}",
+                multi_error(&findings)
+            )),
+        )
     }
 
     fn check_cluster(&self, present: bool, findings: &mut Vec<String>) {
@@ -75,7 +84,10 @@ impl SecretsBundle {
             findings.push("secrets.bootstraptoken is required".to_owned());
         }
         let choice = "[secrets.secretboxencryptionsecret, secrets.aescbcencryptionsecret]";
-        match (&self.secretbox_encryption_secret, &self.aescbc_encryption_secret) {
+        match (
+            &self.secretbox_encryption_secret,
+            &self.aescbc_encryption_secret,
+        ) {
             (None, None) => findings.push(format!("one of {choice} is required")),
             (Some(_), Some(_)) => findings.push(format!("only one of {choice} is allowed")),
             _ => {}
@@ -83,8 +95,12 @@ impl SecretsBundle {
     }
 
     fn check_certs(&self, findings: &mut Vec<String>) {
-        let authorities =
-            [("etcd", &self.etcd), ("k8s", &self.kubernetes), ("k8saggregator", &self.aggregator), ("os", &self.os)];
+        let authorities = [
+            ("etcd", &self.etcd),
+            ("k8s", &self.kubernetes),
+            ("k8saggregator", &self.aggregator),
+            ("os", &self.os),
+        ];
         for (name, authority) in authorities {
             match authority.as_ref().map(check_pair) {
                 None => findings.push(format!("certs.{name} is required")),
@@ -111,7 +127,14 @@ pub(super) fn check_pair(pair: &CertificateAndKey) -> Result<(), String> {
 
 /// Several errors as Go's multierror prints them.
 fn multi_error(findings: &[String]) -> String {
-    let noun = if findings.len() == 1 { "error" } else { "errors" };
-    let list: String = findings.iter().map(|finding| format!("\t* {finding}\n")).collect();
+    let noun = if findings.len() == 1 {
+        "error"
+    } else {
+        "errors"
+    };
+    let list: String = findings
+        .iter()
+        .map(|finding| format!("\t* {finding}\n"))
+        .collect();
     format!("{} {noun} occurred:\n{list}\n", findings.len())
 }

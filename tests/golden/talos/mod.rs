@@ -1,3 +1,4 @@
 //! The reference answers of the Talos configuration tools.
 
 mod patch;
+mod validate;
