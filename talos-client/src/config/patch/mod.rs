@@ -43,6 +43,13 @@ impl ConfigPatch {
         }
     }
 
+    /// Names where the text comes from; errors show it as their target.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
     /// Takes an argument of `--config-patch`: `@FILE` reads that file, and so does a text that cannot be a patch because it has
     /// neither a space nor a line break and does not start with a bracket (as `talosctl` does since v1.12). Anything else is the
     /// patch itself.
