@@ -42,6 +42,13 @@ impl ConfigPatch {
         }
     }
 
+    /// Names where the text comes from; errors show it as their target.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
     /// Takes an argument of `--config-patch`: `@FILE` reads that file, anything else is the text.
     ///
     /// # Errors
