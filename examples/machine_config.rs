@@ -34,7 +34,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "machine_config", about = "Talos machine configuration without talosctl")]
+#[command(
+    name = "machine_config",
+    about = "Talos machine configuration without talosctl"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -197,6 +197,11 @@ fn content(
         OutputType::ControlPlane => configs.controlplane.to_yaml(),
         OutputType::Worker => configs.worker.to_yaml(),
         OutputType::Talosconfig => input.talosconfig()?.to_yaml(),
-        other => return Err(Failure::new(format!("invalid output type: {:?}", other.as_str()))),
+        other => {
+            return Err(Failure::new(format!(
+                "invalid output type: {:?}",
+                other.as_str()
+            )));
+        }
     })
 }

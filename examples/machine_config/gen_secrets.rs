@@ -49,8 +49,8 @@ fn bundle(arguments: &Arguments, contract: VersionContract) -> Outcome<SecretsBu
         let token = SecretString::from(arguments.kubernetes_bootstrap_token.as_str());
         SecretsBundle::from_kubernetes_pki(Path::new(directory), token, contract)
     } else if let Some(path) = &arguments.from_controlplane_config {
-        let config = load(path)
-            .map_err(|failure| failure.context("failed to load controlplane config"))?;
+        let config =
+            load(path).map_err(|failure| failure.context("failed to load controlplane config"))?;
         SecretsBundle::from_controlplane_config(&config)
     } else {
         SecretsBundle::generate_blocking(contract)

@@ -80,7 +80,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         Command::Merge { from } => {
             let other = Talosconfig::parse(files::read(from)?.expose_secret())?;
             for rename in config.merge(&other) {
-                println!("renamed talosconfig context {:?} -> {:?}", rename.from, rename.to);
+                println!(
+                    "renamed talosconfig context {:?} -> {:?}",
+                    rename.from, rename.to
+                );
             }
         }
         Command::Remove { pattern } => remove(&mut config, pattern)?,
@@ -101,8 +104,7 @@ fn open(path: &str) -> Outcome<Talosconfig> {
 fn from_files(ca: &str, crt: &str, key: &str) -> Outcome<Context> {
     let [ca, crt] = [ca, crt].map(files::read);
     let key: SecretString = files::read(key)?;
-    let certificate =
-        ClientCertificate::from_pem(ca?.expose_secret(), crt?.expose_secret(), key)?;
+    let certificate = ClientCertificate::from_pem(ca?.expose_secret(), crt?.expose_secret(), key)?;
     Ok(Context::from_certificate(&certificate))
 }
 
