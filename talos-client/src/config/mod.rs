@@ -2,6 +2,7 @@
 
 mod compatibility;
 mod contract;
+mod diff;
 mod document;
 mod generate;
 mod load;
@@ -13,6 +14,7 @@ mod version;
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
+pub use diff::{Change, diff};
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;

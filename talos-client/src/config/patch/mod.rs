@@ -6,6 +6,7 @@
 mod delete;
 mod detect;
 mod json;
+mod matching;
 mod merge;
 mod strategic;
 
@@ -49,14 +50,19 @@ impl ConfigPatch {
         self
     }
 
-    /// Takes an argument of `--config-patch`: `@FILE` reads that file, anything else is the text.
+    /// Takes an argument of `--config-patch`: `@FILE` reads that file, and so does a text that cannot be a patch because it has
+    /// neither a space nor a line break and does not start with a bracket (as `talosctl` does since v1.12). Anything else is the
+    /// patch itself.
     ///
     /// # Errors
     ///
     /// `NotFound` or `InvalidInput` when the file cannot be read.
     pub fn from_argument(argument: &str) -> Result<Self> {
+        let looks_like_a_file =
+            !argument.contains(['\n', ' ']) && !argument.starts_with(['[', '{']);
         match argument.strip_prefix('@') {
             Some(path) => Self::from_file(path),
+            None if looks_like_a_file => Self::from_file(argument),
             None => Ok(Self::new(argument)),
         }
     }
