@@ -94,6 +94,23 @@ impl ConfigPatch {
         })
     }
 
+    /// Checks that the text is a patch for a Talos release: documents its loader takes, or a list of operations.
+    ///
+    /// Whether it fits a configuration is only known when it is applied.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidDocument` with the text of the reference. The target is the file of the patch, if it came from one.
+    pub fn check(&self, version: &TalosVersion) -> Result<()> {
+        detect(Schema::of(version), self.text())
+            .map(drop)
+            .map_err(|text| {
+                Error::new(ErrorKind::InvalidDocument, "read patch")
+                    .with_target(&self.origin)
+                    .with_message(text)
+            })
+    }
+
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {
