@@ -1,10 +1,13 @@
-//! Machine configuration: documents, patches, and what a bootstrapper reads and sets in them.
+//! Machine configuration: documents, patches, generation, and what a bootstrapper reads and sets in them.
 
 mod compatibility;
 mod contract;
+mod document;
 mod generate;
+mod load;
 mod machine_config;
 mod patch;
+mod schema;
 mod version;
 
 pub use compatibility::check_kubernetes_upgrade;

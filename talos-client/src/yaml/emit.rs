@@ -1,6 +1,6 @@
 //! Writing: the block style of Go's YAML with four spaces.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::node::{Kind, Mapping, Node, Scalar, Style};
 use super::scan::{analyze, is_printable};
@@ -13,110 +13,135 @@ impl Node {
     /// The document as YAML, with a final line break; scalars as they were written.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        let mut out = String::new();
-        write_document(&mut out, self);
-        out
+        let mut writer = Writer::default();
+        writer.document(self);
+        writer.out
     }
 }
 
 /// Several documents as one text, divided by `---` lines.
 #[must_use]
 pub fn documents_to_yaml<'a>(documents: impl IntoIterator<Item = &'a Node>) -> SecretString {
-    let mut out = String::new();
+    let mut writer = Writer::default();
     for (index, document) in documents.into_iter().enumerate() {
         if index > 0 {
-            out.push_str("---\n");
+            writer.out.push_str("---\n");
         }
-        write_document(&mut out, document);
+        writer.document(document);
     }
-    let text = SecretString::from(out);
-    debug_assert!(text.expose_secret().is_empty() || text.expose_secret().ends_with('\n'));
-    text
+    writer.out.into()
 }
 
-fn write_document(out: &mut String, node: &Node) {
-    match &node.kind {
-        Kind::Mapping(mapping) if !mapping.is_empty() => write_mapping(out, mapping, 0, false),
-        Kind::Sequence(items) if !items.is_empty() => write_sequence(out, items, 0, false),
-        _ => {
-            write_inline(out, node, 0);
-            out.push('\n');
-        }
-    }
+/// A node as error texts quote it: with brackets where the source had them.
+pub(crate) fn as_written(node: &Node) -> String {
+    let mut writer = Writer {
+        keep_flow: true,
+        ..Writer::default()
+    };
+    writer.document(node);
+    writer.out
 }
 
-fn pad(out: &mut String, column: usize) {
-    out.extend(std::iter::repeat_n(' ', column));
+#[derive(Default)]
+struct Writer {
+    out: String,
+    keep_flow: bool,
 }
 
-/// Writes the entries at `column`; `started` when the first one continues a line.
-fn write_mapping(out: &mut String, mapping: &Mapping, column: usize, started: bool) {
-    for (index, entry) in mapping.entries().enumerate() {
-        if index > 0 || !started {
-            pad(out, column);
-        }
-        write_key(out, &entry.key, column);
-        out.push(':');
-        write_value(out, &entry.value, column);
-    }
-}
-
-fn write_sequence(out: &mut String, items: &[Node], column: usize, started: bool) {
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 || !started {
-            pad(out, column);
-        }
-        out.push('-');
-        match &item.kind {
-            Kind::Mapping(mapping) if !mapping.is_empty() => {
-                out.push(' ');
-                write_mapping(out, mapping, column + 2, true);
+impl Writer {
+    fn document(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::Mapping(mapping) if self.is_block(node) => self.mapping(mapping, 0, false),
+            Kind::Sequence(items) if self.is_block(node) => self.sequence(items, 0, false),
+            _ => {
+                self.inline(node, 0);
+                self.out.push('\n');
             }
-            Kind::Sequence(items) if !items.is_empty() => {
-                out.push(' ');
-                write_sequence(out, items, column + 2, true);
+        }
+    }
+
+    /// Whether a list or mapping goes over several lines.
+    fn is_block(&self, node: &Node) -> bool {
+        let empty = match &node.kind {
+            Kind::Mapping(mapping) => mapping.is_empty(),
+            Kind::Sequence(items) => items.is_empty(),
+            Kind::Scalar(_) => true,
+        };
+        !empty && !(self.keep_flow && node.flow)
+    }
+
+    fn pad(&mut self, column: usize) {
+        self.out.extend(std::iter::repeat_n(' ', column));
+    }
+
+    /// Writes the entries at `column`; `started` when the first one continues a line.
+    fn mapping(&mut self, mapping: &Mapping, column: usize, started: bool) {
+        for (index, entry) in mapping.entries().enumerate() {
+            if index > 0 || !started {
+                self.pad(column);
             }
-            _ => write_value(out, item, column),
+            self.key(&entry.key, column);
+            self.out.push(':');
+            self.value(&entry.value, column);
         }
     }
-}
 
-/// What follows a colon or a dash, to the end of its last line.
-fn write_value(out: &mut String, node: &Node, column: usize) {
-    match &node.kind {
-        Kind::Mapping(mapping) if !mapping.is_empty() => {
-            out.push('\n');
-            write_mapping(out, mapping, column + INDENT, false);
-        }
-        Kind::Sequence(items) if !items.is_empty() => {
-            out.push('\n');
-            write_sequence(out, items, column + INDENT, false);
-        }
-        _ => {
-            out.push(' ');
-            write_inline(out, node, column + INDENT);
-            out.push('\n');
+    fn sequence(&mut self, items: &[Node], column: usize, started: bool) {
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 || !started {
+                self.pad(column);
+            }
+            self.out.push('-');
+            match &item.kind {
+                Kind::Mapping(mapping) if self.is_block(item) => {
+                    self.out.push(' ');
+                    self.mapping(mapping, column + 2, true);
+                }
+                Kind::Sequence(items) if self.is_block(item) => {
+                    self.out.push(' ');
+                    self.sequence(items, column + 2, true);
+                }
+                _ => self.value(item, column),
+            }
         }
     }
-}
 
-fn write_inline(out: &mut String, node: &Node, column: usize) {
-    match &node.kind {
-        Kind::Mapping(_) => out.push_str("{}"),
-        Kind::Sequence(_) => out.push_str("[]"),
-        Kind::Scalar(scalar) => write_scalar(out, scalar, Some(column)),
+    /// What follows a colon or a dash, to the end of its last line.
+    fn value(&mut self, node: &Node, column: usize) {
+        match &node.kind {
+            Kind::Mapping(mapping) if self.is_block(node) => {
+                self.out.push('\n');
+                self.mapping(mapping, column + INDENT, false);
+            }
+            Kind::Sequence(items) if self.is_block(node) => {
+                self.out.push('\n');
+                self.sequence(items, column + INDENT, false);
+            }
+            _ => {
+                self.out.push(' ');
+                self.inline(node, column + INDENT);
+                self.out.push('\n');
+            }
+        }
     }
-}
 
-fn write_key(out: &mut String, key: &Scalar, column: usize) {
-    let simple = key.text.len() <= MAX_SIMPLE_KEY;
-    if !simple {
-        out.push_str("? ");
+    fn inline(&mut self, node: &Node, column: usize) {
+        match &node.kind {
+            Kind::Scalar(scalar) => write_scalar(&mut self.out, scalar, Some(column)),
+            _ => write_flow(&mut self.out, node),
+        }
     }
-    write_scalar(out, key, None);
-    if !simple {
-        out.push('\n');
-        pad(out, column);
+
+    fn key(&mut self, key: &Scalar, column: usize) {
+        let simple = key.text.len() <= MAX_SIMPLE_KEY;
+        if !simple {
+            self.out.push_str("? ");
+        }
+        write_scalar(&mut self.out, key, None);
+        if !simple {
+            self.out.push('\n');
+            self.pad(column);
+        }
     }
 }
 
@@ -206,18 +231,11 @@ fn write_literal(out: &mut String, text: &str, column: usize) {
     for line in content.split('\n') {
         out.push('\n');
         if !line.is_empty() {
-            pad(out, column);
+            out.extend(std::iter::repeat_n(' ', column));
             out.push_str(line);
         }
     }
     out.extend(std::iter::repeat_n('\n', final_breaks.saturating_sub(1)));
-}
-
-/// A node as the reference quotes it in error texts: brackets where the source had them.
-pub(crate) fn flow_text(node: &Node) -> String {
-    let mut out = String::new();
-    write_flow(&mut out, node);
-    out
 }
 
 fn write_flow(out: &mut String, node: &Node) {

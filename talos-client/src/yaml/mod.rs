@@ -29,8 +29,8 @@ mod resolve;
 mod scan;
 
 pub use compare::{documents_equal, first_difference};
+pub(crate) use emit::as_written;
 pub use emit::documents_to_yaml;
-pub(crate) use emit::flow_text;
 pub use node::{Entry, Kind, Mapping, Node, Position, Scalar, Style};
 pub(crate) use parse::parse_lenient;
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_documents};

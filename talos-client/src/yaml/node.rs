@@ -247,11 +247,6 @@ impl Mapping {
         self.entries.sort_unstable_keys();
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &mut Node) -> bool) {
-        self.entries
-            .retain(|key, entry| keep(key, &mut entry.value));
-    }
-
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
         self.entries.into_values()
     }

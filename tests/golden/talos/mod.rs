@@ -1,1 +1,3 @@
 //! The reference answers of the Talos configuration tools.
+
+mod patch;

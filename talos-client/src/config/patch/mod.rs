@@ -1,11 +1,29 @@
 //! Patches: what `--config-patch` takes.
+//!
+//! A patch is either a strategic merge patch, documents that are merged into those of a configuration by the types of a Talos
+//! release, or a JSON patch (RFC 6902). The text decides which, as it does for `talosctl`.
+
+mod delete;
+mod detect;
+mod json;
+mod merge;
+mod strategic;
 
 use std::fmt;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::document::{TypedDocument, encode};
+use super::load::load_config;
+use super::machine_config::{Document, MachineConfig};
+use super::schema::Schema;
+use super::version::TalosVersion;
+use crate::yaml::{Mapping, Node};
 use crate::{Error, ErrorKind, Result};
+use detect::{Patch, detect};
+
+const OPERATION: &str = "patch machine configuration";
 
 /// A patch as it was written; what it means depends on the Talos release it is applied for. `Debug` does not show it.
 #[derive(Clone)]
@@ -45,12 +63,11 @@ impl ConfigPatch {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let (kind, reason) = match error.kind() {
-                std::io::ErrorKind::NotFound => (
-                    ErrorKind::NotFound,
-                    String::from("no such file or directory"),
-                ),
+                std::io::ErrorKind::NotFound => {
+                    (ErrorKind::NotFound, "no such file or directory".to_owned())
+                }
                 std::io::ErrorKind::PermissionDenied => {
-                    (ErrorKind::InvalidInput, String::from("permission denied"))
+                    (ErrorKind::InvalidInput, "permission denied".to_owned())
                 }
                 _ => (ErrorKind::InvalidInput, error.to_string()),
             };
@@ -69,6 +86,12 @@ impl ConfigPatch {
     pub fn text(&self) -> &str {
         self.text.expose_secret()
     }
+
+    /// The file it was read from, empty for a text.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
 }
 
 impl fmt::Debug for ConfigPatch {
@@ -76,5 +99,143 @@ impl fmt::Debug for ConfigPatch {
         f.debug_struct("ConfigPatch")
             .field("origin", &self.origin)
             .finish_non_exhaustive()
+    }
+}
+
+impl MachineConfig {
+    /// The configuration with patches applied in order, by the rules of a Talos release.
+    ///
+    /// After a strategic merge patch the result is what the release's types make of it: what they always print is there, what
+    /// they leave out when empty is not. JSON patches work on the documents as they are and keep every scalar as it was written.
+    /// Without patches nothing changes. All patches are read before the first one is applied.
+    ///
+    /// Surprises of the reference are kept, for example: zero values do not replace anything, sizes and CEL expressions of a
+    /// volume are replaced even by their absence, and an empty patch is an empty JSON patch. Where the reference crashes,
+    /// this is an error.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidDocument` with the text of the reference: a patch or the configuration cannot be decoded by the types of the
+    /// release, types do not match in a merge, a path does not exist, or a JSON patch meets several documents. The target of the
+    /// error is the file of the patch, if it came from one.
+    ///
+    /// ```
+    /// use talos_client::config::{ConfigPatch, MachineConfig, TalosVersion};
+    ///
+    /// # fn main() -> Result<(), talos_client::Error> {
+    /// let config = MachineConfig::parse("machine:\n  type: worker\n  sysctls: {a: 1}\n")?;
+    /// let patch = ConfigPatch::new("machine:\n  sysctls: {b: 0x10}\n");
+    ///
+    /// let patched = config.patched(&[patch], &TalosVersion::parse("v1.10.7")?)?;
+    ///
+    /// let sysctls = patched.v1alpha1().unwrap().path(&["machine", "sysctls"]).unwrap();
+    /// assert_eq!(sysctls.to_yaml(), "a: \"1\"\nb: \"0x10\"\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn patched(&self, patches: &[ConfigPatch], version: &TalosVersion) -> Result<Self> {
+        let schema = Schema::of(version);
+        let refused = |origin: &str, text: String| {
+            Error::new(ErrorKind::InvalidDocument, OPERATION)
+                .with_target(origin)
+                .with_message(text)
+        };
+        let mut detected = Vec::with_capacity(patches.len());
+        for patch in patches {
+            let found =
+                detect(schema, patch.text()).map_err(|text| refused(&patch.origin, text))?;
+            detected.push((patch.origin.as_str(), found));
+        }
+        let mut state = State::Nodes(
+            self.documents()
+                .iter()
+                .map(|document| document.node().clone())
+                .collect(),
+        );
+        for (origin, patch) in detected {
+            state = state
+                .apply(schema, patch)
+                .map_err(|text| refused(origin, text))?;
+        }
+        Ok(Self::from_documents(
+            state.into_nodes(schema).into_iter().map(Document::new),
+        ))
+    }
+
+    /// Checks that every document can be decoded by the types of a Talos release, as its loader does.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidDocument` with the text of the reference: unknown keys, wrong types, kinds that are not registered, duplicate or
+    /// conflicting documents.
+    pub fn check(&self, version: &TalosVersion) -> Result<()> {
+        let nodes: Vec<Node> = self
+            .documents()
+            .iter()
+            .map(|document| document.node().clone())
+            .collect();
+        load_config(Schema::of(version), &nodes)
+            .map(drop)
+            .map_err(|text| {
+                Error::new(ErrorKind::InvalidDocument, "load machine configuration")
+                    .with_message(text)
+            })
+    }
+}
+
+/// The configuration between two patches: JSON patches work on nodes, strategic ones on typed documents.
+enum State {
+    Nodes(Vec<Node>),
+    Typed {
+        documents: Vec<TypedDocument>,
+        leftovers: usize,
+    },
+}
+
+impl State {
+    fn apply(self, schema: &'static Schema, patch: Patch) -> Result<Self, String> {
+        match patch {
+            Patch::Json(operations) => {
+                let mut nodes = self.into_nodes(schema);
+                let [document] = nodes.as_mut_slice() else {
+                    return Err("JSON6902 patches are not supported for multi-document machine configuration".to_owned());
+                };
+                json::apply(document, &operations).map_err(|error| {
+                    format!("failure applying rfc6902 patches to talos machine config: {error}")
+                })?;
+                Ok(Self::Nodes(nodes))
+            }
+            Patch::Strategic(patch) => {
+                let (documents, before) = match self {
+                    Self::Nodes(nodes) => (load_config(schema, &nodes)?, 0),
+                    Self::Typed {
+                        documents,
+                        leftovers,
+                    } => (documents, leftovers),
+                };
+                let merged = strategic::apply(schema, documents, patch)?;
+                Ok(Self::Typed {
+                    documents: merged.documents,
+                    leftovers: before + merged.leftovers,
+                })
+            }
+        }
+    }
+
+    fn into_nodes(self, schema: &Schema) -> Vec<Node> {
+        match self {
+            Self::Nodes(nodes) => nodes,
+            Self::Typed {
+                documents,
+                leftovers,
+            } => {
+                let encoded = documents
+                    .iter()
+                    .map(|document| encode(schema, document.kind.ty, &document.value));
+                encoded
+                    .chain((0..leftovers).map(|_| Mapping::new().into()))
+                    .collect()
+            }
+        }
     }
 }

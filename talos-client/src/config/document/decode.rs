@@ -1,0 +1,322 @@
+//! Nodes to typed values, as Go's YAML decodes them.
+
+use super::any::Any;
+use super::scalar::{self, Misfit};
+use super::value::{Argument, Value, zero};
+use crate::config::schema::{Codec, Minor, Schema, Shape, Struct, TypeId};
+use crate::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
+
+/// Decodes a node as a type.
+///
+/// # Errors
+///
+/// The text of Go's YAML: all type errors together, or (up to v1.11) the first refusal of a type that reads itself.
+pub(crate) fn decode(schema: &Schema, ty: TypeId, node: &Node) -> Result<Value, String> {
+    let mut decoder = Decoder {
+        schema,
+        problems: Vec::new(),
+    };
+    let value = decoder.value(ty, node).map_err(|Abort(text)| text)?;
+    if decoder.problems.is_empty() {
+        return Ok(value.unwrap_or_else(|| zero(schema, ty)));
+    }
+    let problems = decoder.problems;
+    let verb = if schema.minor() < Minor::V1_13 {
+        "unmarshal"
+    } else {
+        "construct"
+    };
+    if schema.minor() >= Minor::V1_14 && problems.len() == 1 {
+        return Err(format!("yaml: {verb} errors: {}", problems.concat()));
+    }
+    Err(format!("yaml: {verb} errors:\n  {}", problems.join("\n  ")))
+}
+
+/// Up to v1.11 a type that refuses its text ends decoding at once.
+struct Abort(String);
+
+/// A value; nothing where Go's YAML leaves the target as it was.
+type Decoded = Result<Option<Value>, Abort>;
+
+struct Decoder<'s> {
+    schema: &'s Schema,
+    problems: Vec<String>,
+}
+
+impl Decoder<'_> {
+    fn value(&mut self, ty: TypeId, node: &Node) -> Decoded {
+        let described = self.schema.get(ty);
+        if node.is_null() {
+            return Ok(self.null(ty));
+        }
+        match &described.shape {
+            Shape::Pointer(target) => {
+                let value = self.value(*target, node)?;
+                Ok(value.map(|value| Value::Pointer(Some(Box::new(value)))))
+            }
+            Shape::Any | Shape::Unknown => {
+                let problems = &mut self.problems;
+                Ok(Some(Value::Any(Any::read(node, &mut |problem| {
+                    problems.push(problem)
+                }))))
+            }
+            Shape::Codec(codec) => self.codec(*codec, ty, node),
+            shape => match node.kind() {
+                Kind::Scalar(scalar) => Ok(self.scalar(shape, ty, scalar, node)),
+                Kind::Sequence(items) => match shape {
+                    Shape::List(item) => self.list(ty, *item, items).map(Some),
+                    _ => Ok(self.misfit(node, &described.name)),
+                },
+                Kind::Mapping(mapping) => self.mapping(shape, ty, mapping, node),
+            },
+        }
+    }
+
+    /// `null` resets what can be absent and leaves everything else alone.
+    fn null(&self, ty: TypeId) -> Option<Value> {
+        let can_be_absent = match &self.schema.get(ty).shape {
+            Shape::Pointer(_) | Shape::List(_) | Shape::Map(_) | Shape::Any => true,
+            Shape::Codec(codec) => codec.is_bytes(),
+            _ => false,
+        };
+        can_be_absent.then(|| zero(self.schema, ty))
+    }
+
+    fn misfit(&mut self, node: &Node, target: &str) -> Option<Value> {
+        let verb = if self.schema.minor() < Minor::V1_13 {
+            "unmarshal"
+        } else {
+            "construct"
+        };
+        let what = match node.kind() {
+            Kind::Mapping(_) => "!!map".to_owned(),
+            Kind::Sequence(_) => "!!seq".to_owned(),
+            Kind::Scalar(scalar) => {
+                format!("{} `{}`", scalar_tag(scalar), shortened(scalar.text()))
+            }
+        };
+        self.problems.push(format!(
+            "line {}: cannot {verb} {what} into {target}",
+            node.line()
+        ));
+        None
+    }
+
+    fn refused(&mut self, node: &Node, refusal: String) -> Decoded {
+        if self.schema.minor() < Minor::V1_12 {
+            return Err(Abort(refusal));
+        }
+        self.problems
+            .push(format!("line {}: {refusal}", node.line()));
+        Ok(None)
+    }
+
+    fn scalar(&mut self, shape: &Shape, ty: TypeId, scalar: &Scalar, node: &Node) -> Option<Value> {
+        let value = match shape {
+            Shape::String => self.string(scalar).map(Value::String),
+            Shape::Bool => node.as_bool().map(Value::Bool),
+            Shape::Int(int) => scalar::integer(scalar, *int).map(Value::Int),
+            _ => None,
+        };
+        match value {
+            Some(value) => Some(value),
+            None => self.misfit(node, &self.schema.get(ty).name),
+        }
+    }
+
+    /// A string field takes the text of any scalar, except that v1.14 refuses dates.
+    fn string(&self, scalar: &Scalar) -> Option<String> {
+        let refused =
+            self.schema.minor() >= Minor::V1_14 && matches!(scalar.value(), Resolved::Timestamp(_));
+        (!refused).then(|| scalar.text().to_owned())
+    }
+
+    fn list(&mut self, ty: TypeId, item: TypeId, items: &[Node]) -> Result<Value, Abort> {
+        let mut values = Vec::with_capacity(items.len());
+        for node in items {
+            values.extend(self.value(item, node)?);
+        }
+        if self.schema.get(ty).name == "v1alpha1.ClusterInlineManifests" {
+            values
+                .iter_mut()
+                .for_each(|manifest| self.trim_contents(item, manifest));
+        }
+        Ok(Value::List(Some(values)))
+    }
+
+    /// Inline manifests lose leading line breaks and tabs while they are read.
+    fn trim_contents(&self, ty: TypeId, manifest: &mut Value) {
+        let Shape::Struct(shape) = &self.schema.get(ty).shape else {
+            return;
+        };
+        if let Some(Value::String(contents)) = shape
+            .find("contents")
+            .and_then(|path| manifest.at_mut(path))
+        {
+            *contents = contents
+                .trim_start_matches(['\t', '\n', '\u{b}', '\u{c}', '\r'])
+                .to_owned();
+        }
+    }
+
+    fn mapping(&mut self, shape: &Shape, ty: TypeId, mapping: &Mapping, node: &Node) -> Decoded {
+        if !mapping.duplicates.is_empty() && matches!(shape, Shape::Struct(_) | Shape::Map(_)) {
+            self.problems
+                .extend(mapping.duplicates.iter().map(ToString::to_string));
+            return Ok(None);
+        }
+        match shape {
+            Shape::Struct(shape) if shape.certificate => {
+                self.certificate(shape, mapping, node).map(Some)
+            }
+            Shape::Struct(shape) => self.fields(shape, ty, mapping).map(Some),
+            Shape::Map(value) => self.map(*value, mapping).map(Some),
+            _ => Ok(self.misfit(node, &self.schema.get(ty).name)),
+        }
+    }
+
+    fn map(&mut self, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
+        let mut entries = indexmap::IndexMap::with_capacity(mapping.len());
+        for (key, node) in mapping.iter() {
+            let value = self.value(ty, node)?;
+            if value.is_some() || node.is_null() {
+                entries.insert(
+                    key.to_owned(),
+                    value.unwrap_or_else(|| zero(self.schema, ty)),
+                );
+            }
+        }
+        Ok(Value::Map(Some(entries)))
+    }
+
+    fn fields(&mut self, shape: &Struct, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
+        let mut value = zero(self.schema, ty);
+        for (key, node) in mapping.iter() {
+            match (shape.find(key), shape.inline_map) {
+                (Some(path), _) => {
+                    let field = self.field_type(shape, path);
+                    if let (Some(decoded), Some(target)) =
+                        (self.value(field, node)?, value.at_mut(path))
+                    {
+                        *target = decoded;
+                    }
+                }
+                (None, Some(inline)) => {
+                    let problems = &mut self.problems;
+                    let decoded = Any::read(node, &mut |problem| problems.push(problem));
+                    if let Some(Value::Map(entries)) = value.at_mut((inline, None)) {
+                        entries
+                            .get_or_insert_default()
+                            .insert(key.to_owned(), Value::Any(decoded));
+                    }
+                }
+                // The check for unknown keys tells about it.
+                (None, None) => {}
+            }
+        }
+        Ok(value)
+    }
+
+    fn field_type(&self, shape: &Struct, (field, inner): (usize, Option<usize>)) -> TypeId {
+        let outer = shape.fields[field].ty;
+        match (inner, &self.schema.get(outer).shape) {
+            (Some(inner), Shape::Struct(inlined)) => inlined.fields[inner].ty,
+            _ => outer,
+        }
+    }
+
+    /// A certificate or key reads all its texts, and a missing one is empty rather than absent.
+    fn certificate(
+        &mut self,
+        shape: &Struct,
+        mapping: &Mapping,
+        node: &Node,
+    ) -> Result<Value, Abort> {
+        let mut fields = Vec::new();
+        for field in &shape.fields {
+            let text = match mapping.get(field.name) {
+                None => "",
+                Some(value) if value.as_scalar().is_none() => {
+                    self.misfit(value, "string");
+                    ""
+                }
+                Some(value) => value.as_str().unwrap_or_default(),
+            };
+            match scalar::base64(text) {
+                Ok(text) => fields.push(Value::Text(Some(text))),
+                Err(refusal) => {
+                    self.refused(node, refusal)?;
+                    fields.push(Value::Text(None));
+                }
+            }
+        }
+        Ok(Value::Struct(fields))
+    }
+
+    fn codec(&mut self, codec: Codec, ty: TypeId, node: &Node) -> Decoded {
+        let described = self.schema.get(ty);
+        let scalar = match node.kind() {
+            Kind::Scalar(scalar) => scalar,
+            Kind::Sequence(items) if matches!(codec, Codec::Argument) => {
+                return self.arguments(items, node);
+            }
+            // The keys of a struct without known keys are left to the check for unknown ones.
+            Kind::Mapping(_) if codec.reads_text() && codec.is_struct() => return Ok(None),
+            _ if codec.reads_text() || matches!(codec, Codec::Duration | Codec::FileMode) => {
+                return Ok(self.misfit(node, &described.name));
+            }
+            _ if matches!(codec, Codec::Argument) => {
+                return self.refused(
+                    node,
+                    "arg value must be a string or list of strings".to_owned(),
+                );
+            }
+            _ => return Ok(self.misfit(node, "string")),
+        };
+        let is_text = matches!(
+            codec,
+            Codec::Url | Codec::DiskSize | Codec::DiskSizeMatcher | Codec::Base64
+        );
+        if is_text && self.string(scalar).is_none() {
+            return Ok(self.misfit(node, "string"));
+        }
+        match scalar::read(codec, scalar, self.schema.minor() >= Minor::V1_12) {
+            Ok(value) => Ok(Some(value)),
+            Err(Misfit::Type) => Ok(self.misfit(node, &described.name)),
+            Err(Misfit::Refused(refusal)) => self.refused(node, refusal),
+        }
+    }
+
+    fn arguments(&mut self, items: &[Node], node: &Node) -> Decoded {
+        let texts: Vec<String> = items
+            .iter()
+            .filter_map(Node::as_str)
+            .map(str::to_owned)
+            .collect();
+        if items.iter().any(|item| item.as_scalar().is_none()) {
+            return self.refused(
+                node,
+                "arg value must be a string or list of strings".to_owned(),
+            );
+        }
+        Ok(Some(Value::Argument(Argument::Many(texts))))
+    }
+}
+
+fn scalar_tag(scalar: &Scalar) -> String {
+    scalar
+        .tag()
+        .map_or_else(|| scalar.value().tag().to_owned(), str::to_owned)
+}
+
+/// Error texts show at most ten bytes of a value.
+fn shortened(text: &str) -> String {
+    if text.len() <= 10 {
+        return text.to_owned();
+    }
+    let end = (0..=7)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or_default();
+    format!("{}...", &text[..end])
+}

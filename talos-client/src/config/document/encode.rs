@@ -1,0 +1,97 @@
+//! Typed values to nodes, as the reference prints them without comments.
+
+use super::value::{Argument, Value};
+use crate::config::schema::{Codec, Schema, Shape, TypeId, disk_size_text, duration_text};
+use crate::yaml::{Mapping, Node};
+
+/// Encodes a value of a type.
+pub(crate) fn encode(schema: &Schema, ty: TypeId, value: &Value) -> Node {
+    match (&schema.get(ty).shape, value) {
+        (Shape::Pointer(target), Value::Pointer(value)) => match value {
+            Some(value) => encode(schema, *target, value),
+            None => Node::null(),
+        },
+        (Shape::List(item), Value::List(items)) => Node::sequence(
+            items
+                .iter()
+                .flatten()
+                .map(|value| encode(schema, *item, value)),
+        ),
+        (Shape::Map(ty), Value::Map(entries)) => {
+            let entries = entries.iter().flatten();
+            let mut mapping: Mapping = entries
+                .map(|(key, value)| (key.clone(), encode(schema, *ty, value)))
+                .collect();
+            mapping.sort_keys();
+            mapping.into()
+        }
+        (Shape::Struct(_), Value::Struct(_)) => {
+            let mut mapping = Mapping::new();
+            encode_fields(schema, ty, value, &mut mapping);
+            mapping.into()
+        }
+        (Shape::Codec(codec), value) => encode_codec(*codec, value),
+        (_, Value::String(text)) => Node::string(text.clone()),
+        (_, Value::Bool(value)) => Node::bool(*value),
+        (_, Value::Int(value)) => Node::plain(value.to_string()),
+        (_, Value::Any(value)) => value.write(),
+        _ => Node::null(),
+    }
+}
+
+fn encode_fields(schema: &Schema, ty: TypeId, value: &Value, mapping: &mut Mapping) {
+    let (Shape::Struct(shape), Value::Struct(values)) = (&schema.get(ty).shape, value) else {
+        return;
+    };
+    for (field, value) in shape.fields.iter().zip(values) {
+        if field.inline {
+            match value {
+                Value::Struct(_) => encode_fields(schema, field.ty, value, mapping),
+                value => {
+                    if let Some(inlined) = encode(schema, field.ty, value).as_mapping() {
+                        inlined
+                            .entries()
+                            .for_each(|entry| mapping.insert_entry(entry.clone()));
+                    }
+                }
+            }
+        } else if !field.omit_empty || !value.is_empty() {
+            mapping.insert(field.name, encode(schema, field.ty, value));
+        }
+    }
+}
+
+fn encode_codec(codec: Codec, value: &Value) -> Node {
+    match (codec, value) {
+        (Codec::FileMode, Value::Int(mode)) => Node::plain(format!("0o{mode:o}")),
+        (Codec::DiskSize, Value::Int(bytes)) => {
+            let text = u64::try_from(*bytes).ok().and_then(disk_size_text);
+            text.map_or_else(|| Node::plain(bytes.to_string()), Node::string)
+        }
+        (Codec::PortRange, Value::Ports(low, high)) if low == high => Node::plain(low.to_string()),
+        (Codec::Argument, Value::Argument(Argument::Many(texts))) => Node::strings(texts.clone()),
+        (Codec::Argument, Value::Argument(Argument::One(text))) if text.is_empty() => Node::null(),
+        (codec, value) => Node::string(text_form(codec, value).unwrap_or_default()),
+    }
+}
+
+/// The text of a value that has one.
+pub(crate) fn text_form(codec: Codec, value: &Value) -> Option<String> {
+    match (codec, value) {
+        (Codec::Duration, Value::Int(value)) => i64::try_from(*value).ok().map(duration_text),
+        (Codec::Enumeration(values), Value::Int(value)) => {
+            u32::try_from(*value).ok().map(|number| values.text(number))
+        }
+        (_, Value::Text(text)) => Some(text.clone().unwrap_or_default()),
+        (_, Value::Size { bytes, percentage }) => Some(
+            bytes
+                .clone()
+                .or_else(|| percentage.clone())
+                .unwrap_or_default(),
+        ),
+        (_, Value::Url(url)) => Some(url.as_ref().map(|url| url.text()).unwrap_or_default()),
+        (_, Value::Ports(low, high)) => Some(format!("{low}-{high}")),
+        (_, Value::Argument(Argument::One(text))) => Some(text.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! Reading single scalars by the type of the field.
+
+use super::value::{Argument, Value};
+use crate::config::schema::{
+    Codec, Int, Url, canonical_address, canonical_hardware_address, check_byte_size,
+    check_disk_size_matcher, check_percentage, parse_disk_size, parse_duration,
+};
+use crate::yaml::{Scalar, Value as Resolved};
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Go ignores trailing bits but insists on padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// Why a scalar does not fit.
+pub(super) enum Misfit {
+    /// Its type is not the one of the field.
+    Type,
+    /// It has the right type, but the type refuses it.
+    Refused(String),
+}
+
+/// What an integer field makes of a scalar.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "Go cuts off fractions too"
+)]
+pub(super) fn integer(scalar: &Scalar, int: Int) -> Option<i128> {
+    let value = match scalar.value() {
+        Resolved::Int(value) => i128::from(value),
+        Resolved::Uint(value) => i128::from(value),
+        Resolved::Float(value) if value.abs() < i64::MAX as f64 => value.trunc() as i128,
+        _ => return None,
+    };
+    let range = if int.signed {
+        -(1_i128 << (int.bits - 1))..(1_i128 << (int.bits - 1))
+    } else {
+        0..(1_i128 << int.bits)
+    };
+    range.contains(&value).then_some(value)
+}
+
+/// What a type with a form of its own makes of a scalar.
+pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Result<Value, Misfit> {
+    let text = scalar.text();
+    let kept = |checked: Result<(), String>| match checked {
+        Ok(()) => Ok(Value::Text(Some(text.to_owned()))),
+        Err(refusal) => Err(Misfit::Refused(refusal)),
+    };
+    let canonical = |checked: Result<String, String>| match checked {
+        Ok(text) => Ok(Value::Text(Some(text))),
+        Err(refusal) => Err(Misfit::Refused(refusal)),
+    };
+    match codec {
+        Codec::Duration => duration(scalar),
+        Codec::ByteSize if text.is_empty() => Ok(Value::Text(None)),
+        Codec::ByteSize => kept(check_byte_size(text, negative_sizes)),
+        Codec::Size => size(text, negative_sizes).map_err(Misfit::Refused),
+        Codec::Expression => Ok(Value::Text(Some(text.to_owned()))),
+        Codec::Address(_) if text.is_empty() => Ok(Value::Text(None)),
+        Codec::Address(kind) => canonical(canonical_address(text, kind)),
+        Codec::HardwareAddress => canonical(canonical_hardware_address(text)),
+        Codec::Enumeration(values) => values
+            .parse(text)
+            .map(|number| Value::Int(number.into()))
+            .map_err(Misfit::Refused),
+        Codec::Url => Url::parse(text)
+            .map(|url| Value::Url(Some(Box::new(url))))
+            .map_err(Misfit::Refused),
+        Codec::PortRange => ports(scalar).map_err(Misfit::Refused),
+        Codec::DiskSize => parse_disk_size(text)
+            .map(|bytes| Value::Int(bytes.into()))
+            .map_err(Misfit::Refused),
+        Codec::FileMode => integer(
+            scalar,
+            Int {
+                bits: 32,
+                signed: false,
+            },
+        )
+        .map(Value::Int)
+        .ok_or(Misfit::Type),
+        Codec::DiskSizeMatcher => canonical(check_disk_size_matcher(text)),
+        Codec::Base64 => canonical(base64(text)),
+        Codec::Argument => Ok(Value::Argument(Argument::One(text.to_owned()))),
+    }
+}
+
+fn duration(scalar: &Scalar) -> Result<Value, Misfit> {
+    match scalar.value() {
+        Resolved::String(text) => parse_duration(&text)
+            .map(|value| Value::Int(value.into()))
+            .ok_or(Misfit::Type),
+        _ => Err(Misfit::Type),
+    }
+}
+
+fn size(text: &str, negative: bool) -> Result<Value, String> {
+    let (mut bytes, mut percentage) = (None, None);
+    if text.contains('%') {
+        check_percentage(text)?;
+        percentage = Some(text.to_owned());
+    } else if !text.is_empty() {
+        check_byte_size(text, negative)?;
+        bytes = Some(text.to_owned());
+    }
+    Ok(Value::Size { bytes, percentage })
+}
+
+fn ports(scalar: &Scalar) -> Result<Value, String> {
+    if let Some(port) = integer(
+        scalar,
+        Int {
+            bits: 16,
+            signed: false,
+        },
+    )
+    .and_then(|port| u16::try_from(port).ok())
+    {
+        return Ok(Value::Ports(port, port));
+    }
+    let number = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let range = scalar
+        .text()
+        .split_once('-')
+        .and_then(|(low, high)| Some((number(low)?, number(high)?)));
+    match range {
+        Some((low, high)) => Ok(Value::Ports(low, high)),
+        None => Err(format!("invalid port range: {:?}", scalar.text())),
+    }
+}
+
+/// Reads base64 as Go does, line breaks ignored, and returns it canonical.
+pub(super) fn base64(text: &str) -> Result<String, String> {
+    let compact: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    match BASE64.decode(&compact) {
+        Ok(bytes) => Ok(BASE64.encode(bytes)),
+        Err(error) => {
+            let at = match error {
+                base64::DecodeError::InvalidByte(at, _) => at,
+                _ => compact.len() / 4 * 4,
+            };
+            Err(format!("illegal base64 data at input byte {at}"))
+        }
+    }
+}

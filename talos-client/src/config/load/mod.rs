@@ -1,0 +1,274 @@
+//! Loading: texts to typed documents, with the checks and texts of a release.
+
+mod delete;
+
+use crate::config::document::{TypedDocument, check_unknown_keys, decode};
+use crate::config::schema::{DocumentKind, Minor, Schema};
+use crate::yaml::{Kind, Mapping, Node};
+
+pub(crate) use delete::Selector;
+use delete::extract_deletes;
+
+const V1ALPHA1: &str = "v1alpha1";
+
+/// What a patch holds: documents to merge, and selectors of what to delete first.
+pub(crate) enum PatchDocument {
+    Merge(TypedDocument),
+    Delete(Selector),
+}
+
+/// What is allowed in the documents.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// `$patch: delete` marks what is removed.
+    delete: bool,
+    duplicates: bool,
+}
+
+/// Loads the documents of a configuration.
+///
+/// # Errors
+///
+/// The text of the release's loader.
+pub(crate) fn load_config(
+    schema: &'static Schema,
+    documents: &[Node],
+) -> Result<Vec<TypedDocument>, String> {
+    let rules = Rules {
+        delete: false,
+        duplicates: false,
+    };
+    let loaded = load(schema, documents.to_vec(), rules)?;
+    let documents = loaded.into_iter().filter_map(|document| match document {
+        PatchDocument::Merge(document) => Some(document),
+        PatchDocument::Delete(_) => None,
+    });
+    ordered(schema, documents.collect())
+}
+
+/// Loads the documents of a patch, in the order in which they take effect.
+///
+/// # Errors
+///
+/// The text of the release's loader.
+pub(crate) fn load_patch(
+    schema: &'static Schema,
+    documents: Vec<Node>,
+) -> Result<Vec<PatchDocument>, String> {
+    let unchecked = schema.minor() >= Minor::V1_14;
+    let rules = Rules {
+        delete: true,
+        duplicates: unchecked,
+    };
+    let loaded = load(schema, documents, rules)?;
+    if !unchecked {
+        check_container(schema, merged(&loaded))?;
+    }
+    // What is deleted from the v1alpha1 document goes before it, and it goes before the others.
+    let mut loaded = loaded;
+    loaded.sort_by_key(|document| match document {
+        PatchDocument::Delete(selector) if selector.is_v1alpha1() => 0,
+        PatchDocument::Merge(document) if document.is_v1alpha1() => 1,
+        _ => 2,
+    });
+    Ok(loaded)
+}
+
+fn merged(documents: &[PatchDocument]) -> impl Iterator<Item = &TypedDocument> {
+    documents.iter().filter_map(|document| match document {
+        PatchDocument::Merge(document) => Some(document),
+        PatchDocument::Delete(_) => None,
+    })
+}
+
+/// Checks documents against each other and puts the v1alpha1 document first.
+///
+/// # Errors
+///
+/// The text of the release's container.
+pub(crate) fn ordered(
+    schema: &Schema,
+    mut documents: Vec<TypedDocument>,
+) -> Result<Vec<TypedDocument>, String> {
+    check_container(schema, documents.iter())?;
+    documents.sort_by_key(|document| !document.is_v1alpha1());
+    Ok(documents)
+}
+
+fn check_container<'a>(
+    schema: &Schema,
+    documents: impl Iterator<Item = &'a TypedDocument>,
+) -> Result<(), String> {
+    let mut seen: Vec<(&'static str, String)> = Vec::new();
+    let mut has_v1alpha1 = false;
+    for document in documents {
+        if document.is_v1alpha1() {
+            if has_v1alpha1 {
+                return Err("duplicate v1alpha1.Config".to_owned());
+            }
+            has_v1alpha1 = true;
+            continue;
+        }
+        let (kind, name) = (document.kind.kind, document.name(schema));
+        if seen
+            .iter()
+            .any(|(other, other_name)| *other == kind && *other_name == name)
+        {
+            return Err(format!("duplicate document: {kind}/{name}"));
+        }
+        for other in schema.conflicts(kind) {
+            if seen
+                .iter()
+                .any(|(seen, seen_name)| *seen == other && *seen_name == name)
+            {
+                return Err(format!(
+                    "conflicting documents: {other}/{name} and {kind}/{name}"
+                ));
+            }
+        }
+        seen.push((kind, name));
+    }
+    Ok(())
+}
+
+fn load(
+    schema: &'static Schema,
+    documents: Vec<Node>,
+    rules: Rules,
+) -> Result<Vec<PatchDocument>, String> {
+    let mut loaded = Vec::new();
+    let mut known: Vec<Identity> = Vec::new();
+    for mut node in documents {
+        if rules.delete {
+            let line = node.line();
+            let (selectors, remains) = extract_deletes(&mut node).map_err(|text| {
+                if schema.minor() < Minor::V1_12 {
+                    text
+                } else {
+                    format!("error processing patch delete statements at line {line}: {text}")
+                }
+            })?;
+            loaded.extend(selectors.into_iter().map(PatchDocument::Delete));
+            if !remains {
+                continue;
+            }
+        }
+        let Kind::Mapping(mapping) = node.kind() else {
+            match (schema.minor() < Minor::V1_12, node.is_null()) {
+                (true, _) => return Err("recovered: expected a mapping node".to_owned()),
+                (false, true) => continue,
+                (false, false) => {
+                    return Err(format!("expected a YAML document at line {}", node.line()));
+                }
+            }
+        };
+        let identity = Identity::of(mapping);
+        let line = node.line();
+        if !rules.duplicates && known.contains(&identity) {
+            let place = if schema.minor() < Minor::V1_12 {
+                String::new()
+            } else {
+                format!(" (line {line})")
+            };
+            return Err(format!(
+                "duplicate document {identity} is not allowed{place}"
+            ));
+        }
+        let document = load_document(schema, &node, mapping).map_err(|text| {
+            if schema.minor() < Minor::V1_12 {
+                text
+            } else {
+                format!("error decoding document {identity} (line {line}): {text}")
+            }
+        })?;
+        known.push(identity);
+        loaded.push(PatchDocument::Merge(document));
+    }
+    if loaded.is_empty() {
+        return Err("config not found".to_owned());
+    }
+    Ok(loaded)
+}
+
+/// What error texts call a document.
+#[derive(PartialEq)]
+struct Identity {
+    api_version: String,
+    kind: String,
+    name: String,
+}
+
+impl Identity {
+    fn of(mapping: &Mapping) -> Self {
+        let text = |key| text_of(mapping, key).to_owned();
+        let kind = text("kind");
+        Self {
+            api_version: text("apiVersion"),
+            kind: if kind.is_empty() {
+                V1ALPHA1.to_owned()
+            } else {
+                kind
+            },
+            name: text("name"),
+        }
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.api_version, self.kind, self.name)
+    }
+}
+
+/// The text of a scalar under a key, whatever its type; empty when there is none.
+fn text_of<'a>(mapping: &'a Mapping, key: &str) -> &'a str {
+    let scalar = mapping.get(key).and_then(Node::as_scalar);
+    scalar.map(|scalar| scalar.text()).unwrap_or_default()
+}
+
+fn load_document(
+    schema: &'static Schema,
+    node: &Node,
+    mapping: &Mapping,
+) -> Result<TypedDocument, String> {
+    let kind = document_kind(schema, mapping)?;
+    let described = schema.get(kind.ty);
+    let name = if kind.kind == V1ALPHA1 { "" } else { kind.kind };
+    let value = decode(schema, kind.ty, node)
+        .map_err(|text| format!("error decoding {name} to *{}: {text}", described.name))?;
+    check_unknown_keys(schema, kind.ty, node)?;
+    Ok(TypedDocument { kind, value })
+}
+
+fn document_kind(
+    schema: &'static Schema,
+    mapping: &Mapping,
+) -> Result<&'static DocumentKind, String> {
+    let kind = mapping
+        .get("kind")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
+    let mut version = mapping
+        .get("apiVersion")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
+    // The keys of the v1alpha1 document decide, and the reference looks at the texts of values too.
+    let is_marker = |text: &str| matches!(text, "machine" | "cluster" | "debug" | "persist");
+    if mapping.iter().any(|(key, value)| {
+        is_marker(key)
+            || value
+                .as_scalar()
+                .is_some_and(|scalar| is_marker(scalar.text()))
+    }) {
+        version = V1ALPHA1;
+    }
+    let found = match (kind, version) {
+        ("", V1ALPHA1) => schema.document(V1ALPHA1),
+        ("", _) => return Err("missing kind".to_owned()),
+        (_, "") if schema.minor() >= Minor::V1_12 => return Err("missing apiVersion".to_owned()),
+        (V1ALPHA1, _) => None,
+        (kind, V1ALPHA1) => schema.document(kind),
+        _ => None,
+    };
+    found.ok_or_else(|| format!("{kind:?} {version:?}: not registered"))
+}

@@ -1,0 +1,296 @@
+//! Texts and numbers with a form of their own.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Enumeration;
+use super::enums::enumeration;
+use super::size;
+
+/// A form of texts and numbers that a Go type reads and writes by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Codec {
+    /// `1m30s`.
+    Duration,
+    /// `32GiB`; keeps its text.
+    ByteSize,
+    /// A byte size or a percentage; keeps its text.
+    Size,
+    /// A CEL expression; keeps its text.
+    Expression,
+    /// An IP address, with a port or as a prefix.
+    Address(Address),
+    /// `00:11:22:33:44:55`.
+    HardwareAddress,
+    /// A value with a name.
+    Enumeration(&'static Enumeration),
+    /// A URL, merged part by part.
+    Url,
+    /// A port or `lo-hi`.
+    PortRange,
+    /// A size that is written in SI units.
+    DiskSize,
+    /// Permissions, written in octal.
+    FileMode,
+    /// `>= 100GB`; keeps its text.
+    DiskSizeMatcher,
+    /// Bytes in base64.
+    Base64,
+    /// The value of a command line argument.
+    Argument,
+}
+
+/// What belongs to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    Plain,
+    Port,
+    Prefix,
+}
+
+impl Codec {
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "time.Duration" => Self::Duration,
+            "block.ByteSize" => Self::ByteSize,
+            "block.Size" => Self::Size,
+            "cel.Expression" => Self::Expression,
+            "netip.Addr" | "network.Addr" | "meta.Addr" => Self::Address(Address::Plain),
+            "netip.AddrPort" | "network.AddrPort" | "meta.AddrPort" => Self::Address(Address::Port),
+            "netip.Prefix" | "network.Prefix" | "meta.Prefix" => Self::Address(Address::Prefix),
+            "nethelpers.HardwareAddr" => Self::HardwareAddress,
+            "v1alpha1.Endpoint" | "meta.URL" => Self::Url,
+            "network.PortRange" => Self::PortRange,
+            "v1alpha1.DiskSize" => Self::DiskSize,
+            "v1alpha1.FileMode" | "runtime.EtcFileMode" => Self::FileMode,
+            "v1alpha1.InstallDiskSizeMatcher" => Self::DiskSizeMatcher,
+            "v1alpha1.Base64Bytes" => Self::Base64,
+            "v1alpha1.ArgValue" | "meta.ArgValue" => Self::Argument,
+            name => return enumeration(name).map(Self::Enumeration),
+        })
+    }
+
+    /// Whether Go reads it from text by `UnmarshalText`, which sees the text of any scalar.
+    pub(crate) fn reads_text(self) -> bool {
+        matches!(
+            self,
+            Self::ByteSize
+                | Self::Size
+                | Self::Expression
+                | Self::Address(_)
+                | Self::HardwareAddress
+                | Self::Enumeration(_)
+        )
+    }
+
+    /// Whether the Go type is a struct, so that a mapping in its place is a matter of unknown keys.
+    pub(crate) fn is_struct(self) -> bool {
+        match self {
+            Self::Duration
+            | Self::DiskSize
+            | Self::FileMode
+            | Self::Base64
+            | Self::HardwareAddress
+            | Self::Enumeration(_) => false,
+            Self::ByteSize
+            | Self::Size
+            | Self::Expression
+            | Self::Address(_)
+            | Self::Url
+            | Self::PortRange
+            | Self::DiskSizeMatcher
+            | Self::Argument => true,
+        }
+    }
+
+    /// Whether the Go type is a list of bytes.
+    pub(crate) fn is_bytes(self) -> bool {
+        matches!(self, Self::Base64 | Self::HardwareAddress)
+    }
+}
+
+/// Checks a byte size, which may be negative.
+pub(crate) fn check_byte_size(text: &str, negative: bool) -> Result<(), String> {
+    let text = if negative {
+        text.strip_prefix('-').unwrap_or(text)
+    } else {
+        text
+    };
+    size::parse_bytes(text).map(drop)
+}
+
+/// Checks a percentage.
+pub(crate) fn check_percentage(text: &str) -> Result<(), String> {
+    size::check_percentage(text)
+}
+
+/// Reads the size of a legacy disk partition in bytes.
+pub(crate) fn parse_disk_size(text: &str) -> Result<u64, String> {
+    size::parse_bytes(text)
+}
+
+/// Writes the size of a legacy disk partition; nothing when it has no exact SI text.
+pub(crate) fn disk_size_text(bytes: u64) -> Option<String> {
+    size::si_text(bytes)
+}
+
+/// Reads a duration in nanoseconds.
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+    size::parse_duration(text)
+}
+
+/// Writes a duration of nanoseconds.
+pub(crate) fn duration_text(nanoseconds: i64) -> String {
+    size::duration_text(nanoseconds)
+}
+
+/// Reads a disk size condition and returns it without the space around it.
+pub(crate) fn check_disk_size_matcher(text: &str) -> Result<String, String> {
+    let condition = text.trim();
+    // The operator stands in front; without one the sizes must be equal.
+    let size = [">=", "<=", "==", ">", "<"]
+        .iter()
+        .find_map(|operator| condition.strip_prefix(operator))
+        .unwrap_or(condition);
+    match size::parse_bytes(size.trim()) {
+        Ok(_) => Ok(condition.to_owned()),
+        Err(error) => Err(format!("failed to parse disk size {size}: {error}")),
+    }
+}
+
+/// Reads an address and returns it in its canonical form.
+pub(crate) fn canonical_address(text: &str, kind: Address) -> Result<String, String> {
+    match kind {
+        Address::Plain => parse_ip(text)
+            .map(|ip| ip.to_string())
+            .ok_or_else(|| ip_refusal(text)),
+        Address::Port => canonical_address_port(text),
+        Address::Prefix => canonical_prefix(text),
+    }
+}
+
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    // The zone of a link-local address has no place in a configuration that is the same on every reader.
+    text.parse().ok()
+}
+
+fn ip_refusal(text: &str) -> String {
+    let reason = if text.contains([':', '.']) {
+        "unexpected character"
+    } else {
+        "unable to parse IP"
+    };
+    format!("ParseAddr({text:?}): {reason}")
+}
+
+fn canonical_address_port(text: &str) -> Result<String, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(address.to_string());
+    }
+    let Some((address, port)) = text.rsplit_once(':') else {
+        return Err("not an ip:port".to_owned());
+    };
+    match parse_ip(address.trim_start_matches('[').trim_end_matches(']')) {
+        None => Err(ip_refusal(address)),
+        Some(IpAddr::V6(_)) if !address.starts_with('[') => Err(format!(
+            "invalid ip:port {text:?}, IPv6 addresses must be surrounded by square brackets"
+        )),
+        Some(_) => Err(format!("invalid port {port:?} parsing {text:?}")),
+    }
+}
+
+fn canonical_prefix(text: &str) -> Result<String, String> {
+    let refusal = |reason: &str| format!("netip.ParsePrefix({text:?}): {reason}");
+    let Some((address, bits)) = text.rsplit_once('/') else {
+        return Err(refusal("no '/'"));
+    };
+    let ip = parse_ip(address).ok_or_else(|| refusal(&ip_refusal(address)))?;
+    let well_formed = !bits.is_empty()
+        && bits.bytes().all(|byte| byte.is_ascii_digit())
+        && (bits == "0" || !bits.starts_with('0'));
+    let length: u8 = bits
+        .parse()
+        .ok()
+        .filter(|_| well_formed)
+        .ok_or_else(|| refusal(&format!("bad bits after slash: {bits:?}")))?;
+    if length > if ip.is_ipv4() { 32 } else { 128 } {
+        return Err(refusal("prefix length out of range"));
+    }
+    Ok(format!("{ip}/{length}"))
+}
+
+/// Reads a hardware address and returns it in its canonical form.
+pub(crate) fn canonical_hardware_address(text: &str) -> Result<String, String> {
+    let refusal = || format!("address {text}: invalid MAC address");
+    let (separator, group) = match text.find([':', '-', '.']) {
+        Some(2) => (text.as_bytes()[2], 2),
+        Some(4) => (text.as_bytes()[4], 4),
+        _ => return Err(refusal()),
+    };
+    let groups: Vec<&str> = text.split(char::from(separator)).collect();
+    let digits = groups.concat();
+    let bytes = digits.len() / 2;
+    let matching = (separator == b'.') == (group == 4)
+        && groups
+            .iter()
+            .all(|part| part.len() == group && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && matches!(bytes, 6 | 8 | 20);
+    if !matching {
+        return Err(refusal());
+    }
+    let digits = digits.to_ascii_lowercase();
+    let pairs: Vec<&str> = (0..bytes)
+        .filter_map(|index| digits.get(index * 2..index * 2 + 2))
+        .collect();
+    Ok(pairs.join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_come_out_canonical() {
+        assert_eq!(
+            canonical_address("FD00::0001", Address::Plain).as_deref(),
+            Ok("fd00::1")
+        );
+        assert_eq!(
+            canonical_address("[fd00::1]:51820", Address::Port).as_deref(),
+            Ok("[fd00::1]:51820")
+        );
+        assert_eq!(
+            canonical_address("10.0.0.1/8", Address::Prefix).as_deref(),
+            Ok("10.0.0.1/8")
+        );
+        assert_eq!(
+            canonical_address("10.0.0.0", Address::Prefix),
+            Err("netip.ParsePrefix(\"10.0.0.0\"): no '/'".to_owned())
+        );
+        assert!(canonical_address("10.0.0.0/33", Address::Prefix).is_err());
+        assert!(canonical_address("10.0.0.256", Address::Plain).is_err());
+    }
+
+    #[test]
+    fn hardware_addresses_come_out_canonical() {
+        for text in ["00:1A:2b:3c:4d:5e", "00-1a-2b-3c-4d-5e", "001a.2b3c.4d5e"] {
+            assert_eq!(
+                canonical_hardware_address(text).as_deref(),
+                Ok("00:1a:2b:3c:4d:5e")
+            );
+        }
+        assert!(canonical_hardware_address("00:1a").is_err());
+        assert!(canonical_hardware_address("0é:1a").is_err());
+    }
+
+    #[test]
+    fn disk_size_conditions_are_checked() {
+        assert_eq!(
+            check_disk_size_matcher(" >= 100GB ").as_deref(),
+            Ok(">= 100GB")
+        );
+        assert_eq!(
+            check_disk_size_matcher("<= 3XB"),
+            Err("failed to parse disk size  3XB: unhandled size name: xb".to_owned())
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Enumerations and the names of their values.
+
+/// A Go enumeration that is written by name.
+#[derive(Debug)]
+pub(crate) struct Enumeration {
+    name: &'static str,
+    values: &'static [(u32, &'static str)],
+    /// Numbers without a name are written as numbers.
+    open: bool,
+}
+
+macro_rules! enumerations {
+    ($($go:literal $name:literal $(open $open:literal)?: $($number:literal $value:literal),+;)*) => {
+        /// The enumeration of a Go type.
+        pub(crate) fn enumeration(go: &str) -> Option<&'static Enumeration> {
+            match go {
+                $($go => Some(const {
+                    &Enumeration { name: $name, values: &[$(($number, $value)),+], open: false $(|| $open)? }
+                }),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+enumerations! {
+    "block.EncryptionProviderType" "EncryptionProviderType": 0 "none", 1 "luks2";
+    "block.FilesystemType" "FilesystemType":
+        0 "none", 1 "xfs", 2 "vfat", 3 "ext4", 4 "iso9660", 5 "swap", 6 "virtiofs", 7 "btrfs";
+    "block.VolumeType" "VolumeType":
+        0 "partition", 1 "disk", 2 "tmpfs", 3 "directory", 4 "symlink", 5 "overlay", 6 "external";
+    "nethelpers.ADLACPActive" "ADLACPActive": 0 "off", 1 "on";
+    "nethelpers.ADSelect" "ADSelect": 0 "stable", 1 "bandwidth", 2 "count";
+    "nethelpers.ARPAllTargets" "ARPAllTargets": 0 "any", 1 "all";
+    "nethelpers.ARPValidate" "ARPValidate":
+        0 "none", 1 "active", 2 "backup", 3 "all", 4 "filter", 5 "filter-active", 6 "filter-backup";
+    "nethelpers.AutoHostnameKind" "AutoHostnameKind": 0 "off", 1 "talos-addr", 2 "stable";
+    "nethelpers.BondMode" "BondMode":
+        0 "balance-rr", 1 "active-backup", 2 "balance-xor", 3 "broadcast", 4 "802.3ad", 5 "balance-tlb", 6 "balance-alb";
+    "nethelpers.BondXmitHashPolicy" "BondXmitHashPolicy":
+        0 "layer2", 1 "layer3+4", 2 "layer2+3", 3 "encap2+3", 4 "encap3+4";
+    "nethelpers.ClientIdentifier" "ClientIdentifier": 0 "none", 1 "mac", 2 "duid";
+    "nethelpers.DNSProtocol" "DNSProtocol": 0 "Do53", 1 "DoT", 2 "DoH";
+    "nethelpers.DefaultAction" "DefaultAction": 0 "accept", 1 "block";
+    "nethelpers.FailOverMAC" "FailOverMAC": 0 "none", 1 "active", 2 "follow";
+    "nethelpers.LACPRate" "LACPRate": 0 "slow", 1 "fast";
+    "nethelpers.PrimaryReselect" "PrimaryReselect": 0 "always", 1 "better", 2 "failure";
+    "nethelpers.Protocol" "Protocol": 1 "icmp", 6 "tcp", 17 "udp", 58 "icmpv6";
+    "nethelpers.RoutingRuleAction" "RoutingRuleAction":
+        0 "unspec", 1 "unicast", 6 "blackhole", 7 "unreachable", 8 "prohibit";
+    "nethelpers.RoutingTable" "RoutingTable" open true: 0 "unspec", 253 "default", 254 "main", 255 "local";
+    "nethelpers.VLANProtocol" "VLANProtocol": 33024 "802.1q", 34984 "802.1ad";
+    "nethelpers.WOLMode" "WOLMode":
+        1 "phy", 2 "unicast", 4 "multicast", 8 "broadcast", 32 "magic", 64 "magicsecure", 128 "filter";
+    "storage.LVMLogicalVolumeType" "LVMLogicalVolumeType": 0 "linear", 1 "raid1", 2 "raid0", 3 "raid10";
+    "storage.MDLevel" "MDLevel": 0 "raid1";
+    "storage.MDMetadata" "MDMetadata": 0 "1.0", 1 "1.2";
+}
+
+impl Enumeration {
+    /// The number behind a name; letters in any case, as the reference takes them.
+    pub(crate) fn parse(&self, text: &str) -> Result<u32, String> {
+        let named = self
+            .values
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
+        match named {
+            Some((number, _)) => Ok(*number),
+            None if self.open && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().map_err(|_| self.refusal(text))
+            }
+            None => Err(self.refusal(text)),
+        }
+    }
+
+    fn refusal(&self, text: &str) -> String {
+        format!("{text} does not belong to {} values", self.name)
+    }
+
+    /// The name of a number.
+    pub(crate) fn text(&self, number: u32) -> String {
+        match self.values.iter().find(|(value, _)| *value == number) {
+            Some((_, name)) => (*name).to_owned(),
+            None if self.open => number.to_string(),
+            None => format!("{}({number})", self.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        let filesystem = enumeration("block.FilesystemType").unwrap();
+
+        assert_eq!(
+            filesystem
+                .parse("ext4")
+                .map(|number| filesystem.text(number)),
+            Ok("ext4".to_owned())
+        );
+        assert_eq!(
+            filesystem.parse("zfs"),
+            Err("zfs does not belong to FilesystemType values".to_owned())
+        );
+    }
+
+    #[test]
+    fn routing_tables_may_be_numbers() {
+        let table = enumeration("nethelpers.RoutingTable").unwrap();
+
+        assert_eq!(table.parse("100"), Ok(100));
+        assert_eq!(
+            (table.text(100), table.text(254)),
+            ("100".to_owned(), "main".to_owned())
+        );
+    }
+}
