@@ -10,6 +10,9 @@ pub mod cluster;
 mod credentials;
 mod endpoint;
 mod error;
+#[cfg(feature = "mock")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
+pub mod mock;
 mod poll;
 pub mod project;
 pub mod repository;

@@ -1,1 +1,43 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod access;
+mod builder;
+mod client;
+pub mod cluster;
+pub mod credentials;
+mod envelope;
+mod error;
+pub mod id;
+#[cfg(feature = "mock")]
+pub mod mock;
+pub mod node;
+mod poll;
+pub mod property;
+mod reason;
+mod request;
+mod retry;
+pub mod storage;
+pub mod task;
+mod tls;
+mod transport;
+mod upid;
+pub mod version;
+pub mod vm;
+mod wire;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use cluster::Cluster;
+pub use credentials::Credentials;
+pub use envelope::Envelope;
+pub use error::{Error, ErrorKind, Result};
+pub use node::Node;
+pub use poll::Poll;
+pub use reason::Reason;
+pub use retry::RetryPolicy;
+pub use storage::Storage;
+pub use task::Task;
+pub use tls::{Fingerprint, PinMismatch, TlsTrust};
+pub use upid::TaskId;
+pub use vm::Vm;

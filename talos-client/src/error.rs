@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::Code;
+
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -88,6 +90,7 @@ struct Inner {
     operation: &'static str,
     target: String,
     message: String,
+    code: Option<Code>,
     source: Option<Source>,
 }
 
@@ -100,6 +103,7 @@ impl Error {
                 operation,
                 target: String::new(),
                 message: String::new(),
+                code: None,
                 source: None,
             }),
         }
@@ -112,6 +116,16 @@ impl Error {
 
     pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.inner.message = message.into();
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.inner.kind = kind;
+        self
+    }
+
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.inner.code = Some(code);
         self
     }
 
@@ -142,6 +156,24 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
+    }
+
+    /// The gRPC status code, when a node answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.inner.code
+    }
+
+    /// Whether what was asked for does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.inner.kind == ErrorKind::NotFound
+    }
+
+    /// Whether the node wants to know who we are: it is configured, and was addressed as if it were not.
+    #[must_use]
+    pub fn is_client_certificate_required(&self) -> bool {
+        self.inner.kind == ErrorKind::Unauthenticated && self.inner.code.is_none()
     }
 
     /// Whether the same call can succeed when it is made again later.
@@ -194,6 +226,7 @@ impl fmt::Debug for Error {
             .field("operation", &self.inner.operation)
             .field("target", &self.inner.target)
             .field("message", &self.inner.message)
+            .field("code", &self.inner.code)
             .field("source", &self.inner.source)
             .finish()
     }

@@ -8,11 +8,15 @@ mod load;
 mod machine_config;
 mod patch;
 mod schema;
+mod validate;
 mod version;
+
+pub(crate) use validate::{multi_error, quoted};
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
+pub use validate::{Mode, Validation, ValidationOptions};
 pub use version::{Components, TalosVersion};

@@ -1,17 +1,19 @@
 //! URLs by the rules of Go's `net/url`, which accepts what RFC 3986 parsers refuse and the reverse.
 
+use super::findings::quoted;
+
 /// The parts of a URL that rules look at.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Url<'a> {
-    pub(super) scheme: String,
+pub(in crate::config) struct Url<'a> {
+    pub(in crate::config) scheme: String,
     /// Host and port, without user information.
-    pub(super) host: &'a str,
-    pub(super) path: &'a str,
+    pub(in crate::config) host: &'a str,
+    pub(in crate::config) path: &'a str,
 }
 
 impl<'a> Url<'a> {
     /// Go's `url.Parse`: references without scheme are fine.
-    pub(super) fn parse(text: &'a str) -> Result<Self, String> {
+    pub(in crate::config) fn parse(text: &'a str) -> Result<Self, String> {
         let without_fragment = text.split_once('#').map_or(text, |(before, _)| before);
         Self::parse_inner(without_fragment, false).map_err(|reason| describe(text, &reason))
     }
@@ -62,7 +64,7 @@ impl<'a> Url<'a> {
     }
 
     /// The host without port and brackets.
-    pub(super) fn hostname(&self) -> &'a str {
+    pub(in crate::config) fn hostname(&self) -> &'a str {
         let host = split_port(self.host).0;
         host.strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
@@ -70,13 +72,9 @@ impl<'a> Url<'a> {
     }
 
     /// The port, empty when there is none.
-    pub(super) fn port(&self) -> &'a str {
+    pub(in crate::config) fn port(&self) -> &'a str {
         split_port(self.host).1
     }
-}
-
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }
 
 fn describe(text: &str, reason: &str) -> String {
@@ -134,7 +132,7 @@ fn split_port(host: &str) -> (&str, &str) {
 }
 
 /// The endpoint rule: a host, brackets around IPv6, a port in range. The scheme does not matter.
-pub(super) fn check_endpoint(text: &str) -> Result<(), String> {
+pub(in crate::config) fn check_endpoint(text: &str) -> Result<(), String> {
     let url = Url::parse(text)?;
     if url.host.matches(':').count() > 2 && !(url.host.contains('[') && url.host.contains(']')) {
         return Err("IPv6 addresses MUST be enclosed by square brackets".to_owned());
@@ -158,38 +156,18 @@ mod tests {
 
     #[test]
     fn endpoints_need_a_host_and_a_port_in_range() {
-        for good in [
-            "https://foo:6443",
-            "http://foo",
-            "https://[::1]:6443",
-            "//foo/x",
-        ] {
+        for good in ["https://foo:6443", "http://foo", "https://[::1]:6443", "//foo/x"] {
             assert_eq!(check_endpoint(good), Ok(()), "{good}");
         }
         for (bad, text) in [
             ("foo:6443", "hostname must not be blank"),
             ("", "hostname must not be blank"),
             ("https://:6443", "hostname must not be blank"),
-            (
-                "https://foo:70000",
-                "port number must be between 1 and 65535",
-            ),
-            (
-                "https://a:b:c:1",
-                "IPv6 addresses MUST be enclosed by square brackets",
-            ),
-            (
-                "1.2.3.4:6443",
-                "parse \"1.2.3.4:6443\": first path segment in URL cannot contain colon",
-            ),
-            (
-                "https://foo:x",
-                "parse \"https://foo:x\": invalid port \":x\" after host",
-            ),
-            (
-                "https://a b",
-                "parse \"https://a b\": invalid character \" \" in host name",
-            ),
+            ("https://foo:70000", "port number must be between 1 and 65535"),
+            ("https://a:b:c:1", "IPv6 addresses MUST be enclosed by square brackets"),
+            ("1.2.3.4:6443", "parse \"1.2.3.4:6443\": first path segment in URL cannot contain colon"),
+            ("https://foo:x", "parse \"https://foo:x\": invalid port \":x\" after host"),
+            ("https://a b", "parse \"https://a b\": invalid character \" \" in host name"),
         ] {
             assert_eq!(check_endpoint(bad), Err(text.to_owned()), "{bad}");
         }
@@ -205,9 +183,6 @@ mod tests {
             Url::parse_request(""),
             Err("parse \"\": empty url".to_owned())
         );
-        assert_eq!(
-            Url::parse_request("https://a/b").map(|url| url.path),
-            Ok("/b")
-        );
+        assert_eq!(Url::parse_request("https://a/b").map(|url| url.path), Ok("/b"));
     }
 }

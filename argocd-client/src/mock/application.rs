@@ -1,0 +1,430 @@
+//! Applications that make their way to health by themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::event::MockEvent;
+use super::state::{State, World, now};
+use crate::application::{HealthStatus, SyncStatus};
+
+/// How an application ends up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Healthy,
+    Unhealthy(HealthStatus, String),
+    SyncFailed(String),
+    Condition(String, String),
+}
+
+/// An application to add, or a template for one that appears with a cluster.
+///
+/// It starts without a status, is synchronised after the first delay and reaches its final health
+/// after the second. In a template, `{{name}}` and `{{server}}` stand for the cluster, as in the
+/// cluster generator of an application set.
+#[derive(Debug, Clone)]
+#[must_use = "a seed does nothing until it is added"]
+pub struct ApplicationSeed {
+    name: String,
+    namespace: String,
+    project: String,
+    labels: BTreeMap<String, String>,
+    destination: (&'static str, String),
+    outcome: Outcome,
+    sync_delay: Duration,
+    health_delay: Duration,
+}
+
+impl ApplicationSeed {
+    /// An application that targets the cluster named `{{name}}` and becomes healthy soon.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            namespace: "argocd".to_owned(),
+            project: "default".to_owned(),
+            labels: BTreeMap::new(),
+            destination: ("name", "{{name}}".to_owned()),
+            outcome: Outcome::Healthy,
+            sync_delay: Duration::from_millis(10),
+            health_delay: Duration::from_millis(10),
+        }
+    }
+
+    /// Namespace of the application object; `argocd` by default.
+    pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Project; `default` by default.
+    pub fn in_project(mut self, project: impl Into<String>) -> Self {
+        self.project = project.into();
+        self
+    }
+
+    /// Adds a label.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Targets a cluster by its name.
+    pub fn on_cluster(mut self, name: impl Into<String>) -> Self {
+        self.destination = ("name", name.into());
+        self
+    }
+
+    /// Targets a cluster by its address.
+    pub fn on_server(mut self, server: impl Into<String>) -> Self {
+        self.destination = ("server", server.into());
+        self
+    }
+
+    /// How long it takes to be synchronised, and then to become healthy.
+    pub fn delays(mut self, sync: Duration, health: Duration) -> Self {
+        self.sync_delay = sync;
+        self.health_delay = health;
+        self
+    }
+
+    /// Ends with another health than `Healthy`.
+    pub fn ends_as(mut self, health: HealthStatus, message: impl Into<String>) -> Self {
+        self.outcome = Outcome::Unhealthy(health, message.into());
+        self
+    }
+
+    /// Its operation fails and leaves it out of sync.
+    pub fn fails_to_sync(mut self, message: impl Into<String>) -> Self {
+        self.outcome = Outcome::SyncFailed(message.into());
+        self
+    }
+
+    /// It cannot be compared: a condition such as `ComparisonError` says why.
+    pub fn has_condition(mut self, kind: impl Into<String>, message: impl Into<String>) -> Self {
+        self.outcome = Outcome::Condition(kind.into(), message.into());
+        self
+    }
+
+    pub(super) fn for_cluster(&self, name: &str, server: &str) -> Self {
+        let fill = |text: &str| text.replace("{{name}}", name).replace("{{server}}", server);
+        Self {
+            name: fill(&self.name),
+            labels: self
+                .labels
+                .iter()
+                .map(|(key, value)| (key.clone(), fill(value)))
+                .collect(),
+            destination: (self.destination.0, fill(&self.destination.1)),
+            ..self.clone()
+        }
+    }
+
+    /// The application as it is before its first reconciliation.
+    fn manifest(&self) -> Value {
+        json!({
+            "metadata": {
+                "name": self.name, "namespace": self.namespace, "labels": self.labels,
+                "uid": format!("uid-{}-{}", self.namespace, self.name), "creationTimestamp": now(),
+            },
+            "spec": {
+                "source": {"repoURL": "https://git.example.com/r.git", "path": self.name, "targetRevision": "HEAD"},
+                "destination": {self.destination.0: self.destination.1, "namespace": "default"},
+                "project": self.project,
+                "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
+            },
+            "status": fresh_status(),
+        })
+    }
+}
+
+/// What the API shows of an application that the controller has not seen yet.
+pub(super) fn fresh_status() -> Value {
+    json!({
+        "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
+        "health": {}, "summary": {}, "sourceHydrator": {},
+    })
+}
+
+/// Which application: namespace and name.
+pub(super) type Key = (String, String);
+
+pub(super) fn key(application: &Value) -> Key {
+    let text = |field: &str| {
+        application["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    (text("namespace"), text("name"))
+}
+
+impl State {
+    pub(super) fn application(&mut self, wanted: &Key) -> Option<&mut Value> {
+        self.applications
+            .iter_mut()
+            .find(|application| key(application) == *wanted)
+    }
+
+    /// How many applications target a cluster.
+    pub(super) fn applications_of(&self, server: &str, name: &str) -> usize {
+        self.applications
+            .iter()
+            .filter(|application| targets(application, server, name))
+            .count()
+    }
+}
+
+pub(super) fn targets(application: &Value, server: &str, name: &str) -> bool {
+    let destination = &application["spec"]["destination"];
+    match destination["server"].as_str() {
+        Some(given) => given.trim_end_matches('/') == server,
+        None => destination["name"] == name,
+    }
+}
+
+/// Adds an application and sets it going.
+pub(super) fn add(world: &Arc<World>, seed: &ApplicationSeed) {
+    let manifest = seed.manifest();
+    insert(world, manifest.clone());
+    progress(world, key(&manifest), seed);
+}
+
+/// Stores an application and tells the watches.
+pub(super) fn insert(world: &World, mut application: Value) -> Value {
+    let mut state = world.state();
+    application["metadata"]["resourceVersion"] = json!(state.next_version());
+    state.applications.push(application.clone());
+    let name = key(&application).1;
+    drop(state);
+    world.journal.record(MockEvent::ApplicationCreated { name });
+    // Nobody may be watching.
+    let _ = world.changes.send(("ADDED", application.clone()));
+    application
+}
+
+/// Changes an application, if it is still there, and tells the watches.
+pub(super) fn change(world: &World, wanted: &Key, edit: impl FnOnce(&mut Value)) -> Option<Value> {
+    let mut state = world.state();
+    let version = state.next_version();
+    let application = state.application(wanted)?;
+    edit(application);
+    application["metadata"]["resourceVersion"] = json!(version);
+    let changed = application.clone();
+    drop(state);
+    let _ = world.changes.send(("MODIFIED", changed.clone()));
+    Some(changed)
+}
+
+/// Removes an application and tells the watches.
+pub(super) fn remove(world: &World, wanted: &Key) {
+    let mut state = world.state();
+    let Some(index) = state
+        .applications
+        .iter()
+        .position(|application| key(application) == *wanted)
+    else {
+        return;
+    };
+    let removed = state.applications.remove(index);
+    drop(state);
+    world.journal.record(MockEvent::ApplicationDeleted {
+        name: wanted.1.clone(),
+    });
+    let _ = world.changes.send(("DELETED", removed));
+}
+
+/// Synchronises an application and brings it to its final state, in the background.
+pub(super) fn progress(world: &Arc<World>, wanted: Key, seed: &ApplicationSeed) {
+    let (world, seed) = (Arc::clone(world), seed.clone());
+    let weak = Arc::downgrade(&world);
+    world.spawn(async move {
+        sleep(seed.sync_delay / 2).await;
+        let Some(world) = weak.upgrade() else { return };
+        change(&world, &wanted, |application| {
+            begin(application, &seed.outcome)
+        });
+        drop(world);
+        sleep(seed.sync_delay / 2).await;
+        let Some(world) = weak.upgrade() else { return };
+        change(&world, &wanted, |application| {
+            finish_operation(application, &seed.outcome)
+        });
+        world.journal.record(MockEvent::ApplicationSynced {
+            name: wanted.1.clone(),
+        });
+        drop(world);
+        sleep(seed.health_delay).await;
+        let Some(world) = weak.upgrade() else { return };
+        change(&world, &wanted, |application| {
+            settle(application, &seed.outcome)
+        });
+        if seed.outcome == Outcome::Healthy {
+            world
+                .journal
+                .record(MockEvent::ApplicationHealthy { name: wanted.1 });
+        }
+    });
+}
+
+fn begin(application: &mut Value, outcome: &Outcome) {
+    if let Some(object) = application.as_object_mut() {
+        object.remove("operation");
+    }
+    let status = &mut application["status"];
+    if let Outcome::Condition(kind, message) = outcome {
+        status["sync"]["status"] = json!(SyncStatus::Unknown);
+        status["health"] = json!({"status": "Healthy", "lastTransitionTime": now()});
+        status["conditions"] =
+            json!([{"type": kind, "message": message, "lastTransitionTime": now()}]);
+        status["reconciledAt"] = json!(now());
+        return;
+    }
+    status["sync"]["status"] = json!(SyncStatus::OutOfSync);
+    status["health"] = json!({"status": "Missing", "lastTransitionTime": now()});
+    status["reconciledAt"] = json!(now());
+    status["operationState"] = json!({
+        "operation": {"sync": {"revision": "3f2c"}, "initiatedBy": {"automated": true}, "retry": {"limit": 5}},
+        "phase": "Running", "message": "waiting for completion of sync", "startedAt": now(),
+    });
+}
+
+fn finish_operation(application: &mut Value, outcome: &Outcome) {
+    let name = key(application).1;
+    let status = &mut application["status"];
+    if status.get("operationState").is_none() {
+        return;
+    }
+    let failed = match outcome {
+        Outcome::SyncFailed(message) => Some(message.as_str()),
+        _ => None,
+    };
+    let operation = &mut status["operationState"];
+    operation["phase"] = json!(if failed.is_some() {
+        "Failed"
+    } else {
+        "Succeeded"
+    });
+    operation["message"] = json!(failed.unwrap_or("successfully synced (all tasks run)"));
+    operation["finishedAt"] = json!(now());
+    let sync = if failed.is_some() {
+        SyncStatus::OutOfSync
+    } else {
+        SyncStatus::Synced
+    };
+    let health = if failed.is_some() {
+        "Missing"
+    } else {
+        "Progressing"
+    };
+    status["sync"]["status"] = json!(sync);
+    status["sync"]["revision"] = json!("3f2c");
+    status["health"] = json!({"status": health, "lastTransitionTime": now()});
+    status["reconciledAt"] = json!(now());
+    status["resources"] = json!([{
+        "version": "v1", "group": "apps", "kind": "Deployment", "namespace": "default", "name": name,
+        "status": sync, "health": {"status": health},
+    }]);
+}
+
+fn settle(application: &mut Value, outcome: &Outcome) {
+    let (health, message) = match outcome {
+        Outcome::Healthy => (HealthStatus::Healthy, ""),
+        Outcome::Unhealthy(health, message) => (health.clone(), message.as_str()),
+        Outcome::SyncFailed(_) | Outcome::Condition(..) => return,
+    };
+    let status = &mut application["status"];
+    let mut state = json!({"status": health, "lastTransitionTime": now()});
+    if !message.is_empty() {
+        state["message"] = json!(message);
+    }
+    status["resources"][0]["health"] = state.clone();
+    status["health"] = state;
+    status["reconciledAt"] = json!(now());
+}
+
+/// What an application set with a cluster generator does after clusters changed: applications
+/// appear for those that match, and disappear with them.
+pub(super) fn generate(world: &Arc<World>) {
+    for (selector, seed) in &world.settings.templates {
+        let clusters: Vec<(String, String, BTreeMap<String, String>)> = world
+            .state()
+            .clusters
+            .iter()
+            .map(|cluster| {
+                (
+                    cluster.name().to_owned(),
+                    cluster.server().to_owned(),
+                    cluster.labels(),
+                )
+            })
+            .collect();
+        let mut wanted = Vec::new();
+        for (name, server, labels) in &clusters {
+            // The local cluster has no Secret, and the mock's templates are about the others.
+            let matches = name != "in-cluster"
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value));
+            if matches {
+                wanted.push(seed.for_cluster(name, server));
+            }
+        }
+        let generated =
+            |application: &Value| application["metadata"]["labels"][GENERATED] == seed.name;
+        let existing: Vec<Key> = world
+            .state()
+            .applications
+            .iter()
+            .filter(|application| generated(application))
+            .map(key)
+            .collect();
+        for stale in existing
+            .iter()
+            .filter(|(_, name)| !wanted.iter().any(|seed| seed.name == *name))
+        {
+            remove(world, stale);
+        }
+        for missing in wanted
+            .into_iter()
+            .filter(|seed| !existing.iter().any(|(_, name)| *name == seed.name))
+        {
+            add(world, &missing.label(GENERATED, &seed.name));
+        }
+    }
+}
+
+/// Marks an application with the template that it came from.
+const GENERATED: &str = "mock.argocd-client/template";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::{Application, WaitFor};
+
+    #[test]
+    fn an_application_goes_through_the_states_of_the_real_one() {
+        let seed = ApplicationSeed::new("{{name}}").for_cluster("lungmen", "https://h:6443");
+        let mut application = seed.manifest();
+        let read = |application: &Value| -> Application {
+            serde_json::from_value(application.clone()).unwrap()
+        };
+        assert_eq!(read(&application).status.sync.status, SyncStatus::Unset);
+
+        begin(&mut application, &seed.outcome);
+        assert_eq!(read(&application).status.sync.status, SyncStatus::OutOfSync);
+
+        finish_operation(&mut application, &seed.outcome);
+        assert_eq!(
+            read(&application).status.health.status,
+            HealthStatus::Progressing
+        );
+        assert!(!WaitFor::default().judge(&read(&application)).ready);
+
+        settle(&mut application, &seed.outcome);
+        assert!(WaitFor::default().judge(&read(&application)).ready);
+        assert_eq!(read(&application).spec.destination.name, "lungmen");
+    }
+}

@@ -1,0 +1,435 @@
+//! The requests about applications.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::Response;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+use super::answer::Refused;
+use super::application::{
+    ApplicationSeed, Key, change, fresh_status, insert, key, progress, remove,
+};
+use super::auth::Caller;
+use super::request::{Query, Request};
+use super::state::{State, World, now};
+
+const CONTROL_PLANE: &str = "argocd";
+/// Server-sent events carry a comment this often, so that idle connections survive proxies.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Whether an application passes the filters of a list or watch. Unknown parameters are ignored,
+/// as the server does.
+fn matches(application: &Value, query: &Query) -> Result<bool, Refused> {
+    let (namespace, name) = key(application);
+    let project = application["spec"]["project"].as_str().unwrap_or_default();
+    let named: Vec<&str> = query.all("project").collect();
+    let projects: Vec<&str> = if named.is_empty() {
+        query.all("projects").collect()
+    } else {
+        named
+    };
+    Ok(query.first("name").is_none_or(|wanted| wanted == name)
+        && query
+            .first("appNamespace")
+            .is_none_or(|wanted| wanted.is_empty() || wanted == namespace)
+        && (projects.is_empty() || projects.contains(&project))
+        && query
+            .first("repo")
+            .is_none_or(|repo| application["spec"]["source"]["repoURL"] == repo)
+        && selected(
+            &application["metadata"]["labels"],
+            query.first("selector").unwrap_or_default(),
+        )?)
+}
+
+/// Equality, inequality and existence; set expressions are more than the mock understands.
+fn selected(labels: &Value, selector: &str) -> Result<bool, Refused> {
+    for term in selector
+        .split(',')
+        .map(str::trim)
+        .filter(|term| !term.is_empty())
+    {
+        if term.contains(['(', ')', ' ']) {
+            return Err(Refused::new(
+                12,
+                format!("the mock does not understand the selector {term:?}"),
+            ));
+        }
+        let label = |key: &str| labels[key.trim()].as_str();
+        let holds = if let Some((key, value)) = term.split_once("!=") {
+            label(key) != Some(value)
+        } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+            label(key) == Some(value)
+        } else if let Some(key) = term.strip_prefix('!') {
+            label(key).is_none()
+        } else {
+            label(term).is_some()
+        };
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Lists leave the health of resources out from 3.0 on.
+fn listed(world: &World, mut application: Value) -> Value {
+    if !world.is_at_least((3, 0, 0)) {
+        return application;
+    }
+    if let Some(resources) = application["status"]["resources"].as_array_mut() {
+        for resource in resources.iter_mut().filter_map(Value::as_object_mut) {
+            resource.remove("health");
+        }
+        application["status"]["resourceHealthSource"] = json!("appTree");
+    }
+    application
+}
+
+pub(super) fn list(world: &World, caller: &Caller, query: &Query) -> Result<Value, Refused> {
+    if query.first("fields").is_some() {
+        return Err(Refused::new(12, "the mock does not project fields"));
+    }
+    let state = world.state();
+    let visible = state.allows(caller, "applications", "get");
+    let mut items = Vec::new();
+    for application in state.applications.iter().filter(|_| visible) {
+        if matches(application, query)? {
+            items.push(listed(world, application.clone()));
+        }
+    }
+    items.sort_by_key(|application| key(application).1);
+    if query.first("name").is_some() {
+        items.truncate(1);
+    }
+    let items = if items.is_empty() {
+        Value::Null
+    } else {
+        json!(items)
+    };
+    Ok(json!({"metadata": {"resourceVersion": state.version()}, "items": items}))
+}
+
+/// Finds an application. Only with its project is a missing one called missing.
+fn find(
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    query: &Query,
+    action: &str,
+) -> Result<Key, Refused> {
+    let namespace = query
+        .first("appNamespace")
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or(CONTROL_PLANE);
+    let wanted = (namespace.to_owned(), name.to_owned());
+    let project = query.first("project").filter(|project| !project.is_empty());
+    let found = state
+        .applications
+        .iter()
+        .find(|application| key(application) == wanted);
+    let found = found.filter(|application| {
+        project.is_none_or(|project| application["spec"]["project"] == project)
+    });
+    match (found, project) {
+        (Some(application), _) => {
+            let project = application["spec"]["project"].as_str().unwrap_or_default();
+            state.enforce(caller, "applications", action, &format!("{project}/{name}"))?;
+            Ok(wanted)
+        }
+        (None, Some(project)) => {
+            state.enforce(caller, "applications", action, &format!("{project}/{name}"))?;
+            Err(Refused::new(
+                5,
+                format!("applications.argoproj.io \"{name}\" not found"),
+            ))
+        }
+        (None, None) => Err(Refused::hidden()),
+    }
+}
+
+pub(super) fn get(
+    world: &World,
+    caller: &Caller,
+    name: &str,
+    query: &Query,
+) -> Result<Value, Refused> {
+    let mut state = world.state();
+    let wanted = find(&state, caller, name, query, "get")?;
+    if query.first("refresh").is_some() {
+        drop(state);
+        return change(world, &wanted, |application| {
+            application["status"]["reconciledAt"] = json!(now())
+        })
+        .ok_or_else(Refused::hidden);
+    }
+    state
+        .application(&wanted)
+        .cloned()
+        .ok_or_else(Refused::hidden)
+}
+
+pub(super) fn create(
+    world: &Arc<World>,
+    caller: &Caller,
+    query: &Query,
+    body: &Value,
+) -> Result<Value, Refused> {
+    let name = body["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let namespace = body["metadata"]["namespace"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .unwrap_or(CONTROL_PLANE);
+    let project = body["spec"]["project"].as_str().unwrap_or_default();
+    let mut state = world.state();
+    state.enforce(
+        caller,
+        "applications",
+        "create",
+        &format!("{project}/{name}"),
+    )?;
+    check_destination(&state, &name, &body["spec"]["destination"])?;
+    let wanted = (namespace.to_owned(), name);
+    if let Some(existing) = state.application(&wanted) {
+        let same = ["labels", "annotations", "finalizers"]
+            .iter()
+            .all(|field| blank(&existing["metadata"][field]) == blank(&body["metadata"][field]))
+            && existing["spec"] == body["spec"];
+        return match (same, query.first("upsert")) {
+            (true, _) => Ok(existing.clone()),
+            (false, Some("true")) => {
+                existing["spec"] = body["spec"].clone();
+                Ok(existing.clone())
+            }
+            (false, _) => Err(Refused::invalid(
+                "existing application spec is different, use upsert flag to force update",
+            )),
+        };
+    }
+    drop(state);
+    let mut application =
+        json!({"metadata": body["metadata"], "spec": body["spec"], "status": fresh_status()});
+    application["metadata"]["namespace"] = json!(wanted.0);
+    application["metadata"]["uid"] = json!(format!("uid-{}-{}", wanted.0, wanted.1));
+    application["metadata"]["creationTimestamp"] = json!(now());
+    let application = insert(world, application);
+    if application["spec"]["syncPolicy"]["automated"].is_object() {
+        progress(world, wanted, &ApplicationSeed::new(""));
+    }
+    Ok(application)
+}
+
+/// `null`, absent and empty are the same.
+fn blank(value: &Value) -> Option<&Value> {
+    let empty = match value {
+        Value::Object(object) => object.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        other => other.is_null(),
+    };
+    (!empty).then_some(value)
+}
+
+fn check_destination(state: &State, name: &str, destination: &Value) -> Result<(), Refused> {
+    let invalid = |why: String| {
+        Err(Refused::invalid(format!(
+            "application destination spec for {name} is invalid: {why}"
+        )))
+    };
+    match (destination["server"].as_str(), destination["name"].as_str()) {
+        (Some(server), Some(cluster)) => invalid(format!(
+            "application destination can't have both name and server defined: {cluster} {server}"
+        )),
+        (Some(server), None)
+            if !state
+                .clusters
+                .iter()
+                .any(|cluster| cluster.server() == server) =>
+        {
+            invalid(format!(
+                "error getting cluster by server \"{server}\": cluster \"{server}\" not found"
+            ))
+        }
+        (None, Some(wanted)) => match state
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.name() == wanted)
+            .count()
+        {
+            0 => invalid(format!("there are no clusters with this name: {wanted}")),
+            1 => Ok(()),
+            many => invalid(format!(
+                "there are {many} clusters with the same name: {wanted}"
+            )),
+        },
+        (Some(_), None) => Ok(()),
+        (None, None) => invalid("destination server missing from app spec".to_owned()),
+    }
+}
+
+pub(super) fn delete(
+    world: &World,
+    caller: &Caller,
+    name: &str,
+    query: &Query,
+) -> Result<Value, Refused> {
+    let policy = query.first("propagationPolicy").unwrap_or_default();
+    if !matches!(policy, "" | "foreground" | "background") {
+        return Err(Refused::invalid(format!(
+            "invalid propagation policy: {policy}"
+        )));
+    }
+    if query.first("cascade") == Some("false") && !policy.is_empty() {
+        return Err(Refused::invalid(
+            "cannot set propagation policy when cascading is disabled",
+        ));
+    }
+    let wanted = find(&world.state(), caller, name, query, "delete")?;
+    remove(world, &wanted);
+    Ok(json!({}))
+}
+
+pub(super) fn sync(
+    world: &Arc<World>,
+    caller: &Caller,
+    name: &str,
+    body: &Value,
+) -> Result<Value, Refused> {
+    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+    let query = Query(vec![
+        ("appNamespace".to_owned(), text("appNamespace")),
+        ("project".to_owned(), text("project")),
+    ]);
+    let mut state = world.state();
+    let wanted = find(&state, caller, name, &query, "sync")?;
+    let Some(application) = state.application(&wanted) else {
+        return Err(Refused::hidden());
+    };
+    let running = application["status"]["operationState"]["phase"] == "Running";
+    if running || application["operation"].is_object() {
+        return Err(Refused::new(9, "another operation is already in progress"));
+    }
+    drop(state);
+    let changed = change(world, &wanted, |application| {
+        application["operation"] = json!({"sync": {"revision": body["revision"]}, "initiatedBy": {"username": caller.account}, "retry": {}});
+    });
+    if body["dryRun"] != json!(true) {
+        progress(world, wanted, &ApplicationSeed::new(""));
+    }
+    changed.ok_or_else(Refused::hidden)
+}
+
+/// Streams changes. As on the server, not even the headers are sent before the first one.
+pub(super) async fn watch(
+    world: &World,
+    caller: &Caller,
+    request: &Request,
+) -> Result<Response<Body>, Refused> {
+    let events = request
+        .header("accept")
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let mut changes = world.changes.subscribe();
+    let mut waiting: Vec<Value> = Vec::new();
+    if request.query.first("resourceVersion").is_none() || request.query.first("name").is_some() {
+        let page = list(world, caller, &request.query)?;
+        waiting = page["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|application| chunk("ADDED", application))
+            .collect();
+    }
+    if waiting.is_empty() {
+        waiting.extend(next_change(&mut changes, &request.query).await?);
+    }
+    let query = request.query.clone();
+    let body = stream::unfold(
+        (waiting.into_iter(), changes, query),
+        move |(mut waiting, mut changes, query)| async move {
+            let line = match waiting.next() {
+                Some(line) => frame(&line, events),
+                None if !events => frame(&next_change(&mut changes, &query).await.ok()??, events),
+                None => match timeout(KEEP_ALIVE, next_change(&mut changes, &query)).await {
+                    Ok(change) => frame(&change.ok()??, events),
+                    Err(_) => Bytes::from_static(b":\n"),
+                },
+            };
+            Some((
+                Ok::<_, std::convert::Infallible>(line),
+                (waiting, changes, query),
+            ))
+        },
+    );
+    let mut response = Response::new(Body::from_stream(body));
+    let media_type = if events {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+    Ok(response)
+}
+
+/// The next change that passes the filter; none when the mock ends.
+async fn next_change(
+    changes: &mut Receiver<(&'static str, Value)>,
+    query: &Query,
+) -> Result<Option<Value>, Refused> {
+    loop {
+        match changes.recv().await {
+            Ok((kind, application)) if matches(&application, query)? => {
+                return Ok(Some(chunk(kind, &application)));
+            }
+            // The server, too, drops what a slow reader misses.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return Ok(None),
+        }
+    }
+}
+
+fn chunk(kind: &str, application: &Value) -> Value {
+    json!({"result": Map::from_iter([("type".to_owned(), json!(kind)), ("application".to_owned(), application.clone())])})
+}
+
+fn frame(chunk: &Value, events: bool) -> Bytes {
+    Bytes::from(if events {
+        format!("data: {chunk}\n\n")
+    } else {
+        format!("{chunk}\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_know_equality_and_existence() {
+        let labels = json!({"a": "1"});
+        for (selector, expected) in [
+            ("a=1", true),
+            ("a==1", true),
+            ("a=2", false),
+            ("a", true),
+            ("!a", false),
+            ("b!=1", true),
+            ("a=1,b", false),
+            ("", true),
+        ] {
+            assert_eq!(selected(&labels, selector).unwrap(), expected, "{selector}");
+        }
+        assert!(selected(&labels, "a in (1)").is_err());
+    }
+}

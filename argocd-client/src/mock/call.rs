@@ -1,0 +1,78 @@
+//! What was asked of the mock, without secrets.
+
+use http::Method;
+use serde_json::Value;
+
+use super::route::Route;
+
+/// A request that the mock received.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Call {
+    /// Which request it was; none for one that the mock does not know.
+    pub route: Option<Route>,
+    /// Its method.
+    pub method: Method,
+    /// Its path below the root, still encoded.
+    pub path: String,
+    /// Its query, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// Its JSON body; tokens, passwords and keys are masked.
+    pub body: Option<Value>,
+}
+
+impl Call {
+    /// The values of a query parameter.
+    pub fn query_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+const SECRETS: [&str; 6] = [
+    "bearerToken",
+    "password",
+    "token",
+    "keyData",
+    "certData",
+    "sshPrivateKey",
+];
+
+/// Replaces every secret of a body, at any depth.
+pub(super) fn mask(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                if SECRETS.contains(&key.as_str()) && value.is_string() {
+                    *value = Value::from("***");
+                } else {
+                    mask(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_at_any_depth() {
+        let mut body =
+            json!({"config": {"bearerToken": "canary", "tlsClientConfig": {"caData": "Q0E="}}});
+
+        mask(&mut body);
+
+        assert_eq!(
+            body,
+            json!({"config": {"bearerToken": "***", "tlsClientConfig": {"caData": "Q0E="}}})
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Objects that the mock only keeps: projects, application sets, repositories.
+
+use serde_json::{Value, json};
+
+use super::answer::Refused;
+use super::auth::Caller;
+use super::state::World;
+
+/// A sort of object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// Its name in RBAC.
+    pub(super) resource: &'static str,
+    /// Where its name is.
+    pub(super) name: &'static str,
+    /// The text for a different object of that name.
+    pub(super) differs: &'static str,
+}
+
+pub(super) const PROJECT: Kind = Kind {
+    resource: "projects",
+    name: "/metadata/name",
+    differs: "existing project spec is different; use upsert flag to force update; difference in keys \"Spec\"",
+};
+pub(super) const SET: Kind = Kind {
+    resource: "applicationsets",
+    name: "/metadata/name",
+    differs: "existing ApplicationSet spec is different, use upsert flag to force update",
+};
+pub(super) const REPOSITORY: Kind = Kind {
+    resource: "repositories",
+    name: "/repo",
+    differs: "existing repository spec is different; use upsert flag to force update; difference in keys \"Password\"",
+};
+
+/// Never given back.
+const SECRETS: [&str; 3] = ["password", "sshPrivateKey", "bearerToken"];
+
+fn name(kind: Kind, document: &Value) -> String {
+    document
+        .pointer(kind.name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn shown(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Some(object) = document.as_object_mut() {
+        object.retain(|key, _| !SECRETS.contains(&key.as_str()));
+    }
+    document
+}
+
+pub(super) fn list(world: &World, caller: &Caller, kind: Kind) -> Value {
+    let state = world.state();
+    let visible = state.allows(caller, kind.resource, "get");
+    let documents = state.documents.get(kind.resource).filter(|_| visible);
+    json!({"metadata": {}, "items": documents.map(|documents| documents.iter().map(shown).collect::<Vec<_>>())})
+}
+
+pub(super) fn get(
+    world: &World,
+    caller: &Caller,
+    kind: Kind,
+    wanted: &str,
+) -> Result<Value, Refused> {
+    let state = world.state();
+    state.enforce(caller, kind.resource, "get", wanted)?;
+    let mut documents = state.documents.get(kind.resource).into_iter().flatten();
+    let found = documents.find(|document| name(kind, document) == wanted);
+    found
+        .map(shown)
+        .ok_or_else(|| Refused::new(5, format!("{} \"{wanted}\" not found", kind.resource)))
+}
+
+pub(super) fn create(
+    world: &World,
+    caller: &Caller,
+    kind: Kind,
+    document: &Value,
+) -> Result<Value, Refused> {
+    let mut state = world.state();
+    let wanted = name(kind, document);
+    state.enforce(caller, kind.resource, "create", &wanted)?;
+    let documents = state.documents.entry(kind.resource).or_default();
+    match documents
+        .iter()
+        .find(|existing| name(kind, existing) == wanted)
+    {
+        Some(existing) if existing != document => Err(Refused::invalid(kind.differs)),
+        Some(existing) => Ok(shown(existing)),
+        None => {
+            documents.push(document.clone());
+            Ok(shown(document))
+        }
+    }
+}

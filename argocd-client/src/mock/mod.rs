@@ -1,0 +1,292 @@
+//! A stateful Argo CD in this process, for tests of programs that talk to one.
+//!
+//! It answers as the real server does, refusals included: redacted reads, 403 for missing clusters,
+//! 415 for a wrong content type, ignored query parameters, streams without headers before the first
+//! event. What it does not know it answers with 501 and the name of the request.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> argocd_client::Result<()> {
+//! use argocd_client::ErrorKind;
+//! use argocd_client::mock::{ArgoCdMock, Fault, Route};
+//!
+//! let argocd = ArgoCdMock::start().await;
+//! argocd.fail_next(Route::ClusterList, Fault::Refuse(7, "permission denied: clusters, get".into()));
+//!
+//! let refused = argocd.client().clusters().list().await.unwrap_err();
+//!
+//! assert_eq!(refused.kind(), ErrorKind::Forbidden);
+//! assert_eq!(argocd.client().clusters().list().await?.len(), 1);
+//! argocd.assert_called(Route::ClusterList, 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod application;
+mod application_routes;
+mod auth;
+mod builder;
+mod call;
+mod cluster;
+mod document;
+mod event;
+mod fault;
+mod handler;
+mod request;
+mod route;
+mod server;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::Stream;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinHandle;
+use url::Url;
+
+pub use application::ApplicationSeed;
+pub use builder::ArgoCdMockBuilder;
+pub use call::Call;
+pub use cluster::ClusterRecord;
+pub use event::MockEvent;
+pub use fault::Fault;
+pub use route::Route;
+pub use state::TargetProbe;
+
+use crate::application::Application;
+use crate::{Client, Credentials, RetryPolicy, TlsTrust};
+use state::World;
+
+/// A running mock. It ends when it is dropped.
+#[derive(Debug)]
+pub struct ArgoCdMock {
+    world: Arc<World>,
+    server: JoinHandle<()>,
+    address: SocketAddr,
+    token: SecretString,
+    ca_pem: Option<String>,
+}
+
+impl ArgoCdMock {
+    fn new(
+        world: Arc<World>,
+        server: JoinHandle<()>,
+        address: SocketAddr,
+        token: SecretString,
+        ca_pem: Option<String>,
+    ) -> Self {
+        Self {
+            world,
+            server,
+            address,
+            token,
+            ca_pem,
+        }
+    }
+
+    /// Starts a mock with the defaults: plain HTTP, version 3.5.1, every cluster reachable.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Sets up a mock.
+    pub fn builder() -> ArgoCdMockBuilder {
+        ArgoCdMockBuilder::default()
+    }
+
+    /// Its address, with the root path.
+    ///
+    /// # Panics
+    /// Never: the address was made from a socket.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn endpoint(&self) -> Url {
+        let scheme = if self.ca_pem.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let text = format!(
+            "{scheme}://{}{}",
+            self.address, self.world.settings.root_path
+        );
+        Url::parse(&text).expect("a socket address makes a URL")
+    }
+
+    /// An API token that it accepts.
+    #[must_use]
+    pub fn token(&self) -> SecretString {
+        self.token.clone()
+    }
+
+    /// The CA of its certificate, when it speaks TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// What a client of it has to trust.
+    ///
+    /// # Panics
+    /// Never: the CA was generated here.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn trust(&self) -> TlsTrust {
+        self.ca_pem().map_or(TlsTrust::PublicRoots, |pem| {
+            TlsTrust::from_pem(pem).expect("a generated CA is a certificate")
+        })
+    }
+
+    /// A client that is authenticated, trusts the mock, and repeats with delays of milliseconds.
+    ///
+    /// # Panics
+    /// Never: address, token and CA are the mock's own.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn client(&self) -> Client {
+        let fast =
+            RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(5));
+        Client::builder(self.endpoint())
+            .credentials(Credentials::token(self.token.expose_secret()))
+            .tls(self.trust())
+            .retry(fast)
+            .build()
+            .expect("the mock's own settings make a client")
+    }
+
+    /// Lets the next request of this sort fail; several calls queue up.
+    pub fn fail_next(&self, route: Route, fault: Fault) {
+        self.world.state().faults.queue(route, fault);
+    }
+
+    /// Lets every request of this sort fail.
+    pub fn fail_always(&self, route: Route, fault: Fault) {
+        self.world.state().faults.stand(route, fault);
+    }
+
+    /// Ends all failures.
+    pub fn heal(&self) {
+        self.world.state().faults.clear();
+    }
+
+    /// Denies an action on a resource to everybody from now on.
+    pub fn deny(&self, resource: &str, action: &str) {
+        self.world
+            .state()
+            .denied
+            .insert((resource.to_owned(), action.to_owned()));
+    }
+
+    /// Takes a denial back.
+    pub fn allow(&self, resource: &str, action: &str) {
+        self.world
+            .state()
+            .denied
+            .remove(&(resource.to_owned(), action.to_owned()));
+    }
+
+    /// Ends all sessions; API tokens stay valid.
+    pub fn expire_sessions(&self) {
+        self.world.state().accounts.expire_sessions();
+    }
+
+    /// Makes every token invalid.
+    pub fn revoke_all_tokens(&self) {
+        self.world.state().accounts.revoke_all();
+    }
+
+    /// The registered clusters, without the server's own.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<ClusterRecord> {
+        let state = self.world.state();
+        state
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.name() != "in-cluster")
+            .map(cluster::StoredCluster::record)
+            .collect()
+    }
+
+    /// The cluster registered under this address.
+    #[must_use]
+    pub fn cluster(&self, server: &str) -> Option<ClusterRecord> {
+        self.clusters()
+            .into_iter()
+            .find(|cluster| cluster.server == server)
+    }
+
+    /// Lets the connection to a cluster fail with a message, or work again with `None`.
+    pub fn set_connection_failure(&self, server: &str, message: Option<&str>) {
+        let mut state = self.world.state();
+        for cluster in state
+            .clusters
+            .iter_mut()
+            .filter(|cluster| cluster.server() == server)
+        {
+            cluster.fail(message.map(str::to_owned));
+        }
+    }
+
+    /// Adds an application and sets it going.
+    pub fn add_application(&self, seed: ApplicationSeed) {
+        application::add(&self.world, &seed);
+    }
+
+    /// Removes an application, as somebody else would.
+    pub fn remove_application(&self, namespace: &str, name: &str) {
+        application::remove(&self.world, &(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// The applications as a client would see them.
+    #[must_use]
+    pub fn applications(&self) -> Vec<Application> {
+        let state = self.world.state();
+        state
+            .applications
+            .iter()
+            .filter_map(|application| serde_json::from_value(application.clone()).ok())
+            .collect()
+    }
+
+    /// Every request so far, without secrets.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.world.state().calls.clone()
+    }
+
+    /// Checks how often a request was made.
+    ///
+    /// # Panics
+    /// When it was made more or less often; prints all requests.
+    #[track_caller]
+    pub fn assert_called(&self, route: Route, times: usize) {
+        let calls = self.calls();
+        let seen = calls
+            .iter()
+            .filter(|call| call.route == Some(route))
+            .count();
+        assert!(
+            seen == times,
+            "{route:?} was called {seen} times, not {times}; all calls: {calls:#?}"
+        );
+    }
+
+    /// What happened, from the start of the mock on.
+    pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
+        self.world.journal.stream()
+    }
+}
+
+impl Drop for ArgoCdMock {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.world
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
+    }
+}

@@ -1,0 +1,144 @@
+//! The listening side: one port for plain HTTP and TLS, as the server pod has it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use http::header::{HOST, LOCATION};
+use http::{HeaderValue, Request as HttpRequest, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::{Closed, Reply, text};
+use super::handler::handle;
+use super::request::Request;
+use super::state::World;
+
+/// First byte of a TLS handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// The limit of the real server.
+const BODY_LIMIT: usize = 200 * 1024 * 1024;
+
+/// The certificate of the mock and the CA that signed it.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) ca_pem: String,
+    pub(super) config: Arc<ServerConfig>,
+}
+
+impl Identity {
+    pub(super) fn generate() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let ca_key = rcgen::KeyPair::generate()?;
+        let mut ca = rcgen::CertificateParams::new(Vec::new())?;
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        ca.distinguished_name
+            .push(rcgen::DnType::CommonName, "Argo CD mock CA");
+        let ca_certificate = ca.self_signed(&ca_key)?;
+        let issuer = rcgen::Issuer::from_params(&ca, &ca_key);
+        let key = rcgen::KeyPair::generate()?;
+        let names = [
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "argocd-server".to_owned(),
+        ];
+        let certificate = rcgen::CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+        let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private_key)?;
+        Ok(Self {
+            ca_pem: ca_certificate.pem(),
+            config: Arc::new(config),
+        })
+    }
+}
+
+/// Serves until the task is dropped; connections end with it.
+pub(super) async fn serve(
+    listener: TcpListener,
+    world: Arc<World>,
+    tls: Option<Arc<ServerConfig>>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        connections.spawn(connection(stream, Arc::clone(&world), tls.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, world: Arc<World>, tls: Option<Arc<ServerConfig>>) {
+    let mut first = [0];
+    let is_tls = matches!(stream.peek(&mut first).await, Ok(1)) && first[0] == TLS_HANDSHAKE;
+    match (tls, is_tls) {
+        (Some(config), true) => {
+            if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+                converse(stream, world).await;
+            }
+        }
+        (Some(_), false) => redirect(stream).await,
+        (None, _) => converse(stream, world).await,
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, world: Arc<World>) {
+    let service = service_fn(move |request: HttpRequest<Incoming>| {
+        let world = Arc::clone(&world);
+        async move { reply(&world, request).await }
+    });
+    // An error here is a closed connection: by the client, or on purpose.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn reply(world: &Arc<World>, request: HttpRequest<Incoming>) -> Reply {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(Body::new(body), BODY_LIMIT).await else {
+        return Err(Closed);
+    };
+    handle(world, Request::new(parts, body)).await
+}
+
+/// A server that has TLS sends plain requests there.
+async fn redirect(stream: TcpStream) {
+    let service = service_fn(|request: HttpRequest<Incoming>| async move {
+        let host = request
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let mut response: Response<Body> = text(307, "");
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        if let Ok(location) = HeaderValue::from_str(&format!("https://{host}{path}")) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+pub(super) async fn listen() -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}

@@ -1,0 +1,138 @@
+//! The client: a cheap clone that hands out handles.
+
+use std::sync::Arc;
+
+use http::Method;
+use url::Url;
+
+use crate::access::{Permissions, Requirement};
+use crate::builder::ClientBuilder;
+use crate::cluster::Cluster;
+use crate::envelope::Envelope;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::NodeName;
+use crate::node::{Node, NodeInfo};
+use crate::request::Request;
+use crate::task::Task;
+use crate::transport::Transport;
+use crate::upid::TaskId;
+use crate::version::Version;
+
+/// A connection to one Proxmox VE cluster. Clones share connections and credentials.
+///
+/// Handles are made without I/O; a call on a handle is one request unless its documentation says
+/// otherwise. Nothing waits behind the caller's back: long work is returned as a [`Task`].
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+impl Client {
+    /// Starts with the address of a node, for example `https://pve-01.example.org:8006`.
+    pub fn builder(endpoint: Url) -> ClientBuilder {
+        ClientBuilder::new(endpoint)
+    }
+
+    pub(crate) fn from_transport(transport: Arc<Transport>) -> Self {
+        Self { transport }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// A node by name; the name is not checked against the cluster.
+    #[must_use]
+    pub fn node(&self, name: NodeName) -> Node {
+        Node::new(self.clone(), name)
+    }
+
+    /// What concerns the whole cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(self.clone())
+    }
+
+    /// A task by its id, to go on waiting for it after a restart.
+    pub fn task(&self, id: TaskId) -> Task {
+        Task::new(self.clone(), id)
+    }
+
+    /// The version of the contacted node: the cheapest check of address, trust and credentials.
+    ///
+    /// # Errors
+    /// `Connect`, `Certificate`, `Unauthenticated` and the other kinds of a read.
+    pub async fn version(&self) -> Result<Version> {
+        self.transport
+            .call(Request::get("read version", "/version", &[]))
+            .await
+    }
+
+    /// The nodes of the cluster, offline ones included.
+    ///
+    /// # Errors
+    /// The kinds of a read: `Connect`, `Unauthenticated`, `Timeout`, `Server`, `Decode`.
+    pub async fn nodes(&self) -> Result<Vec<NodeInfo>> {
+        self.transport
+            .call(Request::get("list nodes", "/nodes", &[]))
+            .await
+    }
+
+    /// What the caller may do, by path. Needs no privilege.
+    ///
+    /// # Errors
+    /// The kinds of a read: `Connect`, `Unauthenticated`, `Timeout`, `Server`, `Decode`.
+    pub async fn permissions(&self) -> Result<Permissions> {
+        self.transport
+            .call(Request::get("read permissions", "/access/permissions", &[]))
+            .await
+    }
+
+    /// Checks all requirements at once, before anything is changed.
+    ///
+    /// # Errors
+    /// `Forbidden` with every unmet requirement in [`Error::missing_permissions`], or the kinds of
+    /// a read.
+    pub async fn preflight(&self, required: &[Requirement]) -> Result<()> {
+        let missing = self.permissions().await?.missing(required);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Err(Error::new(ErrorKind::Forbidden, "check permissions")
+            .with_message(format!("missing privileges: {}", list.join(", ")))
+            .with_permissions(missing))
+    }
+
+    /// Any other call of the API: `path` without `/api2/json`, `params` as form fields (or query
+    /// for GET and DELETE). Only GET is repeated after a failure.
+    ///
+    /// ```
+    /// # tokio_test(async {
+    /// use http::Method;
+    ///
+    /// let mock = proxmox_client::mock::PveMock::start().await;
+    /// let answer = mock.client().raw(Method::GET, "/cluster/nextid", &[]).await?;
+    /// assert_eq!(answer.data, "100");
+    /// # Ok::<(), proxmox_client::Error>(()) });
+    /// # fn tokio_test<F: Future<Output = Result<(), proxmox_client::Error>>>(test: F) {
+    /// #     tokio::runtime::Runtime::new().unwrap().block_on(test).unwrap()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// All kinds that an answer can have.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(&str, &str)],
+    ) -> Result<Envelope> {
+        let owned = params
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.transport
+            .send(&Request::raw(method, path).params(owned))
+            .await
+    }
+}

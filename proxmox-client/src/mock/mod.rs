@@ -1,0 +1,1 @@
+//! A stateful Proxmox VE in the process.

@@ -1,0 +1,142 @@
+//! One request before it is sent: a path template, its arguments, and form parameters.
+
+use std::time::Duration;
+
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::retry::Idempotency;
+
+/// Everything but unreserved characters is encoded in a path segment: task ids contain `@` and
+/// `!`, and the server refuses a URL with an `@` before its first slash.
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+pub(crate) struct Request {
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    /// The path with placeholders: what logs show.
+    pub(crate) route: &'static str,
+    pub(crate) path: String,
+    pub(crate) target: String,
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Request {
+    pub(crate) fn get(operation: &'static str, route: &'static str, args: &[&str]) -> Self {
+        Self::new(operation, Method::GET, route, args)
+    }
+
+    pub(crate) fn post(operation: &'static str, route: &'static str, args: &[&str]) -> Self {
+        Self::new(operation, Method::POST, route, args)
+    }
+
+    pub(crate) fn delete(operation: &'static str, route: &'static str, args: &[&str]) -> Self {
+        Self::new(operation, Method::DELETE, route, args)
+    }
+
+    fn new(operation: &'static str, method: Method, route: &'static str, args: &[&str]) -> Self {
+        let idempotency = idempotency_of(&method);
+        Self {
+            operation,
+            method,
+            route,
+            path: fill(route, args),
+            target: String::new(),
+            params: Vec::new(),
+            idempotency,
+            timeout: None,
+        }
+    }
+
+    /// A request to a path that this crate has no template for.
+    pub(crate) fn raw(method: Method, path: &str) -> Self {
+        let encoded: Vec<String> = path
+            .split('/')
+            .map(|segment| utf8_percent_encode(segment, SEGMENT).to_string())
+            .collect();
+        Self {
+            operation: "raw request",
+            idempotency: idempotency_of(&method),
+            target: format!("{method} {path}"),
+            method,
+            route: "raw",
+            path: encoded.join("/"),
+            params: Vec::new(),
+            timeout: None,
+        }
+    }
+
+    pub(crate) fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = target.into();
+        self
+    }
+
+    pub(crate) fn param(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.params.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn params(mut self, params: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.params.extend(params);
+        self
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// Reading may be repeated. No other method may: a second `DELETE` can hit a successor.
+fn idempotency_of(method: &Method) -> Idempotency {
+    if method == Method::GET {
+        Idempotency::Safe
+    } else {
+        Idempotency::Unsafe
+    }
+}
+
+fn fill(route: &str, args: &[&str]) -> String {
+    let mut args = args.iter();
+    let segments = route.split('/').map(|segment| {
+        if segment.starts_with('{') {
+            let value = args.next().copied().unwrap_or_default();
+            utf8_percent_encode(value, SEGMENT).to_string()
+        } else {
+            segment.to_owned()
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_encoded_into_the_template() {
+        let request = Request::get(
+            "read task status",
+            "/nodes/{node}/tasks/{upid}/status",
+            &["pve-01", "UPID:pve-01:0:ci@pve!boot:"],
+        );
+
+        assert_eq!(
+            request.path,
+            "/nodes/pve-01/tasks/UPID%3Apve-01%3A0%3Aci%40pve%21boot%3A/status"
+        );
+    }
+
+    #[test]
+    fn raw_paths_are_encoded_by_segment() {
+        let request = Request::raw(Method::GET, "/nodes/pve-01/storage/a b/status");
+
+        assert_eq!(request.path, "/nodes/pve-01/storage/a%20b/status");
+    }
+}

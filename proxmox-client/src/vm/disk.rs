@@ -1,0 +1,336 @@
+//! Disks and CD drives as property strings.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::size::Size;
+use crate::error::{Error, Result};
+use crate::id::{StorageName, VolumeId};
+use crate::property::PropertyString;
+
+/// Where the bytes of a disk come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiskSource {
+    /// A new, empty volume.
+    New {
+        /// The storage, which must be configured for images.
+        storage: StorageName,
+        /// The size in GiB.
+        size_gib: u32,
+    },
+    /// A new volume with the content, and the size, of another one.
+    Import {
+        /// The storage of the new volume.
+        storage: StorageName,
+        /// A volume of content `import` or `images`.
+        from: VolumeId,
+    },
+    /// A volume that exists and belongs to the VM; what a configuration reads back.
+    Volume(VolumeId),
+}
+
+impl DiskSource {
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> StorageName {
+        match self {
+            Self::New { storage, .. } | Self::Import { storage, .. } => storage.clone(),
+            Self::Volume(volume) => volume.storage(),
+        }
+    }
+
+    pub(super) fn to_property(&self) -> PropertyString {
+        match self {
+            // A number without unit: with a unit the server takes it for the name of a volume.
+            Self::New { storage, size_gib } => {
+                PropertyString::with_bare(format_args!("{storage}:{size_gib}"))
+            }
+            Self::Import { storage, from } => {
+                let mut text = PropertyString::with_bare(format_args!("{storage}:0"));
+                text.push("import-from", from);
+                text
+            }
+            Self::Volume(volume) => PropertyString::with_bare(volume),
+        }
+    }
+
+    pub(super) fn take(parsed: &mut PropertyString) -> Result<Self> {
+        let file = take_file(parsed)?;
+        let volume = VolumeId::new(file)?;
+        if let Some(from) = parsed.take_parsed("import-from")? {
+            return Ok(Self::Import {
+                storage: volume.storage(),
+                from,
+            });
+        }
+        Ok(match volume.name().parse() {
+            Ok(size_gib) => Self::New {
+                storage: volume.storage(),
+                size_gib,
+            },
+            Err(_) => Self::Volume(volume),
+        })
+    }
+}
+
+/// The default key, under one of its three spellings.
+fn take_file(parsed: &mut PropertyString) -> Result<String> {
+    parsed
+        .take_bare()
+        .or_else(|| parsed.take("file"))
+        .or_else(|| parsed.take("volume"))
+        .ok_or_else(|| {
+            let problem = "file: property is missing and it is not optional";
+            Error::field("parse property string", "value", problem)
+        })
+}
+
+/// A hard disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Disk {
+    /// Where its bytes come from.
+    pub source: DiskSource,
+    /// An I/O thread of its own (SCSI with `virtio-scsi-single`, or virtio).
+    pub iothread: Option<bool>,
+    /// Shown to the guest as solid state (not on virtio).
+    pub ssd: Option<bool>,
+    /// Passes discard requests on to the storage.
+    pub discard: Option<bool>,
+    /// Included in backups.
+    pub backup: Option<bool>,
+    /// Included in storage replication.
+    pub replicate: Option<bool>,
+    /// `raw`, `qcow2`, `vmdk`; only for storages of files.
+    pub format: Option<String>,
+    /// The size that the server reads back.
+    pub size: Option<Size>,
+    /// Options that this crate has no name for.
+    pub other: Vec<(String, String)>,
+}
+
+impl Disk {
+    /// A new disk of this size.
+    #[must_use]
+    pub fn new(storage: StorageName, size_gib: u32) -> Self {
+        Self::from_source(DiskSource::New { storage, size_gib })
+    }
+
+    /// A disk with this source.
+    #[must_use]
+    pub fn from_source(source: DiskSource) -> Self {
+        Self {
+            source,
+            iothread: None,
+            ssd: None,
+            discard: None,
+            backup: None,
+            replicate: None,
+            format: None,
+            size: None,
+            other: Vec::new(),
+        }
+    }
+
+    /// Sets an I/O thread of its own.
+    #[must_use]
+    pub fn iothread(mut self, value: bool) -> Self {
+        self.iothread = Some(value);
+        self
+    }
+
+    /// Sets solid state emulation.
+    #[must_use]
+    pub fn ssd(mut self, value: bool) -> Self {
+        self.ssd = Some(value);
+        self
+    }
+
+    /// Sets passing on of discard requests.
+    #[must_use]
+    pub fn discard(mut self, value: bool) -> Self {
+        self.discard = Some(value);
+        self
+    }
+
+    /// Sets the inclusion in backups.
+    #[must_use]
+    pub fn backup(mut self, value: bool) -> Self {
+        self.backup = Some(value);
+        self
+    }
+
+    /// Sets the image format; LVM, ZFS and Ceph know `raw` only and drop it on read-back.
+    #[must_use]
+    pub fn format(mut self, format: impl Into<String>) -> Self {
+        self.format = Some(format.into());
+        self
+    }
+
+    /// Any other option of a drive.
+    #[must_use]
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.other.push((key.into(), value.into()));
+        self
+    }
+
+    pub(super) fn to_property(&self) -> PropertyString {
+        let mut text = self.source.to_property();
+        text.push_flag("backup", self.backup);
+        let discard = self.discard.map(|on| if on { "on" } else { "ignore" });
+        text.push_some("discard", discard.as_ref());
+        text.push_some("format", self.format.as_ref());
+        text.push_flag("iothread", self.iothread);
+        text.push_flag("replicate", self.replicate);
+        text.push_flag("ssd", self.ssd);
+        for (key, value) in &self.other {
+            text.push(key, value);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_property().fmt(f)
+    }
+}
+
+impl FromStr for Disk {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parsed = PropertyString::parse(text)?;
+        Ok(Self {
+            source: DiskSource::take(&mut parsed)?,
+            iothread: parsed.take_flag("iothread")?,
+            ssd: parsed.take_flag("ssd")?,
+            discard: parsed.take("discard").map(|value| value == "on"),
+            backup: parsed.take_flag("backup")?,
+            replicate: parsed.take_flag("replicate")?,
+            format: parsed.take("format"),
+            size: parsed.take_parsed("size")?,
+            other: parsed.into_rest(),
+        })
+    }
+}
+
+/// A CD drive and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cdrom {
+    /// An ISO image (or a cloud-init drive, which the server makes as one).
+    Image(VolumeId),
+    /// Nothing.
+    Empty,
+    /// The drive of the host.
+    Physical,
+}
+
+impl fmt::Display for Cdrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(volume) => write!(f, "{volume},media=cdrom"),
+            Self::Empty => f.write_str("none,media=cdrom"),
+            Self::Physical => f.write_str("cdrom,media=cdrom"),
+        }
+    }
+}
+
+/// What is attached in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drive {
+    /// A hard disk.
+    Disk(Disk),
+    /// A CD drive.
+    Cdrom(Cdrom),
+}
+
+impl fmt::Display for Drive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(disk) => disk.fmt(f),
+            Self::Cdrom(cdrom) => cdrom.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Drive {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parsed = PropertyString::parse(text)?;
+        if parsed.get("media") != Some("cdrom") {
+            return text.parse().map(Self::Disk);
+        }
+        Ok(Self::Cdrom(match take_file(&mut parsed)?.as_str() {
+            "none" => Cdrom::Empty,
+            "cdrom" => Cdrom::Physical,
+            volume => Cdrom::Image(VolumeId::new(volume)?),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_disk_is_asked_for_by_a_plain_number_of_gib() {
+        let storage = StorageName::new("nvme-lvm").unwrap();
+
+        assert_eq!(
+            Disk::new(storage, 64).iothread(true).ssd(true).to_string(),
+            "nvme-lvm:64,iothread=1,ssd=1"
+        );
+    }
+
+    #[test]
+    fn a_disk_is_read_back_with_volume_and_size() {
+        let disk: Disk = "nvme-lvm:vm-104-disk-1,aio=native,iothread=1,size=32G"
+            .parse()
+            .unwrap();
+
+        assert_eq!(disk.source.storage().as_str(), "nvme-lvm");
+        assert!(matches!(disk.source, DiskSource::Volume(_)));
+        assert_eq!(disk.size, Some(Size::gib(32)));
+        assert_eq!(disk.other, [("aio".to_owned(), "native".to_owned())]);
+    }
+
+    #[test]
+    fn an_import_takes_its_size_from_the_source() {
+        let disk: Disk = "nvme-lvm:0,import-from=local:import/talos.raw"
+            .parse()
+            .unwrap();
+
+        assert!(matches!(disk.source, DiskSource::Import { .. }));
+        assert_eq!(
+            disk.to_string(),
+            "nvme-lvm:0,import-from=local:import/talos.raw"
+        );
+    }
+
+    #[test]
+    fn a_cd_drive_is_told_by_its_medium() {
+        for (text, printed) in [
+            (
+                "local:iso/x.iso,media=cdrom,size=4K",
+                "local:iso/x.iso,media=cdrom",
+            ),
+            ("none,media=cdrom", "none,media=cdrom"),
+            ("file=none,media=cdrom", "none,media=cdrom"),
+            ("cdrom,media=cdrom", "cdrom,media=cdrom"),
+        ] {
+            let drive: Drive = text.parse().unwrap();
+            assert!(matches!(drive, Drive::Cdrom(_)), "{text}");
+            assert_eq!(drive.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_drive_without_a_file_is_refused() {
+        assert!("iothread=1".parse::<Drive>().is_err());
+    }
+}

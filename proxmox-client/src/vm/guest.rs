@@ -1,0 +1,253 @@
+//! Addresses that the guest agent reports, and which of them is the machine's.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::Vm;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::MacAddress;
+use crate::poll::Poll;
+use crate::request::Request;
+use crate::wire;
+
+/// A network interface inside the guest.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct GuestInterface {
+    /// The guest's name of it.
+    #[serde(default, deserialize_with = "wire::string")]
+    pub name: String,
+    /// Its MAC address; loopback has none or zeros.
+    #[serde(
+        default,
+        rename = "hardware-address",
+        deserialize_with = "wire::opt_string"
+    )]
+    pub mac: Option<String>,
+    /// Its addresses.
+    #[serde(default, rename = "ip-addresses")]
+    pub addresses: Vec<GuestAddress>,
+}
+
+impl GuestInterface {
+    /// An interface with these addresses.
+    pub fn new(
+        name: impl Into<String>,
+        mac: Option<&MacAddress>,
+        addresses: impl IntoIterator<Item = (IpAddr, u8)>,
+    ) -> Self {
+        let addresses = addresses
+            .into_iter()
+            .map(|(address, prefix)| GuestAddress { address, prefix });
+        Self {
+            name: name.into(),
+            mac: mac.map(|mac| mac.as_str().to_ascii_lowercase()),
+            addresses: addresses.collect(),
+        }
+    }
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct GuestAddress {
+    /// The address.
+    #[serde(rename = "ip-address")]
+    pub address: IpAddr,
+    /// The prefix length.
+    #[serde(default)]
+    pub prefix: u8,
+}
+
+/// The agent's own answer inside the server's; a blocked command is an error in a 200.
+struct AgentAnswer(Result<Vec<GuestInterface>, String>);
+
+impl<'de> Deserialize<'de> for AgentAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wrapped {
+            result: Value,
+        }
+        let result = Wrapped::deserialize(deserializer)?.result;
+        if let Some(refusal) = result.get("error") {
+            let text = refusal.get("desc").and_then(wire::text).unwrap_or_default();
+            return Ok(Self(Err(text)));
+        }
+        serde_json::from_value(result)
+            .map(|interfaces| Self(Ok(interfaces)))
+            .map_err(|_| serde::de::Error::custom("not a list of interfaces"))
+    }
+}
+
+/// Which of a guest's addresses is wanted.
+///
+/// The interface is found by the MAC address of the network card, whatever the guest calls it and
+/// however many bridges it has made; loopback and link-local addresses are skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a selector does nothing until it is given interfaces"]
+pub struct AddressSelector {
+    mac: MacAddress,
+    subnet: Option<(IpAddr, u8)>,
+}
+
+impl AddressSelector {
+    /// An address on the card with this MAC address, IPv4 before IPv6.
+    pub fn for_mac(mac: MacAddress) -> Self {
+        Self { mac, subnet: None }
+    }
+
+    /// Prefers an address in this subnet, where there are several.
+    pub fn prefer_subnet(mut self, network: IpAddr, prefix: u8) -> Self {
+        self.subnet = Some((network, prefix));
+        self
+    }
+
+    /// The wanted address, if it is there.
+    #[must_use]
+    pub fn select(&self, interfaces: &[GuestInterface]) -> Option<IpAddr> {
+        let usable: Vec<IpAddr> = interfaces
+            .iter()
+            .filter(|interface| {
+                interface
+                    .mac
+                    .as_deref()
+                    .is_some_and(|mac| self.mac.matches(mac))
+            })
+            .filter(|interface| !is_inner_interface(&interface.name))
+            .flat_map(|interface| &interface.addresses)
+            .map(|entry| entry.address)
+            .filter(|address| is_usable(*address))
+            .collect();
+        let preferred = self.subnet.and_then(|(network, prefix)| {
+            usable
+                .iter()
+                .find(|address| in_subnet(**address, network, prefix))
+        });
+        preferred
+            .or_else(|| usable.iter().find(|address| address.is_ipv4()))
+            .or_else(|| usable.first())
+            .copied()
+    }
+}
+
+/// Interfaces that clusters make inside the guest; some copy the MAC address of the card below.
+fn is_inner_interface(name: &str) -> bool {
+    const INNER: &[&str] = &[
+        "lo",
+        "cni",
+        "flannel",
+        "cilium",
+        "lxc",
+        "veth",
+        "kubespan",
+        "siderolink",
+        "dummy",
+        "docker",
+        "kube-",
+    ];
+    name == "lo" || INNER.iter().skip(1).any(|prefix| name.starts_with(prefix))
+}
+
+fn is_usable(address: IpAddr) -> bool {
+    /// Talos answers its own DNS requests of pods on this address.
+    const HOST_DNS: Ipv4Addr = Ipv4Addr::new(169, 254, 116, 108);
+    match address {
+        IpAddr::V4(v4) => {
+            !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4 == HOST_DNS)
+        }
+        IpAddr::V6(v6) => {
+            !(v6.is_loopback() || v6.is_unicast_link_local() || v6 == Ipv6Addr::UNSPECIFIED)
+        }
+    }
+}
+
+fn in_subnet(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let ((address, width), (network, other)) = (bits(address), bits(network));
+    let prefix = u32::from(prefix);
+    width == other && prefix <= width && (prefix == 0 || (address ^ network) >> (128 - prefix) == 0)
+}
+
+impl Vm {
+    /// What the guest agent reports about the guest's network.
+    ///
+    /// Each call without an answering agent occupies a worker of the server for 3 s, so ask no
+    /// more often than every 5 s. Needs `VM.GuestAgent.Audit` on PVE 9 and `VM.Monitor` on PVE 8.
+    ///
+    /// # Errors
+    /// `NotReady` while the agent does not answer; `Rejected` when the VM has no `agent` option or
+    /// the agent refuses; `Conflict` when the VM does not run; `Forbidden`.
+    pub async fn guest_interfaces(&self) -> Result<Vec<GuestInterface>> {
+        const OPERATION: &str = "read guest interfaces";
+        let route = "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces";
+        let request = Request::get(OPERATION, route, &self.args())
+            .target(self.target())
+            .timeout(Duration::from_secs(15));
+        let AgentAnswer(result) = self.client.transport().call(request).await?;
+        result.map_err(|refusal| {
+            Error::new(ErrorKind::Rejected, OPERATION)
+                .with_target(self.target())
+                .with_message(format!("the guest agent refuses: {refusal}"))
+        })
+    }
+
+    /// Asks the guest agent until the wanted address is reported twice in a row.
+    ///
+    /// Not to be the only source: the agent is absent while Talos installs and reboots, and for
+    /// good when the extension is not in the installer image.
+    ///
+    /// # Errors
+    /// `Deadline` with the last cause; at once `Forbidden`, `Rejected` (no agent configured) and
+    /// whatever else no waiting changes.
+    pub async fn wait_for_address(
+        &self,
+        selector: &AddressSelector,
+        poll: &Poll,
+    ) -> Result<IpAddr> {
+        let started = Instant::now();
+        let mut before = None;
+        let mut asked = 0;
+        loop {
+            let failure = match self.guest_interfaces().await {
+                Ok(interfaces) => {
+                    let found = selector.select(&interfaces);
+                    if let (Some(address), true) = (found, found == before) {
+                        return Ok(address);
+                    }
+                    before = found;
+                    None
+                }
+                Err(error) if error.is_retryable() || error.kind() == ErrorKind::Server => {
+                    before = None;
+                    Some(error)
+                }
+                Err(error) => return Err(error),
+            };
+            let pause = poll.pause(asked);
+            if started.elapsed() + pause > poll.deadline() {
+                return Err(self.no_address(poll, failure));
+            }
+            tokio::time::sleep(pause).await;
+            asked += 1;
+        }
+    }
+
+    fn no_address(&self, poll: &Poll, failure: Option<Error>) -> Error {
+        let error = Error::new(ErrorKind::Deadline, "wait for guest address")
+            .with_target(self.target())
+            .with_message(format!(
+                "the guest agent reported no stable address within {} s",
+                poll.deadline().as_secs_f32()
+            ));
+        match failure {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
+    }
+}

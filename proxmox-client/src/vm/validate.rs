@@ -1,0 +1,341 @@
+//! Everything that is wrong with a specification, at once and before anything is sent: what the
+//! server would refuse, and what it accepts although it cannot work.
+
+use std::collections::BTreeMap;
+
+use super::update::unsendable;
+use super::{
+    Bios, BootDevice, Cdrom, Disk, DiskSource, Drive, EfiType, NetworkDevice, NetworkModel,
+    ScsiController, Slot, VmSpec, split_index,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::is_host_label;
+
+/// Options that the server keeps for `root@pam` with a password; no API token may set them.
+const ROOT_ONLY: &[&str] = &[
+    "affinity",
+    "amd-sev",
+    "arch",
+    "args",
+    "hookscript",
+    "hugepages",
+    "intel-tdx",
+    "ivshmem",
+    "keephugepages",
+    "lock",
+    "spice_enhancements",
+    "vmgenid",
+];
+
+/// Options that have a setter of their own.
+const TYPED: &[&str] = &[
+    "vmid",
+    "name",
+    "ostype",
+    "machine",
+    "bios",
+    "scsihw",
+    "sockets",
+    "cores",
+    "memory",
+    "cpu",
+    "balloon",
+    "efidisk0",
+    "tpmstate0",
+    "boot",
+    "agent",
+    "smbios1",
+    "tags",
+    "description",
+    "onboot",
+    "pool",
+    "cdrom",
+];
+
+#[derive(Default)]
+struct Problems(BTreeMap<String, String>);
+
+impl Problems {
+    fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        let problem = problem.into();
+        self.0
+            .entry(field.into())
+            .and_modify(|known| *known = format!("{known}; {problem}"))
+            .or_insert(problem);
+    }
+
+    fn require(&mut self, holds: bool, field: &str, problem: &str) {
+        if !holds {
+            self.add(field, problem);
+        }
+    }
+}
+
+impl VmSpec {
+    /// Checks the specification without sending anything; [`Node::create_vm`] does so too.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with all problems in [`Error::fields`], under the server's option names.
+    ///
+    /// [`Node::create_vm`]: crate::Node::create_vm
+    pub fn validate(&self) -> Result<()> {
+        let mut problems = Problems::default();
+        self.check_basics(&mut problems);
+        self.check_firmware(&mut problems);
+        for (slot, drive) in &self.drives {
+            self.check_drive(*slot, drive, &mut problems);
+        }
+        for (index, device) in &self.networks {
+            self.check_network(*index, device, &mut problems);
+        }
+        self.check_boot_order(&mut problems);
+        self.check_other(&mut problems);
+        if problems.0.is_empty() {
+            return Ok(());
+        }
+        Err(
+            Error::new(ErrorKind::InvalidRequest, "check VM specification")
+                .with_target(format!("VM {}", self.id))
+                .with_message("invalid specification")
+                .with_fields(problems.0),
+        )
+    }
+
+    fn check_basics(&self, problems: &mut Problems) {
+        let dns_name = self.name.len() <= 253 && self.name.split('.').all(is_host_label);
+        if !dns_name {
+            let problem = format!(
+                "`{}` is not a DNS name (labels of letters, digits and inner hyphens, joined by dots)",
+                self.name
+            );
+            problems.add("name", problem);
+        }
+        problems.require(
+            self.sockets >= 1,
+            "sockets",
+            "at least one socket is needed",
+        );
+        problems.require(self.cores >= 1, "cores", "at least one core is needed");
+        problems.require(
+            self.memory_mib >= 16,
+            "memory",
+            "at least 16 MiB are needed",
+        );
+        problems.require(
+            self.balloon_mib
+                .is_none_or(|balloon| balloon <= self.memory_mib),
+            "balloon",
+            "must not be more than the memory",
+        );
+        let length = self
+            .description
+            .as_deref()
+            .map_or(0, |text| text.chars().count());
+        problems.require(
+            length <= 8192,
+            "description",
+            "may only be 8192 characters long",
+        );
+        let smbios = self
+            .smbios
+            .as_ref()
+            .map_or(0, |smbios| smbios.to_string().len());
+        problems.require(smbios <= 512, "smbios1", "may only be 512 characters long");
+        for (field, text) in [
+            ("cpu", self.cpu.as_deref()),
+            ("machine", Some(self.machine.as_str())),
+        ] {
+            let filled = text.is_none_or(|text| !text.trim().is_empty());
+            problems.require(filled, field, "must not be empty");
+        }
+    }
+
+    fn check_firmware(&self, problems: &mut Problems) {
+        problems.require(
+            self.efi_disk.is_none() || self.bios == Bios::Ovmf,
+            "efidisk0",
+            "has no effect without bios ovmf",
+        );
+        if !self.enrolls_keys {
+            return;
+        }
+        problems.require(self.bios == Bios::Ovmf, "bios", "Secure Boot needs ovmf");
+        match &self.efi_disk {
+            None => problems.add(
+                "efidisk0",
+                "Secure Boot needs an EFI disk to keep its keys on",
+            ),
+            Some(disk) => {
+                problems.require(
+                    disk.efi_type == EfiType::M4,
+                    "efidisk0",
+                    "the 2m EFI disk has no Secure Boot; use efitype 4m",
+                );
+                problems.require(
+                    !disk.pre_enrolled_keys,
+                    "efidisk0",
+                    "with pre-enrolled keys the firmware is not in setup mode and the image cannot \
+                     enrol its own; use pre-enrolled-keys=0",
+                );
+            }
+        }
+    }
+
+    fn check_drive(&self, slot: Slot, drive: &Drive, problems: &mut Problems) {
+        let field = slot.to_string();
+        problems.require(slot.is_valid(), &field, "there is no such slot");
+        match drive {
+            Drive::Cdrom(_) => problems.require(
+                !matches!(slot, Slot::Virtio(_)),
+                &field,
+                "a CD drive cannot be on virtio",
+            ),
+            Drive::Disk(disk) => {
+                self.check_disk(slot, disk, problems);
+                if let Some(problem) = unsendable(&disk.to_property()) {
+                    problems.add(field, problem);
+                }
+            }
+        }
+    }
+
+    fn check_disk(&self, slot: Slot, disk: &Disk, problems: &mut Problems) {
+        let field = slot.to_string();
+        match &disk.source {
+            DiskSource::New { size_gib, .. } => {
+                problems.require(*size_gib >= 1, &field, "a new disk needs at least 1 GiB");
+            }
+            DiskSource::Import { from, .. } => problems.require(
+                !from.name().starts_with("iso/"),
+                &field,
+                "an ISO volume cannot be imported; the source must be of content import or images",
+            ),
+            DiskSource::Volume(volume) => problems.require(
+                !volume.name().starts_with("iso/"),
+                &field,
+                "an ISO image must be in a CD drive",
+            ),
+        }
+        let virtio = matches!(slot, Slot::Virtio(_));
+        problems.require(
+            !(virtio && disk.ssd == Some(true)),
+            &field,
+            "virtio has no ssd option",
+        );
+        if disk.iothread == Some(true) {
+            match slot {
+                Slot::Virtio(_) => {}
+                Slot::Scsi(_) => problems.require(
+                    self.scsi_controller == ScsiController::VirtioScsiSingle,
+                    &field,
+                    "iothread on SCSI works with the controller virtio-scsi-single only",
+                ),
+                Slot::Ide(_) | Slot::Sata(_) => {
+                    problems.add(field, "iothread works on scsi and virtio only");
+                }
+            }
+        }
+    }
+
+    fn check_network(&self, index: u8, device: &NetworkDevice, problems: &mut Problems) {
+        let field = format!("net{index}");
+        problems.require(index <= 31, &field, "there are net0 to net31 only");
+        problems.require(
+            device.vlan.is_none_or(|vlan| (1..=4094).contains(&vlan)),
+            &field,
+            "a VLAN id is 1 to 4094",
+        );
+        problems.require(
+            device.vlan.is_none() || device.bridge.is_some(),
+            &field,
+            "a VLAN needs a bridge",
+        );
+        problems.require(
+            device.mtu.is_none_or(|mtu| (1..=65520).contains(&mtu)),
+            &field,
+            "an MTU is 1 to 65520",
+        );
+        problems.require(
+            device.mtu.is_none() || device.model == NetworkModel::Virtio,
+            &field,
+            "an MTU can be set for virtio only",
+        );
+        problems.require(
+            device.queues.is_none_or(|queues| queues <= 64),
+            &field,
+            "at most 64 queues",
+        );
+        // Linux limits interface names to 15 characters; the firewall bridge has the longest.
+        let bridge = format!("fwbr{}i{index}", self.id);
+        problems.require(
+            device.firewall != Some(true) || bridge.len() <= 15,
+            &field,
+            "the id is too long for the firewall's bridge name; use net0 to net9 or a shorter id",
+        );
+        if let Some(problem) = unsendable(&device.to_property()) {
+            problems.add(field, problem);
+        }
+    }
+
+    fn check_boot_order(&self, problems: &mut Problems) {
+        let Some(order) = &self.boot_order else {
+            return;
+        };
+        let devices = order.devices();
+        problems.require(!devices.is_empty(), "boot", "the order is empty");
+        for (position, device) in devices.iter().enumerate() {
+            let known = match device {
+                BootDevice::Drive(slot) => self.drives.contains_key(slot),
+                BootDevice::Network(index) => self.networks.contains_key(index),
+                BootDevice::Usb(_) | BootDevice::HostPci(_) => {
+                    self.other.contains_key(&device.to_string())
+                }
+            };
+            if !known {
+                problems.add(
+                    "boot",
+                    format!("device '{device}' does not exist in this VM"),
+                );
+            }
+            if devices[..position].contains(device) {
+                problems.add("boot", format!("device '{device}' is listed twice"));
+            }
+        }
+        if self.enrolls_keys {
+            self.check_disk_before_cd(devices, problems);
+        }
+    }
+
+    /// An installer image that comes before the installed disk stops instead of booting it.
+    fn check_disk_before_cd(&self, devices: &[BootDevice], problems: &mut Problems) {
+        let position = |wanted: fn(&Drive) -> bool| {
+            devices.iter().position(|device| match device {
+                BootDevice::Drive(slot) => self.drives.get(slot).is_some_and(wanted),
+                _ => false,
+            })
+        };
+        let cd = position(|drive| matches!(drive, Drive::Cdrom(Cdrom::Image(_))));
+        let disk = position(|drive| matches!(drive, Drive::Disk(_)));
+        let reversed = matches!((cd, disk), (Some(cd), Some(disk)) if cd < disk);
+        problems.require(
+            !reversed,
+            "boot",
+            "the disk must come before the CD, or the image starts again after the installation",
+        );
+    }
+
+    fn check_other(&self, problems: &mut Problems) {
+        for (name, value) in &self.other {
+            let class = split_index(name).map_or(name.as_str(), |(class, _)| class);
+            if ROOT_ONLY.contains(&name.as_str()) || class == "parallel" {
+                problems.add(name, "only root@pam with a password may set this");
+            } else if TYPED.contains(&name.as_str())
+                || matches!(class, "ide" | "sata" | "scsi" | "virtio" | "net")
+            {
+                problems.add(name, "has a setter of its own");
+            } else if value.is_empty() {
+                problems.add(name, "must not be empty");
+            }
+        }
+    }
+}

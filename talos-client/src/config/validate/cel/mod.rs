@@ -1,0 +1,194 @@
+//! Checks of expressions in the Common Expression Language, as far as configuration documents use it.
+//!
+//! Talos compiles the expressions of disk, volume and link selectors and of the out-of-memory handler.
+//! Syntax, names, fields and types are checked here with the texts of that compiler; nothing is evaluated.
+//! Not covered: message construction (`Type{field: …}`), and the follow-up errors of a syntax error,
+//! of which only the first is reported.
+
+mod check;
+mod environment;
+mod lexer;
+mod library;
+mod syntax;
+mod types;
+
+pub(super) use environment::Environment;
+
+use types::Type;
+
+/// A problem and the character it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
+    at: usize,
+    message: String,
+}
+
+impl Fault {
+    fn new(at: usize, message: String) -> Self {
+        Self { at, message }
+    }
+}
+
+/// Checks that `source` is a boolean expression over `environment`; the error is the compiler's text.
+pub(super) fn check_bool(source: &str, environment: Environment) -> Result<(), String> {
+    check_type(source, environment, &Type::Bool)
+}
+
+/// Checks that `source` is an expression of type double over `environment`.
+pub(super) fn check_double(source: &str, environment: Environment) -> Result<(), String> {
+    check_type(source, environment, &Type::Double)
+}
+
+fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(), String> {
+    let (tokens, mut faults) = lexer::tokens(source);
+    let parsed = syntax::parse(&tokens);
+    if let Err(fault) = &parsed {
+        faults.push(fault.clone());
+    }
+    let expr = match parsed {
+        Ok(expr) if faults.is_empty() => expr,
+        _ => return Err(render(source, faults)),
+    };
+    let (found, faults) = check::check(&expr, environment);
+    if !faults.is_empty() {
+        return Err(render(source, faults));
+    }
+    if found != *wanted {
+        return Err(format!("expression output type is {found}, expected {wanted}"));
+    }
+    Ok(())
+}
+
+/// One block per fault: position, message, the source line and a pointer below it.
+fn render(source: &str, mut faults: Vec<Fault>) -> String {
+    faults.sort_by_key(|fault| fault.at);
+    let blocks: Vec<String> = faults
+        .iter()
+        .map(|fault| {
+            let before: String = source.chars().take(fault.at).collect();
+            let line = before.matches('\n').count();
+            let column = before.chars().rev().take_while(|c| *c != '\n').count();
+            let text = source.split('\n').nth(line).unwrap_or_default();
+            format!(
+                "ERROR: <input>:{}:{}: {}\n | {text}\n | {}^",
+                line + 1,
+                column + 1,
+                fault.message,
+                ".".repeat(column),
+            )
+        })
+        .collect();
+    blocks.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(source: &str) -> Result<(), String> {
+        check_bool(source, Environment::Disk)
+    }
+
+    #[test]
+    fn usual_disk_selectors_pass() {
+        for source in [
+            "true",
+            "disk.transport == \"nvme\"",
+            "disk.size > 120u * GB && disk.size < 1u * TB",
+            "!disk.rotational && !system_disk",
+            "glob('/dev/disk/by-id/*', disk.symlinks[0])",
+            "'/dev/x' in disk.symlinks",
+            "disk.symlinks.exists(link, link.startsWith('/dev/disk'))",
+            "disk.model.matches('^Samsung') ? disk.size > 1u * TiB : has(disk.serial)",
+            "size(disk.symlinks) > 0 || disk.dev_path in ['/dev/sda', '/dev/sdb']",
+        ] {
+            assert_eq!(disk(source), Ok(()), "{source}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_pointed_at() {
+        assert_eq!(
+            disk("disk.foo == 1").unwrap_err(),
+            "ERROR: <input>:1:5: undefined field 'foo'\n | disk.foo == 1\n | ....^"
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_pointed_at() {
+        assert_eq!(
+            disk("size > 1").unwrap_err(),
+            "ERROR: <input>:1:1: undeclared reference to 'size' (in container '')\n | size > 1\n | ^"
+        );
+    }
+
+    #[test]
+    fn mixed_number_types_have_no_overload() {
+        assert_eq!(
+            disk("disk.size > 10 * GB").unwrap_err(),
+            "ERROR: <input>:1:16: found no matching overload for '_*_' applied to '(int, uint)'\n \
+             | disk.size > 10 * GB\n | ...............^"
+        );
+        assert_eq!(
+            disk("disk.size > 10").unwrap_err(),
+            "ERROR: <input>:1:11: found no matching overload for '_>_' applied to '(uint, int)'\n \
+             | disk.size > 10\n | ..........^"
+        );
+    }
+
+    #[test]
+    fn a_number_is_not_a_condition() {
+        assert_eq!(
+            disk("disk.size").unwrap_err(),
+            "expression output type is uint, expected bool"
+        );
+    }
+
+    #[test]
+    fn syntax_errors_name_what_was_expected() {
+        assert!(disk("disk.size >").unwrap_err().starts_with(
+            "ERROR: <input>:1:12: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(',"
+        ));
+        assert!(disk("(disk.cdrom").unwrap_err().starts_with(
+            "ERROR: <input>:1:12: Syntax error: missing ')' at '<EOF>'"
+        ));
+        assert!(disk("disk.size = 1u").unwrap_err().starts_with(
+            "ERROR: <input>:1:11: Syntax error: token recognition error at: '= '"
+        ));
+        assert!(disk("disk.cdrom true").unwrap_err().starts_with(
+            "ERROR: <input>:1:12: Syntax error: extraneous input 'true' expecting <EOF>"
+        ));
+    }
+
+    #[test]
+    fn hostile_nesting_is_refused_without_overflow() {
+        for source in ["(", "!(", "[", "true || ", "disk.a + "] {
+            let source = source.repeat(100_000) + "true";
+
+            assert!(disk(&source).unwrap_err().contains("recursion limit"));
+        }
+    }
+
+    #[test]
+    fn link_and_out_of_memory_expressions_have_their_own_names() {
+        assert_eq!(
+            check_bool("mac(link.permanent_addr) == '00:11'", Environment::Link),
+            Ok(())
+        );
+        assert_eq!(
+            check_bool(
+                "memory_full_avg10 > 12.0 && time_since_trigger > duration(\"500ms\")",
+                Environment::OutOfMemoryTrigger
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            check_double(
+                "memory_max.hasValue() ? 0.0 : {Besteffort: 1.0, Guaranteed: 0.0, Burstable: 0.5}[class] * \
+                 double(memory_current.orValue(0u))",
+                Environment::OutOfMemoryRanking
+            ),
+            Ok(())
+        );
+    }
+}

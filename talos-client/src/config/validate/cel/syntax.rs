@@ -1,0 +1,379 @@
+//! Syntax tree of the Common Expression Language and its recursive-descent parser.
+
+use super::Fault;
+use super::lexer::{Kind, Token};
+use super::types::Type;
+
+/// An expression and the offset an error about it points at: the operator of a call or
+/// selection, the first character of anything else.
+#[derive(Debug, Clone)]
+pub(super) struct Expr {
+    pub(super) at: usize,
+    pub(super) node: Node,
+    /// Levels of nodes below and including this one.
+    depth: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    Literal(Type),
+    Identifier(String),
+    Select {
+        operand: Box<Expr>,
+        field: String,
+        /// `has(x.y)` asks for presence instead of the value.
+        presence: bool,
+    },
+    Call {
+        function: String,
+        target: Option<Box<Expr>>,
+        arguments: Vec<Expr>,
+    },
+    List(Vec<Expr>),
+    Map(Vec<(Expr, Expr)>),
+}
+
+const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const START_AFTER_NOT: &str = "{'[', '{', '(', '.', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const START_AFTER_MINUS: &str = "{'[', '{', '(', '.', '-', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
+/// Spelling, function and precedence of the binary operators.
+const OPERATORS: [(&str, &str, usize); 14] = [
+    ("||", "_||_", 0),
+    ("&&", "_&&_", 1),
+    ("==", "_==_", 2),
+    ("!=", "_!=_", 2),
+    ("<", "_<_", 2),
+    ("<=", "_<=_", 2),
+    (">", "_>_", 2),
+    (">=", "_>=_", 2),
+    ("in", "@in", 2),
+    ("+", "_+_", 3),
+    ("-", "_-_", 3),
+    ("*", "_*_", 4),
+    ("/", "_/_", 4),
+    ("%", "_%_", 4),
+];
+
+/// Nesting the parser follows before it gives up; the reference stops at 250, far beyond any selector.
+const MAX_DEPTH: usize = 64;
+
+/// Depth of the tree, which chains of operators and selections make deep without nesting in the text.
+const MAX_TREE: usize = 300;
+
+/// Reads one expression that spans all tokens.
+pub(super) fn parse(tokens: &[Token]) -> Result<Expr, Fault> {
+    let mut parser = Parser {
+        tokens,
+        next: 0,
+        depth: 0,
+    };
+    let expr = parser.expression()?;
+    parser.expect_end()?;
+    Ok(expr)
+}
+
+struct Parser<'a> {
+    tokens: &'a [Token],
+    next: usize,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn token(&self, ahead: usize) -> &Token {
+        let last = self.tokens.len() - 1;
+        &self.tokens[(self.next + ahead).min(last)]
+    }
+
+    fn symbol(&self) -> Option<&'static str> {
+        match self.token(0).kind {
+            Kind::Symbol(symbol) => Some(symbol),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, symbol: &str) -> Option<usize> {
+        (self.symbol() == Some(symbol)).then(|| {
+            let at = self.token(0).at;
+            self.next += 1;
+            at
+        })
+    }
+
+    fn fault(&self, message: String) -> Fault {
+        Fault::new(self.token(0).at, format!("Syntax error: {message}"))
+    }
+
+    fn expect_end(&self) -> Result<(), Fault> {
+        let token = self.token(0);
+        if token.kind == Kind::End {
+            return Ok(());
+        }
+        let problem = if self.token(1).kind == Kind::End {
+            "extraneous"
+        } else {
+            "mismatched"
+        };
+        Err(self.fault(format!("{problem} input '{}' expecting <EOF>", token.text)))
+    }
+
+    fn close(&mut self, symbol: &str) -> Result<(), Fault> {
+        if self.take(symbol).is_some() {
+            return Ok(());
+        }
+        let token = self.token(0);
+        if token.kind == Kind::End {
+            return Err(self.fault(format!("missing '{symbol}' at '<EOF>'")));
+        }
+        let problem = if matches!(self.token(1).kind, Kind::Symbol(next) if next == symbol) {
+            "extraneous"
+        } else {
+            "mismatched"
+        };
+        Err(self.fault(format!(
+            "{problem} input '{}' expecting '{symbol}'",
+            token.text
+        )))
+    }
+
+    fn expression(&mut self) -> Result<Expr, Fault> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.too_deep());
+        }
+        let condition = self.binary(0)?;
+        let expr = if let Some(at) = self.take("?") {
+            let yes = self.binary(0)?;
+            self.close(":")?;
+            let no = self.expression()?;
+            self.call("_?_:_", at, vec![condition, yes, no])?
+        } else {
+            condition
+        };
+        self.depth -= 1;
+        Ok(expr)
+    }
+
+    fn too_deep(&self) -> Fault {
+        Fault::new(
+            self.token(0).at,
+            format!("expression recursion limit exceeded: {MAX_DEPTH}"),
+        )
+    }
+
+    fn build(&self, at: usize, node: Node) -> Result<Expr, Fault> {
+        let depth = 1 + node.children().map(|child| child.depth).max().unwrap_or(0);
+        if depth > MAX_TREE {
+            return Err(self.too_deep());
+        }
+        Ok(Expr { at, node, depth })
+    }
+
+    fn call(&self, function: &str, at: usize, arguments: Vec<Expr>) -> Result<Expr, Fault> {
+        let node = Node::Call {
+            function: function.to_owned(),
+            target: None,
+            arguments,
+        };
+        self.build(at, node)
+    }
+
+    /// Binary operators of at least a precedence; all associate to the left.
+    fn binary(&mut self, minimum: usize) -> Result<Expr, Fault> {
+        let mut left = self.unary()?;
+        while let Some((_, function, precedence)) = self.symbol().and_then(|symbol| {
+            let mut operators = OPERATORS.iter();
+            operators.find(|(spelling, _, precedence)| *spelling == symbol && *precedence >= minimum)
+        }) {
+            let at = self.token(0).at;
+            self.next += 1;
+            let right = self.binary(precedence + 1)?;
+            left = self.call(function, at, vec![left, right])?;
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self) -> Result<Expr, Fault> {
+        for (operator, function, following) in [
+            ("!", "!_", START_AFTER_NOT),
+            ("-", "-_", START_AFTER_MINUS),
+        ] {
+            let Some(at) = self.take(operator) else {
+                continue;
+            };
+            let mut count = 1;
+            while self.take(operator).is_some() {
+                count += 1;
+            }
+            let operand = self.member(following)?;
+            // An even number of signs cancels out.
+            return if count % 2 == 0 {
+                Ok(operand)
+            } else {
+                self.call(function, at, vec![operand])
+            };
+        }
+        self.member(START)
+    }
+
+    fn member(&mut self, starters: &str) -> Result<Expr, Fault> {
+        let mut expr = self.primary(starters)?;
+        loop {
+            if let Some(at) = self.take(".") {
+                self.take("?");
+                let token = self.token(0).clone();
+                if token.kind != Kind::Identifier {
+                    return Err(self.fault(format!(
+                        "no viable alternative at input '.{}'",
+                        if token.kind == Kind::End { "" } else { &token.text }
+                    )));
+                }
+                self.next += 1;
+                expr = if let Some(open) = self.take("(") {
+                    let arguments = self.arguments(")")?;
+                    let node = Node::Call {
+                        function: token.text,
+                        target: Some(Box::new(expr)),
+                        arguments,
+                    };
+                    self.build(open, node)?
+                } else {
+                    let node = Node::Select {
+                        operand: Box::new(expr),
+                        field: token.text.trim_matches('`').to_owned(),
+                        presence: false,
+                    };
+                    self.build(at, node)?
+                };
+            } else if let Some(at) = self.take("[") {
+                self.take("?");
+                let index = self.expression()?;
+                self.close("]")?;
+                expr = self.call("_[_]", at, vec![expr, index])?;
+            } else {
+                return Ok(expr);
+            }
+        }
+    }
+
+    fn primary(&mut self, starters: &str) -> Result<Expr, Fault> {
+        let leading_dot = self.symbol() == Some(".")
+            && self.token(1).kind == Kind::Identifier
+            && self.take(".").is_some();
+        let token = self.token(0).clone();
+        self.next += 1;
+        let ty = match token.kind {
+            Kind::Int => Type::Int,
+            Kind::Uint => Type::Uint,
+            Kind::Float => Type::Double,
+            Kind::Text => Type::Text,
+            Kind::Bytes => Type::Bytes,
+            Kind::True | Kind::False => Type::Bool,
+            Kind::Null => Type::Null,
+            Kind::Identifier => return self.identifier(&token),
+            Kind::Symbol("(") if !leading_dot => {
+                let inner = self.expression()?;
+                self.close(")")?;
+                return Ok(inner);
+            }
+            Kind::Symbol("[") => {
+                let items = self.arguments("]")?;
+                return self.build(token.at, Node::List(items));
+            }
+            Kind::Symbol("{") => return self.map(token.at),
+            _ => {
+                self.next -= 1;
+                return Err(self.unexpected(starters));
+            }
+        };
+        self.build(token.at, Node::Literal(ty))
+    }
+
+    /// The token is not the start of an operand; it is called extraneous when the next one is.
+    fn unexpected(&self, starters: &str) -> Fault {
+        let token = self.token(0);
+        let next_starts = !matches!(self.token(1).kind, Kind::End | Kind::Symbol(_))
+            || matches!(
+                self.token(1).kind,
+                Kind::Symbol("(" | "[" | "{" | "." | "-" | "!")
+            );
+        let problem = if token.kind != Kind::End && next_starts {
+            "extraneous"
+        } else {
+            "mismatched"
+        };
+        self.fault(format!(
+            "{problem} input '{}' expecting {starters}",
+            token.text
+        ))
+    }
+
+    fn identifier(&mut self, token: &Token) -> Result<Expr, Fault> {
+        let Some(open) = self.take("(") else {
+            return self.build(token.at, Node::Identifier(token.text.clone()));
+        };
+        let mut arguments = self.arguments(")")?;
+        if token.text == "has" && arguments.len() == 1 {
+            let argument = arguments.remove(0);
+            return match argument.node {
+                Node::Select { operand, field, .. } => {
+                    let presence = true;
+                    let node = Node::Select {
+                        operand,
+                        field,
+                        presence,
+                    };
+                    self.build(open, node)
+                }
+                _ => Err(Fault::new(
+                    argument.at,
+                    "invalid argument to has() macro".to_owned(),
+                )),
+            };
+        }
+        self.call(&token.text, open, arguments)
+    }
+
+    fn arguments(&mut self, close: &str) -> Result<Vec<Expr>, Fault> {
+        let mut arguments = Vec::new();
+        while self.take(close).is_none() {
+            arguments.push(self.expression()?);
+            if self.take(",").is_none() {
+                self.close(close)?;
+                break;
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn map(&mut self, at: usize) -> Result<Expr, Fault> {
+        let mut entries = Vec::new();
+        while self.take("}").is_none() {
+            self.take("?");
+            let key = self.expression()?;
+            self.close(":")?;
+            entries.push((key, self.expression()?));
+            if self.take(",").is_none() {
+                self.close("}")?;
+                break;
+            }
+        }
+        self.build(at, Node::Map(entries))
+    }
+}
+
+impl Node {
+    fn children(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
+        match self {
+            Self::Literal(_) | Self::Identifier(_) => Box::new(std::iter::empty()),
+            Self::Select { operand, .. } => Box::new(std::iter::once(&**operand)),
+            Self::Call {
+                target, arguments, ..
+            } => Box::new(target.iter().map(AsRef::as_ref).chain(arguments)),
+            Self::List(items) => Box::new(items.iter()),
+            Self::Map(entries) => {
+                Box::new(entries.iter().flat_map(|(key, value)| [key, value]))
+            }
+        }
+    }
+}

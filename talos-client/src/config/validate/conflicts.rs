@@ -1,0 +1,161 @@
+//! Settings that a document and the `v1alpha1` document both make.
+
+use super::findings::quoted;
+use crate::config::schema::parse_duration;
+use super::view::View;
+use crate::config::{Document, VersionContract};
+
+/// The conflict of one document with the `v1alpha1` document; only the first is reported.
+pub(super) fn check(
+    document: &Document,
+    v1alpha1: View<'_>,
+    release: VersionContract,
+) -> Option<String> {
+    let view = View::new(Some(document.node()));
+    let since = |minimum: VersionContract| release >= minimum;
+    match document.kind() {
+        "VolumeConfig" if since(VersionContract::V1_11) => volume(view, v1alpha1),
+        "HostnameConfig" => hostname(v1alpha1),
+        "ResolverConfig" => resolver(view, v1alpha1, release),
+        "TimeSyncConfig" => time_sync(v1alpha1.at("machine.time")),
+        "KubeSpanConfig" => set(
+            v1alpha1,
+            "machine.network.kubespan",
+            "kubespan is already configured in v1alpha1 machine.network.kubespan",
+        ),
+        _ if since(VersionContract::V1_14) => newer(document.kind(), v1alpha1),
+        _ => None,
+    }
+}
+
+fn set(v1alpha1: View<'_>, path: &str, text: &str) -> Option<String> {
+    v1alpha1.at(path).is_set().then(|| text.to_owned())
+}
+
+fn volume(document: View<'_>, v1alpha1: View<'_>) -> Option<String> {
+    let name = document.get("name").text();
+    let legacy = match name {
+        "STATE" => "machine.systemDiskEncryption.state",
+        "EPHEMERAL" => "machine.systemDiskEncryption.ephemeral",
+        _ => return None,
+    };
+    let encrypts = !matches!(document.at("encryption.provider").text(), "" | "none");
+    (encrypts && v1alpha1.at(legacy).is_set()).then(|| {
+        format!(
+            "system disk encryption for {} is configured in both v1alpha1.Config and VolumeConfig",
+            quoted(name)
+        )
+    })
+}
+
+fn hostname(v1alpha1: View<'_>) -> Option<String> {
+    if v1alpha1.at("machine.network.hostname").has_text() {
+        return Some("static hostname is already set in v1alpha1 config".to_owned());
+    }
+    v1alpha1
+        .at("machine.features.stableHostname")
+        .is_true()
+        .then(|| "stable hostname is already set in v1alpha1 config".to_owned())
+}
+
+fn resolver(document: View<'_>, v1alpha1: View<'_>, release: VersionContract) -> Option<String> {
+    let network = v1alpha1.at("machine.network");
+    let already = |path: &str| Some(format!(".machine.{path} is already set in v1alpha1 config"));
+    if network.get("searchDomains").has_content() {
+        return already("network.searchDomains");
+    }
+    if network.get("nameservers").has_content() {
+        return already("network.nameservers");
+    }
+    if network.get("disableSearchDomain").is_true() {
+        return already("network.disableSearchDomain");
+    }
+    let host_dns = document.get("hostDNS").has_content();
+    if release >= VersionContract::V1_14
+        && host_dns
+        && v1alpha1.at("machine.features.hostDNS").is_set()
+    {
+        return already("features.hostDNS");
+    }
+    None
+}
+
+fn time_sync(time: View<'_>) -> Option<String> {
+    let both = |what: &str| Some(format!("{what} in both v1alpha1 and new-style configuration"));
+    if time.get("disabled").is_true() {
+        return both("time sync cannot be disabled");
+    }
+    if time.get("servers").has_content() {
+        return both("time servers cannot be specified");
+    }
+    if parse_duration(time.get("bootTimeout").text()).unwrap_or_default() != 0 {
+        return both("boot timeout cannot be specified");
+    }
+    None
+}
+
+/// Kinds of v1.14 that replace a part of the `v1alpha1` document: the part, and the text when it is still there.
+const REPLACED: [(&str, &str, &str); 32] = [
+    ("UnattendedInstallConfig", "machine.install", "UnattendedInstallConfig config is incompatible with v1alpha1 config (.machine.install)"),
+    ("KubeNodeConfig", "cluster.allowSchedulingOnControlPlanes", ".cluster.allowSchedulingOnControlPlanes is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "cluster.allowSchedulingOnMasters", ".cluster.allowSchedulingOnMasters is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.kubelet.skipNodeRegistration", ".machine.kubelet.skipNodeRegistration is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.kubelet.registerWithFQDN", ".machine.kubelet.registerWithFQDN is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.kubelet.nodeIP", ".machine.kubelet.nodeIP is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.nodeLabels", ".machine.nodeLabels is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.nodeAnnotations", ".machine.nodeAnnotations is already set in v1alpha1 config"),
+    ("KubeNodeConfig", "machine.nodeTaints", ".machine.nodeTaints is already set in v1alpha1 config"),
+    ("KubeletConfig", "machine.kubelet", "kubelet config is already set in v1alpha1 config (.machine.kubelet)"),
+    ("KubeCredentialProviderConfig", "machine.kubelet", "cannot use KubeCredentialProviderConfig with legacy kubelet configuration (.machine.kubelet)"),
+    ("KubeClusterConfig", "cluster.clusterName", "cluster name is already set in the v1alpha1 config (.cluster.clusterName). Please remove it and use only the new KubeClusterConfig document to avoid conflicts"),
+    ("KubeClusterConfig", "cluster.controlPlane.endpoint", "cluster endpoint is already set in the v1alpha1 config (.cluster.controlPlane.endpoint). Please remove it and use only the new KubeClusterConfig document to avoid conflicts"),
+    ("KubeNetworkConfig", "cluster.network", "cluster network config is already set in the v1alpha1 config (.machine.cluster.network). Please remove it and use only the new KubeNetworkConfig document to avoid conflicts"),
+    ("KubeFlannelCNIConfig", "cluster.network", "cluster network config in v1alpha1 config (.machine.cluster.network) can't be used with KubeFlannelCNIConfig document, please remove it to avoid conflicts"),
+    ("KubeAPIServerConfig", "cluster.apiServer", "kube-apiserver config is already set in v1alpha1 config (.cluster.apiServer)"),
+    ("KubeAPIServerConfig", "cluster.controlPlane.localAPIServerPort", "kube-apiserver API port is already set in v1alpha1 config (.cluster.controlPlane.localAPIServerPort)"),
+    ("KubeControllerManagerConfig", "cluster.controllerManager", "kube-controller-manager config is already set in v1alpha1 config (.cluster.controllerManager)"),
+    ("KubeControllerManagerConfig", "machine.controlPlane.controllerManager", "kube-controller-manager config is already set in v1alpha1 config (.machine.controlplane.controllerManager)"),
+    ("KubeSchedulerConfig", "cluster.scheduler", "kube-scheduler config is already set in v1alpha1 config (.cluster.scheduler)"),
+    ("KubeSchedulerConfig", "machine.controlPlane.scheduler", "kube-scheduler config is already set in v1alpha1 config (.machine.controlplane.scheduler)"),
+    ("KubeProxyConfig", "cluster.proxy", "cluster proxy config in v1alpha1 config (.machine.cluster.proxy) can't be used with KubeProxyConfig document, please remove it to avoid conflicts"),
+    ("KubeCoreDNSConfig", "cluster.coreDNS", "CoreDNS config is already set in v1alpha1 config (.cluster.coreDNS)"),
+    ("KubePrismConfig", "machine.features.kubePrism", "KubePrism config in v1alpha1 config (.machine.features.kubePrism) can't be used with KubePrismConfig document, please remove it to avoid conflicts"),
+    ("KubeServiceAccountConfig", "cluster.serviceAccount", "service account is already set in v1alpha1 config (.cluster.serviceAccount)"),
+    ("KubeAPIServerCAConfig", "cluster.ca", "kube-apiserver CA is already set in v1alpha1 config (.cluster.ca)"),
+    ("KubeAggregatorCAConfig", "cluster.aggregatorCA", "kube-apiserver aggregator CA is already set in v1alpha1 config (.cluster.aggregatorCA), please remove it and use the new KubeAggregatorCAConfig document instead"),
+    ("KubeTalosAPIAccessConfig", "machine.features.kubernetesTalosAPIAccess", ".machine.features.kubernetesTalosAPIAccess is already set in v1alpha1 config"),
+    ("DiscoveryServiceConfig", "cluster.discovery", "discovery service is already configured in .cluster.discovery of the v1alpha1 config"),
+    ("DiscoveryIdentityConfig", "cluster.id", "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config"),
+    ("DiscoveryIdentityConfig", "cluster.secret", "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config"),
+    ("ImageCacheConfig", "machine.features.imageCache", "image cache config is already set in v1alpha1 config"),
+];
+
+/// Parts that only count when they have content.
+const REPLACED_CONTENT: [(&str, &str, &str); 4] = [
+    ("KubeAdmissionControlConfig", "cluster.apiServer.admissionControl", "admission control plugin config is already set in v1alpha1 config"),
+    ("KubeAuthorizerConfig", "cluster.apiServer.admissionControl", "admission control plugin config is already set in v1alpha1 config"),
+    ("KubeAuditPolicyConfig", "cluster.apiServer.auditPolicy", "audit policy config is already set in v1alpha1 config"),
+    ("CRIBaseRuntimeSpecConfig", "machine.baseRuntimeSpecOverrides", "base runtime spec overrides are already set in v1alpha1 config"),
+];
+
+fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
+    let is_used = |path: &str| {
+        let part = v1alpha1.at(path);
+        // An empty name, port 0 and an empty secret are what an absent field decodes to.
+        part.is_set() && !matches!(part.scalar_text(), Some("" | "0"))
+    };
+    let replaced = REPLACED
+        .iter()
+        .find(|(of, path, _)| *of == kind && is_used(path));
+    let emptied = || {
+        REPLACED_CONTENT
+            .iter()
+            .find(|(of, path, _)| *of == kind && v1alpha1.at(path).has_content())
+    };
+    if let Some((_, _, text)) = replaced.or_else(emptied) {
+        return Some((*text).to_owned());
+    }
+    let secrets = ["cluster.secretboxEncryptionSecret", "cluster.aescbcEncryptionSecret"];
+    (kind == "KubeEtcdEncryptionConfig" && secrets.iter().any(|path| v1alpha1.at(path).has_text()))
+        .then(|| "etcd encryption config is already set in v1alpha1 config".to_owned())
+}

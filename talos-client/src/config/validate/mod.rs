@@ -1,0 +1,172 @@
+//! Validation: the rules by which the reference accepts a configuration, with its texts.
+//!
+//! Rules differ between releases, so the release decides: document kinds, required sections, texts. Nothing here looks at
+//! a machine; the node checks again when a configuration is applied, and only it knows its disks.
+
+mod address;
+mod cel;
+mod conflicts;
+mod documents;
+mod findings;
+mod labels;
+pub(super) mod url;
+mod v1alpha1;
+mod view;
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{MachineConfig, TalosVersion, VersionContract};
+use crate::{Error, ErrorKind, Result};
+pub(crate) use findings::{multi_error, quoted};
+use view::View;
+
+const OPERATION: &str = "validate machine configuration";
+
+/// Where the machine runs, which decides a few of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Installed to a disk: install instructions are required.
+    Metal,
+    /// Booted from an image that is already on the disk, as on most clouds.
+    Cloud,
+    /// In a container: host DNS must be on.
+    Container,
+}
+
+impl Mode {
+    /// The name `talosctl validate --mode` takes.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Metal => "metal",
+            Self::Cloud => "cloud",
+            Self::Container => "container",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Metal, Self::Cloud, Self::Container]
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, OPERATION)
+                    .with_message(format!("unknown runtime mode: {}", quoted(text)))
+            })
+    }
+}
+
+/// By which rules to validate.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ValidationOptions {
+    mode: Mode,
+    release: VersionContract,
+    strict: bool,
+}
+
+impl ValidationOptions {
+    /// The rules of a Talos release for machines of a mode. Releases this crate does not know follow the nearest one it does.
+    pub fn new(mode: Mode, version: &TalosVersion) -> Self {
+        Self {
+            mode,
+            release: version.generator(),
+            strict: false,
+        }
+    }
+
+    /// Makes every warning about the `v1alpha1` document an error. Warnings about other documents stay warnings.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+}
+
+/// The outcome of a validation: warnings, and the error if there is one.
+#[derive(Debug)]
+#[must_use]
+pub struct Validation {
+    warnings: Vec<String>,
+    errors: Vec<String>,
+}
+
+impl Validation {
+    /// What is accepted but should be changed, in the reference's words.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// One entry per broken rule of the `v1alpha1` document, or per other document.
+    #[must_use]
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// Whether a node of the release would accept the configuration.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// The warnings of a valid configuration.
+    ///
+    /// # Errors
+    ///
+    /// `Validation` when a rule is broken; the message is the reference's text, one line per error.
+    pub fn into_result(self) -> Result<Vec<String>> {
+        if self.is_valid() {
+            return Ok(self.warnings);
+        }
+        Err(Error::new(ErrorKind::Validation, OPERATION).with_message(multi_error(&self.errors)))
+    }
+}
+
+impl MachineConfig {
+    /// Validates all documents, and those beside `v1alpha1` against it.
+    ///
+    /// The documents are taken as loaded: unknown keys and wrong types are found when a configuration is read for a
+    /// release, not here. Nothing is sent and nothing is changed.
+    pub fn validate(&self, options: &ValidationOptions) -> Validation {
+        let release = options.release;
+        let v1alpha1 = self.v1alpha1().map(|node| View::new(Some(node)));
+        let mut warnings = Vec::new();
+        let mut errors = Vec::new();
+        if let Some(config) = v1alpha1 {
+            let mut found = v1alpha1::check(config, options.mode, release);
+            if options.strict {
+                let promoted = found.warnings.drain(..);
+                found
+                    .errors
+                    .extend(promoted.map(|warning| format!("warning: {warning}")));
+            }
+            warnings = found.warnings;
+            if release < VersionContract::V1_12 {
+                errors = found.errors;
+            } else if !found.errors.is_empty() {
+                errors.push(format!("v1alpha1.Config: {}", multi_error(&found.errors)));
+            }
+        }
+        let others = || self.documents().iter().filter(|it| !it.is_v1alpha1());
+        for document in others() {
+            let found = documents::check(document, release);
+            warnings.extend(found.warnings);
+            errors.extend(found.errors);
+        }
+        if let Some(config) = v1alpha1 {
+            errors.extend(others().filter_map(|it| conflicts::check(it, config, release)));
+        }
+        Validation { warnings, errors }
+    }
+}
