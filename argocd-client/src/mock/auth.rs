@@ -18,7 +18,6 @@ const MAX_FAILURES: u32 = 5;
 const RENEWAL_WINDOW: Duration = Duration::from_secs(300);
 
 /// Accounts, tokens and failed logins.
-#[derive(Debug)]
 pub(super) struct Accounts {
     pub(super) passwords: HashMap<String, String>,
     pub(super) session_duration: Duration,
@@ -27,7 +26,7 @@ pub(super) struct Accounts {
     issued: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Token {
     account: String,
     /// API tokens have no end.
@@ -132,7 +131,7 @@ impl Accounts {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Caller {
     /// None for anonymous.
     pub(super) account: Option<String>,

@@ -16,7 +16,6 @@ use super::state::{Settings, State, TargetCheck, TargetProbe, World};
 use crate::version;
 
 /// Sets up an [`ArgoCdMock`].
-#[derive(Debug)]
 #[must_use = "a builder does nothing until start is called"]
 pub struct ArgoCdMockBuilder {
     settings: Settings,
@@ -166,5 +165,14 @@ impl ArgoCdMockBuilder {
             token,
             identity.map(|identity| identity.ca_pem),
         )
+    }
+}
+
+impl std::fmt::Debug for ArgoCdMockBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArgoCdMockBuilder")
+            .field("version", &self.settings.version)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
     }
 }

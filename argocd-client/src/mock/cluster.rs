@@ -33,7 +33,7 @@ const FIELDS: [&str; 8] = [
 const HIDDEN: [&str; 4] = ["username", "password", "bearerToken", "execProviderConfig"];
 
 /// The Cluster of a request; decoding it finds wrong types, unknown fields are ignored.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Body {
     server: String,
@@ -53,7 +53,7 @@ struct Body {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Config {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -63,7 +63,7 @@ struct Config {
     other: Map<String, Value>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Tls {
     insecure: bool,
@@ -78,7 +78,7 @@ struct Tls {
 }
 
 /// A registered cluster as it is stored, credentials included.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct StoredCluster {
     body: Body,
     version: String,

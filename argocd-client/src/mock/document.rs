@@ -96,3 +96,24 @@ pub(super) fn create(
         }
     }
 }
+
+/// The applications of a cluster generator, one for every registered cluster; the mock knows no
+/// other generator and no selector.
+pub(super) fn generate(world: &World, caller: &Caller, set: &Value) -> Result<Value, Refused> {
+    let state = world.state();
+    state.enforce(caller, SET.resource, "get", &name(SET, set))?;
+    let generators = set["spec"]["generators"].as_array().into_iter().flatten();
+    let clusters = generators
+        .filter(|generator| generator["clusters"].is_object())
+        .flat_map(|_| &state.clusters);
+    let template = set["spec"]["template"].to_string();
+    let applications: Vec<Value> = clusters
+        .filter_map(|cluster| {
+            let text = template
+                .replace("{{name}}", cluster.name())
+                .replace("{{server}}", cluster.server());
+            serde_json::from_str(&text).ok()
+        })
+        .collect();
+    Ok(json!({"applications": applications}))
+}

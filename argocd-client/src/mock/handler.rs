@@ -199,6 +199,7 @@ async fn dispatch(
         Route::SetList => Ok(document::list(world, caller, document::SET)),
         Route::SetCreate => document::create(world, caller, document::SET, &body()?),
         Route::SetGet => document::get(world, caller, document::SET, id),
+        Route::SetGenerate => document::generate(world, caller, &body()?["applicationSet"]),
         Route::ProjectList => Ok(document::list(world, caller, document::PROJECT)),
         Route::ProjectCreate => {
             document::create(world, caller, document::PROJECT, &body()?["project"])

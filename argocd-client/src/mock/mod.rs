@@ -38,6 +38,7 @@ mod route;
 mod server;
 mod state;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -61,7 +62,6 @@ use crate::{Client, Credentials, RetryPolicy, TlsTrust};
 use state::World;
 
 /// A running mock. It ends when it is dropped.
-#[derive(Debug)]
 pub struct ArgoCdMock {
     world: Arc<World>,
     server: JoinHandle<()>,
@@ -277,6 +277,15 @@ impl ArgoCdMock {
     /// What happened, from the start of the mock on.
     pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
         self.world.journal.stream()
+    }
+}
+
+impl fmt::Debug for ArgoCdMock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArgoCdMock")
+            .field("address", &self.address)
+            .field("version", &self.world.settings.version)
+            .finish_non_exhaustive()
     }
 }
 

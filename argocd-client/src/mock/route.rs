@@ -49,6 +49,8 @@ pub enum Route {
     SetCreate,
     /// `GET /api/v1/applicationsets/{name}`
     SetGet,
+    /// `POST /api/v1/applicationsets/generate`
+    SetGenerate,
     /// `GET /api/v1/projects`
     ProjectList,
     /// `POST /api/v1/projects`
@@ -74,7 +76,7 @@ pub(super) enum Routed {
     Unknown,
 }
 
-const TABLE: [(&str, &str, Route); 26] = [
+const TABLE: [(&str, &str, Route); 27] = [
     ("GET", "/api/version", Route::Version),
     ("POST", "/api/v1/session", Route::Login),
     ("GET", "/api/v1/session/userinfo", Route::UserInfo),
@@ -116,6 +118,11 @@ const TABLE: [(&str, &str, Route); 26] = [
     ("GET", "/api/v1/applicationsets", Route::SetList),
     ("POST", "/api/v1/applicationsets", Route::SetCreate),
     ("GET", "/api/v1/applicationsets/{}", Route::SetGet),
+    (
+        "POST",
+        "/api/v1/applicationsets/generate",
+        Route::SetGenerate,
+    ),
     ("GET", "/api/v1/projects", Route::ProjectList),
     ("POST", "/api/v1/projects", Route::ProjectCreate),
     ("GET", "/api/v1/projects/{}", Route::ProjectGet),

@@ -47,14 +47,7 @@ type Checked = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 #[derive(Clone)]
 pub(super) struct TargetCheck(pub(super) Arc<dyn Fn(TargetProbe) -> Checked + Send + Sync>);
 
-impl std::fmt::Debug for TargetCheck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TargetCheck")
-    }
-}
-
 /// What does not change while the mock runs.
-#[derive(Debug)]
 pub(super) struct Settings {
     pub(super) version: String,
     pub(super) number: (u64, u64, u64),
@@ -66,7 +59,7 @@ pub(super) struct Settings {
     pub(super) templates: Vec<(BTreeMap<String, String>, ApplicationSeed)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct State {
     pub(super) accounts: Accounts,
     pub(super) denied: HashSet<(String, String)>,
@@ -90,7 +83,6 @@ impl State {
 }
 
 /// The whole of the mock, shared by its handle and its connections.
-#[derive(Debug)]
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) journal: Journal,

@@ -169,6 +169,15 @@ impl Client {
             })
     }
 
+    /// Reads any path of the API, for what this client has no method for: one GET, decoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::version`], and `NotFound`, `Forbidden`, `Rejected`.
+    pub async fn read(&self, path: &str) -> Result<Value> {
+        self.send(Call::get("read path", path)).await
+    }
+
     /// The account Argo CD uses on this cluster, in namespace `kube-system`. Nothing is sent.
     #[must_use]
     pub fn argocd_manager(&self) -> ArgoCdManager {

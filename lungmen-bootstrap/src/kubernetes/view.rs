@@ -49,9 +49,13 @@ impl<K: Resource> Collection<K> {
         self.current.as_ref().map(BTreeMap::values)
     }
 
-    pub(super) fn apply(&mut self, event: Event<K>) {
+    /// Applies an event. Says whether it carries news: the announcement of a list comes before its request is sent.
+    pub(super) fn apply(&mut self, event: Event<K>) -> bool {
         match event {
-            Event::Init => self.relisting.clear(),
+            Event::Init => {
+                self.relisting.clear();
+                return false;
+            }
             Event::InitApply(object) => {
                 self.relisting.insert(name(&object), object);
             }
@@ -65,6 +69,7 @@ impl<K: Resource> Collection<K> {
                 self.current.get_or_insert_default().remove(&name(&object));
             }
         }
+        true
     }
 }
 
@@ -114,19 +119,23 @@ impl Watches {
     ///
     /// The failure of one watch, which goes on by itself when it is asked again.
     pub(super) async fn next(&mut self, view: &mut View) -> Result<(), Error> {
-        match self.changes.next().await {
-            Some(Ok(Change::Node(event))) => view.nodes.apply(event),
-            Some(Ok(Change::Pod(event))) => view.pods.apply(event),
-            Some(Ok(Change::Deployment(event))) => view.deployments.apply(event),
-            Some(Ok(Change::DaemonSet(event))) => view.daemon_sets.apply(event),
-            Some(Err(error)) => return Err(error),
-            None => {
-                return Err(
-                    Error::new(ErrorKind::Decode, OPERATION).with_message("the watches ended")
-                );
+        loop {
+            let news = match self.changes.next().await {
+                Some(Ok(Change::Node(event))) => view.nodes.apply(event),
+                Some(Ok(Change::Pod(event))) => view.pods.apply(event),
+                Some(Ok(Change::Deployment(event))) => view.deployments.apply(event),
+                Some(Ok(Change::DaemonSet(event))) => view.daemon_sets.apply(event),
+                Some(Err(error)) => return Err(error),
+                None => {
+                    return Err(
+                        Error::new(ErrorKind::Decode, OPERATION).with_message("the watches ended")
+                    );
+                }
+            };
+            if news {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 

@@ -3,3 +3,5 @@
 pub mod kubernetes;
 pub mod openbao;
 mod serve;
+
+pub use serve::{Call, Fault};

@@ -13,6 +13,7 @@ use url::Url;
 use super::credentials::Credentials;
 use super::health::{Health, SealStatus};
 use super::kv::Kv;
+use super::path::encode;
 use super::token::{TokenInfo, client_token};
 use super::transport::{Request, Transport};
 use crate::service::{Error, ErrorKind, Result, TlsTrust, client_config, untrusting_config};
@@ -227,6 +228,16 @@ impl Client {
             .iter()
             .map(|path| ((*path).to_owned(), listed(path)))
             .collect())
+    }
+
+    /// Reads any path below `/v1/` with our token, for what this client has no method for. Gives the whole envelope back,
+    /// secrets included.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Forbidden`, `Sealed`, `Rejected`.
+    pub async fn read(&self, path: &str) -> Result<Value> {
+        self.send(Request::read("read path", encode(path)?)).await
     }
 
     /// Sends with our token. A token from a login that the server no longer accepts is replaced once.

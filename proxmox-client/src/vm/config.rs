@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_kept_as_text() {
-        let config = read(json!({ "boot": "cdn", "net0": "???", "scsi99": "x:y" }));
+        let config = read(json!({ "boot": "cdn", "net0": "bridge=vmbr0", "scsi99": "x:y" }));
 
         assert!(config.boot_order.is_none() && config.networks.is_empty());
         assert_eq!(config.other.len(), 3);

@@ -262,3 +262,132 @@ fn same_network(wanted: &NetworkDevice, found: &NetworkDevice) -> bool {
             .iter()
             .all(|option| found.other.contains(option))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::id::{BridgeName, StorageName, VmId, VolumeId};
+    use crate::vm::Slot;
+
+    fn spec() -> VmSpec {
+        let storage = StorageName::new("nvme-lvm").unwrap();
+        VmSpec::new(VmId::new(2_411_000).unwrap(), "tal01.example.org")
+            .cores(4)
+            .memory_mib(8192)
+            .cpu("x86-64-v2-AES")
+            .uefi(EfiDisk::new(storage.clone()))
+            .disk(
+                Slot::Scsi(0),
+                Disk::new(storage, 32).iothread(true).format("raw"),
+            )
+            .cdrom(Slot::Ide(2), VolumeId::new("local:iso/talos.iso").unwrap())
+            .network(
+                0,
+                NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap())
+                    .vlan(2)
+                    .firewall(true),
+            )
+            .boot_order([Slot::Scsi(0), Slot::Ide(2)])
+            .agent(Agent::enabled())
+            .tags("talos-linux,amd64".parse().unwrap())
+            .description("text")
+    }
+
+    /// What the server makes of it.
+    fn stored() -> Value {
+        json!({
+            "agent": "enabled=1", "bios": "ovmf", "boot": "order=scsi0;ide2", "cores": 4,
+            "cpu": "x86-64-v2-AES", "description": "text\n", "machine": "q35", "memory": "8192",
+            "name": "tal01.example.org", "ostype": "l26", "scsihw": "virtio-scsi-single",
+            "efidisk0": "nvme-lvm:vm-2411000-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
+            "ide2": "local:iso/talos.iso,media=cdrom,size=106496K", "sockets": 1, "numa": 0,
+            "net0": "virtio=BC:24:11:AA:BB:CC,bridge=vmbr1,firewall=1,tag=2",
+            "scsi0": "nvme-lvm:vm-2411000-disk-1,iothread=1,size=32G",
+            "tags": "amd64;talos-linux", "smbios1": "uuid=x", "vmgenid": "y", "meta": "z",
+        })
+    }
+
+    fn fields(change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut config = stored();
+        change(&mut config);
+        let config = serde_json::from_value(config).unwrap();
+        spec()
+            .drift(&config)
+            .into_iter()
+            .map(|difference| difference.field)
+            .collect()
+    }
+
+    #[test]
+    fn what_the_server_rewrites_is_no_difference() {
+        assert!(fields(|_| {}).is_empty());
+    }
+
+    #[test]
+    fn defaults_that_are_not_stored_are_no_difference() {
+        let none = fields(|config| {
+            config.as_object_mut().unwrap().remove("sockets");
+        });
+
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn every_managed_option_is_compared() {
+        for (name, value) in [
+            ("cores", json!(2)),
+            ("memory", json!("4096")),
+            ("tags", json!("amd64")),
+            ("description", json!("other")),
+            ("boot", json!("order=ide2;scsi0")),
+            ("agent", json!("0")),
+            ("efidisk0", json!("nvme-lvm:vm-2411000-disk-0,efitype=2m")),
+            ("scsi0", json!("nvme-lvm:vm-2411000-disk-1,size=32G")),
+            (
+                "scsi0",
+                json!("other:vm-2411000-disk-1,iothread=1,size=32G"),
+            ),
+            (
+                "scsi0",
+                json!("nvme-lvm:vm-2411000-disk-1,iothread=1,size=16G"),
+            ),
+            (
+                "net0",
+                json!("virtio=BC:24:11:AA:BB:CC,bridge=vmbr1,firewall=1,tag=3"),
+            ),
+            ("ide2", json!("none,media=cdrom")),
+            ("name", json!("tal02.example.org")),
+        ] {
+            assert_eq!(
+                fields(|config| config[name] = value.clone()),
+                [name],
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grown_disk_is_no_difference() {
+        let grown = json!("nvme-lvm:vm-2411000-disk-1,iothread=1,size=100G");
+
+        assert!(fields(|config| config["scsi0"] = grown).is_empty());
+    }
+
+    #[test]
+    fn a_difference_says_what_is_and_what_should_be() {
+        let config = serde_json::from_value(json!({ "cores": 2 })).unwrap();
+        let text: Vec<String> = spec()
+            .drift(&config)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+
+        assert!(
+            text.contains(&"cores is 2 instead of 4".to_owned()),
+            "{text:?}"
+        );
+        assert!(text.contains(&"boot is nothing instead of order=scsi0;ide2".to_owned()));
+    }
+}

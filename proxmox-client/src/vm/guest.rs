@@ -251,3 +251,77 @@ impl Vm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn interfaces() -> Vec<GuestInterface> {
+        let AgentAnswer(result) = serde_json::from_value(json!({ "result": [
+            { "name": "lo", "hardware-address": "00:00:00:00:00:00",
+              "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }] },
+            { "name": "cni0", "hardware-address": "bc:24:11:aa:bb:cc",
+              "ip-addresses": [{ "ip-address": "10.244.0.1", "prefix": 24 }] },
+            { "name": "ens18", "hardware-address": "bc:24:11:aa:bb:cc", "ip-addresses": [
+                { "ip-address": "fe80::1", "ip-address-type": "ipv6", "prefix": 64 },
+                { "ip-address": "169.254.1.1", "prefix": 16 },
+                { "ip-address": "2001:db8::10", "prefix": 64 },
+                { "ip-address": "192.168.1.9", "prefix": 24 },
+                { "ip-address": "10.0.2.10", "prefix": 24 } ] },
+            { "name": "dummy0" },
+        ]}))
+        .unwrap();
+        result.unwrap()
+    }
+
+    fn selector() -> AddressSelector {
+        AddressSelector::for_mac(MacAddress::new("BC:24:11:AA:BB:CC").unwrap())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_card_is_found_by_its_address_and_inner_interfaces_are_skipped() {
+        assert_eq!(
+            selector().select(&interfaces()),
+            Some(address("192.168.1.9"))
+        );
+    }
+
+    #[test]
+    fn the_wished_subnet_wins() {
+        let selected = |network, prefix| {
+            selector()
+                .prefer_subnet(address(network), prefix)
+                .select(&interfaces())
+        };
+
+        assert_eq!(selected("10.0.2.0", 24), Some(address("10.0.2.10")));
+        assert_eq!(selected("2001:db8::", 32), Some(address("2001:db8::10")));
+        assert_eq!(selected("172.16.0.0", 12), Some(address("192.168.1.9")));
+    }
+
+    #[test]
+    fn another_card_or_no_usable_address_is_none() {
+        let other = AddressSelector::for_mac(MacAddress::new("BC:24:11:00:00:00").unwrap());
+        let mut early = interfaces();
+        early[2].addresses.truncate(2);
+
+        assert_eq!(other.select(&interfaces()), None);
+        assert_eq!(selector().select(&early), None);
+    }
+
+    #[test]
+    fn a_blocked_command_is_an_error_inside_a_success() {
+        let AgentAnswer(result) = serde_json::from_value(json!({ "result": {
+            "error": { "class": "CommandNotFound", "desc": "the command is disabled" },
+        }}))
+        .unwrap();
+
+        assert_eq!(result.unwrap_err(), "the command is disabled");
+    }
+}

@@ -339,3 +339,125 @@ impl VmSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{BridgeName, StorageName, VmId, VolumeId};
+    use crate::vm::EfiDisk;
+
+    fn storage() -> StorageName {
+        StorageName::new("nvme-lvm").unwrap()
+    }
+
+    fn image() -> VolumeId {
+        VolumeId::new("local:iso/talos.iso").unwrap()
+    }
+
+    fn good() -> VmSpec {
+        VmSpec::new(VmId::new(2_411_000).unwrap(), "tal01.example.org")
+            .uefi(EfiDisk::new(storage()))
+            .enrolls_secure_boot_keys()
+            .disk(Slot::Scsi(0), Disk::new(storage(), 32).iothread(true))
+            .cdrom(Slot::Ide(2), image())
+            .network(
+                0,
+                NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap()).vlan(2),
+            )
+            .boot_order([Slot::Scsi(0), Slot::Ide(2)])
+    }
+
+    fn problem(spec: &VmSpec, field: &str) -> String {
+        let error = spec.validate().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        error
+            .fields()
+            .get(field)
+            .cloned()
+            .unwrap_or_else(|| panic!("{field}: {error}"))
+    }
+
+    #[test]
+    fn a_good_specification_passes() {
+        good().validate().unwrap();
+    }
+
+    #[test]
+    fn all_problems_are_reported_together() {
+        let spec = VmSpec::new(VmId::new(100).unwrap(), "tal_01")
+            .cores(0)
+            .memory_mib(8)
+            .balloon_mib(16)
+            .option("args", "-cpu host")
+            .boot_order([Slot::Scsi(9)]);
+        let error = spec.validate().unwrap_err();
+
+        let fields: Vec<&str> = error.fields().keys().map(String::as_str).collect();
+        assert_eq!(
+            fields,
+            ["args", "balloon", "boot", "cores", "memory", "name"]
+        );
+    }
+
+    #[test]
+    fn secure_boot_needs_an_empty_4m_variable_store() {
+        let with = |disk: EfiDisk| good().uefi(disk);
+
+        let small = with(EfiDisk::new(storage()).efi_type(EfiType::M2));
+        assert!(problem(&small, "efidisk0").contains("2m EFI disk has no Secure Boot"));
+        let enrolled = with(EfiDisk::new(storage()).pre_enrolled_keys(true));
+        assert!(problem(&enrolled, "efidisk0").contains("setup mode"));
+        assert!(problem(&good().bios(Bios::SeaBios), "bios").contains("ovmf"));
+    }
+
+    #[test]
+    fn an_image_must_be_in_a_cd_drive_behind_the_disk() {
+        let as_disk = Disk::from_source(DiskSource::Volume(image()));
+        assert!(problem(&good().disk(Slot::Scsi(1), as_disk), "scsi1").contains("CD drive"));
+
+        let reversed = good().boot_order([Slot::Ide(2), Slot::Scsi(0)]);
+        assert!(problem(&reversed, "boot").contains("disk must come before the CD"));
+    }
+
+    #[test]
+    fn devices_that_cannot_be_are_refused() {
+        for (spec, field) in [
+            (good().disk(Slot::Ide(4), Disk::new(storage(), 1)), "ide4"),
+            (
+                good().disk(Slot::Sata(0), Disk::new(storage(), 1).iothread(true)),
+                "sata0",
+            ),
+            (good().scsi_controller(ScsiController::Lsi), "scsi0"),
+            (
+                good().disk(Slot::Virtio(0), Disk::new(storage(), 1).ssd(true)),
+                "virtio0",
+            ),
+            (good().disk(Slot::Scsi(1), Disk::new(storage(), 0)), "scsi1"),
+            (
+                good().disk(
+                    Slot::Scsi(1),
+                    Disk::new(storage(), 1).option("serial", "a,b"),
+                ),
+                "scsi1",
+            ),
+            (good().empty_cdrom(Slot::Virtio(0)), "virtio0"),
+            (good().option("net1", "virtio"), "net1"),
+        ] {
+            problem(&spec, field);
+        }
+    }
+
+    #[test]
+    fn a_vlan_has_a_range_and_the_firewall_a_longest_name() {
+        let card = |vlan| NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap()).vlan(vlan);
+
+        problem(&good().network(0, card(4095)), "net0");
+        problem(&good().network(0, card(0)), "net0");
+        let long = good().with_id(VmId::new(999_999_999).unwrap());
+        long.clone()
+            .network(9, card(2).firewall(true))
+            .validate()
+            .unwrap();
+        problem(&long.network(10, card(2).firewall(true)), "net10");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod compatibility;
 mod contract;
+mod diff;
 mod document;
 mod generate;
 mod load;
@@ -15,6 +16,7 @@ pub(crate) use validate::{multi_error, quoted};
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
+pub use diff::{Change, diff};
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;

@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::node::{Kind, Mapping, Node, Scalar, Style};
+use super::mapping::Mapping;
+use super::node::{Kind, Node};
+use super::scalar::{Scalar, Style};
 use super::scan::{analyze, is_printable};
 
 const INDENT: usize = 4;
@@ -54,7 +56,7 @@ impl Writer {
             Kind::Mapping(mapping) if self.is_block(node) => self.mapping(mapping, 0, false),
             Kind::Sequence(items) if self.is_block(node) => self.sequence(items, 0, false),
             _ => {
-                self.inline(node, 0);
+                self.inline(node, INDENT);
                 self.out.push('\n');
             }
         }
@@ -68,6 +70,11 @@ impl Writer {
             Kind::Scalar(_) => true,
         };
         !empty && !(self.keep_flow && node.flow)
+    }
+
+    /// Where what stands below `column` begins: at the next multiple of the indent.
+    const fn below(column: usize) -> usize {
+        (column + INDENT) / INDENT * INDENT
     }
 
     fn pad(&mut self, column: usize) {
@@ -111,15 +118,15 @@ impl Writer {
         match &node.kind {
             Kind::Mapping(mapping) if self.is_block(node) => {
                 self.out.push('\n');
-                self.mapping(mapping, column + INDENT, false);
+                self.mapping(mapping, Self::below(column), false);
             }
             Kind::Sequence(items) if self.is_block(node) => {
                 self.out.push('\n');
-                self.sequence(items, column + INDENT, false);
+                self.sequence(items, Self::below(column), false);
             }
             _ => {
                 self.out.push(' ');
-                self.inline(node, column + INDENT);
+                self.inline(node, Self::below(column));
                 self.out.push('\n');
             }
         }

@@ -23,15 +23,20 @@
 
 mod compare;
 mod emit;
+mod mapping;
 mod node;
 mod parse;
+mod problem;
 mod resolve;
+mod scalar;
 mod scan;
 
 pub use compare::{documents_equal, first_difference};
 pub(crate) use emit::as_written;
 pub use emit::documents_to_yaml;
-pub use node::{Entry, Kind, Mapping, Node, Position, Scalar, Style};
+pub use mapping::{Entry, Mapping};
+pub use node::{Kind, Node, Position};
 pub(crate) use parse::parse_lenient;
-pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_documents};
+pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, parse_documents};
 pub use resolve::Value;
+pub use scalar::{Scalar, Style};

@@ -4,17 +4,22 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use super::node::{Duplicate, Entry, Kind, Mapping, Node, Position, Scalar, Style};
-use crate::{Error, ErrorKind, Result};
+use super::mapping::{Duplicate, Entry, Mapping};
+use super::node::{Kind, Node, Position};
+use super::problem::{go_problem, refused, refused_at, unknown_anchor};
+use super::resolve;
+use super::scalar::{Scalar, Style};
+use crate::{Error, Result};
 
 /// The longest text that is read: what a Talos node takes in one message.
 pub const MAX_BYTES: usize = 4 << 20;
 /// The deepest nesting that is read.
 pub const MAX_DEPTH: usize = 200;
-/// The most nodes a text may expand to, aliases counted each time.
-pub const MAX_NODES: usize = 500_000;
-
-const OPERATION: &str = "read YAML";
+/// The most nodes a text may expand to; keys count, and aliases count each time. What they hold together may be four times
+/// [`MAX_BYTES`].
+pub const MAX_NODES: usize = 100_000;
+/// The most documents a text may have.
+pub const MAX_DOCUMENTS: usize = 1_000;
 
 /// Reads all documents of a text.
 ///
@@ -24,7 +29,8 @@ const OPERATION: &str = "read YAML";
 /// # Errors
 ///
 /// `InvalidDocument` with the message of Go's YAML where it is known (`yaml: line 3: …`) and line and column; also when the text
-/// is longer than [`MAX_BYTES`], nested deeper than [`MAX_DEPTH`] or expands to more than [`MAX_NODES`]. The message never
+/// is longer than [`MAX_BYTES`], nested deeper than [`MAX_DEPTH`], expands to more than [`MAX_NODES`] or has more than
+/// [`MAX_DOCUMENTS`]. The message never
 /// holds a value of the document.
 pub fn parse_documents(text: &str) -> Result<Vec<Node>> {
     check_length(text)?;
@@ -52,49 +58,6 @@ fn check_length(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn refused(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidDocument, OPERATION).with_message(message)
-}
-
-fn refused_at(position: Position, problem: &str) -> Error {
-    let Position { line, column } = position;
-    refused(format!("yaml: line {line}: {problem}"))
-        .with_target(format!("line {line}, column {column}"))
-}
-
-/// Go's wording for problems that both scanners find.
-fn go_problem(info: &str) -> &str {
-    match info {
-        "while parsing a block collection, did not find expected '-' indicator" => {
-            "did not find expected '-' indicator"
-        }
-        "while parsing a block mapping, did not find expected key" | "simple key expected" => {
-            "did not find expected key"
-        }
-        "while parsing a flow mapping, did not find expected ',' or '}'" => {
-            "did not find expected ',' or '}'"
-        }
-        "while parsing a flow sequence, expected ',' or ']'" => "did not find expected ',' or ']'",
-        "while parsing a node, did not find expected node content" => {
-            "did not find expected node content"
-        }
-        "simple key expect ':'" => "could not find expected ':'",
-        "recursion limit exceeded" => "exceeded max depth",
-        "tabs disallowed in this context"
-        | "tab cannot be used as indentation"
-        | "tabs disallowed within this context (block indentation)" => {
-            "found character that cannot start any token"
-        }
-        info => info.split_once(", ").map_or(info, |(context, problem)| {
-            if context.starts_with("while ") {
-                problem
-            } else {
-                info
-            }
-        }),
-    }
-}
-
 type Item<'a> = (Event<'a>, Span);
 
 struct Reader<'a> {
@@ -104,12 +67,14 @@ struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Option<Anchor>>,
     nodes: usize,
+    bytes: usize,
     duplicates: Vec<Duplicate>,
 }
 
 struct Anchor {
     node: Node,
-    size: usize,
+    nodes: usize,
+    bytes: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -121,6 +86,7 @@ impl<'a> Reader<'a> {
             parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
             nodes: 0,
+            bytes: 0,
             duplicates: Vec::new(),
         }
     }
@@ -130,6 +96,11 @@ impl<'a> Reader<'a> {
         while let Some((event, _)) = self.next()? {
             match event {
                 Event::DocumentStart(_) => {
+                    if documents.len() == MAX_DOCUMENTS {
+                        return Err(refused(format!(
+                            "yaml: more than {MAX_DOCUMENTS} documents"
+                        )));
+                    }
                     self.anchors.clear();
                     let first = self.expect()?;
                     documents.push(self.node(first, 0)?);
@@ -159,10 +130,7 @@ impl<'a> Reader<'a> {
             column: error.marker().col() + 1,
         };
         if error.info() == "while parsing node, found unknown anchor" {
-            return refused(format!(
-                "yaml: unknown anchor '{}' referenced",
-                self.name_at(error.marker().index())
-            ));
+            return unknown_anchor(&self.name_at(error.marker().index()));
         }
         refused_at(position, go_problem(error.info()))
     }
@@ -178,9 +146,10 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    fn count(&mut self, nodes: usize) -> Result<()> {
+    fn count(&mut self, nodes: usize, bytes: usize) -> Result<()> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES {
+        self.bytes += bytes;
+        if self.nodes > MAX_NODES || self.bytes > 4 * MAX_BYTES {
             return Err(refused("yaml: document contains excessive aliasing"));
         }
         Ok(())
@@ -191,8 +160,13 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(refused_at(position, "exceeded max depth"));
         }
-        let before = self.nodes;
-        self.count(1)?;
+        let before = (self.nodes, self.bytes);
+        let length = if let Event::Scalar(text, ..) = &event {
+            text.len()
+        } else {
+            0
+        };
+        self.count(1, length)?;
         let flow = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..))
             && self.starts_with_bracket(span.start.index());
         let (kind, anchor) = match event {
@@ -221,15 +195,14 @@ impl<'a> Reader<'a> {
             flow,
         };
         if anchor > 0 {
-            let size = self.nodes - before;
-            self.count(size)?;
-            self.anchors.insert(
-                anchor,
-                Some(Anchor {
-                    node: node.clone(),
-                    size,
-                }),
-            );
+            let (nodes, bytes) = (self.nodes - before.0, self.bytes - before.1);
+            self.count(nodes, bytes)?;
+            let anchored = Anchor {
+                node: node.clone(),
+                nodes,
+                bytes,
+            };
+            self.anchors.insert(anchor, Some(anchored));
         }
         Ok(node)
     }
@@ -241,24 +214,22 @@ impl<'a> Reader<'a> {
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node> {
-        match self.anchors.get(&id) {
-            Some(Some(anchor)) => {
-                let size = anchor.size;
-                self.count(size)?;
-                match self.anchors.get(&id) {
-                    Some(Some(anchor)) => Ok(anchor.node.clone()),
-                    _ => Err(refused("yaml: unknown anchor referenced")),
-                }
+        let name = || self.name_at(span.start.index());
+        let (nodes, bytes) = match self.anchors.get(&id) {
+            Some(Some(anchor)) => (anchor.nodes, anchor.bytes),
+            Some(None) => {
+                return Err(refused(format!(
+                    "yaml: anchor '{}' value contains itself",
+                    name()
+                )));
             }
-            Some(None) => Err(refused(format!(
-                "yaml: anchor '{}' value contains itself",
-                self.name_at(span.start.index())
-            ))),
-            None => Err(refused(format!(
-                "yaml: unknown anchor '{}' referenced",
-                self.name_at(span.start.index())
-            ))),
-        }
+            None => return Err(unknown_anchor(&name())),
+        };
+        self.count(nodes, bytes)?;
+        let anchor = self.anchors.get(&id).and_then(Option::as_ref);
+        anchor
+            .map(|anchor| anchor.node.clone())
+            .ok_or_else(|| unknown_anchor(""))
     }
 
     fn starts_with_bracket(&mut self, index: usize) -> bool {
@@ -304,12 +275,16 @@ impl<'a> Reader<'a> {
             let key = self.node(item, depth + 1)?;
             let value = self.expect()?;
             let value = self.node(value, depth + 1)?;
-            let Kind::Scalar(scalar) = key.kind else {
+            let Kind::Scalar(mut scalar) = key.kind else {
                 return Err(key.position.map_or_else(
                     || refused("yaml: invalid map key"),
                     |position| refused_at(position, "invalid map key"),
                 ));
             };
+            if resolve::is_null(&scalar) {
+                // However it is written, or not written at all, it is the same key.
+                scalar.text = "null".to_owned();
+            }
             if scalar.style == Style::Plain && scalar.text == "<<" {
                 merged.push(value);
                 continue;

@@ -1,6 +1,6 @@
 //! What Go's YAML takes a scalar for.
 
-use super::node::{Scalar, Style};
+use super::scalar::{Scalar, Style};
 
 /// A scalar as Go's YAML reads it where no field type says otherwise.
 ///
@@ -128,13 +128,13 @@ fn looks_like_number(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    let head = text.get(..8).unwrap_or_default();
-    text.len() >= 8
-        && head.as_bytes()[..4].iter().all(u8::is_ascii_digit)
-        && head.as_bytes()[4] == b'-'
-        && text.chars().all(|c| {
-            c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | ' ' | 'T' | 't' | 'Z' | '+')
-        })
+    let bytes = text.as_bytes();
+    bytes.len() >= 8
+        && bytes[..4].iter().all(u8::is_ascii_digit)
+        && bytes[4] == b'-'
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b"-:. TtZ+".contains(byte))
 }
 
 fn resolve_plain(text: &str) -> Value {

@@ -1,7 +1,7 @@
 //! Which texts may stand in a document without quotes.
 
-use super::node::{Scalar, Style};
 use super::resolve::{self, Value};
+use super::scalar::{Scalar, Style};
 
 /// What a text allows in block context, by the rules of libyaml's emitter, which Go's YAML has too.
 pub(super) struct Analysis {
@@ -70,14 +70,23 @@ pub(super) fn is_printable(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Whether every reader, YAML 1.1 or 1.2, takes the plain text for this very string.
-pub(super) fn plain_is_safe(text: &str) -> bool {
-    analyze(text).plain
-        && matches!(
-            resolve::resolve(&Scalar::new(text, Style::Plain)),
-            Value::String(_)
-        )
-        && !resolve::is_yaml_1_1_special(text)
+/// The style in which Go's YAML writes a string: plain only where every reader, YAML 1.1 or 1.2, takes it for this very string.
+pub(super) fn string_style(text: &str) -> Style {
+    if text.contains('\n') {
+        return Style::Literal;
+    }
+    let value = resolve::resolve(&Scalar::new(text, Style::Plain));
+    if !matches!(value, Value::String(_)) || resolve::is_yaml_1_1_special(text) {
+        return Style::DoubleQuoted;
+    }
+    match analyze(text) {
+        Analysis { plain: true, .. } => Style::Plain,
+        Analysis {
+            single_quoted: true,
+            ..
+        } => Style::SingleQuoted,
+        _ => Style::DoubleQuoted,
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +144,7 @@ mod tests {
             "0x",
             "1__0",
         ] {
-            assert!(!plain_is_safe(text), "{text:?}");
+            assert_ne!(string_style(text), Style::Plain, "{text:?}");
         }
     }
 
@@ -157,7 +166,7 @@ mod tests {
             "é",
             "fd00::1",
         ] {
-            assert!(plain_is_safe(text), "{text:?}");
+            assert_eq!(string_style(text), Style::Plain, "{text:?}");
         }
     }
 }

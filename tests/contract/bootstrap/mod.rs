@@ -1,1 +1,9 @@
-//! Contract tests of the bootstrap client.
+//! Contract tests of the bootstrap's own services: Kubernetes and OpenBao.
+
+mod kubernetes;
+mod kubernetes_argocd;
+mod kubernetes_verify;
+mod openbao;
+mod openbao_mock;
+mod openbao_real;
+mod openbao_scenario;

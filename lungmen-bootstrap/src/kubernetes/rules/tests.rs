@@ -15,7 +15,7 @@ fn view(change: impl FnOnce(&mut Value)) -> View {
     view
 }
 
-fn fill<K: serde::de::DeserializeOwned>(objects: &Value, mut apply: impl FnMut(Event<K>)) {
+fn fill<K: serde::de::DeserializeOwned>(objects: &Value, mut apply: impl FnMut(Event<K>) -> bool) {
     apply(Event::Init);
     for object in objects.as_array().unwrap() {
         apply(Event::InitApply(

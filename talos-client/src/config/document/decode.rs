@@ -26,8 +26,8 @@ pub(crate) fn decode(schema: &Schema, ty: TypeId, node: &Node) -> Result<Value, 
     } else {
         "construct"
     };
-    if schema.minor() >= Minor::V1_14 && problems.len() == 1 {
-        return Err(format!("yaml: {verb} errors: {}", problems.concat()));
+    if schema.minor() >= Minor::V1_14 {
+        return Err(format!("yaml: {verb} errors: {}", problems.join("; ")));
     }
     Err(format!("yaml: {verb} errors:\n  {}", problems.join("\n  ")))
 }
@@ -177,7 +177,7 @@ impl Decoder<'_> {
 
     fn map(&mut self, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut entries = indexmap::IndexMap::with_capacity(mapping.len());
-        for (key, node) in mapping.iter() {
+        for (key, node) in named(mapping) {
             let value = self.value(ty, node)?;
             if value.is_some() || node.is_null() {
                 entries.insert(
@@ -191,7 +191,7 @@ impl Decoder<'_> {
 
     fn fields(&mut self, shape: &Struct, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut value = zero(self.schema, ty);
-        for (key, node) in mapping.iter() {
+        for (key, node) in named(mapping) {
             match (shape.find(key), shape.inline_map) {
                 (Some(path), _) => {
                     let field = self.field_type(shape, path);
@@ -301,6 +301,12 @@ impl Decoder<'_> {
         }
         Ok(Some(Value::Argument(Argument::Many(texts))))
     }
+}
+
+/// The entries of a mapping, without the one under `null`, which names nothing.
+fn named(mapping: &Mapping) -> impl Iterator<Item = (&str, &Node)> {
+    let named = mapping.entries().filter(|entry| !matches!(entry.key().value(), Resolved::Null));
+    named.map(|entry| (entry.key().text(), entry.value()))
 }
 
 fn scalar_tag(scalar: &Scalar) -> String {

@@ -93,6 +93,14 @@ impl GenerateInput {
         })
     }
 
+    /// Checks an endpoint as [`GenerateInput::new`] does, for callers that generate the secrets afterwards.
+    ///
+    /// # Errors
+    /// As [`GenerateInput::new`].
+    pub fn check_endpoint(endpoint: &str) -> Result<()> {
+        Endpoint::parse(endpoint).map(drop)
+    }
+
     /// The Talos release the nodes run: it decides the contract, the default Kubernetes version and the tag of the installer.
     ///
     /// Unlike here, `talosctl --talos-version` changes the contract only, and the other two follow the version of `talosctl`.

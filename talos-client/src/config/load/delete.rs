@@ -1,5 +1,7 @@
 //! `$patch: delete`: cutting the markers out of a patch and remembering what they mark.
 
+use std::collections::HashSet;
+
 use super::text_of;
 use crate::yaml::{Kind, Mapping, Node};
 
@@ -86,6 +88,7 @@ impl Extraction<'_> {
 
     fn mapping(&mut self, mapping: &mut Mapping, parent: Parent) -> Result<bool, String> {
         let keys: Vec<String> = mapping.keys().map(str::to_owned).collect();
+        let mut removed = HashSet::new();
         for key in keys {
             if is_marker(mapping, &key) {
                 if parent == Parent::Other {
@@ -98,34 +101,25 @@ impl Extraction<'_> {
                 continue;
             };
             self.path.push(key);
-            let removed = self.node(value, Parent::Other)?;
-            let key = self.path.pop().unwrap_or_default();
-            if removed {
-                mapping.remove(&key);
-                if mapping.is_empty() {
-                    return Ok(true);
-                }
-            }
+            let cut = self.node(value, Parent::Other)?;
+            removed.extend(self.path.pop().filter(|_| cut));
         }
-        Ok(false)
+        mapping.retain(|key| !removed.contains(key));
+        Ok(!removed.is_empty() && mapping.is_empty())
     }
 
     fn list(&mut self, items: &mut Vec<Node>) -> Result<bool, String> {
-        let mut index = 0;
-        while let Some(item) = items.get_mut(index) {
-            self.path.push(format!("[{index}]"));
-            let removed = self.node(item, Parent::List)?;
+        let before = items.len();
+        for mut item in std::mem::take(items) {
+            // What is cut out does not count for the index of what follows.
+            self.path.push(format!("[{}]", items.len()));
+            let cut = self.node(&mut item, Parent::List)?;
             self.path.pop();
-            if removed {
-                items.remove(index);
-                if items.is_empty() {
-                    return Ok(true);
-                }
-            } else {
-                index += 1;
+            if !cut {
+                items.push(item);
             }
         }
-        Ok(false)
+        Ok(items.is_empty() && before > 0)
     }
 
     fn ensure_no_list_on_the_way(&self) -> Result<(), String> {

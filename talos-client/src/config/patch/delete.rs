@@ -57,7 +57,7 @@ impl Deletion<'_> {
             (Shape::Map(ty), Value::Map(Some(entries))) => match entries.get_mut(*key) {
                 None => Err(LOOKUP_FAILED.to_owned()),
                 Some(_) if rest.is_empty() => {
-                    entries.shift_remove(*key);
+                    entries.swap_remove(*key);
                     Ok(())
                 }
                 Some(value) => self.value(*ty, value, rest),

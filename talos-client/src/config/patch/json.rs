@@ -1,6 +1,6 @@
 //! JSON patches (RFC 6902) on the node tree, with the deviations of the library that Talos uses.
 
-use crate::yaml::{Kind, Mapping, Node, first_difference};
+use crate::yaml::{Kind, MAX_BYTES, MAX_DEPTH, Mapping, Node, first_difference};
 
 /// One operation, as written.
 #[derive(Debug, Clone)]
@@ -12,6 +12,7 @@ pub(super) struct Operation {
 
 const MISSING: &str = "missing value";
 const TEST_FAILED: &str = "test failed";
+const TOO_DEEP: &str = "exceeded max depth";
 
 /// Applies operations in order.
 ///
@@ -19,19 +20,21 @@ const TEST_FAILED: &str = "test failed";
 ///
 /// The text of the reference's library.
 pub(super) fn apply(document: &mut Node, operations: &[Operation]) -> Result<(), String> {
+    // Copies of copies grow without end; the library of the reference lets them.
+    let mut copied = 0;
     operations
         .iter()
-        .try_for_each(|operation| operation.apply(document))
+        .try_for_each(|operation| operation.apply(document, &mut copied))
 }
 
 impl Operation {
-    fn apply(&self, document: &mut Node) -> Result<(), String> {
+    fn apply(&self, document: &mut Node, copied: &mut usize) -> Result<(), String> {
         match self.text("op").unwrap_or("unknown") {
             "add" => self.add(document),
             "remove" => self.remove(document),
             "replace" => self.replace(document),
             "move" => self.relocate(document),
-            "copy" => self.copy(document),
+            "copy" => self.copy(document, copied),
             "test" => self.test(document),
             other => Err(format!("Unexpected kind: {other}")),
         }
@@ -66,7 +69,9 @@ impl Operation {
                 "add operation does not apply: doc is missing path: {path:?}: {MISSING}"
             ));
         };
-        add_to(container, &key, self.value_or_null())
+        let value = self.value_or_null();
+        check_depth(path, &value)?;
+        add_to(container, &key, value)
             .map_err(|error| format!("error in add for path: '{path}': {error}"))
     }
 
@@ -100,11 +105,13 @@ impl Operation {
                 "replace operation does not apply: doc is missing key: {path}: {MISSING}"
             ));
         }
+        let value = self.value_or_null();
+        check_depth(path, &value)?;
         match container.kind_mut() {
-            Kind::Mapping(mapping) => drop(mapping.insert(key, self.value_or_null())),
+            Kind::Mapping(mapping) => drop(mapping.insert(key, value)),
             Kind::Sequence(items) => {
                 let index = item_index(&key, items.len())?;
-                items[index] = self.value_or_null();
+                items[index] = value;
             }
             Kind::Scalar(_) => {}
         }
@@ -130,11 +137,12 @@ impl Operation {
                 "move operation does not apply: doc is missing destination path: {path}: {MISSING}"
             ));
         };
+        check_depth(path, &value)?;
         add_to(container, &key, value)
             .map_err(|error| format!("error in move for path: '{key}': {error}"))
     }
 
-    fn copy(&self, document: &mut Node) -> Result<(), String> {
+    fn copy(&self, document: &mut Node, copied: &mut usize) -> Result<(), String> {
         let from = self.required("copy", "from")?;
         let Some((container, key)) = find(document, from) else {
             return Err(format!(
@@ -143,6 +151,10 @@ impl Operation {
         };
         let value = get_from(container, &key)
             .map_err(|error| format!("error in copy for from: '{key}': {error}"))?;
+        *copied += value.map_or(1, Node::weight);
+        if *copied > MAX_BYTES {
+            return Err("error while performing deep copy: copies are too large".to_owned());
+        }
         let value = value.cloned().unwrap_or_else(Node::null);
         let path = self.required("copy", "path")?;
         let Some((container, key)) = find(document, path) else {
@@ -150,6 +162,7 @@ impl Operation {
                 "copy operation does not apply: doc is missing destination path: {path}: {MISSING}"
             ));
         };
+        check_depth(path, &value)?;
         add_to(container, &key, value)
             .map_err(|error| format!("error while adding value during copy: {error}"))
     }
@@ -196,6 +209,14 @@ fn find<'d>(document: &'d mut Node, path: &str) -> Option<(&'d mut Node, String)
         };
     }
     node.as_scalar().is_none().then(|| (node, unescaped(key)))
+}
+
+/// Keeps the document within the depth that can be read.
+fn check_depth(path: &str, value: &Node) -> Result<(), String> {
+    if path.matches('/').count() + value.depth() > MAX_DEPTH {
+        return Err(TOO_DEEP.to_owned());
+    }
+    Ok(())
 }
 
 fn unescaped(part: &str) -> String {

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use indexmap::IndexMap;
 
+use super::matching::{Index, Matching};
 use crate::config::document::{Any, Value};
 use crate::config::schema::{Codec, Field, Merge, Minor, Schema, Shape, TypeId};
 
@@ -13,7 +14,7 @@ use crate::config::schema::{Codec, Field, Merge, Minor, Schema, Shape, TypeId};
 ///
 /// `merge PATH: REASON`, with the reason as the reference words it, and where the reference would crash.
 pub(super) fn merge(
-    schema: &Schema,
+    schema: &'static Schema,
     ty: TypeId,
     left: &mut Value,
     right: Value,
@@ -36,13 +37,13 @@ struct Context {
     pointed_at: bool,
 }
 
-struct Merger<'s> {
-    schema: &'s Schema,
+struct Merger {
+    schema: &'static Schema,
     /// Where the merge is; left as it is on errors.
     path: Vec<String>,
 }
 
-impl Merger<'_> {
+impl Merger {
     fn inside<T>(
         &mut self,
         step: &str,
@@ -287,8 +288,10 @@ impl Merger<'_> {
                 Ok(())
             }
             (Shape::List(item), Value::List(left), Value::List(Some(right))) => {
+                let matching = Matching::new(self.schema, *item, merge);
+                let mut index = matching.index(left.iter().flatten());
                 for right in right {
-                    self.item(*item, merge, left, right)?;
+                    self.item(&matching, &mut index, left.get_or_insert_default(), right)?;
                 }
                 Ok(())
             }
@@ -298,74 +301,37 @@ impl Merger<'_> {
 
     fn item(
         &mut self,
-        ty: TypeId,
-        merge: Merge,
-        left: &mut Option<Vec<Value>>,
+        matching: &Matching,
+        index: &mut Index,
+        left: &mut Vec<Value>,
         right: Value,
     ) -> Result<(), String> {
         let Some(target) = right.target() else {
             // The reference dereferences nothing here and crashes.
             return Err("merge not possible, right item is null".to_owned());
         };
-        let items = left.get_or_insert_default();
-        let matching = items
-            .iter()
-            .position(|left| self.matches(ty, merge, left, target));
-        match matching {
-            None => items.push(right),
-            Some(index) if matches!(merge, Merge::ReplaceItemsBy(_)) => items[index] = right,
-            Some(index) => {
-                let step = format!("[{index}]");
+        let at = match matching
+            .key(target)
+            .and_then(|key| index.get(&key).copied())
+        {
+            None => {
+                left.push(right);
+                left.len() - 1
+            }
+            Some(at) if matching.replaces() => {
+                left[at] = right;
+                at
+            }
+            Some(at) => {
+                let step = format!("[{at}]");
                 self.inside(&step, |merger| {
-                    merger.value(ty, &mut items[index], right, Context::default())
+                    merger.value(matching.item, &mut left[at], right, Context::default())
                 })?;
+                at
             }
-        }
+        };
+        matching.add(index, at, &left[at]);
         Ok(())
-    }
-
-    fn matches(&self, ty: TypeId, merge: Merge, left: &Value, right: &Value) -> bool {
-        let Some(left) = left.target() else {
-            return false;
-        };
-        let field = |value: &'_ Value, key: &str| self.field(ty, value, key).cloned();
-        match merge {
-            Merge::ItemsBy(key) | Merge::ReplaceItemsBy(key) => {
-                field(left, key) == field(right, key)
-            }
-            Merge::Interfaces => {
-                match (field(right, "interface"), field(right, "deviceSelector")) {
-                    (Some(name), _) if !name.is_zero() => field(left, "interface") == Some(name),
-                    (_, Some(Value::Pointer(Some(selector)))) => {
-                        // Go compares the pointer to `physical`, not what it points to, so a selector with it equals no other.
-                        let comparable = !has_pointer(&selector);
-                        comparable
-                            && field(left, "deviceSelector") == Some(Value::Pointer(Some(selector)))
-                    }
-                    _ => false,
-                }
-            }
-            Merge::ByShape | Merge::Overwrite | Merge::Whole => false,
-        }
-    }
-
-    fn field<'v>(&self, ty: TypeId, value: &'v Value, key: &str) -> Option<&'v Value> {
-        let ty = match &self.schema.get(ty).shape {
-            Shape::Pointer(target) => *target,
-            _ => ty,
-        };
-        match &self.schema.get(ty).shape {
-            Shape::Struct(shape) => value.at(shape.find(key)?),
-            _ => None,
-        }
-    }
-}
-
-fn has_pointer(value: &Value) -> bool {
-    match value {
-        Value::Pointer(target) => target.is_some(),
-        Value::Struct(fields) => fields.iter().any(has_pointer),
-        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@
 mod delete;
 mod detect;
 mod json;
+mod matching;
 mod merge;
 mod strategic;
 
@@ -42,14 +43,26 @@ impl ConfigPatch {
         }
     }
 
-    /// Takes an argument of `--config-patch`: `@FILE` reads that file, anything else is the text.
+    /// Names where the text comes from; errors show it as their target.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
+    /// Takes an argument of `--config-patch`: `@FILE` reads that file, and so does a text that cannot be a patch because it has
+    /// neither a space nor a line break and does not start with a bracket (as `talosctl` does since v1.12). Anything else is the
+    /// patch itself.
     ///
     /// # Errors
     ///
     /// `NotFound` or `InvalidInput` when the file cannot be read.
     pub fn from_argument(argument: &str) -> Result<Self> {
+        let looks_like_a_file =
+            !argument.contains(['\n', ' ']) && !argument.starts_with(['[', '{']);
         match argument.strip_prefix('@') {
             Some(path) => Self::from_file(path),
+            None if looks_like_a_file => Self::from_file(argument),
             None => Ok(Self::new(argument)),
         }
     }
@@ -79,6 +92,23 @@ impl ConfigPatch {
             text: text.into(),
             origin: path.display().to_string(),
         })
+    }
+
+    /// Checks that the text is a patch for a Talos release: documents its loader takes, or a list of operations.
+    ///
+    /// Whether it fits a configuration is only known when it is applied.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidDocument` with the text of the reference. The target is the file of the patch, if it came from one.
+    pub fn check(&self, version: &TalosVersion) -> Result<()> {
+        detect(Schema::of(version), self.text())
+            .map(drop)
+            .map_err(|text| {
+                Error::new(ErrorKind::InvalidDocument, "read patch")
+                    .with_target(&self.origin)
+                    .with_message(text)
+            })
     }
 
     /// The text.

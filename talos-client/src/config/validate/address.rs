@@ -13,7 +13,9 @@ pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
 /// An address that may carry a zone: `fe80::1%eth0`.
 pub(super) fn is_address(text: &str) -> bool {
     match text.split_once('%') {
-        Some((address, zone)) => !zone.is_empty() && parse_ip(address).is_some_and(|ip| ip.is_ipv6()),
+        Some((address, zone)) => {
+            !zone.is_empty() && parse_ip(address).is_some_and(|ip| ip.is_ipv6())
+        }
         None => parse_ip(text).is_some(),
     }
 }
@@ -27,11 +29,17 @@ pub(super) fn check_address(text: &str) -> Result<(), String> {
         "unable to parse IP"
     } else if text.contains(':') {
         "each colon-separated field must have at least one digit"
-    } else if text.split('.').any(|field| !field.chars().all(|c| c.is_ascii_digit())) {
+    } else if text
+        .split('.')
+        .any(|field| !field.chars().all(|c| c.is_ascii_digit()))
+    {
         "unexpected character"
     } else if text.split('.').any(str::is_empty) {
         "IPv4 field must have at least one digit"
-    } else if text.split('.').any(|field| field.len() > 1 && field.starts_with('0')) {
+    } else if text
+        .split('.')
+        .any(|field| field.len() > 1 && field.starts_with('0'))
+    {
         "IPv4 field has octet with leading zero"
     } else if text.split('.').any(|field| field.parse::<u8>().is_err()) {
         "IPv4 field has value >255"
@@ -93,7 +101,9 @@ pub(super) fn is_subnet_or_address(text: &str) -> bool {
 }
 
 /// A filter is a subnet or address, negated by a leading `!`; the text without it is what errors show.
-pub(super) fn bad_filters<'a>(filters: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+pub(super) fn bad_filters<'a>(
+    filters: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = &'a str> {
     filters
         .map(|filter| filter.strip_prefix('!').unwrap_or(filter))
         .filter(|filter| !is_subnet_or_address(filter))

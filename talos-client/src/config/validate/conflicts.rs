@@ -1,8 +1,8 @@
 //! Settings that a document and the `v1alpha1` document both make.
 
 use super::findings::quoted;
-use crate::config::schema::parse_duration;
 use super::view::View;
+use crate::config::schema::parse_duration;
 use crate::config::{Document, VersionContract};
 
 /// The conflict of one document with the `v1alpha1` document; only the first is reported.
@@ -81,7 +81,11 @@ fn resolver(document: View<'_>, v1alpha1: View<'_>, release: VersionContract) ->
 }
 
 fn time_sync(time: View<'_>) -> Option<String> {
-    let both = |what: &str| Some(format!("{what} in both v1alpha1 and new-style configuration"));
+    let both = |what: &str| {
+        Some(format!(
+            "{what} in both v1alpha1 and new-style configuration"
+        ))
+    };
     if time.get("disabled").is_true() {
         return both("time sync cannot be disabled");
     }
@@ -96,46 +100,190 @@ fn time_sync(time: View<'_>) -> Option<String> {
 
 /// Kinds of v1.14 that replace a part of the `v1alpha1` document: the part, and the text when it is still there.
 const REPLACED: [(&str, &str, &str); 32] = [
-    ("UnattendedInstallConfig", "machine.install", "UnattendedInstallConfig config is incompatible with v1alpha1 config (.machine.install)"),
-    ("KubeNodeConfig", "cluster.allowSchedulingOnControlPlanes", ".cluster.allowSchedulingOnControlPlanes is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "cluster.allowSchedulingOnMasters", ".cluster.allowSchedulingOnMasters is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.kubelet.skipNodeRegistration", ".machine.kubelet.skipNodeRegistration is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.kubelet.registerWithFQDN", ".machine.kubelet.registerWithFQDN is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.kubelet.nodeIP", ".machine.kubelet.nodeIP is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.nodeLabels", ".machine.nodeLabels is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.nodeAnnotations", ".machine.nodeAnnotations is already set in v1alpha1 config"),
-    ("KubeNodeConfig", "machine.nodeTaints", ".machine.nodeTaints is already set in v1alpha1 config"),
-    ("KubeletConfig", "machine.kubelet", "kubelet config is already set in v1alpha1 config (.machine.kubelet)"),
-    ("KubeCredentialProviderConfig", "machine.kubelet", "cannot use KubeCredentialProviderConfig with legacy kubelet configuration (.machine.kubelet)"),
-    ("KubeClusterConfig", "cluster.clusterName", "cluster name is already set in the v1alpha1 config (.cluster.clusterName). Please remove it and use only the new KubeClusterConfig document to avoid conflicts"),
-    ("KubeClusterConfig", "cluster.controlPlane.endpoint", "cluster endpoint is already set in the v1alpha1 config (.cluster.controlPlane.endpoint). Please remove it and use only the new KubeClusterConfig document to avoid conflicts"),
-    ("KubeNetworkConfig", "cluster.network", "cluster network config is already set in the v1alpha1 config (.machine.cluster.network). Please remove it and use only the new KubeNetworkConfig document to avoid conflicts"),
-    ("KubeFlannelCNIConfig", "cluster.network", "cluster network config in v1alpha1 config (.machine.cluster.network) can't be used with KubeFlannelCNIConfig document, please remove it to avoid conflicts"),
-    ("KubeAPIServerConfig", "cluster.apiServer", "kube-apiserver config is already set in v1alpha1 config (.cluster.apiServer)"),
-    ("KubeAPIServerConfig", "cluster.controlPlane.localAPIServerPort", "kube-apiserver API port is already set in v1alpha1 config (.cluster.controlPlane.localAPIServerPort)"),
-    ("KubeControllerManagerConfig", "cluster.controllerManager", "kube-controller-manager config is already set in v1alpha1 config (.cluster.controllerManager)"),
-    ("KubeControllerManagerConfig", "machine.controlPlane.controllerManager", "kube-controller-manager config is already set in v1alpha1 config (.machine.controlplane.controllerManager)"),
-    ("KubeSchedulerConfig", "cluster.scheduler", "kube-scheduler config is already set in v1alpha1 config (.cluster.scheduler)"),
-    ("KubeSchedulerConfig", "machine.controlPlane.scheduler", "kube-scheduler config is already set in v1alpha1 config (.machine.controlplane.scheduler)"),
-    ("KubeProxyConfig", "cluster.proxy", "cluster proxy config in v1alpha1 config (.machine.cluster.proxy) can't be used with KubeProxyConfig document, please remove it to avoid conflicts"),
-    ("KubeCoreDNSConfig", "cluster.coreDNS", "CoreDNS config is already set in v1alpha1 config (.cluster.coreDNS)"),
-    ("KubePrismConfig", "machine.features.kubePrism", "KubePrism config in v1alpha1 config (.machine.features.kubePrism) can't be used with KubePrismConfig document, please remove it to avoid conflicts"),
-    ("KubeServiceAccountConfig", "cluster.serviceAccount", "service account is already set in v1alpha1 config (.cluster.serviceAccount)"),
-    ("KubeAPIServerCAConfig", "cluster.ca", "kube-apiserver CA is already set in v1alpha1 config (.cluster.ca)"),
-    ("KubeAggregatorCAConfig", "cluster.aggregatorCA", "kube-apiserver aggregator CA is already set in v1alpha1 config (.cluster.aggregatorCA), please remove it and use the new KubeAggregatorCAConfig document instead"),
-    ("KubeTalosAPIAccessConfig", "machine.features.kubernetesTalosAPIAccess", ".machine.features.kubernetesTalosAPIAccess is already set in v1alpha1 config"),
-    ("DiscoveryServiceConfig", "cluster.discovery", "discovery service is already configured in .cluster.discovery of the v1alpha1 config"),
-    ("DiscoveryIdentityConfig", "cluster.id", "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config"),
-    ("DiscoveryIdentityConfig", "cluster.secret", "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config"),
-    ("ImageCacheConfig", "machine.features.imageCache", "image cache config is already set in v1alpha1 config"),
+    (
+        "UnattendedInstallConfig",
+        "machine.install",
+        "UnattendedInstallConfig config is incompatible with v1alpha1 config (.machine.install)",
+    ),
+    (
+        "KubeNodeConfig",
+        "cluster.allowSchedulingOnControlPlanes",
+        ".cluster.allowSchedulingOnControlPlanes is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "cluster.allowSchedulingOnMasters",
+        ".cluster.allowSchedulingOnMasters is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.kubelet.skipNodeRegistration",
+        ".machine.kubelet.skipNodeRegistration is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.kubelet.registerWithFQDN",
+        ".machine.kubelet.registerWithFQDN is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.kubelet.nodeIP",
+        ".machine.kubelet.nodeIP is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.nodeLabels",
+        ".machine.nodeLabels is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.nodeAnnotations",
+        ".machine.nodeAnnotations is already set in v1alpha1 config",
+    ),
+    (
+        "KubeNodeConfig",
+        "machine.nodeTaints",
+        ".machine.nodeTaints is already set in v1alpha1 config",
+    ),
+    (
+        "KubeletConfig",
+        "machine.kubelet",
+        "kubelet config is already set in v1alpha1 config (.machine.kubelet)",
+    ),
+    (
+        "KubeCredentialProviderConfig",
+        "machine.kubelet",
+        "cannot use KubeCredentialProviderConfig with legacy kubelet configuration (.machine.kubelet)",
+    ),
+    (
+        "KubeClusterConfig",
+        "cluster.clusterName",
+        "cluster name is already set in the v1alpha1 config (.cluster.clusterName). Please remove it and use only the new KubeClusterConfig document to avoid conflicts",
+    ),
+    (
+        "KubeClusterConfig",
+        "cluster.controlPlane.endpoint",
+        "cluster endpoint is already set in the v1alpha1 config (.cluster.controlPlane.endpoint). Please remove it and use only the new KubeClusterConfig document to avoid conflicts",
+    ),
+    (
+        "KubeNetworkConfig",
+        "cluster.network",
+        "cluster network config is already set in the v1alpha1 config (.machine.cluster.network). Please remove it and use only the new KubeNetworkConfig document to avoid conflicts",
+    ),
+    (
+        "KubeFlannelCNIConfig",
+        "cluster.network",
+        "cluster network config in v1alpha1 config (.machine.cluster.network) can't be used with KubeFlannelCNIConfig document, please remove it to avoid conflicts",
+    ),
+    (
+        "KubeAPIServerConfig",
+        "cluster.apiServer",
+        "kube-apiserver config is already set in v1alpha1 config (.cluster.apiServer)",
+    ),
+    (
+        "KubeAPIServerConfig",
+        "cluster.controlPlane.localAPIServerPort",
+        "kube-apiserver API port is already set in v1alpha1 config (.cluster.controlPlane.localAPIServerPort)",
+    ),
+    (
+        "KubeControllerManagerConfig",
+        "cluster.controllerManager",
+        "kube-controller-manager config is already set in v1alpha1 config (.cluster.controllerManager)",
+    ),
+    (
+        "KubeControllerManagerConfig",
+        "machine.controlPlane.controllerManager",
+        "kube-controller-manager config is already set in v1alpha1 config (.machine.controlplane.controllerManager)",
+    ),
+    (
+        "KubeSchedulerConfig",
+        "cluster.scheduler",
+        "kube-scheduler config is already set in v1alpha1 config (.cluster.scheduler)",
+    ),
+    (
+        "KubeSchedulerConfig",
+        "machine.controlPlane.scheduler",
+        "kube-scheduler config is already set in v1alpha1 config (.machine.controlplane.scheduler)",
+    ),
+    (
+        "KubeProxyConfig",
+        "cluster.proxy",
+        "cluster proxy config in v1alpha1 config (.machine.cluster.proxy) can't be used with KubeProxyConfig document, please remove it to avoid conflicts",
+    ),
+    (
+        "KubeCoreDNSConfig",
+        "cluster.coreDNS",
+        "CoreDNS config is already set in v1alpha1 config (.cluster.coreDNS)",
+    ),
+    (
+        "KubePrismConfig",
+        "machine.features.kubePrism",
+        "KubePrism config in v1alpha1 config (.machine.features.kubePrism) can't be used with KubePrismConfig document, please remove it to avoid conflicts",
+    ),
+    (
+        "KubeServiceAccountConfig",
+        "cluster.serviceAccount",
+        "service account is already set in v1alpha1 config (.cluster.serviceAccount)",
+    ),
+    (
+        "KubeAPIServerCAConfig",
+        "cluster.ca",
+        "kube-apiserver CA is already set in v1alpha1 config (.cluster.ca)",
+    ),
+    (
+        "KubeAggregatorCAConfig",
+        "cluster.aggregatorCA",
+        "kube-apiserver aggregator CA is already set in v1alpha1 config (.cluster.aggregatorCA), please remove it and use the new KubeAggregatorCAConfig document instead",
+    ),
+    (
+        "KubeTalosAPIAccessConfig",
+        "machine.features.kubernetesTalosAPIAccess",
+        ".machine.features.kubernetesTalosAPIAccess is already set in v1alpha1 config",
+    ),
+    (
+        "DiscoveryServiceConfig",
+        "cluster.discovery",
+        "discovery service is already configured in .cluster.discovery of the v1alpha1 config",
+    ),
+    (
+        "DiscoveryIdentityConfig",
+        "cluster.id",
+        "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config",
+    ),
+    (
+        "DiscoveryIdentityConfig",
+        "cluster.secret",
+        "cluster identity is already configured in .cluster.id/.cluster.secret of the v1alpha1 config",
+    ),
+    (
+        "ImageCacheConfig",
+        "machine.features.imageCache",
+        "image cache config is already set in v1alpha1 config",
+    ),
 ];
 
 /// Parts that only count when they have content.
 const REPLACED_CONTENT: [(&str, &str, &str); 4] = [
-    ("KubeAdmissionControlConfig", "cluster.apiServer.admissionControl", "admission control plugin config is already set in v1alpha1 config"),
-    ("KubeAuthorizerConfig", "cluster.apiServer.admissionControl", "admission control plugin config is already set in v1alpha1 config"),
-    ("KubeAuditPolicyConfig", "cluster.apiServer.auditPolicy", "audit policy config is already set in v1alpha1 config"),
-    ("CRIBaseRuntimeSpecConfig", "machine.baseRuntimeSpecOverrides", "base runtime spec overrides are already set in v1alpha1 config"),
+    (
+        "KubeAdmissionControlConfig",
+        "cluster.apiServer.admissionControl",
+        "admission control plugin config is already set in v1alpha1 config",
+    ),
+    (
+        "KubeAuthorizerConfig",
+        "cluster.apiServer.admissionControl",
+        "admission control plugin config is already set in v1alpha1 config",
+    ),
+    (
+        "KubeAuditPolicyConfig",
+        "cluster.apiServer.auditPolicy",
+        "audit policy config is already set in v1alpha1 config",
+    ),
+    (
+        "CRIBaseRuntimeSpecConfig",
+        "machine.baseRuntimeSpecOverrides",
+        "base runtime spec overrides are already set in v1alpha1 config",
+    ),
 ];
 
 fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
@@ -155,7 +303,10 @@ fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
     if let Some((_, _, text)) = replaced.or_else(emptied) {
         return Some((*text).to_owned());
     }
-    let secrets = ["cluster.secretboxEncryptionSecret", "cluster.aescbcEncryptionSecret"];
+    let secrets = [
+        "cluster.secretboxEncryptionSecret",
+        "cluster.aescbcEncryptionSecret",
+    ];
     (kind == "KubeEtcdEncryptionConfig" && secrets.iter().any(|path| v1alpha1.at(path).has_text()))
         .then(|| "etcd encryption config is already set in v1alpha1 config".to_owned())
 }

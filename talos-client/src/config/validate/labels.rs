@@ -82,10 +82,7 @@ fn check_key(key: &str) -> Result<(), String> {
             *name
         }
         _ => {
-            return Err(format!(
-                "invalid format: too many slashes: {}",
-                quoted(key)
-            ));
+            return Err(format!("invalid format: too many slashes: {}", quoted(key)));
         }
     };
     if name.is_empty() {

@@ -191,10 +191,7 @@ fn joined(types: &[Type]) -> Type {
     let Some((first, rest)) = types.split_first() else {
         return Type::Dyn;
     };
-    if rest
-        .iter()
-        .all(|ty| Bindings::default().accept(first, ty))
-    {
+    if rest.iter().all(|ty| Bindings::default().accept(first, ty)) {
         first.clone()
     } else {
         Type::Dyn

@@ -35,16 +35,46 @@ const CONTROL_GROUP_CLASSES: [&str; 5] = [
 ];
 
 const DISK_TEXTS: [&str; 11] = [
-    "model", "serial", "modalias", "wwid", "uuid", "bus_path", "sub_system", "transport",
-    "dev_path", "pretty_size", "firmware_version",
+    "model",
+    "serial",
+    "modalias",
+    "wwid",
+    "uuid",
+    "bus_path",
+    "sub_system",
+    "transport",
+    "dev_path",
+    "pretty_size",
+    "firmware_version",
 ];
 const VOLUME_TEXTS: [&str; 12] = [
-    "name", "uuid", "label", "partition_uuid", "partition_type", "partition_label", "type",
-    "device_path", "parent", "dev_path", "parent_dev_path", "pretty_size",
+    "name",
+    "uuid",
+    "label",
+    "partition_uuid",
+    "partition_type",
+    "partition_label",
+    "type",
+    "device_path",
+    "parent",
+    "dev_path",
+    "parent_dev_path",
+    "pretty_size",
 ];
 const LINK_TEXTS: [&str; 13] = [
-    "queue_disc", "kind", "slave_kind", "bus_path", "pciid", "driver", "driver_version",
-    "firmware_version", "product_id", "vendor_id", "product", "vendor", "alias",
+    "queue_disc",
+    "kind",
+    "slave_kind",
+    "bus_path",
+    "pciid",
+    "driver",
+    "driver_version",
+    "firmware_version",
+    "product_id",
+    "vendor_id",
+    "product",
+    "vendor",
+    "alias",
 ];
 
 impl Environment {
@@ -92,8 +122,14 @@ impl Environment {
 /// `[d_]memory_some_avg10` is one figure, `[d_]qos_memory_…` one figure per control group class.
 fn pressure(name: &str) -> Option<Type> {
     const FIGURES: [&str; 8] = [
-        "some_avg10", "some_avg60", "some_avg300", "some_total", "full_avg10", "full_avg60",
-        "full_avg300", "full_total",
+        "some_avg10",
+        "some_avg60",
+        "some_avg300",
+        "some_total",
+        "full_avg10",
+        "full_avg60",
+        "full_avg300",
+        "full_total",
     ];
     let name = name.strip_prefix("d_").unwrap_or(name);
     if let Some(figure) = name.strip_prefix("qos_memory_") {
@@ -113,8 +149,13 @@ pub(super) fn field(object: &str, field: &str) -> Option<Type> {
         (DISK, name) if DISK_TEXTS.contains(&name) => Some(Type::Text),
         (
             VOLUME,
-            "size" | "sector_size" | "io_size" | "block_size" | "filesystem_block_size"
-            | "probed_size" | "partition_index",
+            "size"
+            | "sector_size"
+            | "io_size"
+            | "block_size"
+            | "filesystem_block_size"
+            | "probed_size"
+            | "partition_index",
         ) => Some(Type::Uint),
         (VOLUME, name) if VOLUME_TEXTS.contains(&name) => Some(Type::Text),
         (LINK, "index" | "link_index" | "flags" | "mtu" | "master_index") => Some(Type::Uint),

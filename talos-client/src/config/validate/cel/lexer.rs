@@ -87,7 +87,11 @@ impl Lexer {
             self.push(Kind::Symbol(symbol), symbol.len());
         } else {
             // A lone `=`, `&` or `|` is only known to be wrong once the next character was seen.
-            let seen = if matches!(first, '=' | '&' | '|') { 2 } else { 1 };
+            let seen = if matches!(first, '=' | '&' | '|') {
+                2
+            } else {
+                1
+            };
             self.unknown(seen);
         }
         true
@@ -219,9 +223,7 @@ impl Lexer {
                 None => return self.unknown(length),
                 Some('\n' | '\r') if !triple => return self.unknown(length + 1),
                 Some('\\') if !raw => length += 2,
-                c if c == quote
-                    && (0..width).all(|ahead| self.peek(length + ahead) == quote) =>
-                {
+                c if c == quote && (0..width).all(|ahead| self.peek(length + ahead) == quote) => {
                     break;
                 }
                 Some(_) => length += 1,

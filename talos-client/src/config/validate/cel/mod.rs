@@ -54,7 +54,9 @@ fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(
         return Err(render(source, faults));
     }
     if found != *wanted {
-        return Err(format!("expression output type is {found}, expected {wanted}"));
+        return Err(format!(
+            "expression output type is {found}, expected {wanted}"
+        ));
     }
     Ok(())
 }
@@ -149,12 +151,16 @@ mod tests {
         assert!(disk("disk.size >").unwrap_err().starts_with(
             "ERROR: <input>:1:12: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(',"
         ));
-        assert!(disk("(disk.cdrom").unwrap_err().starts_with(
-            "ERROR: <input>:1:12: Syntax error: missing ')' at '<EOF>'"
-        ));
-        assert!(disk("disk.size = 1u").unwrap_err().starts_with(
-            "ERROR: <input>:1:11: Syntax error: token recognition error at: '= '"
-        ));
+        assert!(
+            disk("(disk.cdrom")
+                .unwrap_err()
+                .starts_with("ERROR: <input>:1:12: Syntax error: missing ')' at '<EOF>'")
+        );
+        assert!(
+            disk("disk.size = 1u")
+                .unwrap_err()
+                .starts_with("ERROR: <input>:1:11: Syntax error: token recognition error at: '= '")
+        );
         assert!(disk("disk.cdrom true").unwrap_err().starts_with(
             "ERROR: <input>:1:12: Syntax error: extraneous input 'true' expecting <EOF>"
         ));

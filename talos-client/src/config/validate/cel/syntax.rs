@@ -183,7 +183,8 @@ impl Parser<'_> {
         let mut left = self.unary()?;
         while let Some((_, function, precedence)) = self.symbol().and_then(|symbol| {
             let mut operators = OPERATORS.iter();
-            operators.find(|(spelling, _, precedence)| *spelling == symbol && *precedence >= minimum)
+            operators
+                .find(|(spelling, _, precedence)| *spelling == symbol && *precedence >= minimum)
         }) {
             let at = self.token(0).at;
             self.next += 1;
@@ -194,10 +195,9 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> Result<Expr, Fault> {
-        for (operator, function, following) in [
-            ("!", "!_", START_AFTER_NOT),
-            ("-", "-_", START_AFTER_MINUS),
-        ] {
+        for (operator, function, following) in
+            [("!", "!_", START_AFTER_NOT), ("-", "-_", START_AFTER_MINUS)]
+        {
             let Some(at) = self.take(operator) else {
                 continue;
             };
@@ -225,7 +225,11 @@ impl Parser<'_> {
                 if token.kind != Kind::Identifier {
                     return Err(self.fault(format!(
                         "no viable alternative at input '.{}'",
-                        if token.kind == Kind::End { "" } else { &token.text }
+                        if token.kind == Kind::End {
+                            ""
+                        } else {
+                            &token.text
+                        }
                     )));
                 }
                 self.next += 1;
@@ -371,9 +375,7 @@ impl Node {
                 target, arguments, ..
             } => Box::new(target.iter().map(AsRef::as_ref).chain(arguments)),
             Self::List(items) => Box::new(items.iter()),
-            Self::Map(entries) => {
-                Box::new(entries.iter().flat_map(|(key, value)| [key, value]))
-            }
+            Self::Map(entries) => Box::new(entries.iter().flat_map(|(key, value)| [key, value])),
         }
     }
 }

@@ -51,7 +51,12 @@ pub(super) fn rule_for(kind: &str) -> Option<Rule> {
 }
 
 fn check_cluster(document: View<'_>, _: VersionContract, findings: &mut Findings) {
-    require(document, "clusterName", "clusterName must be specified", findings);
+    require(
+        document,
+        "clusterName",
+        "clusterName must be specified",
+        findings,
+    );
     let endpoint = document.get("endpoint");
     if !endpoint.is_set() {
         findings.error("endpoint must be specified");
@@ -66,7 +71,10 @@ fn check_node(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     }
     for (what, result) in [
         ("labels", check_labels(document.get("labels"))),
-        ("annotations", check_annotations(document.get("annotations"))),
+        (
+            "annotations",
+            check_annotations(document.get("annotations")),
+        ),
         ("taints", check_taints(document.get("taints"))),
     ] {
         if let Err(error) = result {
@@ -142,10 +150,7 @@ fn check_api_server_ca(document: View<'_>, _: VersionContract, findings: &mut Fi
 }
 
 fn check_aggregator_ca(document: View<'_>, _: VersionContract, findings: &mut Findings) {
-    findings.error_if(
-        !document.get("issuingCA").is_set(),
-        "issuing CA is not set",
-    );
+    findings.error_if(!document.get("issuingCA").is_set(), "issuing CA is not set");
     check_authority(document, findings);
 }
 
@@ -198,8 +203,9 @@ fn check_authorizer(document: View<'_>, _: VersionContract, findings: &mut Findi
             "authorizer webhook configuration is required for Webhook authorizer type",
         );
     } else if webhook {
-        findings
-            .warning("authorizer webhook configuration is not allowed non-Webhook authorizer types");
+        findings.warning(
+            "authorizer webhook configuration is not allowed non-Webhook authorizer types",
+        );
     }
 }
 
@@ -232,7 +238,10 @@ fn check_api_server(document: View<'_>, _: VersionContract, findings: &mut Findi
     );
     let arguments = document.get("extraArgs").entries();
     for (prefix, replacement) in DENIED_API_SERVER_ARGUMENTS {
-        for (argument, _) in arguments.iter().filter(|(name, _)| name.starts_with(prefix)) {
+        for (argument, _) in arguments
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix))
+        {
             findings.error(format!(
                 "kube-apiserver extra argument {} is not allowed: use {replacement}",
                 quoted(argument)

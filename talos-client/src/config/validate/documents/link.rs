@@ -108,7 +108,9 @@ fn check_peer(peer: View<'_>, index: usize, findings: &mut Findings) {
     let keepalive = parse_duration(peer.get("persistentKeepaliveInterval").text());
     findings.error_if(
         keepalive.is_some_and(|interval| interval < 0),
-        format!("wireguard peer persistent keepalive interval cannot be negative (peer index {index})"),
+        format!(
+            "wireguard peer persistent keepalive interval cannot be negative (peer index {index})"
+        ),
     );
 }
 
@@ -120,11 +122,7 @@ fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn check_alias(
-    document: View<'_>,
-    release: VersionContract,
-    findings: &mut Findings,
-) {
+pub(super) fn check_alias(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     let name = document.get("name").text();
     require(document, "name", NAME_REQUIRED, findings);
     // Aliases for several links arrived with v1.13.

@@ -3,9 +3,9 @@
 mod kubernetes;
 mod link;
 mod network;
+mod registry;
 mod rule;
 mod runtime;
-mod registry;
 mod system;
 mod verification;
 mod volume;

@@ -183,7 +183,9 @@ pub(super) fn check_routing_rule(document: View<'_>, _: VersionContract, finding
         RESERVED_PRIORITIES.contains(&priority),
         format!(
             "priority must be between 1 and 32765 (excluding reserved priorities [{}])",
-            RESERVED_PRIORITIES.map(|priority| priority.to_string()).join(" ")
+            RESERVED_PRIORITIES
+                .map(|priority| priority.to_string())
+                .join(" ")
         ),
     );
     findings.error_if(

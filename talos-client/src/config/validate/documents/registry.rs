@@ -39,11 +39,7 @@ pub(super) fn check_auth(document: View<'_>, _: VersionContract, findings: &mut 
     );
 }
 
-pub(super) fn check_tls(
-    document: View<'_>,
-    release: VersionContract,
-    findings: &mut Findings,
-) {
+pub(super) fn check_tls(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     require(document, "name", "name must be specified", findings);
     let ca = document.get("ca").text();
     findings.error_if(

@@ -16,21 +16,28 @@ struct Provisioning {
     sizes: bool,
 }
 
-pub(super) fn check_system(
-    document: View<'_>,
-    release: VersionContract,
-    findings: &mut Findings,
-) {
+pub(super) fn check_system(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     let allowed: &[&str] = if release < VersionContract::V1_11 {
         &["EPHEMERAL", "IMAGECACHE"]
     } else if release < VersionContract::V1_14 {
         &["STATE", "EPHEMERAL", "IMAGECACHE"]
     } else {
-        &["STATE", "EPHEMERAL", "IMAGECACHE", "ETCD", "CRI", "KUBELET", "LOG"]
+        &[
+            "STATE",
+            "EPHEMERAL",
+            "IMAGECACHE",
+            "ETCD",
+            "CRI",
+            "KUBELET",
+            "LOG",
+        ]
     };
     let name = document.get("name").text();
     if !allowed.contains(&name) {
-        findings.error(format!("only {} volumes are supported", quoted_list(allowed)));
+        findings.error(format!(
+            "only {} volumes are supported",
+            quoted_list(allowed)
+        ));
         return;
     }
     let not_allowed = |what: &str| format!("{what} is not allowed for the {} volume", quoted(name));
@@ -202,10 +209,7 @@ fn check_provisioning(document: View<'_>, parts: Provisioning, findings: &mut Fi
     let comparable = !max.is_empty() && !max.ends_with('%') && !max.starts_with('-');
     if !min.is_empty() && comparable {
         let bytes = |size: &str| parse_disk_size(size.trim_start_matches('-')).unwrap_or_default();
-        findings.error_if(
-            bytes(min) > bytes(max),
-            "min size is greater than max size",
-        );
+        findings.error_if(bytes(min) > bytes(max), "min size is greater than max size");
     } else {
         findings.error_if(
             parts.required && min.is_empty() && max.is_empty(),
@@ -243,10 +247,7 @@ fn check_encryption(document: View<'_>, findings: &mut Findings) {
     let mut slots = Vec::new();
     for key in keys.items() {
         let slot = key.get("slot").int();
-        findings.error_if(
-            slots.contains(&slot),
-            format!("duplicate key slot {slot}"),
-        );
+        findings.error_if(slots.contains(&slot), format!("duplicate key slot {slot}"));
         slots.push(slot);
         let has_source = ["static", "nodeID", "kms", "tpm"]
             .iter()

@@ -4,8 +4,8 @@ use super::super::address::bad_filters;
 use super::super::findings::{Findings, quoted};
 use super::super::url::{Url, check_endpoint};
 use super::super::view::View;
-use crate::config::VersionContract;
 use super::{Role, Subject};
+use crate::config::VersionContract;
 
 const DEFAULT_DISCOVERY_ENDPOINT: &str = "https://discovery.talos.dev/";
 const AUTHORIZERS: [&str; 3] = ["Node", "RBAC", "Webhook"];
@@ -129,7 +129,10 @@ fn inline_manifests(manifests: View<'_>, findings: &mut Findings) {
     let mut seen = Vec::new();
     for manifest in manifests.items() {
         let name = manifest.get("name").text();
-        findings.error_if(name.trim().is_empty(), "inline manifest name can't be empty");
+        findings.error_if(
+            name.trim().is_empty(),
+            "inline manifest name can't be empty",
+        );
         findings.error_if(
             seen.contains(&name),
             format!("inline manifest name {} is duplicate", quoted(name)),
@@ -196,7 +199,8 @@ fn api_server(api_server: View<'_>) -> Result<(), String> {
 }
 
 fn resources(component: View<'_>, name: &str) -> Result<(), String> {
-    check_resources(component).map_err(|error| format!("{name} resource validation failed: {error}"))
+    check_resources(component)
+        .map_err(|error| format!("{name} resource validation failed: {error}"))
 }
 
 /// Pods may ask for processors and memory only.
@@ -263,7 +267,13 @@ mod tests {
 
     #[test]
     fn dns_names_may_have_underscores_and_a_final_dot() {
-        for good in ["cluster.local", "a", "_x.y-z", "cluster.local.", "cluster.local_"] {
+        for good in [
+            "cluster.local",
+            "a",
+            "_x.y-z",
+            "cluster.local.",
+            "cluster.local_",
+        ] {
             assert!(is_dns_name(good), "{good}");
         }
         for bad in ["a b", "-a", "a..b", ".", &"x".repeat(65)] {

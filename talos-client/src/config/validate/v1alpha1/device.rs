@@ -97,10 +97,14 @@ fn identity(device: View<'_>, findings: &mut Findings) {
     let selector = device.get("deviceSelector");
     match (device.get("interface").has_text(), selector.is_set()) {
         (false, false) => {
-            findings.error(format!("{SECTIONS}: required either config section to be set"));
+            findings.error(format!(
+                "{SECTIONS}: required either config section to be set"
+            ));
         }
         (true, true) => {
-            findings.error(format!("{SECTIONS}: config sections are mutually exclusive"));
+            findings.error(format!(
+                "{SECTIONS}: config sections are mutually exclusive"
+            ));
         }
         _ => {}
     }
@@ -197,10 +201,8 @@ fn addressing(device: View<'_>, members: &[&str], findings: &mut Findings) {
     let cidr = device.get("cidr").text();
     let addresses = device.get("addresses");
     let vip = device.get("vip");
-    let addressed = device.get("dhcp").is_true()
-        || !cidr.is_empty()
-        || addresses.has_content()
-        || vip.is_set();
+    let addressed =
+        device.get("dhcp").is_true() || !cidr.is_empty() || addresses.has_content() || vip.is_set();
     findings.error_if(
         addressed && members.contains(&interface),
         format!("[{SECTION}] {name}: bonded/bridged interface shouldn't have any addressing methods configured"),
@@ -225,7 +227,10 @@ fn addressing(device: View<'_>, members: &[&str], findings: &mut Findings) {
     let shared = vip.get("ip").text();
     findings.error_if(
         vip.is_set() && parse_ip(shared).is_none(),
-        format!("[{SECTION}.vip] failed to parse {} as IP address", quoted(shared)),
+        format!(
+            "[{SECTION}.vip] failed to parse {} as IP address",
+            quoted(shared)
+        ),
     );
 }
 
@@ -236,7 +241,10 @@ fn routes(device: View<'_>, findings: &mut Findings) {
             let value = route.get(field).text();
             findings.error_if(
                 !value.is_empty() && !valid(value),
-                format!("[{section}.{field}] {}: invalid network address", quoted(value)),
+                format!(
+                    "[{section}.{field}] {}: invalid network address",
+                    quoted(value)
+                ),
             );
         };
         let is_ip = |text: &str| parse_ip(text).is_some();
@@ -249,7 +257,10 @@ fn routes(device: View<'_>, findings: &mut Findings) {
         let source = route.get("source").text();
         findings.error_if(
             !source.is_empty() && !is_ip(source),
-            format!("[{section}.source] {}: invalid network address", quoted(source)),
+            format!(
+                "[{section}.source] {}: invalid network address",
+                quoted(source)
+            ),
         );
     }
 }

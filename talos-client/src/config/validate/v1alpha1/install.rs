@@ -1,10 +1,10 @@
 //! The `machine.install` section.
 
+use super::super::Mode;
 use super::super::findings::{Findings, quoted};
 use super::super::view::View;
-use super::super::Mode;
-use crate::config::VersionContract;
 use super::Subject;
+use crate::config::VersionContract;
 
 pub(super) fn check(subject: Subject<'_>, findings: &mut Findings) {
     if subject.mode != Mode::Metal {

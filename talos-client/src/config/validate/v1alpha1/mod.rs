@@ -7,10 +7,10 @@ mod install;
 mod runtime_spec;
 mod services;
 
+use super::Mode;
 use super::findings::{Findings, quoted};
 use super::labels;
 use super::view::View;
-use super::Mode;
 use crate::config::VersionContract;
 
 pub(super) use cluster::check_resources;
@@ -91,9 +91,8 @@ fn deprecations(subject: Subject<'_>, findings: &mut Findings) {
         return;
     }
     if subject.machine.get("files").has_content() {
-        findings.warning(
-            ".machine.files is deprecated; use dedicated configuration documents instead",
-        );
+        findings
+            .warning(".machine.files is deprecated; use dedicated configuration documents instead");
     }
     if subject
         .machine
@@ -149,9 +148,8 @@ fn authorities(subject: Subject<'_>, findings: &mut Findings) {
             if !ca.is_set() {
                 findings.error("issuing CA is required (.machine.ca)");
             } else if !ca.get("key").has_text() {
-                findings.error(
-                    "issuing CA key is required for controlplane nodes (.machine.ca.key)",
-                );
+                findings
+                    .error("issuing CA key is required for controlplane nodes (.machine.ca.key)");
             }
         }
         Role::Worker => {

@@ -221,29 +221,32 @@ fn check_field(
         Shape::TextMap | Shape::Struct(_) if found != "object" => {
             mismatch(found, &shape.type_text())
         }
-        Shape::Texts => value.items().try_for_each(|item| {
-            match item.node().map(kind) {
+        Shape::Texts => value
+            .items()
+            .try_for_each(|item| match item.node().map(kind) {
                 Some(found) if found != "string" => mismatch(found, "string"),
                 _ => Ok(()),
-            }
-        }),
+            }),
         Shape::Integers(ty) => value
             .items()
             .try_for_each(|item| check_integer(item, ty).or_else(|found| mismatch(&found, ty))),
-        Shape::TextMap => value.entries().into_iter().try_for_each(|(_, item)| {
-            match item.node().map(kind) {
-                Some(found) if found != "string" => mismatch(found, "string"),
-                _ => Ok(()),
-            }
-        }),
+        Shape::TextMap => {
+            value
+                .entries()
+                .into_iter()
+                .try_for_each(|(_, item)| match item.node().map(kind) {
+                    Some(found) if found != "string" => mismatch(found, "string"),
+                    _ => Ok(()),
+                })
+        }
         Shape::Struct(inner) => check_struct(value, inner, path),
-        Shape::Structs(inner) => value.items().try_for_each(|item| {
-            match item.node().map(kind) {
+        Shape::Structs(inner) => value
+            .items()
+            .try_for_each(|item| match item.node().map(kind) {
                 Some("object") => check_struct(item, inner, path),
                 Some(found) => mismatch(found, &format!("specs.{}", inner.name)),
                 None => Ok(()),
-            }
-        }),
+            }),
         Shape::Text | Shape::Bool => Ok(()),
     }
 }
@@ -312,18 +315,27 @@ mod tests {
 
     #[test]
     fn types_are_checked_down_to_nested_fields() {
-        assert_eq!(errors("{process: {rlimits: [{type: RLIMIT_NOFILE, hard: 1, soft: 1}]}}"), [""; 0]);
+        assert_eq!(
+            errors("{process: {rlimits: [{type: RLIMIT_NOFILE, hard: 1, soft: 1}]}}"),
+            [""; 0]
+        );
         assert_eq!(
             errors("{process: 3}"),
-            ["failed to unmarshal base runtime spec overrides: json: cannot unmarshal number into Go struct field Spec.process of type specs.Process"]
+            [
+                "failed to unmarshal base runtime spec overrides: json: cannot unmarshal number into Go struct field Spec.process of type specs.Process"
+            ]
         );
         assert_eq!(
             errors("{process: {args: x}}"),
-            ["failed to unmarshal base runtime spec overrides: json: cannot unmarshal string into Go struct field Process.process.args of type []string"]
+            [
+                "failed to unmarshal base runtime spec overrides: json: cannot unmarshal string into Go struct field Process.process.args of type []string"
+            ]
         );
         assert_eq!(
             errors("{process: {user: {uid: -1}}}"),
-            ["failed to unmarshal base runtime spec overrides: json: cannot unmarshal number -1 into Go struct field User.process.user.uid of type uint32"]
+            [
+                "failed to unmarshal base runtime spec overrides: json: cannot unmarshal number -1 into Go struct field User.process.user.uid of type uint32"
+            ]
         );
     }
 }

@@ -4,9 +4,9 @@ use super::super::address::{bad_filters, check_prefix};
 use super::super::findings::{Findings, quoted};
 use super::super::url::Url;
 use super::super::view::View;
+use super::{Role, Subject};
 use crate::config::VersionContract;
 use crate::config::schema::parse_disk_size;
-use super::{Role, Subject};
 
 /// Fields of the kubelet configuration that Talos sets itself.
 pub(in super::super) const PROTECTED_KUBELET_FIELDS: [&str; 13] = [
@@ -55,7 +55,10 @@ pub(super) fn check_disks(disks: View<'_>, findings: &mut Findings) {
 
 pub(super) fn check_kubelet(kubelet: View<'_>, findings: &mut Findings) {
     for bad in bad_filters(kubelet.at("nodeIP.validSubnets").texts()) {
-        findings.error(format!("kubelet nodeIP subnet is not valid: {}", quoted(bad)));
+        findings.error(format!(
+            "kubelet nodeIP subnet is not valid: {}",
+            quoted(bad)
+        ));
     }
     let extra = kubelet.get("extraConfig").entries();
     for field in PROTECTED_KUBELET_FIELDS {

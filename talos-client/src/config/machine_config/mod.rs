@@ -1,5 +1,7 @@
 //! The documents of one machine configuration, in order.
 
+mod access;
+
 use std::fmt;
 
 use secrecy::SecretString;

@@ -1,0 +1,79 @@
+//! What survives a crash: references to results, never secrets.
+//!
+//! A run observes the world before it acts, so most of what it needs to resume is out there. The journal keeps
+//! what cannot be observed: on which node etcd was bootstrapped, and that an attempt was begun.
+
+mod file;
+mod memory;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use file::FileJournal;
+pub use memory::MemoryJournal;
+
+use crate::error::Result;
+
+/// How far a step had come when the record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Progress {
+    /// The step was about to act. It may or may not have had an effect.
+    Begun,
+    /// The effect was verified.
+    Done,
+}
+
+/// One record: a step, how far it came, and references to its results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// When it was written.
+    pub at: Timestamp,
+    /// The cluster it belongs to.
+    pub cluster: String,
+    /// The name of the step.
+    pub step: String,
+    /// How far the step had come.
+    pub progress: Progress,
+    /// References: VM ids, volume ids, addresses, fingerprints. Never key material.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, String>,
+}
+
+impl Record {
+    pub(crate) fn new(cluster: &str, step: crate::StepId, progress: Progress) -> Self {
+        Self {
+            at: Timestamp::now(),
+            cluster: cluster.to_owned(),
+            step: step.name().to_owned(),
+            progress,
+            references: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.references.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// Keeps the records of a run.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// All records in the order in which they were written.
+    ///
+    /// # Errors
+    /// `Io` when the journal cannot be read; a run then stops, because unknown is not "nothing happened".
+    async fn records(&self) -> Result<Vec<Record>>;
+
+    /// Adds a record and returns once it is durable.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be written; the run then stops before it acts.
+    async fn append(&self, record: Record) -> Result<()>;
+}

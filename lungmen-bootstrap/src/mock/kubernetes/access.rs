@@ -1,0 +1,223 @@
+//! Who a request comes from, and what that user may do.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::authority::Authority;
+use super::resource::by_plural;
+use super::store::{Key, Store};
+use crate::mock::serve::Incoming;
+
+/// An authenticated user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) groups: Vec<String>,
+}
+
+/// What a user wants to do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Attributes<'a> {
+    pub(super) verb: &'a str,
+    pub(super) group: &'a str,
+    pub(super) resource: &'a str,
+    pub(super) path: Option<&'a str>,
+}
+
+/// The ServiceAccount tokens this server issued, by token.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    issued: Mutex<BTreeMap<String, Owner>>,
+}
+
+/// Whose token it is, and the Secret it lives in, if it does.
+#[derive(Debug, Clone)]
+struct Owner {
+    namespace: String,
+    account: String,
+    secret: Option<String>,
+}
+
+impl Tokens {
+    /// A new token for a ServiceAccount, in the shape of a JWT.
+    pub(super) fn issue(&self, namespace: &str, account: &str, secret: Option<&str>) -> String {
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let claims = json!({
+            "iss": "kubernetes/serviceaccount",
+            "kubernetes.io/serviceaccount/namespace": namespace,
+            "kubernetes.io/serviceaccount/service-account.name": account,
+            "sub": format!("system:serviceaccount:{namespace}:{account}"),
+            "jti": issued.len(),
+        });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = format!(
+            "{}.{}",
+            part(&json!({"alg": "RS256", "kid": "mock"})),
+            part(&claims)
+        );
+        // No key signs this: a token is good when it was issued here. The digest only makes it unguessable by eye.
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &head);
+        let mut digest = Sha256::new();
+        digest.update(&head);
+        digest.update(seed.to_be_bytes());
+        let token = format!("{head}.{}", URL_SAFE_NO_PAD.encode(digest.finalize()));
+        let owner = Owner {
+            namespace: namespace.to_owned(),
+            account: account.to_owned(),
+            secret: secret.map(str::to_owned),
+        };
+        issued.insert(token.clone(), owner);
+        token
+    }
+
+    fn owner(&self, token: &str) -> Option<Owner> {
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        issued.get(token).cloned()
+    }
+}
+
+/// The user of a request; `None` for anonymous and unknown ones, which a Talos API server refuses with 401.
+pub(super) fn authenticate(
+    request: &Incoming,
+    authority: &Authority,
+    (tokens, store): (&Tokens, &Store),
+) -> Option<User> {
+    if let Some((name, groups)) = authority.identify(&request.certificates) {
+        return Some(User { name, groups });
+    }
+    let token = request.header("authorization")?.strip_prefix("Bearer ")?;
+    let Owner {
+        namespace,
+        account,
+        secret,
+    } = tokens.owner(token)?;
+    // A token dies with its ServiceAccount, and with the Secret it was read from.
+    let exists = |plural, name: &str| {
+        let key = Key::new(by_plural(plural)?, &namespace, name);
+        store.get(&key)
+    };
+    exists("serviceaccounts", &account)?;
+    if let Some(secret) = &secret {
+        exists("secrets", secret)?;
+    }
+    Some(User {
+        name: format!("system:serviceaccount:{namespace}:{account}"),
+        groups: vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated".to_owned(),
+        ],
+    })
+}
+
+/// Whether `user` may do this: `system:masters` everything, others what ClusterRoleBindings grant.
+pub(super) fn allowed(user: &User, wanted: &Attributes<'_>, store: &Store) -> bool {
+    if user.groups.iter().any(|group| group == "system:masters") {
+        return true;
+    }
+    // The role system:public-info-viewer, bound to every authenticated user.
+    if let Some("/version" | "/readyz" | "/livez" | "/healthz") = wanted.path {
+        return true;
+    }
+    // The role system:basic-user: everybody may ask what they may do.
+    if wanted.resource == "selfsubjectaccessreviews" {
+        return true;
+    }
+    granted_rules(user, store)
+        .iter()
+        .any(|rule| permits(rule, wanted))
+}
+
+fn granted_rules(user: &User, store: &Store) -> Vec<Value> {
+    let list = |plural| by_plural(plural).map(|resource| store.list(resource, None).1);
+    let bindings = list("clusterrolebindings").unwrap_or_default();
+    let roles = list("clusterroles").unwrap_or_default();
+    bindings
+        .iter()
+        .filter(|binding| {
+            let subjects = binding["subjects"].as_array();
+            subjects
+                .into_iter()
+                .flatten()
+                .any(|subject| names(subject, user))
+        })
+        .filter_map(|binding| {
+            let role = &binding["roleRef"]["name"];
+            roles
+                .iter()
+                .find(|found| found["metadata"]["name"] == *role)
+        })
+        .flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default())
+        .collect()
+}
+
+fn names(subject: &Value, user: &User) -> bool {
+    let text = |key: &str| subject[key].as_str().unwrap_or_default();
+    match text("kind") {
+        "ServiceAccount" => {
+            user.name
+                == format!(
+                    "system:serviceaccount:{}:{}",
+                    text("namespace"),
+                    text("name")
+                )
+        }
+        "User" => user.name == text("name"),
+        "Group" => user.groups.iter().any(|group| group == text("name")),
+        _ => false,
+    }
+}
+
+fn permits(rule: &Value, wanted: &Attributes<'_>) -> bool {
+    let lists = |key: &str, value: &str| {
+        let listed = rule[key].as_array();
+        listed
+            .into_iter()
+            .flatten()
+            .any(|entry| entry == "*" || entry == value)
+    };
+    let target = match wanted.path {
+        Some(path) => lists("nonResourceURLs", path),
+        None => lists("apiGroups", wanted.group) && lists("resources", wanted.resource),
+    };
+    lists("verbs", wanted.verb) && target
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_wildcard_rule_permits_everything() {
+        let everything = Attributes {
+            verb: "*",
+            group: "*",
+            resource: "*",
+            path: None,
+        };
+        let reading = Attributes {
+            verb: "list",
+            group: "",
+            resource: "nodes",
+            path: None,
+        };
+        let all = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
+        let some = json!({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]});
+
+        assert!(permits(&all, &everything) && permits(&all, &reading));
+        assert!(permits(&some, &reading) && !permits(&some, &everything));
+    }
+
+    #[test]
+    fn every_token_is_different() {
+        let tokens = Tokens::default();
+
+        assert_ne!(tokens.issue("a", "b", None), tokens.issue("a", "b", None));
+        assert!(tokens.owner("x").is_none());
+    }
+}

@@ -1,0 +1,88 @@
+//! Everything the handlers and the start-up script share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use super::access::Tokens;
+use super::apply::Ownership;
+use super::authority::Authority;
+use super::config::KubernetesMockConfig;
+use super::resource::by_kind;
+use super::store::{Key, Store};
+use super::{KubernetesEvent, KubernetesRoute};
+use crate::mock::serve::{CallLog, FaultQueue};
+
+/// The state of a faked cluster.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) config: KubernetesMockConfig,
+    pub(super) authority: Authority,
+    pub(super) store: Arc<Store>,
+    pub(super) tokens: Tokens,
+    pub(super) ownership: Ownership,
+    pub(super) faults: FaultQueue<KubernetesRoute>,
+    pub(super) calls: CallLog<KubernetesRoute>,
+    events: broadcast::Sender<KubernetesEvent>,
+    ready: AtomicBool,
+    controllers: AtomicBool,
+}
+
+impl World {
+    pub(super) fn new(config: KubernetesMockConfig, authority: Authority) -> Self {
+        Self {
+            config,
+            authority,
+            store: Arc::new(Store::new()),
+            tokens: Tokens::default(),
+            ownership: Ownership::default(),
+            faults: FaultQueue::default(),
+            calls: CallLog::default(),
+            events: broadcast::Sender::new(256),
+            ready: AtomicBool::new(false),
+            controllers: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the API server serves objects.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_ready(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether kube-controller-manager runs.
+    pub(super) fn has_controllers(&self) -> bool {
+        self.controllers.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn start_controllers(&self) {
+        self.controllers.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes an object under the identity it carries; kinds the fake does not know are dropped.
+    pub(super) fn put(&self, object: &Value) -> Option<Value> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = by_kind(&text(&object["apiVersion"]), &text(&object["kind"]))?;
+        let metadata = &object["metadata"];
+        let key = Key::new(
+            resource,
+            &text(&metadata["namespace"]),
+            &text(&metadata["name"]),
+        );
+        Some(self.store.put(&key, object.clone()))
+    }
+
+    pub(super) fn emit(&self, event: KubernetesEvent) {
+        // Nobody listening is fine.
+        drop(self.events.send(event));
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<KubernetesEvent> {
+        self.events.subscribe()
+    }
+}

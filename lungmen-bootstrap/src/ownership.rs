@@ -1,0 +1,71 @@
+//! How a VM proves that it belongs to a cluster.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// The SMBIOS UUID of a machine, derived from cluster, machine and VM id.
+///
+/// It is set when the VM is created and cannot be there by chance. Talos reports it again as part of its system
+/// information, so the node behind an address can be matched with its VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MachineUuid([u8; 16]);
+
+impl MachineUuid {
+    pub(crate) fn derive(cluster: &str, machine: &str, vm_id: u32) -> Self {
+        let mut hash = Sha256::new();
+        for part in ["lungmen", cluster, machine, &vm_id.to_string()] {
+            hash.update(part.as_bytes());
+            // A separator that no name contains keeps ("a", "bc") and ("ab", "c") apart.
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        // Version 8 (RFC 9562): the other bits are the maker's own.
+        bytes[6] = (bytes[6] & 0x0f) | 0x80;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Self(bytes)
+    }
+
+    /// Whether `text`, as a server prints it, is this UUID.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.to_string().eq_ignore_ascii_case(text.trim())
+    }
+}
+
+impl fmt::Display for MachineUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uuid_depends_on_every_part_and_on_nothing_else() {
+        let uuid = MachineUuid::derive("a.b", "tal01", 100);
+
+        assert_eq!(uuid, MachineUuid::derive("a.b", "tal01", 100));
+        assert_ne!(uuid, MachineUuid::derive("a", "b.tal01", 100));
+        assert_ne!(uuid, MachineUuid::derive("a.b", "tal01", 101));
+    }
+
+    #[test]
+    fn it_is_a_version_8_uuid() {
+        let text = MachineUuid::derive("a", "b", 100).to_string();
+
+        assert_eq!(text.len(), 36);
+        assert_eq!(&text[14..15], "8");
+        assert!("89ab".contains(&text[19..20]));
+        assert!(MachineUuid::derive("a", "b", 100).is(&text.to_uppercase()));
+    }
+}

@@ -1,0 +1,243 @@
+//! Reads a YAML mapping field by field and keeps every problem with its path.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+
+use serde_yaml::{Mapping, Value};
+
+use crate::problem::{Problem, Problems};
+
+/// One mapping of the specification. Fields that nobody asked for are reported when it is finished.
+pub(super) struct Fields {
+    path: String,
+    map: Mapping,
+    asked: RefCell<BTreeSet<&'static str>>,
+    problems: Rc<RefCell<Problems>>,
+}
+
+impl Fields {
+    pub(super) fn root(value: Value, problems: &Rc<RefCell<Problems>>) -> Self {
+        Self::of(String::new(), value, problems)
+    }
+
+    fn of(path: String, value: Value, problems: &Rc<RefCell<Problems>>) -> Self {
+        let map = match value {
+            Value::Mapping(map) => map,
+            Value::Null => Mapping::new(),
+            other => {
+                let at = if path.is_empty() { "the document" } else { &path };
+                problems
+                    .borrow_mut()
+                    .add(Problem::new(at, describe(&other), "must be a mapping of fields"));
+                Mapping::new()
+            }
+        };
+        Self {
+            path,
+            map,
+            asked: RefCell::default(),
+            problems: Rc::clone(problems),
+        }
+    }
+
+    pub(super) fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub(super) fn problem(&self, problem: Problem) {
+        self.problems.borrow_mut().add(problem);
+    }
+
+    fn take(&self, name: &'static str) -> Option<Value> {
+        self.asked.borrow_mut().insert(name);
+        self.map.get(name).filter(|value| !value.is_null()).cloned()
+    }
+
+    /// A scalar as it was written: `1.10` stays `1.10` only when quoted, so numbers are printed back.
+    fn scalar(&self, name: &'static str, allowed: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            other => {
+                self.problem(Problem::new(self.path_of(name), describe(&other), allowed));
+                None
+            }
+        }
+    }
+
+    /// An optional field that parses from text.
+    pub(super) fn optional<T>(&self, name: &'static str, allowed: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let text = self.scalar(name, allowed)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(_) => {
+                self.problem(Problem::new(self.path_of(name), text, allowed));
+                None
+            }
+        }
+    }
+
+    /// A field that must be there.
+    pub(super) fn required<T>(&self, name: &'static str, allowed: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        if self.map.get(name).is_none_or(Value::is_null) {
+            self.asked.borrow_mut().insert(name);
+            self.problem(Problem::missing(self.path_of(name), allowed));
+            return None;
+        }
+        self.optional(name, allowed)
+    }
+
+    /// A nested mapping; an empty one when the field is absent.
+    pub(super) fn section(&self, name: &'static str) -> Self {
+        let value = self.take(name).unwrap_or(Value::Null);
+        Self::of(self.path_of(name), value, &self.problems)
+    }
+
+    /// A nested mapping, or `None` when the field is absent.
+    pub(super) fn optional_section(&self, name: &'static str) -> Option<Self> {
+        let value = self.take(name)?;
+        Some(Self::of(self.path_of(name), value, &self.problems))
+    }
+
+    fn list(&self, name: &'static str) -> Vec<Value> {
+        match self.take(name) {
+            None => Vec::new(),
+            Some(Value::Sequence(items)) => items,
+            Some(other) => {
+                self.problem(Problem::new(self.path_of(name), describe(&other), "must be a list"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A list of mappings.
+    pub(super) fn sections(&self, name: &'static str) -> Vec<Self> {
+        let path = self.path_of(name);
+        self.list(name)
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| Self::of(format!("{path}[{index}]"), item, &self.problems))
+            .collect()
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &'static str) -> Vec<String> {
+        let path = self.path_of(name);
+        self.list(name)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, item)| match item {
+                Value::String(text) => Some(text),
+                other => {
+                    self.problem(Problem::new(
+                        format!("{path}[{index}]"),
+                        describe(&other),
+                        "must be a text",
+                    ));
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// Reports fields that do not exist.
+    pub(super) fn finish(self) {
+        let asked = self.asked.borrow();
+        for key in self.map.keys() {
+            let name = key.as_str().map_or_else(|| describe(key), str::to_owned);
+            if !asked.contains(name.as_str()) {
+                let known = asked.iter().copied().collect::<Vec<_>>().join(", ");
+                self.problem(Problem::new(
+                    self.path_of(&name),
+                    describe(self.map.get(key).unwrap_or(&Value::Null)),
+                    format!("there is no such field; fields here are {known}"),
+                ));
+            }
+        }
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Sequence(_) => "a list".into(),
+        Value::Mapping(_) => "a mapping".into(),
+        Value::Tagged(tagged) => tagged.tag.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> (Fields, Rc<RefCell<Problems>>) {
+        let problems = Rc::new(RefCell::new(Problems::default()));
+        let fields = Fields::root(serde_yaml::from_str(text).unwrap(), &problems);
+        (fields, problems)
+    }
+
+    fn texts(problems: &Rc<RefCell<Problems>>) -> Vec<String> {
+        let problems = problems.borrow().clone();
+        problems.into_vec().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_the_known_ones() {
+        let (root, problems) = fields("vmid: 5\nname: a");
+
+        let _: Option<String> = root.required("name", "a name");
+        let _: Option<u32> = root.optional("vmId", "a number");
+        root.finish();
+
+        assert_eq!(
+            texts(&problems),
+            ["vmid: \"5\"; there is no such field; fields here are name, vmId"]
+        );
+    }
+
+    #[test]
+    fn nested_paths_are_complete_and_checks_go_on() {
+        let (root, problems) = fields("machines:\n- vmId: twelve\n- {}");
+
+        for machine in root.sections("machines") {
+            let _: Option<u32> = machine.required("vmId", "must be 100 to 999999999");
+            machine.finish();
+        }
+
+        assert_eq!(
+            texts(&problems),
+            [
+                "machines[0].vmId: \"twelve\"; must be 100 to 999999999",
+                "machines[1].vmId: is missing; must be 100 to 999999999"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_section_that_is_no_mapping_is_a_problem() {
+        let (root, problems) = fields("talos: 1.10.7");
+
+        root.section("talos").finish();
+
+        assert_eq!(texts(&problems), ["talos: \"1.10.7\"; must be a mapping of fields"]);
+    }
+}

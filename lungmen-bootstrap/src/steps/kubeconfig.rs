@@ -1,0 +1,83 @@
+//! The admin kubeconfig, fetched and tried out.
+
+use secrecy::SecretString;
+
+use crate::artifacts::Artifact;
+use crate::engine::Step;
+use crate::error::Result;
+use crate::identity::Identity;
+use crate::kubernetes::{self, Client, Kubeconfig};
+use crate::nodes;
+use crate::step::{Observation, StepId};
+use crate::wait::{Look, Wait};
+use crate::world::World;
+
+pub(crate) struct FetchKubeconfig<'a> {
+    pub(crate) identity: &'a Identity,
+}
+
+impl Step for FetchKubeconfig<'_> {
+    const ID: StepId = StepId::Kubeconfig;
+    type Output = Client;
+
+    async fn observe(&self, world: &World) -> Result<Observation<Client>> {
+        let Some(text) = world.artifacts().read(&Artifact::Kubeconfig)? else {
+            return Ok(Observation::absent("kubeconfig is missing"));
+        };
+        if !world.artifacts().is_private(&Artifact::Kubeconfig) {
+            return Ok(Observation::absent("others can read kubeconfig"));
+        }
+        let client = match client(world, &text) {
+            Ok(client) => client,
+            Err(error) => return Ok(Observation::absent(format!("kubeconfig: {error}"))),
+        };
+        match client.version().await {
+            Ok(_) => Ok(Observation::Done(client)),
+            Err(error) => Ok(Observation::absent(format!("kubeconfig does not work: {error}"))),
+        }
+    }
+
+    async fn act(&self, world: &World) -> Result<()> {
+        let machine = world.blueprint().first_control_plane();
+        // Every call makes a new client certificate; the node computes it from its configuration.
+        let text = nodes::client(world, self.identity, machine)?
+            .machine()
+            .kubeconfig()
+            .await?;
+        wait_until_accepted(world, &client(world, &text)?).await?;
+        world.artifacts().write(&Artifact::Kubeconfig, &text)?;
+        Ok(())
+    }
+
+    fn summary(&self, client: &Client) -> String {
+        format!("context {}", client.kubeconfig().context())
+    }
+}
+
+async fn wait_until_accepted(world: &World, client: &Client) -> Result<()> {
+    Wait::new("the Kubernetes API", world, world.timing().kubernetes)
+        .until(world, || async move {
+            match client.version().await {
+                Ok(_) => Ok(Look::There(())),
+                // The API server answers 401 and 403 for a moment while it starts.
+                Err(error) if error.is_retryable() || is_starting(&error) => Ok(Look::Failing(error.into())),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+}
+
+fn is_starting(error: &kubernetes::Error) -> bool {
+    matches!(
+        error.kind(),
+        kubernetes::ErrorKind::Unauthenticated | kubernetes::ErrorKind::Forbidden
+    )
+}
+
+/// A client for the cluster through its first control plane node, so that DNS and load balancers may come later.
+fn client(world: &World, kubeconfig: &SecretString) -> Result<Client> {
+    let machine = world.blueprint().first_control_plane();
+    Ok(Client::builder(Kubeconfig::parse(kubeconfig)?)
+        .dial(super::kubernetes_socket(world, machine))
+        .build()?)
+}

@@ -1,0 +1,99 @@
+//! The cluster in Argo CD, with a service account of its own.
+
+use argocd_client::cluster::{RegistrationOutcome, ServerUrl};
+use argocd_client::{Client as ArgoCd, ClusterSpec};
+
+use crate::engine::Step;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kubernetes::Client as Kubernetes;
+use crate::spec::ArgoCdTarget;
+use crate::step::{Observation, StepId};
+use crate::world::World;
+
+pub(crate) struct Register<'a> {
+    pub(crate) kubernetes: &'a Kubernetes,
+}
+
+impl Step for Register<'_> {
+    const ID: StepId = StepId::Register;
+    type Output = ServerUrl;
+
+    fn wanted(&self, world: &World) -> bool {
+        world.blueprint().argocd.is_some()
+    }
+
+    async fn observe(&self, world: &World) -> Result<Observation<ServerUrl>> {
+        let (argocd, target) = argocd(world)?;
+        let account = self.kubernetes.argocd_manager().observe().await?;
+        if !account.is_complete() {
+            return Ok(Observation::absent("the account of Argo CD is not complete"));
+        }
+        let server = server(world)?;
+        let Some(cluster) = argocd.clusters().find_by_server(&server).await? else {
+            return Ok(Observation::absent("the cluster is not registered"));
+        };
+        if cluster.name != target.cluster_name {
+            return Err(taken(&server, &cluster.name));
+        }
+        let labelled = target
+            .labels
+            .iter()
+            .all(|(key, value)| cluster.labels.get(key) == Some(value));
+        if labelled {
+            Ok(Observation::Done(server))
+        } else {
+            Ok(Observation::absent("labels of the cluster are missing"))
+        }
+    }
+
+    async fn act(&self, world: &World) -> Result<()> {
+        let (argocd, target) = argocd(world)?;
+        let access = self
+            .kubernetes
+            .argocd_manager()
+            .token_deadline(world.timing().token)
+            .install()
+            .await?;
+        world.note("the service account may do everything on the cluster");
+        // The token and the authority only: the admin certificate would expire and cannot be taken back.
+        let mut spec = ClusterSpec::new(
+            &target.cluster_name,
+            server(world)?,
+            access.bearer_token,
+            access.certificate_authority,
+        );
+        for (key, value) in &target.labels {
+            spec = spec.label(key, value);
+        }
+        let registration = argocd.clusters().register(&spec).await?;
+        world.note(match registration.outcome {
+            RegistrationOutcome::Created => "the cluster is new in Argo CD".to_owned(),
+            RegistrationOutcome::Updated(fields) => format!("changed: {}", fields.join(", ")),
+            _ => "the cluster was registered like this before".to_owned(),
+        });
+        Ok(())
+    }
+
+    fn summary(&self, server: &ServerUrl) -> String {
+        format!("registered with {server}")
+    }
+}
+
+pub(super) fn argocd(world: &World) -> Result<(&ArgoCd, &ArgoCdTarget)> {
+    let client = world.clients().argocd.as_ref();
+    let target = world.blueprint().argocd.as_ref();
+    client.zip(target).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidSpec, "find the Argo CD client").with_message("there is none")
+    })
+}
+
+pub(super) fn server(world: &World) -> Result<ServerUrl> {
+    Ok(ServerUrl::parse(world.blueprint().endpoint.as_str())?)
+}
+
+fn taken(server: &ServerUrl, name: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "look for the cluster in Argo CD")
+        .with_target(server.to_string())
+        .with_message(format!("it is registered as {name:?}"))
+        .with_hint("set argocd.clusterName to that name, or remove the entry in Argo CD")
+}

@@ -1,0 +1,79 @@
+//! How long each wait may take and how often it looks.
+
+use std::time::Duration;
+
+/// Deadlines of the waits of a run. Every wait ends at its deadline with the last cause it saw.
+///
+/// The defaults suit real hardware: Talos pulls its installer over the internet and reboots once, which takes
+/// minutes, not seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// Between two looks, where the server cannot be watched. Default 2 s.
+    pub interval: Duration,
+    /// For the Image Factory to build the ISO. Default 30 min.
+    pub image_build: Duration,
+    /// For the ISO to arrive on the Proxmox storage. Default 30 min.
+    pub image_transfer: Duration,
+    /// For one Proxmox task (create, start). Default 10 min.
+    pub task: Duration,
+    /// For a started machine to answer on the Talos port. Default 10 min.
+    pub first_boot: Duration,
+    /// For an applied configuration to be installed and the node to be back. Default 20 min.
+    pub install: Duration,
+    /// For etcd to be bootstrapped and healthy. Default 10 min.
+    pub bootstrap: Duration,
+    /// For the Kubernetes API to answer. Default 10 min.
+    pub kubernetes: Duration,
+    /// For each named check of the cluster. Default 10 min.
+    pub check: Duration,
+    /// For the service account token to be issued. Default 5 min.
+    pub token: Duration,
+    /// For the applications to be synced and healthy. Default 30 min.
+    pub applications: Duration,
+    /// For applications to appear at all; with none after this time the step ends with a warning. Default 3 min.
+    pub applications_appear: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        const fn minutes(n: u64) -> Duration {
+            Duration::from_secs(60 * n)
+        }
+        Self {
+            interval: Duration::from_secs(2),
+            image_build: minutes(30),
+            image_transfer: minutes(30),
+            task: minutes(10),
+            first_boot: minutes(10),
+            install: minutes(20),
+            bootstrap: minutes(10),
+            kubernetes: minutes(10),
+            check: minutes(10),
+            token: minutes(5),
+            applications: minutes(30),
+            applications_appear: minutes(3),
+        }
+    }
+}
+
+impl Timing {
+    /// Every wait looks each `interval` and ends after `deadline`: for tests against the mocks.
+    #[must_use]
+    pub const fn uniform(interval: Duration, deadline: Duration) -> Self {
+        Self {
+            interval,
+            image_build: deadline,
+            image_transfer: deadline,
+            task: deadline,
+            first_boot: deadline,
+            install: deadline,
+            bootstrap: deadline,
+            kubernetes: deadline,
+            check: deadline,
+            token: deadline,
+            applications: deadline,
+            applications_appear: deadline,
+        }
+    }
+}

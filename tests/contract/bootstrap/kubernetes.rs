@@ -1,0 +1,161 @@
+//! The Kubernetes client against hand-written answers: exact requests, success, refusals by kind, timeout.
+
+use std::time::Duration;
+
+use lungmen_bootstrap::kubernetes::{Client, ErrorKind, Kubeconfig};
+use secrecy::SecretString;
+use serde_json::json;
+use wiremock::matchers::{header, method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+fn client(server: &MockServer) -> Client {
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{{name: k, cluster: {{server: '{}'}}}}]\n\
+         users: [{{name: u, user: {{token: s3cr3t}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n",
+        server.uri()
+    );
+    let kubeconfig = Kubeconfig::parse(&SecretString::from(text)).unwrap();
+    Client::builder(kubeconfig)
+        .request_timeout(Duration::from_millis(300))
+        .build()
+        .unwrap()
+}
+
+async fn answering(template: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(template)
+        .mount(&server)
+        .await;
+    server
+}
+
+fn status(code: u16, reason: &str, message: &str) -> ResponseTemplate {
+    ResponseTemplate::new(code)
+        .set_body_json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Failure", "message": message, "reason": reason, "code": code}))
+}
+
+#[tokio::test]
+async fn version_is_one_authenticated_request() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/version"))
+        .and(header("authorization", "Bearer s3cr3t"))
+        .and(header("user-agent", concat!("lungmen-bootstrap/", "0.1.0")))
+        .respond_with(
+            ResponseTemplate::new(200)
+                .set_body_json(json!({"gitVersion": "v1.33.4", "platform": "linux/amd64"})),
+        )
+        .expect(1)
+        .mount(&server)
+        .await;
+
+    let version = client(&server).version().await.unwrap();
+
+    assert_eq!(version.git_version, "v1.33.4");
+    assert_eq!(version.platform, "linux/amd64");
+}
+
+#[tokio::test]
+async fn a_token_can_replace_the_credentials_of_the_kubeconfig() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer other"))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(json!({"gitVersion": "v1", "platform": "p"})),
+        )
+        .expect(1)
+        .mount(&server)
+        .await;
+
+    let other = client(&server).with_token("other".into()).unwrap();
+
+    assert!(other.version().await.is_ok());
+}
+
+#[tokio::test]
+async fn refusals_keep_the_servers_words() {
+    let refusals = [
+        (
+            status(401, "Unauthorized", "Unauthorized"),
+            ErrorKind::Unauthenticated,
+        ),
+        (status(403, "Forbidden", "no"), ErrorKind::Forbidden),
+        (status(429, "TooManyRequests", "slow down"), ErrorKind::Busy),
+        (
+            status(503, "ServiceUnavailable", "later"),
+            ErrorKind::NotReady,
+        ),
+        (
+            ResponseTemplate::new(502).set_body_string("<html>"),
+            ErrorKind::Server,
+        ),
+    ];
+    for (answer, kind) in refusals {
+        let server = answering(answer).await;
+
+        let error = client(&server).version().await.unwrap_err();
+
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(error.operation(), "read version");
+        assert_eq!(error.target(), "/version");
+        assert!(!error.message().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_a_timeout() {
+    let server = answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
+
+    let error = client(&server).version().await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.is_retryable());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_not_quoted() {
+    let server = answering(ResponseTemplate::new(200).set_body_string("hunter2")).await;
+
+    let error = client(&server).version().await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_a_connection_failure() {
+    let server = MockServer::start().await;
+    let client = client(&server);
+    drop(server);
+
+    let error = client.version().await.unwrap_err();
+
+    // wiremock keeps pooled servers alive for a while and answers 404 then.
+    assert!(
+        matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotFound),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn readyz_names_the_checks_that_fail() {
+    let server = MockServer::start().await;
+    Mock::given(path("/readyz"))
+        .and(query_param("verbose", ""))
+        .respond_with(ResponseTemplate::new(500).set_body_string(
+            "[+]ping ok\n[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\nreadyz check failed\n",
+        ))
+        .mount(&server)
+        .await;
+
+    let error = client(&server).ready().await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::NotReady);
+    assert_eq!(
+        error.message(),
+        "not ready: poststarthook/rbac/bootstrap-roles"
+    );
+}
