@@ -52,9 +52,14 @@ const FIELDS: [(&str, u16, u16); 15] = [
 #[test]
 fn every_field_appears_and_disappears_with_its_contract() {
     for minor in 0..=14 {
-        let config = control_plane(&input("v1.14.0-rc.1").version_contract(VersionContract::new(1, minor)));
+        let config =
+            control_plane(&input("v1.14.0-rc.1").version_contract(VersionContract::new(1, minor)));
         for (path, from, until) in FIELDS {
-            assert_eq!(has(&config, path), (from..until).contains(&minor), "v1.{minor} {path}");
+            assert_eq!(
+                has(&config, path),
+                (from..until).contains(&minor),
+                "v1.{minor} {path}"
+            );
         }
         assert_eq!(config.documents().len() > 1, minor >= 12, "v1.{minor}");
     }
@@ -62,7 +67,8 @@ fn every_field_appears_and_disappears_with_its_contract() {
 
 #[test]
 fn encryption_secrets_follow_the_contract_and_the_bundle() {
-    let old = talos_client::secrets::SecretsBundle::generate_blocking(VersionContract::new(1, 2)).unwrap();
+    let old = talos_client::secrets::SecretsBundle::generate_blocking(VersionContract::new(1, 2))
+        .unwrap();
     let generate = |minor| {
         let input = GenerateInput::new(CLUSTER, ENDPOINT, &old).unwrap();
         control_plane(&input.version_contract(VersionContract::new(1, minor)))
@@ -70,7 +76,10 @@ fn encryption_secrets_follow_the_contract_and_the_bundle() {
 
     assert!(has(&generate(2), "cluster/aescbcEncryptionSecret"));
     let newer = generate(3);
-    assert!(!has(&newer, "cluster/aescbcEncryptionSecret") && !has(&newer, "cluster/secretboxEncryptionSecret"));
+    assert!(
+        !has(&newer, "cluster/aescbcEncryptionSecret")
+            && !has(&newer, "cluster/secretboxEncryptionSecret")
+    );
 }
 
 #[test]
@@ -85,15 +94,24 @@ fn a_contract_newer_than_the_release_has_no_effect() {
 fn an_old_contract_keeps_the_images_of_the_release() {
     let config = control_plane(&input("v1.13.9").version_contract(VersionContract::new(1, 5)));
 
-    assert_eq!(text(&config, "machine/kubelet/image"), Some("ghcr.io/siderolabs/kubelet:v1.36.3"));
-    assert_eq!(text(&config, "machine/install/image"), Some("ghcr.io/siderolabs/installer:v1.13.9"));
+    assert_eq!(
+        text(&config, "machine/kubelet/image"),
+        Some("ghcr.io/siderolabs/kubelet:v1.36.3")
+    );
+    assert_eq!(
+        text(&config, "machine/install/image"),
+        Some("ghcr.io/siderolabs/installer:v1.13.9")
+    );
 }
 
 #[test]
 fn workers_know_the_cluster_name_from_contract_v1_8() {
     let worker = |minor| {
         let input = input("v1.10.7").version_contract(VersionContract::new(1, minor));
-        has(&input.generate(MachineType::Worker).unwrap(), "cluster/clusterName")
+        has(
+            &input.generate(MachineType::Worker).unwrap(),
+            "cluster/clusterName",
+        )
     };
 
     assert!(!worker(7) && worker(8));
@@ -108,63 +126,123 @@ fn without_a_kubernetes_version_there_are_no_images() {
         let node = node(&config, &format!("cluster/{component}")).unwrap();
         assert!(node.as_mapping().unwrap().is_empty(), "{component}");
     }
-    let refused = input("v1.14.0-rc.1").kubernetes_version("").generate(MachineType::Worker).unwrap_err();
+    let refused = input("v1.14.0-rc.1")
+        .kubernetes_version("")
+        .generate(MachineType::Worker)
+        .unwrap_err();
     assert_eq!(refused.message(), "kubernetes version must be specified");
 }
 
 #[test]
 fn a_kubernetes_version_that_does_not_fit_is_refused() {
-    let error = input("v1.10.7").kubernetes_version("v1.34.0").generate(MachineType::Worker).unwrap_err();
+    let error = input("v1.10.7")
+        .kubernetes_version("v1.34.0")
+        .generate(MachineType::Worker)
+        .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.message(), "version of Kubernetes 1.34.0 is too new to be used with Talos 1.10.7");
+    assert_eq!(
+        error.message(),
+        "version of Kubernetes 1.34.0 is too new to be used with Talos 1.10.7"
+    );
 }
 
 #[test]
 fn commented_output_has_three_empty_containers() {
     let shown = |talos: &str, kind| {
         let config = input(talos).with_docs(true).generate(kind).unwrap();
-        ["machine/registries", "cluster/extraManifests", "cluster/inlineManifests"].map(|path| has(&config, path))
+        [
+            "machine/registries",
+            "cluster/extraManifests",
+            "cluster/inlineManifests",
+        ]
+        .map(|path| has(&config, path))
     };
 
     for talos in ["v1.10.7", "v1.11.6"] {
-        assert_eq!(shown(talos, MachineType::ControlPlane), [true, true, true], "{talos}");
-        assert_eq!(shown(talos, MachineType::Worker), [true, false, false], "{talos}");
+        assert_eq!(
+            shown(talos, MachineType::ControlPlane),
+            [true, true, true],
+            "{talos}"
+        );
+        assert_eq!(
+            shown(talos, MachineType::Worker),
+            [true, false, false],
+            "{talos}"
+        );
     }
     for talos in ["v1.12.11", "v1.13.9"] {
-        assert_eq!(shown(talos, MachineType::ControlPlane), [false, true, true], "{talos}");
-        assert_eq!(shown(talos, MachineType::Worker), [true, false, false], "{talos}");
+        assert_eq!(
+            shown(talos, MachineType::ControlPlane),
+            [false, true, true],
+            "{talos}"
+        );
+        assert_eq!(
+            shown(talos, MachineType::Worker),
+            [true, false, false],
+            "{talos}"
+        );
     }
-    assert_eq!(shown("v1.14.0-rc.1", MachineType::ControlPlane), [false, false, false]);
-    assert_eq!(shown("v1.14.0-rc.1", MachineType::Worker), [true, false, false]);
+    assert_eq!(
+        shown("v1.14.0-rc.1", MachineType::ControlPlane),
+        [false, false, false]
+    );
+    assert_eq!(
+        shown("v1.14.0-rc.1", MachineType::Worker),
+        [true, false, false]
+    );
 }
 
 #[test]
 fn empty_containers_survive_a_merge_and_not_a_json_patch() {
     let shown = |patch: &str| {
-        let input = input("v1.10.7").with_examples(true).config_patch(ConfigPatch::new(patch));
+        let input = input("v1.10.7")
+            .with_examples(true)
+            .config_patch(ConfigPatch::new(patch));
         let config = control_plane(&input);
-        ["machine/registries", "cluster/extraManifests", "cluster/inlineManifests"].map(|path| has(&config, path))
+        [
+            "machine/registries",
+            "cluster/extraManifests",
+            "cluster/inlineManifests",
+        ]
+        .map(|path| has(&config, path))
     };
 
-    assert_eq!(shown("machine: {network: {hostname: a}}"), [true, true, true]);
-    assert_eq!(shown(r#"[{"op": "add", "path": "/machine/sysctls", "value": {"a": "1"}}]"#), [false, false, false]);
+    assert_eq!(
+        shown("machine: {network: {hostname: a}}"),
+        [true, true, true]
+    );
+    assert_eq!(
+        shown(r#"[{"op": "add", "path": "/machine/sysctls", "value": {"a": "1"}}]"#),
+        [false, false, false]
+    );
 }
 
 #[test]
 fn registry_mirrors_are_documents_from_v1_12() {
     let mirrored = |talos: &str| {
-        let input = input(talos).registry_mirror_spec("docker.io=https://mirror.example").unwrap();
+        let input = input(talos)
+            .registry_mirror_spec("docker.io=https://mirror.example")
+            .unwrap();
         control_plane(&input.registry_mirror("a.io", "https://a.example"))
     };
 
     let old = mirrored("v1.11.6");
     assert!(has(&old, "machine/registries/mirrors/docker.io/endpoints"));
     let new = mirrored("v1.12.11");
-    let kinds: Vec<(&str, &str)> = new.documents().iter().skip(1).map(|d| (d.kind(), d.name())).collect();
+    let kinds: Vec<(&str, &str)> = new
+        .documents()
+        .iter()
+        .skip(1)
+        .map(|d| (d.kind(), d.name()))
+        .collect();
     assert_eq!(
         kinds,
-        [("RegistryMirrorConfig", "a.io"), ("RegistryMirrorConfig", "docker.io"), ("HostnameConfig", "")]
+        [
+            ("RegistryMirrorConfig", "a.io"),
+            ("RegistryMirrorConfig", "docker.io"),
+            ("HostnameConfig", "")
+        ]
     );
 }
 
@@ -172,7 +250,10 @@ fn registry_mirrors_are_documents_from_v1_12() {
 fn kubespan_is_a_document_from_v1_13() {
     let enabled = |talos: &str| control_plane(&input(talos).kubespan(true));
 
-    assert!(has(&enabled("v1.12.11"), "machine/network/kubespan/enabled"));
+    assert!(has(
+        &enabled("v1.12.11"),
+        "machine/network/kubespan/enabled"
+    ));
     let new = enabled("v1.13.9");
     assert!(!has(&new, "machine/network"));
     assert_eq!(new.documents().last().unwrap().kind(), "KubeSpanConfig");
@@ -191,21 +272,27 @@ fn persist_is_an_option_up_to_v1_12() {
 
 #[test]
 fn an_empty_disk_leaves_field_or_document_out() {
-    assert!(!has(&control_plane(&input("v1.10.7").install_disk("")), "machine/install/disk"));
+    assert!(!has(
+        &control_plane(&input("v1.10.7").install_disk("")),
+        "machine/install/disk"
+    ));
     let new = control_plane(&input("v1.14.0-rc.1").install_disk(""));
     assert!(new.document("UnattendedInstallConfig", "").is_none());
 }
 
 #[test]
 fn a_patch_that_fails_on_the_worker_fails_all_outputs() {
-    let input = input("v1.10.7")
-        .config_patch_worker(ConfigPatch::new(r#"[{"op": "remove", "path": "/cluster/etcd"}]"#));
+    let input = input("v1.10.7").config_patch_worker(ConfigPatch::new(
+        r#"[{"op": "remove", "path": "/cluster/etcd"}]"#,
+    ));
 
     assert!(input.generate(MachineType::ControlPlane).is_ok());
     let error = input.generate_all().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidDocument);
     assert!(
-        error.message().starts_with("failed to generate config bundle: error patching worker config: "),
+        error
+            .message()
+            .starts_with("failed to generate config bundle: error patching worker config: "),
         "{error}"
     );
 }
@@ -225,7 +312,8 @@ fn patches_for_one_type_leave_the_other_alone() {
 #[test]
 fn a_bundle_without_keys_is_refused() {
     let worker = input("v1.10.7").generate(MachineType::Worker).unwrap();
-    let incomplete = talos_client::secrets::SecretsBundle::from_controlplane_config(&worker).unwrap();
+    let incomplete =
+        talos_client::secrets::SecretsBundle::from_controlplane_config(&worker).unwrap();
 
     let error = GenerateInput::new(CLUSTER, ENDPOINT, &incomplete)
         .unwrap()
