@@ -3,6 +3,8 @@
 mod generate;
 mod generate_rules;
 mod patch;
+mod patch_traps;
 mod secrets;
 mod talosconfig;
 mod validate;
+mod yaml;
