@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use hyper::ext::ReasonPhrase;
 use serde::de::DeserializeOwned;
@@ -78,6 +79,14 @@ impl Transport {
             builder.query(&request.params)
         } else {
             builder.form(&request.params)
+        };
+        // Without the header the server closes the connection on some calls (seen by other clients).
+        let bodiless =
+            request.params.is_empty() && !matches!(request.method.as_str(), "GET" | "DELETE");
+        let builder = if bodiless {
+            builder.header(CONTENT_LENGTH, 0)
+        } else {
+            builder
         };
         let result = receive(builder.send().await, request).await;
         log(request, attempt, started, &result);

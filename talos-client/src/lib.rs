@@ -13,6 +13,8 @@ mod endpoint;
 mod error;
 pub mod machine;
 mod maintenance;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod pb;
 mod poll;
 mod probe;

@@ -32,9 +32,15 @@ fn no_client_depends_on_a_crate_of_the_workspace() {
     for client in CLIENTS {
         let dependencies = dependencies(client);
 
-        assert!(!dependencies.is_empty(), "{client}: the manifest was not read");
+        assert!(
+            !dependencies.is_empty(),
+            "{client}: the manifest was not read"
+        );
         for other in CLIENTS.iter().chain(["lungmen-bootstrap"].iter()) {
-            assert!(!dependencies.contains(*other), "{client} depends on {other}");
+            assert!(
+                !dependencies.contains(*other),
+                "{client} depends on {other}"
+            );
         }
     }
 }

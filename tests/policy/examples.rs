@@ -19,10 +19,17 @@ fn every_example_is_listed_in_the_manifest_and_in_the_readme() {
         .filter(|name| name.ends_with(".rs"))
         .collect();
 
-    let top_level: BTreeSet<String> = listed.iter().filter(|path| !path.contains('/')).cloned().collect();
+    let top_level: BTreeSet<String> = listed
+        .iter()
+        .filter(|path| !path.contains('/'))
+        .cloned()
+        .collect();
     assert_eq!(top_level, present);
     for path in listed {
         let name = path.trim_end_matches(".rs").trim_end_matches("/main");
-        assert!(readme.contains(&format!("`{name}`")), "{name} is not in examples/README.md");
+        assert!(
+            readme.contains(&format!("`{name}`")),
+            "{name} is not in examples/README.md"
+        );
     }
 }

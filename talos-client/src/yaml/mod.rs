@@ -36,7 +36,7 @@ pub(crate) use emit::as_written;
 pub use emit::documents_to_yaml;
 pub use mapping::{Entry, Mapping};
 pub use node::{Kind, Node, Position};
-pub(crate) use parse::parse_lenient;
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, parse_documents};
+pub(crate) use parse::{Source, parse_lenient};
 pub use resolve::Value;
 pub use scalar::{Scalar, Style};

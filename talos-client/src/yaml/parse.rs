@@ -40,13 +40,20 @@ pub fn parse_documents(text: &str) -> Result<Vec<Node>> {
         return Err(refused(format!("yaml: unmarshal errors:\n  {duplicate}"))
             .with_target(format!("line {}", duplicate.line)));
     }
-    Ok(documents)
+    Ok(documents.into_iter().map(|source| source.node).collect())
 }
 
 /// Like [`parse_documents`], but leaves it to the caller to complain about [`Mapping::duplicates`], as typed decoders do.
-pub(crate) fn parse_lenient(text: &str) -> Result<Vec<Node>> {
+pub(crate) fn parse_lenient(text: &str) -> Result<Vec<Source>> {
     check_length(text)?;
     Reader::new(text).documents()
+}
+
+/// A document and the line on which it starts: that of its `---`, if it has one.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) line: usize,
+    pub(crate) node: Node,
 }
 
 fn check_length(text: &str) -> Result<()> {
@@ -91,9 +98,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn documents(&mut self) -> Result<Vec<Node>> {
+    fn documents(&mut self) -> Result<Vec<Source>> {
         let mut documents = Vec::new();
-        while let Some((event, _)) = self.next()? {
+        while let Some((event, span)) = self.next()? {
             match event {
                 Event::DocumentStart(_) => {
                     if documents.len() == MAX_DOCUMENTS {
@@ -103,7 +110,10 @@ impl<'a> Reader<'a> {
                     }
                     self.anchors.clear();
                     let first = self.expect()?;
-                    documents.push(self.node(first, 0)?);
+                    documents.push(Source {
+                        line: span.start.line(),
+                        node: self.node(first, 0)?,
+                    });
                 }
                 Event::StreamEnd => break,
                 _ => {}
@@ -399,7 +409,7 @@ mod tests {
         );
         assert_eq!(
             failure("a: b: c\n"),
-            "yaml: line 1: mapping values are not allowed in this context"
+            "yaml: mapping values are not allowed in this context"
         );
         assert_eq!(
             parse_documents("a:\n  b: c: d\n").unwrap_err().target(),

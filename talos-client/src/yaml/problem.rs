@@ -11,8 +11,13 @@ pub(super) fn refused(message: impl Into<String>) -> Error {
 
 pub(super) fn refused_at(position: Position, problem: &str) -> Error {
     let Position { line, column } = position;
-    refused(format!("yaml: line {line}: {problem}"))
-        .with_target(format!("line {line}, column {column}"))
+    // Go's YAML does not name the first line.
+    let place = if line > 1 {
+        format!("line {line}: ")
+    } else {
+        String::new()
+    };
+    refused(format!("yaml: {place}{problem}")).with_target(format!("line {line}, column {column}"))
 }
 
 /// Go's wording for problems that both scanners find.

@@ -120,11 +120,26 @@ fn looks_like_number(text: &str) -> bool {
     {
         return rest.chars().all(|c| c.is_ascii_digit() || c == '_');
     }
-    let base_60 = digits.contains(':')
-        && digits
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, ':' | '_' | '.'));
-    base_60 || go_float(&digits.replace('_', "")).is_some() || is_date(text)
+    base_60(digits) || go_float(&digits.replace('_', "")).is_some() || is_date(text)
+}
+
+/// `12:30:45`, in YAML 1.1 a number.
+fn base_60(digits: &str) -> bool {
+    let whole = digits.split('.').next().unwrap_or_default();
+    let fraction = digits.get(whole.len() + 1..).unwrap_or_default();
+    let number = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'_')
+    };
+    let mut parts = whole.split(':');
+    parts
+        .next()
+        .is_some_and(|first| number(first) && !first.starts_with('_'))
+        && whole.contains(':')
+        && parts.all(|part| part.len() <= 2 && part.parse::<u8>().is_ok_and(|part| part < 60))
+        && (fraction.is_empty() || number(fraction))
 }
 
 fn is_date(text: &str) -> bool {

@@ -1,1 +1,57 @@
-//! Contract tests of the proxmox client.
+//! Contract tests of the Proxmox VE client: what it sends, and what it makes of answers.
+//!
+//! JSON exchanges run against wiremock. Whatever depends on the status line or on broken
+//! connections runs against a plain socket, because wiremock cannot send either.
+
+mod credentials;
+mod mock_scenario;
+mod mock_strictness;
+mod operations;
+mod preflight;
+mod retry;
+mod socket;
+mod status_line;
+mod task;
+mod tls;
+mod upload;
+
+use std::time::Duration;
+
+use proxmox_client::credentials::ApiToken;
+use proxmox_client::id::{NodeName, StorageName, VmId};
+use proxmox_client::{Client, ClientBuilder, Poll, RetryPolicy};
+
+const TOKEN: &str = "PVEAPIToken=ci@pve!boot=secret";
+
+fn builder(endpoint: &str) -> ClientBuilder {
+    let token = ApiToken::new("ci@pve!boot", "secret".into()).unwrap();
+    Client::builder(endpoint.parse().unwrap())
+        .danger_allow_plain_http()
+        .credentials(token)
+        .retry(RetryPolicy::never())
+}
+
+fn client(endpoint: &str) -> Client {
+    builder(endpoint).build().unwrap()
+}
+
+/// Four attempts within milliseconds.
+fn quick() -> RetryPolicy {
+    RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(2))
+}
+
+fn poll() -> Poll {
+    Poll::every(Duration::from_millis(2)).within(Duration::from_secs(5))
+}
+
+fn node() -> NodeName {
+    NodeName::new("pve-01").unwrap()
+}
+
+fn storage(name: &str) -> StorageName {
+    StorageName::new(name).unwrap()
+}
+
+fn vm_id() -> VmId {
+    VmId::new(2_411_000).unwrap()
+}

@@ -1,4 +1,6 @@
 //! The reference answers of the Talos configuration tools.
 
 mod patch;
+mod patch_traps;
 mod validate;
+mod yaml;

@@ -305,7 +305,9 @@ impl Decoder<'_> {
 
 /// The entries of a mapping, without the one under `null`, which names nothing.
 fn named(mapping: &Mapping) -> impl Iterator<Item = (&str, &Node)> {
-    let named = mapping.entries().filter(|entry| !matches!(entry.key().value(), Resolved::Null));
+    let named = mapping
+        .entries()
+        .filter(|entry| !matches!(entry.key().value(), Resolved::Null));
     named.map(|entry| (entry.key().text(), entry.value()))
 }
 

@@ -91,10 +91,13 @@ impl FromStr for OutputType {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|output| output.as_str() == name).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "parse output types")
-                .with_message(format!("invalid output type: {name:?}"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|output| output.as_str() == name)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "parse output types")
+                    .with_message(format!("invalid output type: {name:?}"))
+            })
     }
 }
 
@@ -108,7 +111,13 @@ mod tests {
             OutputType::parse_list("worker,talosconfig").unwrap(),
             [OutputType::Worker, OutputType::Talosconfig]
         );
-        assert_eq!(OutputType::parse_list("x").unwrap_err().message(), r#"invalid output type: "x""#);
-        assert_eq!(OutputType::parse_list("").unwrap_err().message(), "at least one output type must be specified");
+        assert_eq!(
+            OutputType::parse_list("x").unwrap_err().message(),
+            r#"invalid output type: "x""#
+        );
+        assert_eq!(
+            OutputType::parse_list("").unwrap_err().message(),
+            "at least one output type must be specified"
+        );
     }
 }

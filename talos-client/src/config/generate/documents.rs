@@ -17,15 +17,25 @@ impl Plan<'_> {
         }
         if self.contract.has_network_documents() {
             nodes.extend(self.input.mirrors.documents(self.generator)?);
-            nodes.push(Fields::document("HostnameConfig").text("auto", "stable").into());
+            nodes.push(
+                Fields::document("HostnameConfig")
+                    .text("auto", "stable")
+                    .into(),
+            );
         }
         if self.contract.has_kubespan_document() && self.input.kubespan {
-            nodes.push(Fields::document("KubeSpanConfig").flag("enabled", true).into());
+            nodes.push(
+                Fields::document("KubeSpanConfig")
+                    .flag("enabled", true)
+                    .into(),
+            );
         }
         if self.contract.has_kubernetes_documents() {
             nodes.extend(self.kubernetes_documents(kind).into_iter().map(Node::from));
         }
-        Ok(MachineConfig::from_documents(nodes.into_iter().map(Document::new)))
+        Ok(MachineConfig::from_documents(
+            nodes.into_iter().map(Document::new),
+        ))
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -51,7 +61,9 @@ impl Plan<'_> {
         documents.extend(self.unattended_install());
         documents.push(Fields::document("ResolverConfig").node("hostDNS", self.host_dns()));
         documents.push(
-            Fields::document("VolumeConfig").text("name", "EPHEMERAL").node("mount", Fields::new().flag("secure", true)),
+            Fields::document("VolumeConfig")
+                .text("name", "EPHEMERAL")
+                .node("mount", Fields::new().flag("secure", true)),
         );
         documents.push(Fields::document("FilesystemTrimConfig").text("interval", "168h0m0s"));
         documents.push(Fields::document("SecurityProfileConfig").flag("workloadIsolation", true));
@@ -62,10 +74,15 @@ impl Plan<'_> {
     fn unattended_install(&self) -> Option<Fields> {
         let disk = &self.input.install_disk;
         let selector = Fields::new().text("match", &format!("disk.dev_path == {disk:?}"));
-        let provisioning = Fields::new().node("diskSelector", selector).flag("wipe", false);
+        let provisioning = Fields::new()
+            .node("diskSelector", selector)
+            .flag("wipe", false);
         (!disk.is_empty()).then(|| {
             Fields::document("UnattendedInstallConfig")
-                .node("installer", Fields::new().text_or_nothing("image", &self.install_image))
+                .node(
+                    "installer",
+                    Fields::new().text_or_nothing("image", &self.install_image),
+                )
                 .node("provisioning", provisioning)
         })
     }

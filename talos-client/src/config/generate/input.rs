@@ -65,7 +65,11 @@ impl GenerateInput {
     ///
     /// # Errors
     /// `InvalidInput` with the reference's text when the endpoint is not such a URL.
-    pub fn new(cluster_name: impl Into<String>, endpoint: &str, secrets: &SecretsBundle) -> Result<Self> {
+    pub fn new(
+        cluster_name: impl Into<String>,
+        endpoint: &str,
+        secrets: &SecretsBundle,
+    ) -> Result<Self> {
         Ok(Self {
             cluster_name: cluster_name.into(),
             endpoint: Endpoint::parse(endpoint)?,
@@ -124,7 +128,8 @@ impl GenerateInput {
 
     /// More names and addresses for the certificates of the Talos API and the Kubernetes API. Repeated calls add up.
     pub fn additional_sans<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.additional_sans.extend(names.into_iter().map(Into::into));
+        self.additional_sans
+            .extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -244,7 +249,10 @@ impl GenerateInput {
     /// As [`ClientCertificateRequest::issue`](crate::secrets::ClientCertificateRequest::issue).
     pub fn talosconfig(&self) -> Result<Talosconfig> {
         let certificate = self.secrets.client_certificate(Role::Admin).issue()?;
-        Ok(Talosconfig::for_cluster(self.cluster_name.as_str(), &certificate))
+        Ok(Talosconfig::for_cluster(
+            self.cluster_name.as_str(),
+            &certificate,
+        ))
     }
 
     fn patched(&self, plan: &Plan<'_>, kind: MachineType) -> Result<MachineConfig> {
@@ -257,15 +265,25 @@ impl GenerateInput {
         self.apply(config, patches, name)
     }
 
-    fn apply(&self, config: MachineConfig, patches: &[ConfigPatch], name: &str) -> Result<MachineConfig> {
+    fn apply(
+        &self,
+        config: MachineConfig,
+        patches: &[ConfigPatch],
+        name: &str,
+    ) -> Result<MachineConfig> {
         if patches.is_empty() {
             return Ok(config);
         }
-        config.patched(patches, &self.talos_version).map_err(|cause| {
-            let message = format!("failed to generate config bundle: error patching {name}: {}", cause.message());
-            Error::new(cause.kind(), "generate machine configuration")
-                .with_target(cause.target())
-                .with_message(message)
-        })
+        config
+            .patched(patches, &self.talos_version)
+            .map_err(|cause| {
+                let message = format!(
+                    "failed to generate config bundle: error patching {name}: {}",
+                    cause.message()
+                );
+                Error::new(cause.kind(), "generate machine configuration")
+                    .with_target(cause.target())
+                    .with_message(message)
+            })
     }
 }

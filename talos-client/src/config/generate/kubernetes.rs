@@ -32,14 +32,18 @@ impl Plan<'_> {
     }
 
     fn control_plane_documents(&self) -> Vec<Fields> {
-        let authorizer =
-            |name, kind| Fields::document("KubeAuthorizerConfig").text("name", name).text("type", kind);
+        let authorizer = |name, kind| {
+            Fields::document("KubeAuthorizerConfig")
+                .text("name", name)
+                .text("type", kind)
+        };
         let issuer = Fields::new()
             .text("privateKey", text(self.secrets.service_account))
             .text("issuerURL", &self.endpoint().url);
         let sans = &self.input.additional_sans;
         vec![
-            Fields::document("KubeAggregatorCAConfig").node("issuingCA", issuing_ca(self.secrets.aggregator)),
+            Fields::document("KubeAggregatorCAConfig")
+                .node("issuingCA", issuing_ca(self.secrets.aggregator)),
             Fields::document("KubeAdmissionControlConfig")
                 .text("name", "PodSecurity")
                 .node("configuration", pod_security()),
@@ -51,10 +55,17 @@ impl Plan<'_> {
             Fields::document("KubeServiceAccountConfig").node("issuer", issuer),
             self.image("KubeAPIServerConfig", "registry.k8s.io/kube-apiserver")
                 .node_if(!sans.is_empty(), "certExtraSANs", || Node::strings(sans)),
-            self.image("KubeControllerManagerConfig", "registry.k8s.io/kube-controller-manager"),
-            self.image("KubeSchedulerConfig", "registry.k8s.io/kube-scheduler").node("config", Fields::new()),
-            self.image("KubeProxyConfig", "registry.k8s.io/kube-proxy").node("config", Fields::new()),
-            Fields::document("KubeFlannelCNIConfig").text("backendType", "vxlan").number("backendPort", 4789),
+            self.image(
+                "KubeControllerManagerConfig",
+                "registry.k8s.io/kube-controller-manager",
+            ),
+            self.image("KubeSchedulerConfig", "registry.k8s.io/kube-scheduler")
+                .node("config", Fields::new()),
+            self.image("KubeProxyConfig", "registry.k8s.io/kube-proxy")
+                .node("config", Fields::new()),
+            Fields::document("KubeFlannelCNIConfig")
+                .text("backendType", "vxlan")
+                .number("backendPort", 4789),
             Fields::document("KubeCoreDNSConfig").flag("enabled", true),
         ]
     }
@@ -68,16 +79,24 @@ impl Plan<'_> {
         if control_plane {
             document.node("issuingCA", issuing_ca(self.secrets.kubernetes))
         } else {
-            document.node("acceptedCAs", Node::strings([self.secrets.kubernetes.certificate_pem()]))
+            document.node(
+                "acceptedCAs",
+                Node::strings([self.secrets.kubernetes.certificate_pem()]),
+            )
         }
     }
 
     /// v1.14.0-rc.1 writes an AES-CBC secret under `secretbox` as well.
     fn etcd_encryption(&self) -> Fields {
         let bundle = self.secrets.bundle;
-        let secrets = [("key2", bundle.secretbox_encryption_secret()), ("key1", bundle.aescbc_encryption_secret())];
+        let secrets = [
+            ("key2", bundle.secretbox_encryption_secret()),
+            ("key1", bundle.aescbc_encryption_secret()),
+        ];
         let providers = secrets.into_iter().filter_map(|(name, secret)| {
-            let key = Fields::new().text("name", name).text("secret", text(secret?));
+            let key = Fields::new()
+                .text("name", name)
+                .text("secret", text(secret?));
             let secretbox = Fields::new().node("keys", Node::sequence([key.into()]));
             Some(Fields::new().node("secretbox", secretbox).into())
         });
@@ -92,19 +111,31 @@ fn node_config(control_plane: bool) -> Fields {
     Fields::document("KubeNodeConfig")
         .node("nodeIP", Fields::new())
         .node_if(control_plane, "labels", || {
-            Fields::new().text(CONTROL_PLANE, "").text(EXCLUDE_FROM_LOAD_BALANCERS, "").into()
+            Fields::new()
+                .text(CONTROL_PLANE, "")
+                .text(EXCLUDE_FROM_LOAD_BALANCERS, "")
+                .into()
         })
-        .node_if(control_plane, "taints", || Fields::new().text(CONTROL_PLANE, "NoSchedule").into())
+        .node_if(control_plane, "taints", || {
+            Fields::new().text(CONTROL_PLANE, "NoSchedule").into()
+        })
 }
 
 /// Plain PEM text, unlike the base64 of the `v1alpha1` document.
 fn issuing_ca(pair: &CertificateAndKey) -> Fields {
-    Fields::new().text("cert", pair.certificate_pem()).text("key", text(pair.key_pem()))
+    Fields::new()
+        .text("cert", pair.certificate_pem())
+        .text("key", text(pair.key_pem()))
 }
 
 /// Health checks without a login.
 fn authentication() -> Fields {
-    let paths = ["/livez", "/readyz", "/healthz"].map(|path| Fields::new().text("path", path).into());
-    let anonymous = Fields::new().node("conditions", Node::sequence(paths)).flag("enabled", true);
-    Fields::new().node("anonymous", anonymous).node("jwt", Node::sequence([]))
+    let paths =
+        ["/livez", "/readyz", "/healthz"].map(|path| Fields::new().text("path", path).into());
+    let anonymous = Fields::new()
+        .node("conditions", Node::sequence(paths))
+        .flag("enabled", true);
+    Fields::new()
+        .node("anonymous", anonymous)
+        .node("jwt", Node::sequence([]))
 }

@@ -45,9 +45,12 @@ impl FromStr for MachineType {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        [Self::Init, Self::ControlPlane, Self::Worker].into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "parse machine type")
-                .with_message(format!("unknown machine type {name:?}"))
-        })
+        [Self::Init, Self::ControlPlane, Self::Worker]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "parse machine type")
+                    .with_message(format!("unknown machine type {name:?}"))
+            })
     }
 }

@@ -42,17 +42,28 @@ impl Mirrors {
     }
 
     /// The value of `machine.registries`, if there is anything in it.
-    pub(super) fn legacy(&self, contract: VersionContract, generator: VersionContract) -> Option<Node> {
+    pub(super) fn legacy(
+        &self,
+        contract: VersionContract,
+        generator: VersionContract,
+    ) -> Option<Node> {
         let mut mirrors = self.resolve(generator);
         if contract.mirrors_legacy_kubernetes_registry() {
-            mirrors.entry("k8s.gcr.io").or_insert_with(|| vec!["https://registry.k8s.io", "https://k8s.gcr.io"]);
+            mirrors
+                .entry("k8s.gcr.io")
+                .or_insert_with(|| vec!["https://registry.k8s.io", "https://k8s.gcr.io"]);
             mirrors.sort_unstable_keys();
         }
-        let entries = mirrors
-            .into_iter()
-            .map(|(host, urls)| (host, Node::from(Fields::new().node("endpoints", Node::strings(urls)))));
+        let entries = mirrors.into_iter().map(|(host, urls)| {
+            (
+                host,
+                Node::from(Fields::new().node("endpoints", Node::strings(urls))),
+            )
+        });
         let mirrors = Node::mapping(entries);
-        let is_empty = mirrors.as_mapping().is_none_or(crate::yaml::Mapping::is_empty);
+        let is_empty = mirrors
+            .as_mapping()
+            .is_none_or(crate::yaml::Mapping::is_empty);
         (!is_empty).then(|| Fields::new().node("mirrors", mirrors).into())
     }
 
@@ -81,7 +92,11 @@ mod tests {
 
     fn mirrors() -> Mirrors {
         let mut mirrors = Mirrors::default();
-        for (host, url) in [("docker.io", "https://a"), ("b.io", "https://b"), ("docker.io", "https://c")] {
+        for (host, url) in [
+            ("docker.io", "https://a"),
+            ("b.io", "https://b"),
+            ("docker.io", "https://c"),
+        ] {
             mirrors.push(host.to_owned(), url.to_owned());
         }
         mirrors
@@ -89,30 +104,53 @@ mod tests {
 
     #[test]
     fn a_repeated_host_replaces_in_old_releases_and_adds_in_new_ones() {
-        let yaml = |generator| mirrors().legacy(VersionContract::V1_10, generator).unwrap().to_yaml();
+        let yaml = |generator| {
+            mirrors()
+                .legacy(VersionContract::V1_10, generator)
+                .unwrap()
+                .to_yaml()
+        };
 
         let old = yaml(VersionContract::V1_11);
-        assert!(!old.contains("https://a") && old.contains("https://c"), "{old}");
+        assert!(
+            !old.contains("https://a") && old.contains("https://c"),
+            "{old}"
+        );
         let new = yaml(VersionContract::V1_12);
-        assert!(new.contains("https://a") && new.contains("https://c"), "{new}");
+        assert!(
+            new.contains("https://a") && new.contains("https://c"),
+            "{new}"
+        );
         assert!(new.find("b.io") < new.find("docker.io"));
     }
 
     #[test]
     fn contract_v1_2_mirrors_the_old_kubernetes_registry_unless_it_is_given() {
         let contract = VersionContract::new(1, 2);
-        let yaml = Mirrors::default().legacy(contract, VersionContract::V1_10).unwrap().to_yaml();
+        let yaml = Mirrors::default()
+            .legacy(contract, VersionContract::V1_10)
+            .unwrap()
+            .to_yaml();
         assert!(yaml.contains("https://registry.k8s.io"), "{yaml}");
 
         let mut own = Mirrors::default();
         own.push("k8s.gcr.io".to_owned(), "https://mirror".to_owned());
-        let yaml = own.legacy(contract, VersionContract::V1_10).unwrap().to_yaml();
+        let yaml = own
+            .legacy(contract, VersionContract::V1_10)
+            .unwrap()
+            .to_yaml();
         assert!(!yaml.contains("registry.k8s.io"), "{yaml}");
     }
 
     #[test]
     fn a_mirror_needs_an_equals_sign() {
-        assert_eq!(Mirrors::split("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
-        assert_eq!(Mirrors::split("x").unwrap_err().message(), r#"invalid registry mirror spec: "x""#);
+        assert_eq!(
+            Mirrors::split("a=b=c").unwrap(),
+            ("a".to_owned(), "b=c".to_owned())
+        );
+        assert_eq!(
+            Mirrors::split("x").unwrap_err().message(),
+            r#"invalid registry mirror spec: "x""#
+        );
     }
 }

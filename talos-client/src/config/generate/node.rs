@@ -13,7 +13,9 @@ impl Fields {
 
     /// A document beside the `v1alpha1` one.
     pub(super) fn document(kind: &str) -> Self {
-        Self::new().text("apiVersion", "v1alpha1").text("kind", kind)
+        Self::new()
+            .text("apiVersion", "v1alpha1")
+            .text("kind", kind)
     }
 
     pub(super) fn node(mut self, key: &str, node: impl Into<Node>) -> Self {
@@ -22,7 +24,11 @@ impl Fields {
     }
 
     pub(super) fn node_if(self, present: bool, key: &str, node: impl FnOnce() -> Node) -> Self {
-        if present { self.node(key, node()) } else { self }
+        if present {
+            self.node(key, node())
+        } else {
+            self
+        }
     }
 
     pub(super) fn text(self, key: &str, text: &str) -> Self {

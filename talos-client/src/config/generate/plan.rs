@@ -51,7 +51,10 @@ impl<'a> Plan<'a> {
             contract,
             generator,
             kubernetes,
-            install_image: input.install_image.clone().unwrap_or_else(|| talos.default_install_image()),
+            install_image: input
+                .install_image
+                .clone()
+                .unwrap_or_else(|| talos.default_install_image()),
             secrets: Secrets::of(&input.secrets)?,
         })
     }
@@ -63,7 +66,11 @@ impl<'a> Plan<'a> {
 
     /// An image with the tag of the Kubernetes version; empty without one.
     pub(super) fn kubernetes_image(&self, repository: &str) -> String {
-        if self.kubernetes.is_empty() { String::new() } else { format!("{repository}:v{}", self.kubernetes) }
+        if self.kubernetes.is_empty() {
+            String::new()
+        } else {
+            format!("{repository}:v{}", self.kubernetes)
+        }
     }
 }
 
@@ -81,7 +88,10 @@ impl<'a> Secrets<'a> {
         };
         match complete() {
             Some(secrets) => Ok(secrets),
-            None => Err(bundle.validate().err().unwrap_or_else(|| refused("secrets bundle is incomplete"))),
+            None => Err(bundle
+                .validate()
+                .err()
+                .unwrap_or_else(|| refused("secrets bundle is incomplete"))),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! URLs by the rules of Go's `net/url`, which accepts what RFC 3986 parsers refuse and the reverse.
 
-
 /// The parts of a URL that rules look at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Url<'a> {
@@ -159,18 +158,38 @@ mod tests {
 
     #[test]
     fn endpoints_need_a_host_and_a_port_in_range() {
-        for good in ["https://foo:6443", "http://foo", "https://[::1]:6443", "//foo/x"] {
+        for good in [
+            "https://foo:6443",
+            "http://foo",
+            "https://[::1]:6443",
+            "//foo/x",
+        ] {
             assert_eq!(check_endpoint(good), Ok(()), "{good}");
         }
         for (bad, text) in [
             ("foo:6443", "hostname must not be blank"),
             ("", "hostname must not be blank"),
             ("https://:6443", "hostname must not be blank"),
-            ("https://foo:70000", "port number must be between 1 and 65535"),
-            ("https://a:b:c:1", "IPv6 addresses MUST be enclosed by square brackets"),
-            ("1.2.3.4:6443", "parse \"1.2.3.4:6443\": first path segment in URL cannot contain colon"),
-            ("https://foo:x", "parse \"https://foo:x\": invalid port \":x\" after host"),
-            ("https://a b", "parse \"https://a b\": invalid character \" \" in host name"),
+            (
+                "https://foo:70000",
+                "port number must be between 1 and 65535",
+            ),
+            (
+                "https://a:b:c:1",
+                "IPv6 addresses MUST be enclosed by square brackets",
+            ),
+            (
+                "1.2.3.4:6443",
+                "parse \"1.2.3.4:6443\": first path segment in URL cannot contain colon",
+            ),
+            (
+                "https://foo:x",
+                "parse \"https://foo:x\": invalid port \":x\" after host",
+            ),
+            (
+                "https://a b",
+                "parse \"https://a b\": invalid character \" \" in host name",
+            ),
         ] {
             assert_eq!(check_endpoint(bad), Err(text.to_owned()), "{bad}");
         }
@@ -186,6 +205,9 @@ mod tests {
             Url::parse_request(""),
             Err("parse \"\": empty url".to_owned())
         );
-        assert_eq!(Url::parse_request("https://a/b").map(|url| url.path), Ok("/b"));
+        assert_eq!(
+            Url::parse_request("https://a/b").map(|url| url.path),
+            Ok("/b")
+        );
     }
 }

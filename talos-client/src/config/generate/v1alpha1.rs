@@ -19,7 +19,14 @@ impl Plan<'_> {
             .flag("debug", false)
             .flag("persist", persist)
             .node("machine", self.machine(kind))
-            .node("cluster", if kind.is_control_plane() { self.control_plane_cluster() } else { self.worker_cluster() })
+            .node(
+                "cluster",
+                if kind.is_control_plane() {
+                    self.control_plane_cluster()
+                } else {
+                    self.worker_cluster()
+                },
+            )
             .into()
     }
 
@@ -34,24 +41,48 @@ impl Plan<'_> {
             .node("ca", authority(self.secrets.os, control_plane))
             .node("certSANs", Node::strings(&self.input.additional_sans))
             .node_if(legacy, "kubelet", || self.kubelet().into())
-            .node_if(!contract.has_kubespan_document(), "network", || self.network().into())
-            .node_if(legacy, "install", || self.install().into())
-            .node_if(registries.is_some(), "registries", || registries.unwrap_or_else(|| Fields::new().into()))
-            .node("features", self.features())
-            .node_if(legacy && control_plane && contract.excludes_from_load_balancers(), "nodeLabels", || {
-                Fields::new().text("node.kubernetes.io/exclude-from-external-load-balancers", "").into()
+            .node_if(!contract.has_kubespan_document(), "network", || {
+                self.network().into()
             })
+            .node_if(legacy, "install", || self.install().into())
+            .node_if(registries.is_some(), "registries", || {
+                registries.unwrap_or_else(|| Fields::new().into())
+            })
+            .node("features", self.features())
+            .node_if(
+                legacy && control_plane && contract.excludes_from_load_balancers(),
+                "nodeLabels",
+                || {
+                    Fields::new()
+                        .text(
+                            "node.kubernetes.io/exclude-from-external-load-balancers",
+                            "",
+                        )
+                        .into()
+                },
+            )
     }
 
     fn kubelet(&self) -> Fields {
         Fields::new()
-            .text_or_nothing("image", &self.kubernetes_image("ghcr.io/siderolabs/kubelet"))
-            .flag_if(self.contract.has_default_seccomp_profile(), "defaultRuntimeSeccompProfileEnabled")
-            .flag_if(self.contract.disables_manifests_directory(), "disableManifestsDirectory")
+            .text_or_nothing(
+                "image",
+                &self.kubernetes_image("ghcr.io/siderolabs/kubelet"),
+            )
+            .flag_if(
+                self.contract.has_default_seccomp_profile(),
+                "defaultRuntimeSeccompProfileEnabled",
+            )
+            .flag_if(
+                self.contract.disables_manifests_directory(),
+                "disableManifestsDirectory",
+            )
     }
 
     fn network(&self) -> Fields {
-        Fields::new().node_if(self.input.kubespan, "kubespan", || Fields::new().flag("enabled", true).into())
+        Fields::new().node_if(self.input.kubespan, "kubespan", || {
+            Fields::new().flag("enabled", true).into()
+        })
     }
 
     fn install(&self) -> Fields {
@@ -65,8 +96,11 @@ impl Plan<'_> {
     /// `machine.registries`; the reference's commented output shows it empty where it is a value and not a pointer.
     fn registries(&self, kind: MachineType) -> Option<Node> {
         let has_documents = self.contract.has_network_documents();
-        let mirrors =
-            if has_documents { None } else { self.input.mirrors.legacy(self.contract, self.generator) };
+        let mirrors = if has_documents {
+            None
+        } else {
+            self.input.mirrors.legacy(self.contract, self.generator)
+        };
         let shown_empty = self.has_comments() && (!has_documents || kind == MachineType::Worker);
         mirrors.or_else(|| shown_empty.then(|| Fields::new().into()))
     }
@@ -78,32 +112,48 @@ impl Plan<'_> {
         Fields::new()
             .flag_if(explicit, "rbac")
             .flag_if(explicit && contract.has_stable_hostname(), "stableHostname")
-            .flag_if(explicit && contract.checks_extended_key_usage(), "apidCheckExtKeyUsage")
+            .flag_if(
+                explicit && contract.checks_extended_key_usage(),
+                "apidCheckExtKeyUsage",
+            )
             .flag_if(contract.has_disk_quota(), "diskQuotaSupport")
             .node_if(legacy && contract.has_kube_prism(), "kubePrism", || {
-                Fields::new().flag("enabled", true).number("port", KUBE_PRISM_PORT).into()
+                Fields::new()
+                    .flag("enabled", true)
+                    .number("port", KUBE_PRISM_PORT)
+                    .into()
             })
-            .node_if(legacy && contract.has_host_dns(), "hostDNS", || self.host_dns().into())
+            .node_if(legacy && contract.has_host_dns(), "hostDNS", || {
+                self.host_dns().into()
+            })
     }
 
     pub(super) fn host_dns(&self) -> Fields {
-        Fields::new()
-            .flag("enabled", true)
-            .flag_if(self.contract.forwards_kube_dns_to_host(), "forwardKubeDNSToHost")
+        Fields::new().flag("enabled", true).flag_if(
+            self.contract.forwards_kube_dns_to_host(),
+            "forwardKubeDNSToHost",
+        )
     }
 
     fn control_plane_cluster(&self) -> Fields {
         let bundle = self.secrets.bundle;
         let etcd = Fields::new().node("ca", authority(self.secrets.etcd, true));
         if self.contract.has_kubernetes_documents() {
-            return Fields::new().text("token", text(bundle.bootstrap_token())).node("etcd", etcd);
+            return Fields::new()
+                .text("token", text(bundle.bootstrap_token()))
+                .node("etcd", etcd);
         }
         let (encryption_key, encryption_secret) = if self.contract.uses_secretbox_encryption() {
-            ("secretboxEncryptionSecret", bundle.secretbox_encryption_secret())
+            (
+                "secretboxEncryptionSecret",
+                bundle.secretbox_encryption_secret(),
+            )
         } else {
             ("aescbcEncryptionSecret", bundle.aescbc_encryption_secret())
         };
-        let image = |repository: &str| Fields::new().text_or_nothing("image", &self.kubernetes_image(repository));
+        let image = |repository: &str| {
+            Fields::new().text_or_nothing("image", &self.kubernetes_image(repository))
+        };
         // talosctl v1.14 writes no empty lists even with comments.
         let empty_lists = self.has_comments() && !self.generator.has_kubernetes_documents();
         self.cluster_identity(true)
@@ -113,7 +163,10 @@ impl Plan<'_> {
             .node("aggregatorCA", authority(self.secrets.aggregator, true))
             .node("serviceAccount", service_account(self))
             .node("apiServer", self.api_server())
-            .node("controllerManager", image("registry.k8s.io/kube-controller-manager"))
+            .node(
+                "controllerManager",
+                image("registry.k8s.io/kube-controller-manager"),
+            )
             .node("proxy", image("registry.k8s.io/kube-proxy"))
             .node("scheduler", image("registry.k8s.io/kube-scheduler"))
             .node("discovery", self.discovery())
@@ -139,8 +192,13 @@ impl Plan<'_> {
         Fields::new()
             .text("id", bundle.cluster_id())
             .text("secret", text(bundle.cluster_secret()))
-            .node("controlPlane", Fields::new().text("endpoint", &self.input.endpoint.url))
-            .node_if(named, "clusterName", || Node::string(self.input.cluster_name.as_str()))
+            .node(
+                "controlPlane",
+                Fields::new().text("endpoint", &self.input.endpoint.url),
+            )
+            .node_if(named, "clusterName", || {
+                Node::string(self.input.cluster_name.as_str())
+            })
             .node("network", self.subnets())
     }
 
@@ -159,33 +217,64 @@ impl Plan<'_> {
         let contract = self.contract;
         // From contract v1.12 on the node adds the endpoint's host itself.
         let endpoint = (!contract.has_network_documents()).then_some(&self.input.endpoint.host);
-        let names: Vec<&String> = endpoint.into_iter().chain(&self.input.additional_sans).collect();
+        let names: Vec<&String> = endpoint
+            .into_iter()
+            .chain(&self.input.additional_sans)
+            .collect();
         Fields::new()
-            .text_or_nothing("image", &self.kubernetes_image("registry.k8s.io/kube-apiserver"))
+            .text_or_nothing(
+                "image",
+                &self.kubernetes_image("registry.k8s.io/kube-apiserver"),
+            )
             .node_if(!names.is_empty(), "certSANs", || Node::strings(names))
-            .flag_if(!contract.has_network_documents(), "disablePodSecurityPolicy")
-            .node_if(contract.has_pod_security_admission(), "admissionControl", || {
-                let plugin = Fields::new().text("name", "PodSecurity").node("configuration", pod_security());
-                Node::sequence([plugin.into()])
+            .flag_if(
+                !contract.has_network_documents(),
+                "disablePodSecurityPolicy",
+            )
+            .node_if(
+                contract.has_pod_security_admission(),
+                "admissionControl",
+                || {
+                    let plugin = Fields::new()
+                        .text("name", "PodSecurity")
+                        .node("configuration", pod_security());
+                    Node::sequence([plugin.into()])
+                },
+            )
+            .node_if(contract.has_audit_policy(), "auditPolicy", || {
+                audit_policy().into()
             })
-            .node_if(contract.has_audit_policy(), "auditPolicy", || audit_policy().into())
     }
 
     fn discovery(&self) -> Fields {
-        let kubernetes = Fields::new().flag_if(self.contract.disables_kubernetes_discovery(), "disabled");
-        let registries = Fields::new().node("kubernetes", kubernetes).node("service", Fields::new());
-        Fields::new().flag("enabled", self.input.cluster_discovery).node("registries", registries)
+        let kubernetes =
+            Fields::new().flag_if(self.contract.disables_kubernetes_discovery(), "disabled");
+        let registries = Fields::new()
+            .node("kubernetes", kubernetes)
+            .node("service", Fields::new());
+        Fields::new()
+            .flag("enabled", self.input.cluster_discovery)
+            .node("registries", registries)
     }
 }
 
 /// `{crt, key}` in base64; the key is empty on workers.
 fn authority(pair: &CertificateAndKey, with_key: bool) -> Fields {
-    let key = if with_key { pair.encoded_key() } else { zeroize::Zeroizing::default() };
-    Fields::new().text("crt", &pair.encoded_certificate()).text("key", &key)
+    let key = if with_key {
+        pair.encoded_key()
+    } else {
+        zeroize::Zeroizing::default()
+    };
+    Fields::new()
+        .text("crt", &pair.encoded_certificate())
+        .text("key", &key)
 }
 
 fn service_account(plan: &Plan<'_>) -> Fields {
-    Fields::new().text("key", &crate::secrets::encode_key(plan.secrets.service_account))
+    Fields::new().text(
+        "key",
+        &crate::secrets::encode_key(plan.secrets.service_account),
+    )
 }
 
 /// The default configuration of the PodSecurity admission plugin; its keys are sorted as those of any free-form object.
@@ -202,7 +291,10 @@ pub(super) fn pod_security() -> Fields {
         .node("runtimeClasses", Node::sequence([]))
         .node("usernames", Node::sequence([]));
     Fields::new()
-        .text("apiVersion", "pod-security.admission.config.k8s.io/v1alpha1")
+        .text(
+            "apiVersion",
+            "pod-security.admission.config.k8s.io/v1alpha1",
+        )
         .node("defaults", defaults)
         .node("exemptions", exemptions)
         .text("kind", "PodSecurityConfiguration")
@@ -213,5 +305,8 @@ pub(super) fn audit_policy() -> Fields {
     Fields::new()
         .text("apiVersion", "audit.k8s.io/v1")
         .text("kind", "Policy")
-        .node("rules", Node::sequence([Fields::new().text("level", "Metadata").into()]))
+        .node(
+            "rules",
+            Node::sequence([Fields::new().text("level", "Metadata").into()]),
+        )
 }

@@ -4,7 +4,7 @@ mod delete;
 
 use crate::config::document::{TypedDocument, check_unknown_keys, decode};
 use crate::config::schema::{DocumentKind, Minor, Schema};
-use crate::yaml::{Kind, Mapping, Node};
+use crate::yaml::{Kind, Mapping, Node, Source};
 
 pub(crate) use delete::Selector;
 use delete::extract_deletes;
@@ -38,7 +38,11 @@ pub(crate) fn load_config(
         delete: false,
         duplicates: false,
     };
-    let loaded = load(schema, documents.to_vec(), rules)?;
+    let sources = documents.iter().map(|node| Source {
+        line: node.line(),
+        node: node.clone(),
+    });
+    let loaded = load(schema, sources.collect(), rules)?;
     let documents = loaded.into_iter().filter_map(|document| match document {
         PatchDocument::Merge(document) => Some(document),
         PatchDocument::Delete(_) => None,
@@ -53,7 +57,7 @@ pub(crate) fn load_config(
 /// The text of the release's loader.
 pub(crate) fn load_patch(
     schema: &'static Schema,
-    documents: Vec<Node>,
+    documents: Vec<Source>,
 ) -> Result<Vec<PatchDocument>, String> {
     let unchecked = schema.minor() >= Minor::V1_14;
     let rules = Rules {
@@ -133,14 +137,13 @@ fn check_container<'a>(
 
 fn load(
     schema: &'static Schema,
-    documents: Vec<Node>,
+    documents: Vec<Source>,
     rules: Rules,
 ) -> Result<Vec<PatchDocument>, String> {
     let mut loaded = Vec::new();
     let mut known: Vec<Identity> = Vec::new();
-    for mut node in documents {
+    for Source { line, mut node } in documents {
         if rules.delete {
-            let line = node.line();
             let (selectors, remains) = extract_deletes(&mut node).map_err(|text| {
                 if schema.minor() < Minor::V1_12 {
                     text

@@ -3,7 +3,7 @@
 use super::json::Operation;
 use crate::config::load::{PatchDocument, load_patch};
 use crate::config::schema::Schema;
-use crate::yaml::{Kind, Mapping, Node, parse_lenient};
+use crate::yaml::{Kind, Mapping, Node, Source, parse_lenient};
 
 /// A patch that is ready to be applied.
 pub(super) enum Patch {
@@ -41,11 +41,11 @@ pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, Strin
 }
 
 /// A list of mappings in the first document, or nothing at all.
-fn operations_in_yaml(mut documents: Vec<Node>) -> Option<Vec<Operation>> {
-    if documents.is_empty() || documents[0].is_null() {
+fn operations_in_yaml(mut documents: Vec<Source>) -> Option<Vec<Operation>> {
+    if documents.is_empty() || documents[0].node.is_null() {
         return Some(Vec::new());
     }
-    let Kind::Sequence(items) = documents.swap_remove(0).kind else {
+    let Kind::Sequence(items) = documents.swap_remove(0).node.kind else {
         return None;
     };
     items
@@ -79,7 +79,7 @@ fn operations_in_json(text: &str) -> Result<Vec<Operation>, String> {
     let as_written =
         parse_lenient(text)
             .ok()
-            .and_then(|mut documents| match documents.pop()?.kind {
+            .and_then(|mut documents| match documents.pop()?.node.kind {
                 Kind::Sequence(nodes) if nodes.len() == items.len() => Some(nodes),
                 _ => None,
             });

@@ -1,0 +1,57 @@
+//! What happens to a mock node.
+
+use secrecy::SecretString;
+
+use crate::Fingerprint;
+use crate::cosi::Stage;
+
+/// Something that happened to a mock node, for whoever builds a world around it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum MockEvent {
+    /// It was switched on.
+    PoweredOn,
+    /// It was switched off.
+    PoweredOff,
+    /// It waits for a configuration, with a certificate of this fingerprint.
+    Maintenance {
+        /// Pin of the certificate, as the console shows it.
+        fingerprint: Fingerprint,
+    },
+    /// It has accepted a configuration.
+    ConfigApplied {
+        /// The configuration.
+        text: SecretString,
+    },
+    /// Talos is on the disk.
+    Installed {
+        /// The disk.
+        disk: String,
+        /// The installer image that wrote it.
+        image: String,
+    },
+    /// The installation failed; the node boots the ISO image again.
+    InstallFailed {
+        /// What the console says.
+        reason: String,
+    },
+    /// It goes down to come back.
+    Rebooting,
+    /// It does not come up, and no port opens until somebody acts.
+    Halted {
+        /// What the console says.
+        reason: String,
+    },
+    /// It answers with the identity of its configuration.
+    Configured,
+    /// It was told to start etcd.
+    Bootstrapped,
+    /// etcd is healthy.
+    EtcdHealthy,
+    /// It has handed out a kubeconfig.
+    KubeconfigIssued,
+    /// Its stage has changed.
+    StageChanged(Stage),
+    /// It was wiped.
+    Reset,
+}

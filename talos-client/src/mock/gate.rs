@@ -1,0 +1,134 @@
+//! What a mock node checks before a method runs: injected faults, its mode, the caller's roles.
+
+use std::sync::Arc;
+
+use tonic::Status;
+
+use super::call::{Call, Fault, METHODS};
+use super::node::{Mode, Node};
+use super::server::Peer;
+
+const ADMIN: &str = "os:admin";
+const OPERATOR: &str = "os:operator";
+const READER: &str = "os:reader";
+const ETCD_BACKUP: &str = "os:etcd:backup";
+
+pub(super) enum Verdict {
+    Admit,
+    Refuse(Status),
+    Cut,
+}
+
+/// Decides about a call, and records it.
+pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Request<B>) -> Verdict {
+    let path = request.uri().path();
+    let header = |name: &str| {
+        let value = request.headers().get(name)?;
+        value.to_str().ok().map(ToOwned::to_owned)
+    };
+    let call = Call {
+        path: path.to_owned(),
+        node: header("node"),
+        roles: peer.roles.clone().unwrap_or_default(),
+        in_maintenance: node.mode() == Mode::Maintenance,
+    };
+    let method = call.method().to_owned();
+    node.calls.record(call.clone());
+
+    match node.calls.fault(&method) {
+        Some(Fault::Status(code, message)) => {
+            return Verdict::Refuse(Status::new(code.tonic(), message));
+        }
+        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Disconnect) => return Verdict::Cut,
+        None => {}
+    }
+    let result = known(path, &method)
+        .and_then(|()| mode(node, path, &method))
+        .and_then(|()| roles(node, &call, peer))
+        .and_then(|()| route(node, &call, header("nodes").is_some()));
+    match result {
+        Ok(()) => Verdict::Admit,
+        Err(status) => Verdict::Refuse(status),
+    }
+}
+
+fn known(path: &str, method: &str) -> Result<(), Status> {
+    if METHODS.contains(&method) {
+        Ok(())
+    } else {
+        Err(Status::unimplemented(format!(
+            "the mock does not serve {path}"
+        )))
+    }
+}
+
+/// Before v1.13 maintenance mode is a small server of its own.
+fn mode(node: &Node, path: &str, method: &str) -> Result<(), Status> {
+    if node.mode() != Mode::Maintenance || !node.has_maintenance_service() {
+        return Ok(());
+    }
+    let service = path
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    match (service, method) {
+        ("machine.MachineService", "ApplyConfiguration")
+        | ("storage.StorageService", "Disks")
+        | ("cosi.resource.State", _) => Ok(()),
+        ("machine.MachineService", "Version" | "Reset") => Err(Status::unimplemented(
+            "API is not implemented in maintenance mode",
+        )),
+        ("machine.MachineService", _) => Err(Status::unimplemented(format!(
+            "method {method} not implemented"
+        ))),
+        _ => Err(Status::unimplemented(format!("unknown service {service}"))),
+    }
+}
+
+fn roles(node: &Node, call: &Call, peer: &Peer) -> Result<(), Status> {
+    let in_maintenance = node.mode() == Mode::Maintenance;
+    let method = call.method();
+    let reader = [READER.to_owned()];
+    // Without a client certificate maintenance mode injects the reader's role.
+    let roles = match &peer.roles {
+        Some(roles) => roles.as_slice(),
+        None => &reader,
+    };
+    let allowed: &[&str] = match method {
+        "ApplyConfiguration" if in_maintenance => &[ADMIN, READER],
+        "ApplyConfiguration" | "Bootstrap" | "Kubeconfig" | "Read" | "Reset" => &[ADMIN],
+        "Reboot" | "Shutdown" => &[ADMIN, OPERATOR],
+        "EtcdMemberList" | "EtcdStatus" => &[ADMIN, OPERATOR, READER, ETCD_BACKUP],
+        _ => &[ADMIN, OPERATOR, READER],
+    };
+    if roles.iter().any(|role| allowed.contains(&role.as_str())) {
+        Ok(())
+    } else {
+        Err(Status::permission_denied("not authorized"))
+    }
+}
+
+fn route(node: &Node, call: &Call, to_many: bool) -> Result<(), Status> {
+    if to_many && call.path.starts_with("/cosi.resource.State/") {
+        return Err(Status::invalid_argument(
+            "one-2-many proxying is not supported for COSI methods",
+        ));
+    }
+    if to_many {
+        return Err(Status::unimplemented("the mock answers for one node only"));
+    }
+    let Some(target) = &call.node else {
+        return Ok(());
+    };
+    if node.mode() == Mode::Maintenance || node.is_called(target) {
+        return Ok(());
+    }
+    if target.parse::<std::net::SocketAddr>().is_ok() {
+        return Err(Status::internal(format!("invalid target {target:?}")));
+    }
+    Err(Status::unavailable(format!(
+        "connection error: desc = \"transport: Error while dialing: dial tcp {target}:50000: connect: connection refused\""
+    )))
+}

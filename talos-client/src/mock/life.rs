@@ -1,0 +1,348 @@
+//! The life of a mock node from power on to power off.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::sleep;
+
+use super::builder::BootOrder;
+use super::document::{InstallTarget, NodeConfig};
+use super::event::MockEvent;
+use super::identity::{Identity, Signer};
+use super::node::{self, Command, Etcd, Image, Installed, Mode, Node};
+use crate::Fingerprint;
+use crate::certificate::PresentedCertificate;
+use crate::cosi::Stage;
+
+/// How the next boot begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Through the firmware, which follows the boot order.
+    Firmware,
+    /// Directly into the installed kernel.
+    Kexec,
+}
+
+/// What a node does after a boot has come to its end.
+enum Next {
+    Boot(Start),
+    Off,
+}
+
+/// Why nothing more happens until somebody acts.
+struct Halt(String);
+
+/// Boots again and again, until it is shut down or aborted.
+pub(super) async fn live(node: Arc<Node>) {
+    let mut start = Start::Firmware;
+    loop {
+        let next = tokio::select! {
+            ended = boot(&node, start) => match ended {
+                Ok(next) => next,
+                Err(Halt(reason)) => {
+                    node.events.push(MockEvent::Halted { reason });
+                    obey(&node).await
+                }
+            },
+            next = obey(&node) => next,
+        };
+        node.port.close().await;
+        match next {
+            Next::Boot(next) => start = next,
+            Next::Off => {
+                node.update(node::power_off);
+                node.events.push(MockEvent::PoweredOff);
+                return;
+            }
+        }
+        node.events.push(MockEvent::Rebooting);
+        node.update(node::power_off);
+        sleep(node.setup.delays.reboot).await;
+    }
+}
+
+/// Waits for a command and does what does not need the node to be down.
+async fn obey(node: &Node) -> Next {
+    node.until(|state| state.command.is_some()).await;
+    let command = node.update(|state| {
+        let command = state.command.take();
+        state.stage = match command {
+            Some(Command::Shutdown) => Stage::ShuttingDown,
+            Some(Command::Reset { .. }) => Stage::Resetting,
+            _ => Stage::Rebooting,
+        };
+        command
+    });
+    let start = if node.setup.is_secure_boot {
+        Start::Firmware
+    } else {
+        Start::Kexec
+    };
+    match command {
+        Some(Command::Shutdown) => Next::Off,
+        Some(Command::Reset { keep_talos, reboot }) => {
+            node.update(|state| {
+                state.config = None;
+                state.has_etcd_data = false;
+                if !keep_talos {
+                    state.installed = None;
+                }
+            });
+            node.events.push(MockEvent::Reset);
+            if reboot { Next::Boot(start) } else { Next::Off }
+        }
+        Some(Command::Reboot) | None => Next::Boot(start),
+    }
+}
+
+async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
+    let (image, from_iso) = load(node, start)?;
+    node.update(|state| {
+        state.image = image;
+        state.stage = Stage::Booting;
+        state.booted = SystemTime::now();
+    });
+    sleep(node.setup.delays.boot).await;
+
+    let has_config = node.state().config.is_some();
+    if from_iso || !has_config {
+        node.update(|state| state.config = None);
+        maintenance(node).await?;
+    }
+    let is_installed = node.state().installed.is_some();
+    if !is_installed {
+        return install(node).await;
+    }
+    configured(node).await
+}
+
+/// What the firmware or the kernel finds to boot.
+fn load(node: &Node, start: Start) -> Result<(Image, bool), Halt> {
+    let state = node.state();
+    let Some(installed) = &state.installed else {
+        return match state.boot_order {
+            BootOrder::DiskOnly => Err(Halt("no bootable device".to_owned())),
+            BootOrder::DiskFirst | BootOrder::IsoFirst => Ok((node.setup.iso.clone(), true)),
+        };
+    };
+    if start == Start::Firmware && state.boot_order == BootOrder::IsoFirst {
+        return Err(Halt(
+            "Talos is already installed to disk but booted from another media and talos.halt_if_installed kernel \
+             parameter is set. Please reboot from the disk."
+                .to_owned(),
+        ));
+    }
+    if node.setup.is_secure_boot && !installed.is_signed {
+        return Err(Halt(
+            "Secure Boot refuses the boot loader on the disk: the installer image is not a secure boot one".to_owned(),
+        ));
+    }
+    Ok((installed.image.clone(), false))
+}
+
+/// Serves maintenance mode until there is a complete configuration.
+async fn maintenance(node: &Arc<Node>) -> Result<(), Halt> {
+    let signer = Signer::ephemeral().map_err(no_certificate)?;
+    let mut names = names(node, &[]);
+    names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
+    let identity = Identity::maintenance(&signer, &names).map_err(no_certificate)?;
+    let fingerprint = fingerprint(&identity);
+    let tls = identity.anonymous().map_err(no_certificate)?;
+    node.update(|state| {
+        state.mode = Mode::Maintenance;
+        state.stage = Stage::Maintenance;
+    });
+    node.port.open(tls, node).map_err(no_port)?;
+    if let Some(fingerprint) = fingerprint {
+        node.events.push(MockEvent::Maintenance { fingerprint });
+    }
+
+    node.until(|state| state.config.is_some()).await;
+    node.port.close().await;
+    node.update(|state| {
+        state.mode = Mode::Down;
+        state.stage = Stage::Booting;
+    });
+    Ok(())
+}
+
+async fn install(node: &Arc<Node>) -> Result<Next, Halt> {
+    // From v1.13 on the API comes back with the new identity while the node installs itself.
+    if !node.has_maintenance_service() {
+        open_configured(node)?;
+    }
+    node.update(|state| state.stage = Stage::Installing);
+    sleep(node.setup.delays.install).await;
+
+    match write_disk(node) {
+        Ok(installed) => {
+            let (disk, image) = (installed.disk.clone(), image_of(node));
+            node.update(|state| {
+                state.installed = Some(installed);
+                state.stage = Stage::Rebooting;
+            });
+            node.events.push(MockEvent::Installed { disk, image });
+        }
+        Err(reason) => {
+            node.update(|state| {
+                state.config = None;
+                state.stage = Stage::Rebooting;
+            });
+            node.events.push(MockEvent::InstallFailed { reason });
+            return Ok(Next::Boot(Start::Firmware));
+        }
+    }
+    Ok(Next::Boot(if node.setup.is_secure_boot {
+        Start::Firmware
+    } else {
+        Start::Kexec
+    }))
+}
+
+fn image_of(node: &Node) -> String {
+    let state = node.state();
+    let install = state
+        .config
+        .as_ref()
+        .and_then(|config| config.install.as_ref());
+    install
+        .map(|install| install.image.clone())
+        .unwrap_or_default()
+}
+
+/// What the installer does, or why it fails.
+fn write_disk(node: &Node) -> Result<Installed, String> {
+    let (failure, config) = {
+        let mut state = node.state();
+        (state.next_install_failure.take(), state.config.clone())
+    };
+    if let Some(reason) = failure {
+        return Err(reason);
+    }
+    let install = config
+        .as_ref()
+        .and_then(|config| config.install.as_ref())
+        .ok_or("no install section")?;
+    let usable = |device: &str| {
+        let disk = node.setup.disks.iter().find(|disk| disk.device == device);
+        disk.is_some_and(|disk| disk.is_installable())
+    };
+    let disk = match &install.target {
+        InstallTarget::Disk(device) if usable(device) => device.clone(),
+        InstallTarget::Disk(device) => {
+            return Err(format!("failed to open blockdevice {device:?}"));
+        }
+        InstallTarget::Selector => node
+            .setup
+            .disks
+            .iter()
+            .find(|disk| disk.is_installable())
+            .map(|disk| disk.device.clone())
+            .ok_or("no disks matched the expression")?,
+        InstallTarget::Missing => return Err("no disk to install to".to_owned()),
+    };
+    Ok(Installed {
+        disk,
+        image: node.setup.installed_image(&install.image),
+        is_signed: install.image.contains("-secureboot"),
+    })
+}
+
+/// Runs as a member of its cluster until it is told otherwise.
+async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
+    let (is_control_plane, has_cni) = {
+        let state = node.state();
+        let config = state.config.as_ref();
+        (
+            config.is_some_and(|config| config.is_control_plane),
+            config.is_some_and(|config| config.has_cni),
+        )
+    };
+    node.update(|state| {
+        state.etcd = if is_control_plane {
+            Etcd::Preparing
+        } else {
+            Etcd::Absent
+        };
+    });
+    open_configured(node)?;
+    let delays = node.setup.delays;
+    sleep(delays.services).await;
+    node.update(|state| state.has_services = true);
+    sleep(delays.time_sync).await;
+    node.update(|state| state.is_time_synced = true);
+
+    if is_control_plane {
+        node.until(|state| state.has_etcd_data).await;
+        node.update(|state| state.etcd = Etcd::Starting);
+        sleep(delays.etcd).await;
+        node.update(|state| state.etcd = Etcd::Healthy);
+        node.events.push(MockEvent::EtcdHealthy);
+    }
+    sleep(delays.kubernetes).await;
+    node.update(|state| {
+        state.has_static_pods = true;
+        state.stage = Stage::Running;
+    });
+    if has_cni && node.setup.becomes_ready {
+        sleep(delays.node_ready).await;
+        node.update(|state| state.is_node_ready = true);
+    }
+    std::future::pending().await
+}
+
+/// Opens the port with the identity of the configuration.
+fn open_configured(node: &Arc<Node>) -> Result<(), Halt> {
+    let config = node.state().config.clone();
+    let config = config.ok_or_else(|| Halt("no configuration".to_owned()))?;
+    let signer = signer(node, &config).ok_or_else(|| {
+        Halt("no server certificate: the configuration has no usable Talos CA key, and trustd is not reachable".to_owned())
+    })?;
+    let hostname = node.hostname();
+    let ahead = node.setup.clock_ahead;
+    let identity = signer
+        .server(&hostname, &names(node, &config.sans), ahead)
+        .map_err(no_certificate)?;
+    let tls = identity
+        .mutual(&config.client_authorities())
+        .map_err(no_certificate)?;
+    node.update(|state| state.mode = Mode::Configured);
+    node.port.open(tls, node).map_err(no_port)?;
+    node.events.push(MockEvent::Configured);
+    Ok(())
+}
+
+/// A control plane node signs its own certificate, a worker gets its from one.
+fn signer(node: &Node, config: &NodeConfig) -> Option<Signer> {
+    config.talos_ca.signer().or_else(|| {
+        let control_plane = node.setup.trustd.as_ref()?;
+        let config = control_plane.state().config.clone()?;
+        config.talos_ca.signer()
+    })
+}
+
+fn names(node: &Node, more: &[String]) -> Vec<String> {
+    let addresses = node.setup.addresses.iter().map(ToString::to_string);
+    let mut names: Vec<String> = addresses.chain([node.hostname()]).collect();
+    for name in more {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn fingerprint(identity: &Identity) -> Option<Fingerprint> {
+    PresentedCertificate::parse(&identity.certificate)
+        .ok()
+        .map(|certificate| certificate.fingerprint)
+}
+
+fn no_certificate(error: impl std::fmt::Display) -> Halt {
+    Halt(format!("no server certificate: {error}"))
+}
+
+fn no_port(error: std::io::Error) -> Halt {
+    Halt(format!("cannot listen: {error}"))
+}

@@ -1,0 +1,357 @@
+//! A Talos node in this process, for tests of whoever talks to one.
+//!
+//! [`TalosMock`] is a real gRPC server over TLS on the loopback interface, and it lives like a node: it boots into
+//! maintenance mode, takes a configuration, closes its port while it installs itself, comes back with the identity
+//! *from the configuration it was given*, and waits to be bootstrapped. What it answers follows from that state.
+//!
+//! ```
+//! use futures_util::StreamExt;
+//! use talos_client::mock::{MockEvent, TalosMock};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> talos_client::Result<()> {
+//! let mock = TalosMock::start().await;
+//! mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. })).await;
+//!
+//! let version = mock.maintenance_client()?.version().await?;
+//!
+//! assert_eq!(version, "v1.10.7");
+//! mock.assert_called("Get", 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is strict: unknown methods, resource types and namespaces are refused, configurations are read and validated
+//! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
+//! What it leaves out: logs and files have no content, and several nodes share nothing but trustd.
+
+mod builder;
+mod call;
+mod cluster_service;
+mod delays;
+mod document;
+mod event;
+mod gate;
+mod identity;
+mod kubeconfig;
+mod life;
+mod log;
+mod machine_events;
+mod machine_service;
+mod node;
+mod port;
+mod resources;
+mod server;
+mod services;
+mod state_service;
+mod store;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+
+use crate::cosi::Stage;
+use crate::secrets::CertificateAndKey;
+use crate::{
+    Client, Code, Credentials, DEFAULT_PORT, Endpoint, Error, ErrorKind, MaintenanceClient, Result,
+};
+
+pub use self::builder::{BootOrder, MockDisk, TalosMockBuilder};
+pub use self::call::Call;
+pub use self::delays::Delays;
+pub use self::event::MockEvent;
+
+use self::call::Fault;
+use self::node::{Mode, Node};
+
+/// A mock node. A handle: clones are the same node, and the last one takes it down.
+#[derive(Debug, Clone)]
+pub struct TalosMock {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    node: Arc<Node>,
+    life: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// Ends the node's life without a word, as a power failure does.
+    fn stop(&self) -> bool {
+        let life = self
+            .life
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let was_on = life.as_ref().is_some_and(|life| !life.is_finished());
+        if let Some(life) = life {
+            life.abort();
+        }
+        self.node.port.cut();
+        was_on
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Making and powering a node.
+impl TalosMock {
+    /// Starts a node with the defaults: v1.10.7, an empty disk, no Secure Boot, switched on, milliseconds for everything.
+    ///
+    /// # Panics
+    /// As [`TalosMockBuilder::start`].
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Sets up a node.
+    pub fn builder() -> TalosMockBuilder {
+        TalosMockBuilder::default()
+    }
+
+    fn new(node: Node) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                node: Arc::new(node),
+                life: Mutex::new(None),
+            }),
+        }
+    }
+
+    fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.inner.node)
+    }
+
+    /// Switches the node on; does nothing when it is on.
+    pub fn power_on(&self) {
+        let mut life = self
+            .inner
+            .life
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if life.as_ref().is_some_and(|life| !life.is_finished()) {
+            return;
+        }
+        self.inner.node.events.push(MockEvent::PoweredOn);
+        *life = Some(tokio::spawn(life::live(self.node())));
+    }
+
+    /// Switches the node off at once. What is on its disk stays.
+    pub fn power_off(&self) {
+        if self.inner.stop() {
+            self.inner.node.update(node::power_off);
+            self.inner.node.events.push(MockEvent::PoweredOff);
+        }
+    }
+
+    /// What the firmware tries first, from the next boot on.
+    pub fn set_boot_order(&self, order: BootOrder) {
+        self.inner.node.update(|state| state.boot_order = order);
+    }
+
+    /// Kubernetes regards the node as ready.
+    pub fn set_node_ready(&self) {
+        self.inner.node.update(|state| state.is_node_ready = true);
+    }
+
+    /// Makes the next installation fail: the node boots into maintenance mode again.
+    pub fn fail_next_installation(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.inner
+            .node
+            .update(|state| state.next_install_failure = Some(reason));
+    }
+}
+
+/// Reaching a node.
+impl TalosMock {
+    /// The node's own address, dialled at the mock's port.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        let address = self.inner.node.setup.addresses.first().copied();
+        let address = address.unwrap_or_else(|| self.address().ip());
+        Endpoint::from(SocketAddr::new(address, DEFAULT_PORT)).dial(self.address())
+    }
+
+    /// The socket of the mock; it stays the same over all boots.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.inner.node.port.address()
+    }
+
+    /// A client for maintenance mode.
+    ///
+    /// # Errors
+    /// None that is to be expected: the endpoint is an address.
+    pub fn maintenance_client(&self) -> Result<MaintenanceClient> {
+        MaintenanceClient::builder(self.endpoint()).build()
+    }
+
+    /// A client with the role `os:admin` of the cluster that the node was configured for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotReady`] as long as it has no configuration with a Talos CA key.
+    pub fn client(&self) -> Result<Client> {
+        Client::builder(self.endpoint(), self.credentials("os:admin")?).build()
+    }
+
+    /// Credentials with one role of the cluster that the node was configured for.
+    ///
+    /// # Errors
+    /// As [`TalosMock::client`].
+    pub fn credentials(&self, role: &str) -> Result<Credentials> {
+        let missing =
+            |text: &str| Error::new(ErrorKind::NotReady, "issue credentials").with_message(text);
+        let config = self.inner.node.state().config.clone();
+        let config = config.ok_or_else(|| missing("the mock has no configuration"))?;
+        let signer = config
+            .talos_ca
+            .signer()
+            .ok_or_else(|| missing("the configuration has no Talos CA key"))?;
+        let (certificate, key) = signer
+            .talos_client(role)
+            .map_err(|source| missing("the Talos CA cannot sign").with_source(source))?;
+        Ok(Credentials::new(
+            config.talos_ca.certificate.clone(),
+            certificate,
+            key,
+        ))
+    }
+}
+
+/// Faults.
+impl TalosMock {
+    /// Answers the next call of a method with a status. Methods have their last name, for example `Bootstrap`.
+    ///
+    /// # Panics
+    /// When the mock does not serve the method.
+    #[track_caller]
+    pub fn fail_next(&self, method: &str, code: Code, message: impl Into<String>) {
+        let fault = Fault::Status(code, message.into());
+        self.inner.node.calls.fail_next(call::method(method), fault);
+    }
+
+    /// Answers every call of a method with a status.
+    ///
+    /// # Panics
+    /// When the mock does not serve the method.
+    #[track_caller]
+    pub fn fail_always(&self, method: &str, code: Code, message: impl Into<String>) {
+        let fault = Fault::Status(code, message.into());
+        self.inner
+            .node
+            .calls
+            .fail_always(call::method(method), fault);
+    }
+
+    /// Lets the next call of a method wait before it is answered.
+    ///
+    /// # Panics
+    /// When the mock does not serve the method.
+    #[track_caller]
+    pub fn delay_next(&self, method: &str, delay: Duration) {
+        let fault = Fault::Delay(delay);
+        self.inner.node.calls.fail_next(call::method(method), fault);
+    }
+
+    /// Cuts the connection at the next call of a method, before it takes effect.
+    ///
+    /// # Panics
+    /// When the mock does not serve the method.
+    #[track_caller]
+    pub fn drop_connection(&self, method: &str) {
+        self.inner
+            .node
+            .calls
+            .fail_next(call::method(method), Fault::Disconnect);
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.inner.node.calls.clear_faults();
+    }
+}
+
+/// Looking at a node from outside the network.
+impl TalosMock {
+    /// The calls it has received, in order. They hold no content.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.inner.node.calls.received()
+    }
+
+    /// Checks how often a method was called.
+    ///
+    /// # Panics
+    /// When it was called more or less often, with the list of calls.
+    #[track_caller]
+    pub fn assert_called(&self, method: &str, times: usize) {
+        let method = call::method(method);
+        let calls = self.calls();
+        let found = calls.iter().filter(|call| call.method() == method).count();
+        assert!(
+            found == times,
+            "expected {times} calls of {method}, found {found} in {calls:#?}"
+        );
+    }
+
+    /// What happens to the node, from its creation on; every stream sees everything.
+    pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + Unpin + use<> {
+        self.inner.node.events.follow(0)
+    }
+
+    /// Waits for an event, past or future. A deadline is the caller's business.
+    pub async fn wait_for(&self, is_meant: impl Fn(&MockEvent) -> bool) -> Option<MockEvent> {
+        let mut events = self.events();
+        while let Some(event) = events.next().await {
+            if is_meant(&event) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// What the machine is doing.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.inner.node.state().stage
+    }
+
+    /// Whether it waits for a configuration.
+    #[must_use]
+    pub fn is_in_maintenance(&self) -> bool {
+        self.inner.node.mode() == Mode::Maintenance
+    }
+
+    /// Whether its etcd was ever started.
+    #[must_use]
+    pub fn is_bootstrapped(&self) -> bool {
+        self.inner.node.state().has_etcd_data
+    }
+
+    /// The configuration it has.
+    #[must_use]
+    pub fn config(&self) -> Option<SecretString> {
+        self.inner.node.config_text()
+    }
+
+    /// The Kubernetes authority of its configuration: what a mock of its Kubernetes API has to be signed by.
+    #[must_use]
+    pub fn kubernetes_authority(&self) -> Option<CertificateAndKey> {
+        let config = self.inner.node.state().config.clone()?;
+        let authority = config.kubernetes_ca.as_ref()?;
+        Some(CertificateAndKey::new(
+            authority.certificate.clone(),
+            authority.key.clone()?,
+        ))
+    }
+}

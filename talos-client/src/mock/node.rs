@@ -1,0 +1,230 @@
+//! The state of a mock node, and what follows from it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::builder::{BootOrder, Setup};
+use super::call::Calls;
+use super::document::NodeConfig;
+use super::event::MockEvent;
+use super::log::Log;
+use super::port::Port;
+use super::store::Store;
+use super::{machine_events, resources};
+use crate::config::TalosVersion;
+use crate::cosi::Stage;
+use crate::pb::machine as pb;
+
+/// Which of its two faces the node shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// None: the port is closed.
+    Down,
+    Maintenance,
+    Configured,
+}
+
+/// How far etcd is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Etcd {
+    /// A worker has none.
+    Absent,
+    /// Waits for the bootstrap.
+    Preparing,
+    Starting,
+    Healthy,
+}
+
+/// What somebody wants the node to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Reboot,
+    Shutdown,
+    /// Wipes configuration and data, and Talos itself too unless it is kept.
+    Reset {
+        keep_talos: bool,
+        reboot: bool,
+    },
+}
+
+/// The image that is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) version: String,
+    pub(super) schematic: Option<String>,
+    pub(super) extensions: Vec<String>,
+}
+
+/// What is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Installed {
+    pub(super) disk: String,
+    pub(super) image: Image,
+    /// Whether the boot loader is signed.
+    pub(super) is_signed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) mode: Mode,
+    pub(super) stage: Stage,
+    pub(super) image: Image,
+    pub(super) installed: Option<Installed>,
+    pub(super) boot_order: BootOrder,
+    /// What was handed over, and survives a reboot once Talos is installed.
+    pub(super) config: Option<Arc<NodeConfig>>,
+    /// Whether etcd has data; survives a reboot.
+    pub(super) has_etcd_data: bool,
+    pub(super) etcd: Etcd,
+    pub(super) has_services: bool,
+    pub(super) is_time_synced: bool,
+    pub(super) has_static_pods: bool,
+    pub(super) is_node_ready: bool,
+    pub(super) booted: SystemTime,
+    pub(super) next_install_failure: Option<String>,
+    pub(super) command: Option<Command>,
+    pub(super) events: Arc<Log<pb::Event>>,
+}
+
+/// A mock node: what it is, its state, and everything that follows from it.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) setup: Setup,
+    pub(super) port: Port,
+    pub(super) store: Store,
+    pub(super) calls: Calls,
+    pub(super) events: Arc<Log<MockEvent>>,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+impl Node {
+    pub(super) fn new(setup: Setup, port: Port) -> Self {
+        let state = State {
+            mode: Mode::Down,
+            stage: Stage::Unknown,
+            image: setup.iso.clone(),
+            installed: setup.installed.clone(),
+            boot_order: setup.boot_order,
+            config: None,
+            has_etcd_data: false,
+            etcd: Etcd::Absent,
+            has_services: false,
+            is_time_synced: false,
+            has_static_pods: false,
+            is_node_ready: false,
+            booted: SystemTime::now(),
+            next_install_failure: setup.install_failure.clone(),
+            command: None,
+            events: Log::new(),
+        };
+        Self {
+            setup,
+            port,
+            store: Store::new(),
+            calls: Calls::default(),
+            events: Log::new(),
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and publishes what follows: resources, events, and who waits is woken.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (result, stage) = {
+            let mut state = self.state();
+            let before = machine_events::Snapshot::of(&state);
+            let result = change(&mut state);
+            let after = machine_events::Snapshot::of(&state);
+            self.store.replace(resources::derive(&self.setup, &state));
+            for event in machine_events::between(&before, &after) {
+                state.events.push(event);
+            }
+            let stage = (before.stage() != after.stage()).then(|| after.stage());
+            (result, stage)
+        };
+        if let Some(stage) = stage {
+            self.events.push(MockEvent::StageChanged(stage));
+        }
+        self.changed.send_replace(());
+        result
+    }
+
+    /// Waits until the state is as wanted.
+    pub(super) async fn until(&self, reached: impl Fn(&State) -> bool) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if reached(&self.state()) {
+                return;
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.state().mode
+    }
+
+    pub(super) fn version(&self) -> TalosVersion {
+        TalosVersion::parse(&self.state().image.version).unwrap_or_else(|_| TalosVersion::latest())
+    }
+
+    /// Until v1.12 maintenance mode is served by a small server of its own.
+    pub(super) fn has_maintenance_service(&self) -> bool {
+        let release = self.version().release();
+        (release.major, release.minor) < (1, 13)
+    }
+
+    /// Whether a value of the `node` header means this node.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        match name.parse::<IpAddr>() {
+            Ok(address) => self.setup.addresses.contains(&address),
+            Err(_) => name == self.hostname(),
+        }
+    }
+
+    pub(super) fn hostname(&self) -> String {
+        hostname(&self.setup, &self.state())
+    }
+
+    pub(super) fn config_text(&self) -> Option<SecretString> {
+        self.state()
+            .config
+            .as_ref()
+            .map(|config| config.text.clone())
+    }
+}
+
+pub(super) fn hostname(setup: &Setup, state: &State) -> String {
+    state
+        .config
+        .as_ref()
+        .and_then(|config| config.hostname.clone())
+        .unwrap_or_else(|| setup.hostname.clone())
+}
+
+/// Leaves only what is on the disk.
+pub(super) fn power_off(state: &mut State) {
+    state.mode = Mode::Down;
+    state.stage = Stage::Unknown;
+    if state.installed.is_none() {
+        state.config = None;
+    }
+    state.etcd = Etcd::Absent;
+    state.has_services = false;
+    state.is_time_synced = false;
+    state.has_static_pods = false;
+    state.is_node_ready = false;
+    state.command = None;
+    state.events = Log::new();
+}

@@ -1,0 +1,145 @@
+//! The resources of a mock node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::log::Log;
+use crate::pb::cosi::resource as pb;
+
+/// Type and id.
+pub(super) type Key = (&'static str, String);
+
+/// A resource before it has a history.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Content {
+    pub(super) namespace: &'static str,
+    pub(super) proto: Vec<u8>,
+    pub(super) yaml: String,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    content: Content,
+    version: u64,
+    created: SystemTime,
+    updated: SystemTime,
+}
+
+/// A change of a resource, as watches send it.
+#[derive(Debug, Clone)]
+pub(super) struct StoredChange {
+    pub(super) key: Key,
+    pub(super) event: pb::Event,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    records: Mutex<BTreeMap<Key, Record>>,
+    changes: Arc<Log<StoredChange>>,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Mutex::new(BTreeMap::new()),
+            changes: Log::new(),
+        }
+    }
+
+    /// Makes these the resources that exist.
+    pub(super) fn replace(&self, wanted: BTreeMap<Key, Content>) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Key> = records
+            .keys()
+            .filter(|key| !wanted.contains_key(*key))
+            .cloned()
+            .collect();
+        for key in gone {
+            if let Some(record) = records.remove(&key) {
+                self.push(pb::EventType::Destroyed, &key, &record, None);
+            }
+        }
+        let now = SystemTime::now();
+        for (key, content) in wanted {
+            match records.get_mut(&key) {
+                Some(record) if record.content == content => {}
+                Some(record) => {
+                    let old = record.clone();
+                    record.content = content;
+                    record.version = record.version.saturating_add(1);
+                    record.updated = now;
+                    self.push(pb::EventType::Updated, &key, record, Some(&old));
+                }
+                None => {
+                    let record = Record {
+                        content,
+                        version: 1,
+                        created: now,
+                        updated: now,
+                    };
+                    self.push(pb::EventType::Created, &key, &record, None);
+                    records.insert(key, record);
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, kind: &str, id: &str) -> Option<pb::Resource> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records
+            .iter()
+            .find(|((of, name), _)| *of == kind && name == id)
+            .map(|(key, record)| resource(key, record))
+    }
+
+    pub(super) fn list(&self, kind: &str) -> Vec<pb::Resource> {
+        self.list_and_position(kind).0
+    }
+
+    /// The present resources of a type, and where in the changes they stand.
+    pub(super) fn list_and_position(&self, kind: &str) -> (Vec<pb::Resource>, usize) {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = records
+            .iter()
+            .filter(|((of, _), _)| *of == kind)
+            .map(|(key, record)| resource(key, record))
+            .collect();
+        (found, self.changes.len())
+    }
+
+    pub(super) fn changes(&self) -> &Arc<Log<StoredChange>> {
+        &self.changes
+    }
+
+    fn push(&self, kind: pb::EventType, key: &Key, record: &Record, old: Option<&Record>) {
+        self.changes.push(StoredChange {
+            key: key.clone(),
+            event: pb::Event {
+                resource: Some(resource(key, record)),
+                event_type: kind.into(),
+                old: old.map(|old| resource(key, old)),
+                ..Default::default()
+            },
+        });
+    }
+}
+
+fn resource(key: &Key, record: &Record) -> pb::Resource {
+    pb::Resource {
+        metadata: Some(pb::Metadata {
+            namespace: record.content.namespace.to_owned(),
+            r#type: key.0.to_owned(),
+            id: key.1.clone(),
+            version: record.version.to_string(),
+            phase: "running".to_owned(),
+            created: Some(record.created.into()),
+            updated: Some(record.updated.into()),
+            ..Default::default()
+        }),
+        spec: Some(pb::Spec {
+            proto_spec: record.content.proto.clone(),
+            yaml_spec: record.content.yaml.clone(),
+        }),
+    }
+}

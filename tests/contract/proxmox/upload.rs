@@ -1,0 +1,170 @@
+//! The upload on the wire: the server's parser accepts exactly this.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use proxmox_client::id::VolumeId;
+use proxmox_client::mock::{Fault, MockStorage, PveMock, Route};
+use proxmox_client::storage::{Checksum, Content, UploadRequest};
+use proxmox_client::{ErrorKind, Reason};
+
+use super::socket::Socket;
+use super::{builder, client, node, poll, storage};
+
+const CHECKSUM: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+fn hello() -> UploadRequest {
+    UploadRequest::from_bytes(Content::Iso, "talos v1.iso", Bytes::from_static(b"hello"))
+}
+
+#[tokio::test]
+async fn parts_are_in_the_order_of_the_servers_parser() {
+    let answer = "HTTP/1.1 500 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let socket = Socket::start(&[answer]).await;
+    let request = hello().checksum(Checksum::sha256(CHECKSUM).unwrap());
+
+    let _ = client(&socket.endpoint)
+        .node(node())
+        .storage(storage("local"))
+        .upload(request)
+        .await;
+
+    let request = socket.received().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /api2/json/nodes/pve-01/storage/local/upload HTTP/1.1\r\n"));
+    let head = head.to_ascii_lowercase();
+    let (_, boundary) = head
+        .split_once("content-type: multipart/form-data; boundary=")
+        .unwrap();
+    let boundary = boundary.lines().next().unwrap();
+    assert!(
+        head.contains(&format!("content-length: {}", body.len())),
+        "{head}"
+    );
+    assert!(!head.contains("transfer-encoding"));
+    let expected = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\niso\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"checksum-algorithm\"\r\n\r\nsha256\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"checksum\"\r\n\r\n{CHECKSUM}\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"filename\"; filename=\"talos_v1.iso\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\nhello\r\n--{boundary}--\r\n"
+    );
+    assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn an_uploaded_file_is_found_under_its_stored_name() {
+    let mock = PveMock::start().await;
+    let local = mock.client().node(node()).storage(storage("local"));
+    let pieces = (0..1000).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7_u8; 1000])));
+    let request = UploadRequest::new(
+        Content::Iso,
+        "talos v1.iso",
+        1_000_000,
+        stream::iter(pieces),
+    );
+
+    let task = local.upload(request).await.unwrap();
+    assert_eq!(task.id().worker(), "imgcopy");
+    task.wait(&poll()).await.unwrap();
+
+    let volume = VolumeId::new("local:iso/talos_v1.iso").unwrap();
+    assert_eq!(
+        local.volume_for(Content::Iso, "talos v1.iso").unwrap(),
+        volume
+    );
+    assert_eq!(
+        local.find(&volume).await.unwrap().unwrap().size,
+        Some(1_000_000)
+    );
+    assert_eq!(mock.volume(&volume).unwrap().body.len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn a_wrong_checksum_fails_the_task() {
+    let mock = PveMock::start().await;
+    let local = mock.client().node(node()).storage(storage("local"));
+    let request = hello().checksum(Checksum::sha256(&"0".repeat(64)).unwrap());
+
+    let error = local
+        .upload(request)
+        .await
+        .unwrap()
+        .wait(&poll())
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.reason(), Some(Reason::ChecksumMismatch));
+    assert!(mock.volumes().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_reported_as_such() {
+    let mock = PveMock::start().await;
+    let short = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"hel"))]);
+    let request = UploadRequest::new(Content::Iso, "x.iso", 5, short);
+
+    let local = mock.client().node(node()).storage(storage("local"));
+    let error = local.upload(request).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(
+        error.message().contains("ended after 3 of 5 bytes"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn wrong_names_and_wrong_storages_are_refused() {
+    let mock = PveMock::builder()
+        .storage(MockStorage::lvm_thin(storage("nvme-lvm")))
+        .storage(MockStorage::directory(storage("backup"), &["backup"]))
+        .start()
+        .await;
+    let upload = async |name: &str, file: &str| {
+        let request = UploadRequest::from_bytes(Content::Iso, file, Bytes::from_static(b"x"));
+        let place = mock.client().node(node()).storage(storage(name));
+        place.upload(request).await.unwrap_err()
+    };
+
+    assert_eq!(
+        upload("nvme-lvm", "talos.raw").await.kind(),
+        ErrorKind::InvalidRequest
+    );
+    mock.assert_called(Route::Upload, 0);
+    assert_eq!(
+        upload("nvme-lvm", "x.iso").await.reason(),
+        Some(Reason::StorageContent)
+    );
+    assert_eq!(
+        upload("backup", "x.iso").await.reason(),
+        Some(Reason::StorageContent)
+    );
+    assert_eq!(
+        upload("nope", "x.iso").await.reason(),
+        Some(Reason::StorageMissing)
+    );
+}
+
+#[tokio::test]
+async fn silence_after_the_body_is_a_timeout() {
+    let mock = PveMock::start().await;
+    mock.fail_next(Route::Upload, Fault::Delay(Duration::from_secs(30)));
+    let token =
+        proxmox_client::credentials::ApiToken::new(mock.token_id(), mock.token_secret().clone());
+    let client = builder(mock.endpoint().as_str())
+        .credentials(token.unwrap())
+        .upload_timeout(Duration::from_millis(40))
+        .build()
+        .unwrap();
+
+    let error = client
+        .node(node())
+        .storage(storage("local"))
+        .upload(hello())
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
