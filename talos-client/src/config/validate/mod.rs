@@ -4,14 +4,14 @@
 //! a machine; the node checks again when a configuration is applied, and only it knows its disks.
 
 mod address;
-mod cel;
+pub(super) mod cel;
 mod conflicts;
 mod documents;
 mod findings;
 mod labels;
 pub(super) mod url;
 mod v1alpha1;
-mod view;
+pub(super) mod view;
 
 use std::fmt;
 use std::str::FromStr;
