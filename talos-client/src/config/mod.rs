@@ -1,10 +1,11 @@
-//! Machine configuration: documents, patches, and what a bootstrapper reads and sets in them.
+//! Machine configuration: documents, patches, generation, and what a bootstrapper reads and sets in them.
 
 mod compatibility;
 mod contract;
 mod diff;
 mod document;
 mod generate;
+mod lint;
 mod load;
 mod machine_config;
 mod patch;
@@ -12,10 +13,13 @@ mod schema;
 mod validate;
 mod version;
 
+pub(crate) use validate::{multi_error, quoted};
+
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
 pub use diff::{Change, diff};
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
+pub use lint::{Lint, LintContext, LintDisk, LintId};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
 pub use validate::{Mode, Validation, ValidationOptions};

@@ -1,6 +1,10 @@
 //! The reference answers of the Talos configuration tools.
 
+mod generate;
+mod generate_rules;
 mod patch;
 mod patch_traps;
+mod secrets;
+mod talosconfig;
 mod validate;
 mod yaml;

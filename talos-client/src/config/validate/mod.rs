@@ -4,21 +4,21 @@
 //! a machine; the node checks again when a configuration is applied, and only it knows its disks.
 
 mod address;
-mod cel;
+pub(super) mod cel;
 mod conflicts;
 mod documents;
 mod findings;
 mod labels;
-mod url;
+pub(super) mod url;
 mod v1alpha1;
-mod view;
+pub(super) mod view;
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{MachineConfig, TalosVersion, VersionContract};
 use crate::{Error, ErrorKind, Result};
-use findings::{multi_error, quoted};
+pub(crate) use findings::{multi_error, quoted};
 use view::View;
 
 const OPERATION: &str = "validate machine configuration";

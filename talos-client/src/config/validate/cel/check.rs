@@ -32,7 +32,7 @@ impl Checker {
 
     fn check(&mut self, expr: &Expr) -> Type {
         match &expr.node {
-            Node::Literal(ty) => ty.clone(),
+            Node::Literal(ty, _) => ty.clone(),
             Node::Identifier(name) => self.identifier(expr.at, name),
             Node::Select {
                 operand,

@@ -5,7 +5,7 @@ use super::types::Type;
 
 /// What an expression is about, which decides the names it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Environment {
+pub(in crate::config) enum Environment {
     /// `disk`, `system_disk`: volume provisioning and install disks.
     Disk,
     /// `volume`, `disk`, `system_disk`: existing volumes.

@@ -1,19 +1,23 @@
 //! Checks of expressions in the Common Expression Language, as far as configuration documents use it.
 //!
 //! Talos compiles the expressions of disk, volume and link selectors and of the out-of-memory handler.
-//! Syntax, names, fields and types are checked here with the texts of that compiler; nothing is evaluated.
+//! Syntax, names, fields and types are checked here with the texts of that compiler. Validation evaluates nothing; a
+//! lint that knows the disks of a machine evaluates what it can.
 //! Not covered: message construction (`Type{field: …}`), and the follow-up errors of a syntax error,
 //! of which only the first is reported.
 
 mod check;
 mod environment;
+mod evaluate;
 mod lexer;
 mod library;
 mod syntax;
 mod types;
 
-pub(super) use environment::Environment;
+pub(in crate::config) use environment::Environment;
+pub(in crate::config) use evaluate::Value;
 
+use syntax::Expr;
 use types::Type;
 
 /// A problem and the character it points at.
@@ -39,7 +43,26 @@ pub(super) fn check_double(source: &str, environment: Environment) -> Result<(),
     check_type(source, environment, &Type::Double)
 }
 
+/// The value of a condition over `environment`; nothing when it is invalid or what `names` does not know decides it.
+///
+/// `names` is asked for `("disk", "size")` and, for a plain name, with an empty field.
+pub(in crate::config) fn decide(
+    source: &str,
+    environment: Environment,
+    names: &dyn Fn(&str, &str) -> Value,
+) -> Option<bool> {
+    let expr = compile(source, environment, &Type::Bool).ok()?;
+    match evaluate::evaluate(&expr, names) {
+        Value::Bool(decided) => Some(decided),
+        _ => None,
+    }
+}
+
 fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(), String> {
+    compile(source, environment, wanted).map(drop)
+}
+
+fn compile(source: &str, environment: Environment, wanted: &Type) -> Result<Expr, String> {
     let (tokens, mut faults) = lexer::tokens(source);
     let parsed = syntax::parse(&tokens);
     if let Err(fault) = &parsed {
@@ -58,7 +81,7 @@ fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(
             "expression output type is {found}, expected {wanted}"
         ));
     }
-    Ok(())
+    Ok(expr)
 }
 
 /// One block per fault: position, message, the source line and a pointer below it.

@@ -16,7 +16,8 @@ pub(super) struct Expr {
 
 #[derive(Debug, Clone)]
 pub(super) enum Node {
-    Literal(Type),
+    /// The type and the spelling.
+    Literal(Type, String),
     Identifier(String),
     Select {
         operand: Box<Expr>,
@@ -290,7 +291,7 @@ impl Parser<'_> {
                 return Err(self.unexpected(starters));
             }
         };
-        self.build(token.at, Node::Literal(ty))
+        self.build(token.at, Node::Literal(ty, token.text))
     }
 
     /// The token is not the start of an operand; it is called extraneous when the next one is.
@@ -369,7 +370,7 @@ impl Parser<'_> {
 impl Node {
     fn children(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
         match self {
-            Self::Literal(_) | Self::Identifier(_) => Box::new(std::iter::empty()),
+            Self::Literal(..) | Self::Identifier(_) => Box::new(std::iter::empty()),
             Self::Select { operand, .. } => Box::new(std::iter::once(&**operand)),
             Self::Call {
                 target, arguments, ..

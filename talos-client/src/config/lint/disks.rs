@@ -1,0 +1,357 @@
+//! Selectors and sizes against the disks of the machine.
+
+use super::{Lint, LintDisk, LintId, Subject};
+use crate::config::schema::parse_disk_size;
+use crate::config::validate::cel::{self, Environment, Value};
+use crate::config::validate::view::View;
+
+const VOLUMES: [&str; 4] = [
+    "VolumeConfig",
+    "UserVolumeConfig",
+    "RawVolumeConfig",
+    "SwapVolumeConfig",
+];
+
+pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Lint>) {
+    let install = Install::of(subject);
+    found.extend(disk_and_selector(subject));
+    if subject.context.disks.is_empty() {
+        return;
+    }
+    found.extend(unknown_disk(subject));
+    if let Some((path, expression)) = &install.selector {
+        found.extend(no_match(
+            subject,
+            path,
+            &subject.candidates(expression, None),
+        ));
+    }
+    let system = install.disk(subject);
+    for kind in VOLUMES {
+        for (name, document) in subject.documents(kind) {
+            let selector = document.at("provisioning.diskSelector.match").text();
+            if selector.is_empty() {
+                continue;
+            }
+            let place = format!("{kind} {name}: provisioning");
+            let disks = subject.candidates(selector, system);
+            found.extend(no_match(
+                subject,
+                &format!("{place}.diskSelector.match"),
+                &disks,
+            ));
+            found.extend(too_large(document, &place, &disks));
+            if kind != "VolumeConfig" {
+                found.extend(no_room(subject, &place, (&disks, system)));
+            }
+        }
+    }
+}
+
+/// Where the configuration says to install.
+struct Install<'a> {
+    disk: &'a str,
+    /// The place of the selector and its expression, which wins over the disk.
+    selector: Option<(&'static str, String)>,
+}
+
+impl<'a> Install<'a> {
+    fn of(subject: Subject<'a>) -> Self {
+        const LEGACY: &str = "machine.install.diskSelector";
+        let legacy = subject.v1alpha1(LEGACY);
+        let selector = if legacy.is_set() {
+            expression(legacy).map(|expression| (LEGACY, expression))
+        } else {
+            let mut documents = subject.documents("UnattendedInstallConfig");
+            let selector = documents
+                .next()
+                .map(|(_, document)| document.at("provisioning.diskSelector.match").text());
+            selector
+                .filter(|selector| !selector.is_empty())
+                .map(|selector| {
+                    let place = "UnattendedInstallConfig: provisioning.diskSelector.match";
+                    (place, selector.to_owned())
+                })
+        };
+        Self {
+            disk: subject.v1alpha1("machine.install.disk").text(),
+            selector,
+        }
+    }
+
+    /// The disk Talos will be on, when that is certain.
+    fn disk(&self, subject: Subject<'a>) -> Option<&'a LintDisk> {
+        let disks = &subject.context.disks;
+        match &self.selector {
+            Some((_, expression)) => match subject.candidates(expression, None).as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+            None => disks.iter().find(|disk| disk.path == self.disk),
+        }
+    }
+}
+
+/// The expression Talos makes of an install disk selector.
+fn expression(selector: View<'_>) -> Option<String> {
+    const TEXTS: [(&str, &str); 6] = [
+        ("model", "model"),
+        ("serial", "serial"),
+        ("modalias", "modalias"),
+        ("uuid", "uuid"),
+        ("wwid", "wwid"),
+        ("busPath", "bus_path"),
+    ];
+    let mut terms = vec!["disk.transport != '' && !disk.readonly && !disk.cdrom".to_owned()];
+    if let Some(size) = selector
+        .get("size")
+        .scalar_text()
+        .filter(|size| !size.is_empty())
+    {
+        let number = size.trim_start_matches(['<', '>', '=']);
+        let operator = match size[..size.len() - number.len()].trim() {
+            "" => "==",
+            operator => operator,
+        };
+        let bytes = parse_disk_size(number.trim()).ok()?;
+        terms.push(format!("disk.size {operator} {bytes}u"));
+    }
+    for (key, field) in TEXTS {
+        let pattern = selector.get(key).text();
+        if !pattern.is_empty() {
+            let pattern = pattern.replace(['\'', '\\'], "*");
+            terms.push(format!("glob('{pattern}', disk.{field})"));
+        }
+    }
+    match selector.get("type").text() {
+        "ssd" => terms.push("!disk.rotational".to_owned()),
+        "hdd" => terms.push("disk.rotational".to_owned()),
+        "nvme" => terms.push("disk.transport == 'nvme'".to_owned()),
+        "sd" => terms.push("disk.transport == 'mmc'".to_owned()),
+        _ => {}
+    }
+    Some(terms.join(" && "))
+}
+
+impl<'a> Subject<'a> {
+    /// The disks an expression does not rule out.
+    fn candidates(self, expression: &str, system: Option<&LintDisk>) -> Vec<&'a LintDisk> {
+        let fits = |disk: &&LintDisk| {
+            let names = |name: &str, field: &str| match (name, system) {
+                ("disk", _) => disk.field(field),
+                ("system_disk", Some(system)) => Value::Bool(system.path == disk.path),
+                _ => Value::Unknown,
+            };
+            cel::decide(expression, Environment::Disk, &names) != Some(false)
+        };
+        self.context.disks.iter().filter(fits).collect()
+    }
+}
+
+fn disk_and_selector(subject: Subject<'_>) -> Option<Lint> {
+    // The generator writes a disk when it is told nothing; a selector that is patched in is no contradiction to that.
+    const GENERATED: &str = "/dev/sda";
+    let install = subject.v1alpha1("machine.install");
+    let (disk, selector) = (install.get("disk").text(), install.get("diskSelector"));
+    let chosen = !disk.is_empty() && disk != GENERATED;
+    (chosen && selector.has_content()).then(|| {
+        Lint::new(
+            LintId::InstallDiskAndSelector,
+            "machine.install",
+            format!("disk {disk} is ignored, because diskSelector chooses the disk"),
+            "remove one of them".to_owned(),
+        )
+    })
+}
+
+fn unknown_disk(subject: Subject<'_>) -> Option<Lint> {
+    let install = subject.v1alpha1("machine.install");
+    let disk = install.get("disk").text();
+    let known = subject.context.disks.iter().any(|it| it.path == disk);
+    // Links such as /dev/disk/by-id/… exist for every disk, but only the machine knows them.
+    let is_link = disk.starts_with("/dev/disk/");
+    let unknown = !disk.is_empty() && !install.get("diskSelector").is_set() && !known && !is_link;
+    unknown.then(|| {
+        Lint::new(
+            LintId::InstallDiskUnknown,
+            "machine.install.disk",
+            format!("the machine has no disk {disk}, so the installation fails"),
+            format!("use one of {}", paths(&subject.context.disks)),
+        )
+    })
+}
+
+fn no_match(subject: Subject<'_>, path: &str, candidates: &[&LintDisk]) -> Option<Lint> {
+    candidates.is_empty().then(|| {
+        Lint::new(
+            LintId::SelectorMatchesNothing,
+            path,
+            format!(
+                "none of the disks matches: {}",
+                described(&subject.context.disks)
+            ),
+            "change the selector, or give the machine such a disk".to_owned(),
+        )
+    })
+}
+
+fn too_large(document: View<'_>, place: &str, candidates: &[&LintDisk]) -> Option<Lint> {
+    let text = document.at("provisioning.minSize").scalar_text()?;
+    let size = parse_disk_size(text).ok()?;
+    let largest = candidates.iter().max_by_key(|disk| disk.size)?;
+    (size > largest.size).then(|| {
+        Lint::new(
+            LintId::VolumeTooLarge,
+            format!("{place}.minSize"),
+            format!(
+                "the volume needs {text}, and {}, the largest disk that matches, has {} bytes",
+                largest.path, largest.size
+            ),
+            "lower minSize, or enlarge the disk".to_owned(),
+        )
+    })
+}
+
+/// `EPHEMERAL` is made first and grows over all that is left of the system disk unless it is limited.
+fn no_room(
+    subject: Subject<'_>,
+    place: &str,
+    (candidates, system): (&[&LintDisk], Option<&LintDisk>),
+) -> Option<Lint> {
+    let system = system?;
+    let only_system = !candidates.is_empty() && candidates.iter().all(|it| it.path == system.path);
+    let limited = subject
+        .documents("VolumeConfig")
+        .filter(|(name, _)| *name == "EPHEMERAL")
+        .any(|(_, document)| document.at("provisioning.maxSize").is_set());
+    (only_system && !limited).then(|| {
+        Lint::new(
+            LintId::EphemeralTakesDisk,
+            place,
+            format!(
+                "only the system disk {} matches, and EPHEMERAL takes all of it first",
+                system.path
+            ),
+            "limit EPHEMERAL with provisioning.maxSize, or select another disk".to_owned(),
+        )
+    })
+}
+
+fn paths(disks: &[LintDisk]) -> String {
+    let paths: Vec<&str> = disks.iter().map(|disk| disk.path.as_str()).collect();
+    paths.join(", ")
+}
+
+fn described(disks: &[LintDisk]) -> String {
+    let disks = disks.iter().map(|disk| match disk.field("transport") {
+        Value::Text(transport) => {
+            format!("{} ({transport}, {} bytes)", disk.path, disk.size)
+        }
+        _ => format!("{} ({} bytes)", disk.path, disk.size),
+    });
+    disks.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LintContext, LintDisk};
+    use crate::config::{LintId, MachineConfig, TalosVersion};
+
+    const GIB: u64 = 1 << 30;
+
+    /// The two disks of a virtual machine behind a VirtIO SCSI controller.
+    fn context() -> LintContext {
+        let disk = |path, size| {
+            LintDisk::new(path, size * GIB)
+                .transport("virtio")
+                .model("QEMU HARDDISK")
+                .rotational(true)
+        };
+        LintContext::new(&TalosVersion::parse("v1.10.7").unwrap())
+            .disks([disk("/dev/sda", 32), disk("/dev/sdb", 64)])
+    }
+
+    fn lint(install: &str, volumes: &str) -> Vec<LintId> {
+        let text = format!("machine:\n  install: {install}\n{volumes}");
+        let config = MachineConfig::parse(&text).unwrap();
+        let found = config.lint(&context());
+        found.iter().map(|lint| lint.id()).collect()
+    }
+
+    fn user_volume(selector: &str, min_size: &str) -> String {
+        format!(
+            "---\napiVersion: v1alpha1\nkind: UserVolumeConfig\nname: data\nprovisioning:\n  diskSelector:\n    match: \
+             \"{selector}\"\n  minSize: {min_size}\n"
+        )
+    }
+
+    #[test]
+    fn an_install_disk_must_exist() {
+        assert_eq!(lint("{disk: /dev/sda}", ""), []);
+        assert_eq!(lint("{disk: /dev/vda}", ""), [LintId::InstallDiskUnknown]);
+        assert_eq!(lint("{disk: /dev/disk/by-id/scsi-1}", ""), []);
+    }
+
+    #[test]
+    fn a_selector_wins_over_the_disk() {
+        assert_eq!(
+            lint("{disk: /dev/vda, diskSelector: {size: '>= 40GB'}}", ""),
+            [LintId::InstallDiskAndSelector]
+        );
+        assert_eq!(
+            lint("{disk: /dev/sda, diskSelector: {size: '>= 40GB'}}", ""),
+            []
+        );
+    }
+
+    #[test]
+    fn an_install_selector_must_match_a_disk() {
+        for selector in [
+            "{size: 32GiB}",
+            "{size: '>= 60GiB'}",
+            "{model: 'QEMU*'}",
+            "{serial: unknown}",
+            "{type: hdd}",
+        ] {
+            assert_eq!(
+                lint(&format!("{{diskSelector: {selector}}}"), ""),
+                [],
+                "{selector}"
+            );
+        }
+        for selector in [
+            "{size: '< 1GB'}",
+            "{model: Samsung*}",
+            "{type: ssd}",
+            "{type: nvme}",
+        ] {
+            assert_eq!(
+                lint(&format!("{{diskSelector: {selector}}}"), ""),
+                [LintId::SelectorMatchesNothing],
+                "{selector}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_volume_selector_must_match_a_disk() {
+        let install = "{disk: /dev/sda}";
+
+        let data = user_volume("!system_disk && disk.size > 40u * GiB", "32GiB");
+        assert_eq!(lint(install, &data), []);
+        let sata = user_volume("disk.transport == 'sata'", "32GiB");
+        assert_eq!(lint(install, &sata), [LintId::SelectorMatchesNothing]);
+        let large = user_volume("!system_disk", "100GiB");
+        assert_eq!(lint(install, &large), [LintId::VolumeTooLarge]);
+    }
+
+    #[test]
+    fn a_volume_on_the_system_disk_needs_a_limited_ephemeral_volume() {
+        let install = "{diskSelector: {size: 32GiB}}";
+        let volume = user_volume("system_disk", "1GiB");
+        let limit = "---\napiVersion: v1alpha1\nkind: VolumeConfig\nname: EPHEMERAL\nprovisioning: {maxSize: 20GiB}\n";
+
+        assert_eq!(lint(install, &volume), [LintId::EphemeralTakesDisk]);
+        assert_eq!(lint(install, &format!("{volume}{limit}")), []);
+    }
+}
