@@ -1,5 +1,6 @@
 //! Machine configuration: documents, patches, generation, and what a bootstrapper reads and sets in them.
 
+mod address;
 mod compatibility;
 mod contract;
 mod diff;
@@ -10,6 +11,7 @@ mod load;
 mod machine_config;
 mod patch;
 mod schema;
+mod url;
 mod validate;
 mod version;
 

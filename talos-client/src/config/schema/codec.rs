@@ -1,10 +1,11 @@
 //! Texts and numbers with a form of their own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Enumeration;
 use super::enums::enumeration;
 use super::size;
+use crate::config::address::{check_address, check_prefix, parse_ip, parse_prefix};
 
 /// A form of texts and numbers that a Go type reads and writes by itself.
 #[derive(Debug, Clone, Copy)]
@@ -160,26 +161,17 @@ pub(crate) fn check_disk_size_matcher(text: &str) -> Result<String, String> {
 /// Reads an address and returns it in its canonical form.
 pub(crate) fn canonical_address(text: &str, kind: Address) -> Result<String, String> {
     match kind {
-        Address::Plain => parse_ip(text)
-            .map(|ip| ip.to_string())
-            .ok_or_else(|| ip_refusal(text)),
+        Address::Plain => {
+            check_address(text)?;
+            Ok(parse_ip(text).map_or_else(|| text.to_owned(), |ip| ip.to_string()))
+        }
         Address::Port => canonical_address_port(text),
-        Address::Prefix => canonical_prefix(text),
+        Address::Prefix => {
+            check_prefix(text)?;
+            Ok(parse_prefix(text)
+                .map_or_else(|| text.to_owned(), |(ip, bits)| format!("{ip}/{bits}")))
+        }
     }
-}
-
-fn parse_ip(text: &str) -> Option<IpAddr> {
-    // The zone of a link-local address has no place in a configuration that is the same on every reader.
-    text.parse().ok()
-}
-
-fn ip_refusal(text: &str) -> String {
-    let reason = if text.contains([':', '.']) {
-        "unexpected character"
-    } else {
-        "unable to parse IP"
-    };
-    format!("ParseAddr({text:?}): {reason}")
 }
 
 fn canonical_address_port(text: &str) -> Result<String, String> {
@@ -189,33 +181,15 @@ fn canonical_address_port(text: &str) -> Result<String, String> {
     let Some((address, port)) = text.rsplit_once(':') else {
         return Err("not an ip:port".to_owned());
     };
-    match parse_ip(address.trim_start_matches('[').trim_end_matches(']')) {
-        None => Err(ip_refusal(address)),
-        Some(IpAddr::V6(_)) if !address.starts_with('[') => Err(format!(
+    let bracketed = address.starts_with('[');
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    check_address(address)?;
+    if address.contains(':') && !bracketed {
+        return Err(format!(
             "invalid ip:port {text:?}, IPv6 addresses must be surrounded by square brackets"
-        )),
-        Some(_) => Err(format!("invalid port {port:?} parsing {text:?}")),
+        ));
     }
-}
-
-fn canonical_prefix(text: &str) -> Result<String, String> {
-    let refusal = |reason: &str| format!("netip.ParsePrefix({text:?}): {reason}");
-    let Some((address, bits)) = text.rsplit_once('/') else {
-        return Err(refusal("no '/'"));
-    };
-    let ip = parse_ip(address).ok_or_else(|| refusal(&ip_refusal(address)))?;
-    let well_formed = !bits.is_empty()
-        && bits.bytes().all(|byte| byte.is_ascii_digit())
-        && (bits == "0" || !bits.starts_with('0'));
-    let length: u8 = bits
-        .parse()
-        .ok()
-        .filter(|_| well_formed)
-        .ok_or_else(|| refusal(&format!("bad bits after slash: {bits:?}")))?;
-    if length > if ip.is_ipv4() { 32 } else { 128 } {
-        return Err(refusal("prefix length out of range"));
-    }
-    Ok(format!("{ip}/{length}"))
+    Err(format!("invalid port {port:?} parsing {text:?}"))
 }
 
 /// Reads a hardware address and returns it in its canonical form.

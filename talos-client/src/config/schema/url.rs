@@ -1,4 +1,6 @@
-//! URLs as Go's `net/url` takes them apart, because Talos merges them part by part.
+//! URLs in parts, because Talos merges them part by part.
+
+use crate::config::url as go;
 
 /// The parts of a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,98 +18,17 @@ pub(crate) struct Url {
 impl Url {
     /// Reads a URL; parts stay as they were written.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let refusal = |reason: &str| format!("parse {text:?}: {reason}");
-        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
-        let mut url = Self {
-            fragment: fragment.to_owned(),
-            ..Self::default()
-        };
-        url.read(rest).map_err(|reason| refusal(&reason))?;
-        check_escapes(fragment).map_err(|reason| refusal(&reason))?;
-        Ok(url)
-    }
-
-    fn read(&mut self, text: &str) -> Result<(), String> {
-        if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-            return Err("net/url: invalid control character in URL".to_owned());
-        }
-        if text == "*" {
-            text.clone_into(&mut self.path);
-            return Ok(());
-        }
-        let (scheme, mut rest) = split_scheme(text)?;
-        self.scheme = scheme.to_ascii_lowercase();
-        if let Some(bare) = rest.strip_suffix('?').filter(|bare| !bare.contains('?')) {
-            (self.force_query, rest) = (true, bare);
-        } else if let Some((before, query)) = rest.split_once('?') {
-            query.clone_into(&mut self.query);
-            rest = before;
-        }
-        if !rest.starts_with('/') {
-            if !self.scheme.is_empty() {
-                rest.clone_into(&mut self.opaque);
-                return Ok(());
-            }
-            if rest
-                .split('/')
-                .next()
-                .is_some_and(|segment| segment.contains(':'))
-            {
-                return Err("first path segment in URL cannot contain colon".to_owned());
-            }
-        }
-        if let Some(authority) = rest
-            .strip_prefix("//")
-            .filter(|_| !self.scheme.is_empty() || !rest.starts_with("///"))
-        {
-            let end = authority.find('/').unwrap_or(authority.len());
-            let (authority, path) = authority.split_at(end);
-            self.read_authority(authority)?;
-            rest = path;
-        }
-        check_escapes(rest)?;
-        rest.clone_into(&mut self.path);
-        Ok(())
-    }
-
-    fn read_authority(&mut self, authority: &str) -> Result<(), String> {
-        let host = match authority.rsplit_once('@') {
-            None => authority,
-            Some((user, host)) => {
-                let valid = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
-                if !user.chars().all(valid) {
-                    return Err("net/url: invalid userinfo".to_owned());
-                }
-                check_escapes(user)?;
-                self.user = Some(user.to_owned());
-                host
-            }
-        };
-        let port = match host.strip_prefix('[') {
-            Some(inner) => {
-                let Some((_, port)) = inner.rsplit_once(']') else {
-                    return Err("missing ']' in host".to_owned());
-                };
-                port
-            }
-            None => host.rfind(':').map_or("", |colon| &host[colon..]),
-        };
-        if !port.is_empty()
-            && !port
-                .strip_prefix(':')
-                .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        {
-            return Err(format!("invalid port {port:?} after host"));
-        }
-        if let Some(bad) = host.chars().find(|c| " <>\"\\^`{|}".contains(*c)) {
-            return Err(format!(
-                "invalid character {:?} in host name",
-                bad.to_string()
-            ));
-        }
-        check_escapes(host)?;
-        host.clone_into(&mut self.host);
-        Ok(())
+        let url = go::Url::parse(text)?;
+        Ok(Self {
+            scheme: url.scheme,
+            opaque: url.opaque.to_owned(),
+            user: url.user.map(str::to_owned),
+            host: url.host.to_owned(),
+            path: url.path.to_owned(),
+            force_query: url.force_query,
+            query: url.query.to_owned(),
+            fragment: url.fragment.to_owned(),
+        })
     }
 
     /// Takes over what `right` has; both having a user is an error, as it is for the reference.
@@ -169,30 +90,6 @@ impl Url {
         }
         text
     }
-}
-
-fn split_scheme(text: &str) -> Result<(&str, &str), String> {
-    for (index, c) in text.char_indices() {
-        match c {
-            'a'..='z' | 'A'..='Z' => {}
-            '0'..='9' | '+' | '-' | '.' if index > 0 => {}
-            ':' if index == 0 => return Err("missing protocol scheme".to_owned()),
-            ':' => return Ok((&text[..index], &text[index + 1..])),
-            _ => break,
-        }
-    }
-    Ok(("", text))
-}
-
-fn check_escapes(text: &str) -> Result<(), String> {
-    for (index, _) in text.match_indices('%') {
-        let escape: String = text[index..].chars().take(3).collect();
-        let hex = escape.len() == 3 && escape.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit());
-        if !hex {
-            return Err(format!("invalid URL escape {escape:?}"));
-        }
-    }
-    Ok(())
 }
 
 /// Escapes what Go escapes in a path; what is escaped already stays.

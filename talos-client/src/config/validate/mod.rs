@@ -3,20 +3,19 @@
 //! Rules differ between releases, so the release decides: document kinds, required sections, texts. Nothing here looks at
 //! a machine; the node checks again when a configuration is applied, and only it knows its disks.
 
-mod address;
 pub(super) mod cel;
 mod conflicts;
 mod documents;
 mod findings;
 mod labels;
-pub(super) mod url;
 mod v1alpha1;
 pub(super) mod view;
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{MachineConfig, TalosVersion, VersionContract};
+pub(super) use super::url;
+use super::{MachineConfig, TalosVersion, VersionContract, address};
 use crate::{Error, ErrorKind, Result};
 pub(crate) use findings::{multi_error, quoted};
 use view::View;

@@ -1,25 +1,37 @@
 //! URLs by the rules of Go's `net/url`, which accepts what RFC 3986 parsers refuse and the reverse.
 
-use super::findings::quoted;
+use super::quoted;
 
-/// The parts of a URL that rules look at.
+/// The parts of a URL, as they were written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::config) struct Url<'a> {
-    pub(in crate::config) scheme: String,
+pub(crate) struct Url<'a> {
+    /// In lower case.
+    pub(crate) scheme: String,
+    /// What follows the scheme of `mailto:x`, and of what was meant as `host:port`.
+    pub(crate) opaque: &'a str,
+    pub(crate) user: Option<&'a str>,
     /// Host and port, without user information.
-    pub(in crate::config) host: &'a str,
-    pub(in crate::config) path: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    /// It ends with a question mark.
+    pub(crate) force_query: bool,
+    pub(crate) fragment: &'a str,
 }
 
 impl<'a> Url<'a> {
     /// Go's `url.Parse`: references without scheme are fine.
     pub(in crate::config) fn parse(text: &'a str) -> Result<Self, String> {
-        let without_fragment = text.split_once('#').map_or(text, |(before, _)| before);
-        Self::parse_inner(without_fragment, false).map_err(|reason| describe(text, &reason))
+        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let url = Self::parse_inner(rest, false).and_then(|url| {
+            check_escapes(fragment)?;
+            Ok(Self { fragment, ..url })
+        });
+        url.map_err(|reason| describe(text, &reason))
     }
 
     /// Go's `url.ParseRequestURI`: absolute URLs and absolute paths only.
-    pub(super) fn parse_request(text: &'a str) -> Result<Self, String> {
+    pub(crate) fn parse_request(text: &'a str) -> Result<Self, String> {
         Self::parse_inner(text, true).map_err(|reason| describe(text, &reason))
     }
 
@@ -31,13 +43,16 @@ impl<'a> Url<'a> {
             return Err("empty url".to_owned());
         }
         let (scheme, rest) = split_scheme(text)?;
-        let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
+        let mut url = Self {
+            scheme,
+            ..Self::default()
+        };
+        let rest = url.split_query(rest);
         if !rest.starts_with('/') {
-            if !scheme.is_empty() {
-                // Opaque: `mailto:x`, and what was meant as `host:port`.
+            if !url.scheme.is_empty() {
                 return Ok(Self {
-                    scheme,
-                    ..Self::default()
+                    opaque: rest,
+                    ..url
                 });
             }
             if request {
@@ -48,19 +63,29 @@ impl<'a> Url<'a> {
                 return Err("first path segment in URL cannot contain colon".to_owned());
             }
         }
-        let mut url = Self {
-            scheme,
-            path: rest,
-            host: "",
-        };
+        url.path = rest;
         if let Some(authority) = rest.strip_prefix("//")
             && (!url.scheme.is_empty() || (!request && !rest.starts_with("///")))
         {
             let end = authority.find('/').unwrap_or(authority.len());
             url.path = &authority[end..];
-            url.host = host_of(&authority[..end])?;
+            (url.user, url.host) = split_user(&authority[..end])?;
+            check_host(url.host)?;
         }
+        check_escapes(url.path)?;
         Ok(url)
+    }
+
+    /// Takes the query and returns what stands before it.
+    fn split_query(&mut self, text: &'a str) -> &'a str {
+        let bare = text.strip_suffix('?').filter(|bare| !bare.contains('?'));
+        if let Some(bare) = bare {
+            self.force_query = true;
+            return bare;
+        }
+        let (before, query) = text.split_once('?').unwrap_or((text, ""));
+        self.query = query;
+        before
     }
 
     /// The host without port and brackets.
@@ -94,10 +119,30 @@ fn split_scheme(text: &str) -> Result<(String, &str), String> {
     Ok((String::new(), text))
 }
 
-fn host_of(authority: &str) -> Result<&str, String> {
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+fn split_user(authority: &str) -> Result<(Option<&str>, &str), String> {
+    let Some((user, host)) = authority.rsplit_once('@') else {
+        return Ok((None, authority));
+    };
+    let valid = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
+    if !user.chars().all(valid) {
+        return Err("net/url: invalid userinfo".to_owned());
+    }
+    check_escapes(user)?;
+    Ok((Some(user), host))
+}
+
+fn check_escapes(text: &str) -> Result<(), String> {
+    for (index, _) in text.match_indices('%') {
+        let escape: String = text[index..].chars().take(3).collect();
+        let hex = escape.len() == 3 && escape.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit());
+        if !hex {
+            return Err(format!("invalid URL escape {}", quoted(&escape)));
+        }
+    }
+    Ok(())
+}
+
+fn check_host(host: &str) -> Result<(), String> {
     let after_host = if host.starts_with('[') {
         let Some(end) = host.rfind(']') else {
             return Err("missing ']' in host".to_owned());
@@ -119,7 +164,7 @@ fn host_of(authority: &str) -> Result<&str, String> {
             quoted(&bad.to_string())
         ));
     }
-    Ok(host)
+    check_escapes(host)
 }
 
 fn split_port(host: &str) -> (&str, &str) {

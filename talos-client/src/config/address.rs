@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::str::FromStr as _;
 
-use super::findings::quoted;
+use super::quoted;
 
 /// An address without zone.
-pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     IpAddr::from_str(text).ok()
 }
 
 /// An address that may carry a zone: `fe80::1%eth0`.
-pub(super) fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     match text.split_once('%') {
         Some((address, zone)) => {
             !zone.is_empty() && parse_ip(address).is_some_and(|ip| ip.is_ipv6())
@@ -21,7 +21,7 @@ pub(super) fn is_address(text: &str) -> bool {
 }
 
 /// Checks an address and gives the text of Go's `netip.ParseAddr`.
-pub(super) fn check_address(text: &str) -> Result<(), String> {
+pub(crate) fn check_address(text: &str) -> Result<(), String> {
     if is_address(text) {
         return Ok(());
     }
@@ -62,7 +62,7 @@ pub(super) fn check_address(text: &str) -> Result<(), String> {
 }
 
 /// Address and prefix length of `10.0.0.0/8`; bits beyond the prefix may be set.
-pub(super) fn parse_prefix(text: &str) -> Option<(IpAddr, u8)> {
+pub(crate) fn parse_prefix(text: &str) -> Option<(IpAddr, u8)> {
     let (address, bits) = text.split_once('/')?;
     let address = parse_ip(address)?;
     if bits.is_empty() || bits.len() > 3 || !bits.bytes().all(|b| b.is_ascii_digit()) {
@@ -74,7 +74,7 @@ pub(super) fn parse_prefix(text: &str) -> Option<(IpAddr, u8)> {
 }
 
 /// Checks a prefix and gives the text of Go's `netip.ParsePrefix`.
-pub(super) fn check_prefix(text: &str) -> Result<(), String> {
+pub(crate) fn check_prefix(text: &str) -> Result<(), String> {
     let fail = |reason: &str| Err(format!("netip.ParsePrefix({}): {reason}", quoted(text)));
     let Some((address, bits)) = text.rsplit_once('/') else {
         return fail("no '/'");
@@ -96,12 +96,12 @@ pub(super) fn check_prefix(text: &str) -> Result<(), String> {
 }
 
 /// A subnet or an address, as node address filters take them.
-pub(super) fn is_subnet_or_address(text: &str) -> bool {
+pub(crate) fn is_subnet_or_address(text: &str) -> bool {
     check_prefix(text).is_ok() || is_address(text)
 }
 
 /// A filter is a subnet or address, negated by a leading `!`; the text without it is what errors show.
-pub(super) fn bad_filters<'a>(
+pub(crate) fn bad_filters<'a>(
     filters: impl Iterator<Item = &'a str>,
 ) -> impl Iterator<Item = &'a str> {
     filters
@@ -110,14 +110,14 @@ pub(super) fn bad_filters<'a>(
 }
 
 /// Checks `address/bits` and gives the text of Go's `net.ParseCIDR`.
-pub(super) fn check_cidr(text: &str) -> Result<(), String> {
+pub(crate) fn check_cidr(text: &str) -> Result<(), String> {
     parse_prefix(text)
         .map(drop)
         .ok_or_else(|| format!("invalid CIDR address: {text}"))
 }
 
 /// An interface address: with or without prefix length.
-pub(super) fn check_ip_or_cidr(text: &str) -> Result<(), String> {
+pub(crate) fn check_ip_or_cidr(text: &str) -> Result<(), String> {
     if text.contains('/') {
         return check_cidr(text);
     }
@@ -127,7 +127,7 @@ pub(super) fn check_ip_or_cidr(text: &str) -> Result<(), String> {
 }
 
 /// Checks `host:port` and gives the text of Go's `net.SplitHostPort`.
-pub(super) fn check_host_port(text: &str) -> Result<(), String> {
+pub(crate) fn check_host_port(text: &str) -> Result<(), String> {
     let fail = |reason: &str| Err(format!("address {text}: {reason}"));
     let Some(last_colon) = text.rfind(':') else {
         return fail("missing port in address");
@@ -158,7 +158,7 @@ pub(super) fn check_host_port(text: &str) -> Result<(), String> {
 }
 
 /// Whether a peer address ends in a port.
-pub(super) fn contains_port(address: &str) -> bool {
+pub(crate) fn contains_port(address: &str) -> bool {
     let trimmed = |text: &str| parse_ip(text.trim_matches(['[', ']'])).is_some();
     let Some((host, _)) = address.rsplit_once(':') else {
         return false;
