@@ -1,4 +1,4 @@
-//! Machine configuration: documents, patches, and what a bootstrapper reads and sets in them.
+//! Machine configuration: documents, patches, generation, and what a bootstrapper reads and sets in them.
 
 mod compatibility;
 mod contract;
@@ -12,6 +12,8 @@ mod patch;
 mod schema;
 mod validate;
 mod version;
+
+pub(crate) use validate::{multi_error, quoted};
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;

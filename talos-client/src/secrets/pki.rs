@@ -207,3 +207,98 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], KeyOperationFailed> {
 fn armored(der: &[u8]) -> String {
     pem::armor("CERTIFICATE", der).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::key::KeyUse;
+
+    fn authority(identifier: KeyIdentifier) -> Authority {
+        let pair = new_authority(
+            Some("talos"),
+            KeyAlgorithm::Ed25519,
+            identifier,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let key = PrivateKey::parse(pair.key_pem(), KeyUse::OfCertificate).unwrap();
+        Authority::new(pair.certificate_pem(), key).unwrap()
+    }
+
+    fn client(authority: &Authority, serial: [u8; 16]) -> Vec<u8> {
+        let profile = ClientProfile {
+            organizations: &["os:admin"],
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::UNIX_EPOCH + 1.hours(),
+            serial,
+        };
+        let pair = issue_client(authority, &authority.key, &profile).unwrap();
+        certificate_der(pair.certificate_pem()).unwrap()
+    }
+
+    #[test]
+    fn key_identifiers_are_the_sha1_of_the_key_or_random() {
+        let derived = authority(KeyIdentifier::Sha1);
+        let random = authority(KeyIdentifier::Random);
+
+        assert_eq!(
+            derived.key_identifier.unwrap(),
+            sha1(derived.key.public_key_bits())
+        );
+        assert_ne!(
+            random.key_identifier.unwrap(),
+            sha1(random.key.public_key_bits())
+        );
+    }
+
+    #[test]
+    fn serial_numbers_are_positive_and_minimal() {
+        let authority = authority(KeyIdentifier::Sha1);
+        for (serial, der) in [
+            ([0xff; 16], [&[0x02, 17, 0][..], &[0xff; 16]].concat()),
+            ([0; 16], vec![0x02, 1, 0]),
+            (
+                [0, 0, 0x80, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+                [&[0x02, 15, 0, 0x80][..], &[1; 13]].concat(),
+            ),
+        ] {
+            let certificate = client(&authority, serial);
+            // After the two outer headers and the version.
+            let start = certificate
+                .windows(5)
+                .position(|w| w == [0xa0, 3, 2, 1, 2])
+                .unwrap();
+            assert_eq!(certificate[start + 5..][..der.len()], der);
+        }
+    }
+
+    #[test]
+    fn a_signature_verifies_with_the_authority() {
+        let authority = authority(KeyIdentifier::Random);
+        let der = client(&authority, [7; 16]);
+
+        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+
+        let public = aws_lc_rs::signature::UnparsedPublicKey::new(
+            &aws_lc_rs::signature::ED25519,
+            authority.key.public_key_bits(),
+        );
+        public
+            .verify(
+                certificate.tbs_certificate.as_ref(),
+                &certificate.signature_value.data,
+            )
+            .unwrap();
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        assert_eq!(inspect("x").unwrap_err(), "failed to parse PEM block");
+        let garbage = pem::armor("CERTIFICATE", b"x");
+        assert!(
+            inspect(&garbage)
+                .unwrap_err()
+                .starts_with("failed to parse certificate: ")
+        );
+    }
+}

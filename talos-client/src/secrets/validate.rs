@@ -6,6 +6,7 @@ use super::SecretsBundle;
 use super::key::{KeyUse, PrivateKey};
 use super::pem::CertificateAndKey;
 use super::pki;
+use crate::config::multi_error;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Which sections a document had; the reference words a missing section differently from empty fields.
@@ -123,18 +124,4 @@ impl SecretsBundle {
 pub(super) fn check_pair(pair: &CertificateAndKey) -> Result<(), String> {
     PrivateKey::parse(pair.key_pem(), KeyUse::OfCertificate)?;
     pki::inspect(pair.certificate_pem()).map(|_| ())
-}
-
-/// Several errors as Go's multierror prints them.
-fn multi_error(findings: &[String]) -> String {
-    let noun = if findings.len() == 1 {
-        "error"
-    } else {
-        "errors"
-    };
-    let list: String = findings
-        .iter()
-        .map(|finding| format!("\t* {finding}\n"))
-        .collect();
-    format!("{} {noun} occurred:\n{list}\n", findings.len())
 }

@@ -108,7 +108,11 @@ impl Writer {
                     self.out.push(' ');
                     self.sequence(items, column + 2, true);
                 }
-                _ => self.value(item, column),
+                _ => {
+                    self.out.push(' ');
+                    self.inline(item, column + 2);
+                    self.out.push('\n');
+                }
             }
         }
     }

@@ -1,7 +1,11 @@
 //! The reference answers of the Talos configuration tools.
 
 mod cli;
+mod generate;
+mod generate_rules;
 mod patch;
 mod patch_traps;
+mod secrets;
+mod talosconfig;
 mod validate;
 mod yaml;

@@ -4,7 +4,7 @@ use super::endpoint::Endpoint;
 use super::machine_type::MachineType;
 use super::node::Fields;
 use super::plan::{Plan, text};
-use crate::config::{Document, MachineConfig};
+use crate::config::{Document, MachineConfig, quoted};
 use crate::error::Result;
 use crate::yaml::Node;
 
@@ -73,7 +73,7 @@ impl Plan<'_> {
     /// Only with a disk, because the document needs a selector.
     fn unattended_install(&self) -> Option<Fields> {
         let disk = &self.input.install_disk;
-        let selector = Fields::new().text("match", &format!("disk.dev_path == {disk:?}"));
+        let selector = Fields::new().text("match", &format!("disk.dev_path == {}", quoted(disk)));
         let provisioning = Fields::new()
             .node("diskSelector", selector)
             .flag("wipe", false);

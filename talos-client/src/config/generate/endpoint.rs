@@ -1,6 +1,7 @@
 //! The endpoint of the control plane, with the complaints of `talosctl gen config`.
 
-use super::url::{Url, check_endpoint};
+use crate::config::quoted;
+use crate::config::validate::url::{Url, check_endpoint};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A checked endpoint.
@@ -45,7 +46,10 @@ fn check(text: &str) -> Result<Endpoint, String> {
         }
         _ => "the control plane endpoint URL should have scheme https://",
     };
-    Err(format!("{complaint}\ntry: {:?}", suggestion(text, &url)))
+    Err(format!(
+        "{complaint}\ntry: {}",
+        quoted(&suggestion(text, &url))
+    ))
 }
 
 /// The endpoint as it was probably meant.

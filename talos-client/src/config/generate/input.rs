@@ -226,8 +226,9 @@ impl GenerateInput {
     /// `InvalidInput` for what cannot be generated from; `Validation` for an incomplete bundle; `Unsupported` for a Kubernetes
     /// version that does not fit the release; `InvalidDocument` for a patch, with the reference's text.
     pub fn generate(&self, kind: MachineType) -> Result<MachineConfig> {
-        let plan = Plan::new(self)?;
-        self.patched(&plan, kind)
+        let (_, own_patches) = self.patches_of(kind);
+        self.check_patches(self.patches.iter().chain(own_patches))?;
+        self.patched(&Plan::new(self)?, kind)
     }
 
     /// Generates and patches all three configurations, as `talosctl` does whichever of them it writes.
@@ -235,6 +236,12 @@ impl GenerateInput {
     /// # Errors
     /// As [`GenerateInput::generate`].
     pub fn generate_all(&self) -> Result<GeneratedConfigs> {
+        let all = [
+            &self.patches,
+            &self.control_plane_patches,
+            &self.worker_patches,
+        ];
+        self.check_patches(all.into_iter().flatten())?;
         let plan = Plan::new(self)?;
         Ok(GeneratedConfigs {
             init: self.patched(&plan, MachineType::Init)?,
@@ -255,14 +262,39 @@ impl GenerateInput {
         ))
     }
 
-    fn patched(&self, plan: &Plan<'_>, kind: MachineType) -> Result<MachineConfig> {
-        let (name, patches) = match kind {
+    fn patches_of(&self, kind: MachineType) -> (&'static str, &[ConfigPatch]) {
+        match kind {
             MachineType::Worker => ("worker config", &self.worker_patches),
             _ => ("control plane configs", &self.control_plane_patches),
-        };
+        }
+    }
+
+    fn check_patches<'a>(&self, patches: impl IntoIterator<Item = &'a ConfigPatch>) -> Result<()> {
+        for patch in patches {
+            patch
+                .check(&self.talos_version)
+                .map_err(|cause| explained(&cause, "error parsing config JSON patch"))?;
+        }
+        Ok(())
+    }
+
+    fn patched(&self, plan: &Plan<'_>, kind: MachineType) -> Result<MachineConfig> {
+        let (name, own_patches) = self.patches_of(kind);
         let config = plan.config(kind)?;
         let config = self.apply(config, &self.patches, "configs")?;
-        self.apply(config, patches, name)
+        let mut config = self.apply(config, own_patches, name)?;
+        if plan.has_comments() && !self.has_json_patch(own_patches) {
+            if let Some(root) = config.v1alpha1_mut() {
+                plan.show_empty_containers(kind, root);
+            }
+        }
+        Ok(config)
+    }
+
+    /// The reference prints and reads the configuration again for a JSON patch, and loses the empty containers by it.
+    fn has_json_patch(&self, own_patches: &[ConfigPatch]) -> bool {
+        let mut patches = self.patches.iter().chain(own_patches);
+        patches.any(|patch| patch.is_json(&self.talos_version))
     }
 
     fn apply(
@@ -277,13 +309,16 @@ impl GenerateInput {
         config
             .patched(patches, &self.talos_version)
             .map_err(|cause| {
-                let message = format!(
-                    "failed to generate config bundle: error patching {name}: {}",
-                    cause.message()
-                );
-                Error::new(cause.kind(), "generate machine configuration")
-                    .with_target(cause.target())
-                    .with_message(message)
+                explained(
+                    &cause,
+                    &format!("failed to generate config bundle: error patching {name}"),
+                )
             })
     }
+}
+
+fn explained(cause: &Error, context: &str) -> Error {
+    Error::new(cause.kind(), "generate machine configuration")
+        .with_target(cause.target())
+        .with_message(format!("{context}: {}", cause.message()))
 }

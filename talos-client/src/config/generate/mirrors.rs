@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 
 use super::node::Fields;
-use super::url::Url;
-use crate::config::VersionContract;
+use crate::config::validate::url::Url;
+use crate::config::{VersionContract, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::yaml::Node;
 
@@ -20,8 +20,10 @@ impl Mirrors {
     /// Splits `host=url`.
     pub(super) fn split(specification: &str) -> Result<(String, String)> {
         let (host, url) = specification.split_once('=').ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "read registry mirror")
-                .with_message(format!("invalid registry mirror spec: {specification:?}"))
+            Error::new(ErrorKind::InvalidInput, "read registry mirror").with_message(format!(
+                "invalid registry mirror spec: {}",
+                quoted(specification)
+            ))
         })?;
         Ok((host.to_owned(), url.to_owned()))
     }
@@ -74,7 +76,7 @@ impl Mirrors {
             for url in urls {
                 Url::parse(url).map_err(|cause| {
                     Error::new(ErrorKind::InvalidInput, "generate registry mirrors").with_message(format!(
-                        "failed to generate registry configs: failed to parse registry mirror endpoint {url:?}: {cause}"
+                        "failed to generate registry configs: failed to parse registry mirror endpoint {}: {cause}", quoted(url)
                     ))
                 })?;
                 endpoints.push(Fields::new().text("url", url).into());

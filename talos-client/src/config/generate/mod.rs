@@ -9,7 +9,6 @@ mod machine_type;
 mod mirrors;
 mod node;
 mod plan;
-mod url;
 mod v1alpha1;
 
 pub use bundle::{GeneratedConfigs, OutputType};

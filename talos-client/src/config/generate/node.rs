@@ -31,6 +31,13 @@ impl Fields {
         }
     }
 
+    pub(super) fn optional(self, key: &str, node: Option<Node>) -> Self {
+        match node {
+            Some(node) => self.node(key, node),
+            None => self,
+        }
+    }
+
     pub(super) fn text(self, key: &str, text: &str) -> Self {
         self.node(key, Node::string(text))
     }

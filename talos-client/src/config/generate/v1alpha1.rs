@@ -34,7 +34,7 @@ impl Plan<'_> {
         let contract = self.contract;
         let legacy = !contract.has_kubernetes_documents();
         let control_plane = kind.is_control_plane();
-        let registries = self.registries(kind);
+        let registries = self.registries();
         Fields::new()
             .text("type", kind.as_str())
             .text("token", text(self.secrets.bundle.trustd_token()))
@@ -45,9 +45,7 @@ impl Plan<'_> {
                 self.network().into()
             })
             .node_if(legacy, "install", || self.install().into())
-            .node_if(registries.is_some(), "registries", || {
-                registries.unwrap_or_else(|| Fields::new().into())
-            })
+            .optional("registries", registries)
             .node("features", self.features())
             .node_if(
                 legacy && control_plane && contract.excludes_from_load_balancers(),
@@ -93,16 +91,31 @@ impl Plan<'_> {
             .flag_if(self.contract.has_network_documents(), "grubUseUKICmdline")
     }
 
-    /// `machine.registries`; the reference's commented output shows it empty where it is a value and not a pointer.
-    fn registries(&self, kind: MachineType) -> Option<Node> {
-        let has_documents = self.contract.has_network_documents();
-        let mirrors = if has_documents {
-            None
-        } else {
-            self.input.mirrors.legacy(self.contract, self.generator)
+    /// `machine.registries`, where mirrors are no documents yet.
+    fn registries(&self) -> Option<Node> {
+        let mirrors = &self.input.mirrors;
+        (!self.contract.has_network_documents())
+            .then(|| mirrors.legacy(self.contract, self.generator))
+            .flatten()
+    }
+
+    /// Adds the containers that the reference's commented output shows although they are empty.
+    ///
+    /// `machine.registries` is a value there and not a pointer; from contract v1.12 on only the worker's generator touches it.
+    pub(super) fn show_empty_containers(&self, kind: MachineType, root: &mut Node) {
+        let mut show = |path: [&str; 2], empty: Node| {
+            if root.path(&path).is_none() {
+                root.insert_path(&path, empty);
+            }
         };
-        let shown_empty = self.has_comments() && (!has_documents || kind == MachineType::Worker);
-        mirrors.or_else(|| shown_empty.then(|| Fields::new().into()))
+        if !self.contract.has_network_documents() || kind == MachineType::Worker {
+            show(["machine", "registries"], Fields::new().into());
+        }
+        // talosctl v1.14 writes no empty lists.
+        if kind.is_control_plane() && !self.generator.has_kubernetes_documents() {
+            show(["cluster", "extraManifests"], Node::sequence([]));
+            show(["cluster", "inlineManifests"], Node::sequence([]));
+        }
     }
 
     fn features(&self) -> Fields {
@@ -154,8 +167,6 @@ impl Plan<'_> {
         let image = |repository: &str| {
             Fields::new().text_or_nothing("image", &self.kubernetes_image(repository))
         };
-        // talosctl v1.14 writes no empty lists even with comments.
-        let empty_lists = self.has_comments() && !self.generator.has_kubernetes_documents();
         self.cluster_identity(true)
             .text("token", text(bundle.bootstrap_token()))
             .text_or_nothing(encryption_key, encryption_secret.map_or("", text))
@@ -171,8 +182,6 @@ impl Plan<'_> {
             .node("scheduler", image("registry.k8s.io/kube-scheduler"))
             .node("discovery", self.discovery())
             .node("etcd", etcd)
-            .node_if(empty_lists, "extraManifests", || Node::sequence([]))
-            .node_if(empty_lists, "inlineManifests", || Node::sequence([]))
     }
 
     fn worker_cluster(&self) -> Fields {

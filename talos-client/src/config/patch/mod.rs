@@ -111,6 +111,14 @@ impl ConfigPatch {
             })
     }
 
+    /// Whether the text is a list of operations, and not documents to merge.
+    pub(crate) fn is_json(&self, version: &TalosVersion) -> bool {
+        matches!(
+            detect(Schema::of(version), self.text()),
+            Ok(Patch::Json(_))
+        )
+    }
+
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {

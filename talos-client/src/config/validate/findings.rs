@@ -25,7 +25,7 @@ impl Findings {
 }
 
 /// The text for several errors that is known from `talosctl`: a count, then one line per error.
-pub(super) fn multi_error(errors: &[String]) -> String {
+pub(crate) fn multi_error(errors: &[String]) -> String {
     let head = match errors.len() {
         1 => "1 error occurred:".to_owned(),
         count => format!("{count} errors occurred:"),
@@ -35,7 +35,7 @@ pub(super) fn multi_error(errors: &[String]) -> String {
 }
 
 /// `text` in double quotes as Go prints it with `%q`.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
@@ -61,7 +61,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A list of texts as Go prints it with `%q`: `["a" "b"]`.
-pub(super) fn quoted_list(texts: &[&str]) -> String {
+pub(crate) fn quoted_list(texts: &[&str]) -> String {
     let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
     format!("[{}]", texts.join(" "))
 }

@@ -9,7 +9,7 @@ mod conflicts;
 mod documents;
 mod findings;
 mod labels;
-mod url;
+pub(super) mod url;
 mod v1alpha1;
 pub(super) mod view;
 
@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 use super::{MachineConfig, TalosVersion, VersionContract};
 use crate::{Error, ErrorKind, Result};
-use findings::{multi_error, quoted};
+pub(crate) use findings::{multi_error, quoted};
 use view::View;
 
 const OPERATION: &str = "validate machine configuration";

@@ -4,16 +4,16 @@ use super::findings::quoted;
 
 /// The parts of a URL that rules look at.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Url<'a> {
-    pub(super) scheme: String,
+pub(in crate::config) struct Url<'a> {
+    pub(in crate::config) scheme: String,
     /// Host and port, without user information.
-    pub(super) host: &'a str,
-    pub(super) path: &'a str,
+    pub(in crate::config) host: &'a str,
+    pub(in crate::config) path: &'a str,
 }
 
 impl<'a> Url<'a> {
     /// Go's `url.Parse`: references without scheme are fine.
-    pub(super) fn parse(text: &'a str) -> Result<Self, String> {
+    pub(in crate::config) fn parse(text: &'a str) -> Result<Self, String> {
         let without_fragment = text.split_once('#').map_or(text, |(before, _)| before);
         Self::parse_inner(without_fragment, false).map_err(|reason| describe(text, &reason))
     }
@@ -64,7 +64,7 @@ impl<'a> Url<'a> {
     }
 
     /// The host without port and brackets.
-    pub(super) fn hostname(&self) -> &'a str {
+    pub(in crate::config) fn hostname(&self) -> &'a str {
         let host = split_port(self.host).0;
         host.strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
@@ -72,7 +72,7 @@ impl<'a> Url<'a> {
     }
 
     /// The port, empty when there is none.
-    pub(super) fn port(&self) -> &'a str {
+    pub(in crate::config) fn port(&self) -> &'a str {
         split_port(self.host).1
     }
 }
@@ -132,7 +132,7 @@ fn split_port(host: &str) -> (&str, &str) {
 }
 
 /// The endpoint rule: a host, brackets around IPv6, a port in range. The scheme does not matter.
-pub(super) fn check_endpoint(text: &str) -> Result<(), String> {
+pub(in crate::config) fn check_endpoint(text: &str) -> Result<(), String> {
     let url = Url::parse(text)?;
     if url.host.matches(':').count() > 2 && !(url.host.contains('[') && url.host.contains(']')) {
         return Err("IPv6 addresses MUST be enclosed by square brackets".to_owned());
