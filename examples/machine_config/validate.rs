@@ -1,12 +1,12 @@
 //! `validate`
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use secrecy::ExposeSecret as _;
 use talos_client::config::{MachineConfig, Mode, ValidationOptions};
 
 use super::failure::Outcome;
 use super::files;
-use super::flags::ReleaseFlag;
+use super::flags::{ReleaseFlag, parse_bool};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     mode: String,
     /// Makes warnings about the v1alpha1 document errors.
-    #[arg(long)]
+    #[arg(long, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     strict: bool,
     #[command(flatten)]
     release: ReleaseFlag,
