@@ -26,8 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let text = files::read(&arguments.config)?;
     let release = arguments.release.release()?;
-    let config = MachineConfig::parse(text.expose_secret())?;
-    config.check(&release)?;
+    let config = MachineConfig::load(text.expose_secret(), &release)?;
     let mode: Mode = arguments.mode.parse()?;
     let mut options = ValidationOptions::new(mode, &release);
     if arguments.strict {

@@ -78,9 +78,7 @@ impl Case {
         if self.strict {
             options = options.strict();
         }
-        let loaded = MachineConfig::parse(&self.text())
-            .and_then(|config| config.check(&version).map(|()| config));
-        let validation = match loaded {
+        let validation = match MachineConfig::load(&self.text(), &version) {
             Ok(config) => config.validate(&options),
             Err(error) => {
                 return Answer {
