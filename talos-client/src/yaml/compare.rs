@@ -24,7 +24,7 @@ pub fn first_difference(left: &Node, right: &Node) -> Option<String> {
 
 fn differs(left: &Node, right: &Node, path: &mut String) -> bool {
     let length = path.len();
-    let different = match (&left.kind, &right.kind) {
+    match (&left.kind, &right.kind) {
         (Kind::Scalar(left), Kind::Scalar(right)) => !same_value(&left.value(), &right.value()),
         (Kind::Sequence(left), Kind::Sequence(right)) => {
             left.len() != right.len()
@@ -51,8 +51,7 @@ fn differs(left: &Node, right: &Node, path: &mut String) -> bool {
             })
         }
         _ => true,
-    };
-    different
+    }
 }
 
 fn keep_on_difference(

@@ -69,7 +69,7 @@ impl Writer {
             Kind::Sequence(items) => items.is_empty(),
             Kind::Scalar(_) => true,
         };
-        !empty && !(self.keep_flow && node.flow)
+        !(empty || self.keep_flow && node.flow)
     }
 
     /// Where what stands below `column` begins: at the next multiple of the indent.

@@ -14,8 +14,8 @@ pub(crate) enum Any {
     Float(f64),
     String(String),
     Timestamp(String),
-    List(Vec<Any>),
-    Map(IndexMap<String, Any>),
+    List(Vec<Self>),
+    Map(IndexMap<String, Self>),
     /// A mapping with keys that are no strings. The reference can print it, but neither copy nor merge it.
     General(Node),
 }

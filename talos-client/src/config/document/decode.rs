@@ -1,7 +1,7 @@
 //! Nodes to typed values, as Go's YAML decodes them.
 
 use super::any::Any;
-use super::scalar::{self, Misfit};
+use super::scalar::{self, Habits, Misfit};
 use super::value::{Argument, Value, zero};
 use crate::config::schema::{Codec, Minor, Schema, Shape, Struct, TypeId};
 use crate::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
@@ -51,6 +51,10 @@ impl Decoder<'_> {
         }
         match &described.shape {
             Shape::Pointer(target) => {
+                if self.schema.minor() == Minor::V1_13 && self.wants_text(*target, node) {
+                    // v1.13 looks before it follows the pointer, and names the pointer.
+                    return Ok(self.misfit(node, &format!("{} (TextUnmarshaler)", described.name)));
+                }
                 let value = self.value(*target, node)?;
                 Ok(value.map(|value| Value::Pointer(Some(Box::new(value)))))
             }
@@ -72,6 +76,10 @@ impl Decoder<'_> {
         }
     }
 
+    fn habits(&self) -> Habits {
+        Habits::of(self.schema.minor())
+    }
+
     /// `null` resets what can be absent and leaves everything else alone.
     fn null(&self, ty: TypeId) -> Option<Value> {
         let can_be_absent = match &self.schema.get(ty).shape {
@@ -80,6 +88,13 @@ impl Decoder<'_> {
             _ => false,
         };
         can_be_absent.then(|| zero(self.schema, ty))
+    }
+
+    /// Since v1.13 a type that reads text says so when it gets something else.
+    fn wants_text(&self, ty: TypeId, node: &Node) -> bool {
+        let reads_text =
+            matches!(&self.schema.get(ty).shape, Shape::Codec(codec) if codec.reads_text());
+        self.schema.minor() >= Minor::V1_13 && reads_text && node.as_scalar().is_none()
     }
 
     fn misfit(&mut self, node: &Node, target: &str) -> Option<Value> {
@@ -115,7 +130,7 @@ impl Decoder<'_> {
         let value = match shape {
             Shape::String => self.string(scalar).map(Value::String),
             Shape::Bool => node.as_bool().map(Value::Bool),
-            Shape::Int(int) => scalar::integer(scalar, *int).map(Value::Int),
+            Shape::Int(int) => scalar::integer(scalar, *int, self.habits()).map(Value::Int),
             _ => None,
         };
         match value {
@@ -175,9 +190,29 @@ impl Decoder<'_> {
         }
     }
 
+    /// The entries of a mapping, without the one under `null`, which names nothing, and those whose key is no string.
+    fn named<'m>(&mut self, mapping: &'m Mapping) -> Vec<(&'m str, &'m Node)> {
+        let mut named = Vec::with_capacity(mapping.len());
+        for entry in mapping.entries() {
+            let key = entry.key();
+            if matches!(key.value(), Resolved::Null) {
+                continue;
+            }
+            if self.string(key).is_some() {
+                named.push((key.text(), entry.value()));
+            } else {
+                let line = entry.position().map_or(0, |position| position.line);
+                let what = format!("{} `{}`", scalar_tag(key), shortened(key.text()));
+                self.problems
+                    .push(format!("line {line}: cannot construct {what} into string"));
+            }
+        }
+        named
+    }
+
     fn map(&mut self, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut entries = indexmap::IndexMap::with_capacity(mapping.len());
-        for (key, node) in named(mapping) {
+        for (key, node) in self.named(mapping) {
             let value = self.value(ty, node)?;
             if value.is_some() || node.is_null() {
                 entries.insert(
@@ -191,7 +226,7 @@ impl Decoder<'_> {
 
     fn fields(&mut self, shape: &Struct, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut value = zero(self.schema, ty);
-        for (key, node) in named(mapping) {
+        for (key, node) in self.named(mapping) {
             match (shape.find(key), shape.inline_map) {
                 (Some(path), _) => {
                     let field = self.field_type(shape, path);
@@ -255,6 +290,9 @@ impl Decoder<'_> {
 
     fn codec(&mut self, codec: Codec, ty: TypeId, node: &Node) -> Decoded {
         let described = self.schema.get(ty);
+        if self.wants_text(ty, node) {
+            return Ok(self.misfit(node, &format!("{} (TextUnmarshaler)", described.name)));
+        }
         let scalar = match node.kind() {
             Kind::Scalar(scalar) => scalar,
             Kind::Sequence(items) if matches!(codec, Codec::Argument) => {
@@ -280,7 +318,7 @@ impl Decoder<'_> {
         if is_text && self.string(scalar).is_none() {
             return Ok(self.misfit(node, "string"));
         }
-        match scalar::read(codec, scalar, self.schema.minor() >= Minor::V1_12) {
+        match scalar::read(codec, scalar, self.habits()) {
             Ok(value) => Ok(Some(value)),
             Err(Misfit::Type) => Ok(self.misfit(node, &described.name)),
             Err(Misfit::Refused(refusal)) => self.refused(node, refusal),
@@ -301,14 +339,6 @@ impl Decoder<'_> {
         }
         Ok(Some(Value::Argument(Argument::Many(texts))))
     }
-}
-
-/// The entries of a mapping, without the one under `null`, which names nothing.
-fn named(mapping: &Mapping) -> impl Iterator<Item = (&str, &Node)> {
-    let named = mapping
-        .entries()
-        .filter(|entry| !matches!(entry.key().value(), Resolved::Null));
-    named.map(|entry| (entry.key().text(), entry.value()))
 }
 
 fn scalar_tag(scalar: &Scalar) -> String {

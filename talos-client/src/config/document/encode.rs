@@ -7,10 +7,7 @@ use crate::yaml::{Mapping, Node};
 /// Encodes a value of a type.
 pub(crate) fn encode(schema: &Schema, ty: TypeId, value: &Value) -> Node {
     match (&schema.get(ty).shape, value) {
-        (Shape::Pointer(target), Value::Pointer(value)) => match value {
-            Some(value) => encode(schema, *target, value),
-            None => Node::null(),
-        },
+        (Shape::Pointer(target), Value::Pointer(Some(value))) => encode(schema, *target, value),
         (Shape::List(item), Value::List(items)) => Node::sequence(
             items
                 .iter()

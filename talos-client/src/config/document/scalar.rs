@@ -2,7 +2,7 @@
 
 use super::value::{Argument, Value};
 use crate::config::schema::{
-    Codec, Int, Url, canonical_address, canonical_hardware_address, check_byte_size,
+    Codec, Int, Minor, Url, canonical_address, canonical_hardware_address, check_byte_size,
     check_disk_size_matcher, check_percentage, parse_disk_size, parse_duration,
 };
 use crate::yaml::{Scalar, Value as Resolved};
@@ -19,6 +19,28 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
+/// In which details the releases differ.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// Sizes may be negative.
+    pub(super) negative_sizes: bool,
+    /// A float with a fraction is no integer.
+    pub(super) whole_floats: bool,
+    /// The number 0 is a duration.
+    pub(super) zero_duration: bool,
+}
+
+impl Habits {
+    pub(super) fn of(minor: Minor) -> Self {
+        let since_v1_12 = minor >= Minor::V1_12;
+        Self {
+            negative_sizes: since_v1_12,
+            whole_floats: since_v1_12,
+            zero_duration: since_v1_12,
+        }
+    }
+}
+
 /// Why a scalar does not fit.
 pub(super) enum Misfit {
     /// Its type is not the one of the field.
@@ -27,16 +49,17 @@ pub(super) enum Misfit {
     Refused(String),
 }
 
-/// What an integer field makes of a scalar.
+/// What an integer field makes of a scalar; fractions are cut off unless only whole numbers are taken.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "Go cuts off fractions too"
+    reason = "checked to be in range, and Go cuts off fractions too"
 )]
-pub(super) fn integer(scalar: &Scalar, int: Int) -> Option<i128> {
+pub(super) fn integer(scalar: &Scalar, int: Int, habits: Habits) -> Option<i128> {
     let value = match scalar.value() {
         Resolved::Int(value) => i128::from(value),
         Resolved::Uint(value) => i128::from(value),
+        Resolved::Float(value) if habits.whole_floats && value.fract() != 0.0 => return None,
         Resolved::Float(value) if value.abs() < i64::MAX as f64 => value.trunc() as i128,
         _ => return None,
     };
@@ -49,7 +72,7 @@ pub(super) fn integer(scalar: &Scalar, int: Int) -> Option<i128> {
 }
 
 /// What a type with a form of its own makes of a scalar.
-pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Result<Value, Misfit> {
+pub(super) fn read(codec: Codec, scalar: &Scalar, habits: Habits) -> Result<Value, Misfit> {
     let text = scalar.text();
     let kept = |checked: Result<(), String>| match checked {
         Ok(()) => Ok(Value::Text(Some(text.to_owned()))),
@@ -60,10 +83,10 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Resul
         Err(refusal) => Err(Misfit::Refused(refusal)),
     };
     match codec {
-        Codec::Duration => duration(scalar),
+        Codec::Duration => duration(scalar, habits),
         Codec::ByteSize if text.is_empty() => Ok(Value::Text(None)),
-        Codec::ByteSize => kept(check_byte_size(text, negative_sizes)),
-        Codec::Size => size(text, negative_sizes).map_err(Misfit::Refused),
+        Codec::ByteSize => kept(check_byte_size(text, habits.negative_sizes)),
+        Codec::Size => size(text, habits.negative_sizes).map_err(Misfit::Refused),
         Codec::Expression => Ok(Value::Text(Some(text.to_owned()))),
         Codec::Address(_) if text.is_empty() => Ok(Value::Text(None)),
         Codec::Address(kind) => canonical(canonical_address(text, kind)),
@@ -75,7 +98,7 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Resul
         Codec::Url => Url::parse(text)
             .map(|url| Value::Url(Some(Box::new(url))))
             .map_err(Misfit::Refused),
-        Codec::PortRange => ports(scalar).map_err(Misfit::Refused),
+        Codec::PortRange => ports(scalar, habits).map_err(Misfit::Refused),
         Codec::DiskSize => parse_disk_size(text)
             .map(|bytes| Value::Int(bytes.into()))
             .map_err(Misfit::Refused),
@@ -85,6 +108,7 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Resul
                 bits: 32,
                 signed: false,
             },
+            habits,
         )
         .map(Value::Int)
         .ok_or(Misfit::Type),
@@ -94,8 +118,9 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, negative_sizes: bool) -> Resul
     }
 }
 
-fn duration(scalar: &Scalar) -> Result<Value, Misfit> {
+fn duration(scalar: &Scalar, habits: Habits) -> Result<Value, Misfit> {
     match scalar.value() {
+        Resolved::Int(0) if habits.zero_duration => Ok(Value::Int(0)),
         Resolved::String(text) => parse_duration(&text)
             .map(|value| Value::Int(value.into()))
             .ok_or(Misfit::Type),
@@ -115,13 +140,14 @@ fn size(text: &str, negative: bool) -> Result<Value, String> {
     Ok(Value::Size { bytes, percentage })
 }
 
-fn ports(scalar: &Scalar) -> Result<Value, String> {
+fn ports(scalar: &Scalar, habits: Habits) -> Result<Value, String> {
     if let Some(port) = integer(
         scalar,
         Int {
             bits: 16,
             signed: false,
         },
+        habits,
     )
     .and_then(|port| u16::try_from(port).ok())
     {

@@ -11,11 +11,11 @@ pub(crate) enum Value {
     String(String),
     Bool(bool),
     Int(i128),
-    Pointer(Option<Box<Value>>),
-    List(Option<Vec<Value>>),
-    Map(Option<IndexMap<String, Value>>),
+    Pointer(Option<Box<Self>>),
+    List(Option<Vec<Self>>),
+    Map(Option<IndexMap<String, Self>>),
     /// The fields in the order of the type.
-    Struct(Vec<Value>),
+    Struct(Vec<Self>),
     Any(Any),
     /// A text that its type keeps; absent is zero.
     Text(Option<String>),
