@@ -36,7 +36,8 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(
     name = "machine_config",
-    about = "Talos machine configuration without talosctl"
+    about = "Talos machine configuration without talosctl",
+    args_override_self = true
 )]
 struct Cli {
     #[command(subcommand)]

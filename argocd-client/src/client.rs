@@ -10,11 +10,12 @@ use url::Url;
 use crate::application::Applications;
 use crate::application_set::ApplicationSets;
 use crate::builder::ClientBuilder;
+use crate::call::Call;
 use crate::cluster::Clusters;
 use crate::error::{ErrorKind, Result};
 use crate::project::Projects;
 use crate::repository::Repositories;
-use crate::transport::{Call, Transport};
+use crate::transport::Transport;
 use crate::version::ServerVersion;
 use crate::wire::nullable;
 
@@ -40,6 +41,23 @@ pub struct UserInfo {
     /// Groups of the identity provider.
     #[serde(default, deserialize_with = "nullable")]
     pub groups: Vec<String>,
+}
+
+/// Settings of the server that matter to a client.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Settings {
+    /// Address under which people reach the server.
+    #[serde(default, deserialize_with = "nullable")]
+    pub url: String,
+    /// Whether applications may live outside Argo CD's own namespace: names alone do not identify
+    /// them then.
+    #[serde(default, deserialize_with = "nullable")]
+    pub apps_in_any_namespace_enabled: bool,
+    /// Whether local accounts cannot log in with a password.
+    #[serde(default, deserialize_with = "nullable")]
+    pub user_logins_disabled: bool,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +132,16 @@ impl Client {
     pub async fn user_info(&self) -> Result<UserInfo> {
         self.transport
             .send(&Call::get("read session", "/api/v1/session/userinfo", &[]))
+            .await
+    }
+
+    /// Reads the settings. Works without a session; may be repeated.
+    ///
+    /// # Errors
+    /// The kinds of the connection.
+    pub async fn settings(&self) -> Result<Settings> {
+        self.transport
+            .send(&Call::get("read settings", "/api/v1/settings", &[]))
             .await
     }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::application::{Destination, Metadata};
+use crate::call::Call;
 use crate::error::Result;
 use crate::retry::Idempotency;
-use crate::transport::{Call, Transport};
+use crate::transport::Transport;
 use crate::wire::{List, nullable};
 
 const PROJECTS: &str = "/api/v1/projects";

@@ -7,10 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::call::Call;
 use crate::cluster::ConnectionState;
 use crate::error::Result;
 use crate::retry::Idempotency;
-use crate::transport::{Call, Transport};
+use crate::transport::Transport;
 use crate::wire::{List, nullable};
 
 const REPOSITORIES: &str = "/api/v1/repositories";

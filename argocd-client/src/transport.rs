@@ -1,40 +1,27 @@
 //! The only place that sends: URL, headers, body, attempt timeout, session, retries, log line.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use crate::answer::Refusal;
+use crate::call::{Call, Patience};
 use crate::credentials::{Credentials, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::retry::{Idempotency, RetryPolicy};
-
-/// Everything but the unreserved characters: an unescaped `:` in the last segment is a 404, and
-/// `+` would arrive as a space.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::retry::RetryPolicy;
 
 const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
 const GRPC_TOKEN: &str = "grpc-metadata-token";
-
-pub(crate) fn encode(segment: &str) -> String {
-    utf8_percent_encode(segment, SEGMENT).to_string()
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Timeouts {
@@ -57,143 +44,6 @@ impl Default for Timeouts {
 pub(crate) enum TokenHeader {
     Authorization,
     GrpcMetadata,
-}
-
-/// How long one attempt may take.
-#[derive(Debug, Clone, Copy)]
-enum Patience {
-    Request,
-    Cluster,
-    Exactly(Duration),
-    Endless,
-}
-
-/// One request of an operation.
-#[derive(Debug)]
-pub(crate) struct Call {
-    operation: &'static str,
-    target: String,
-    method: Method,
-    template: &'static str,
-    path: String,
-    query: String,
-    body: Option<Bytes>,
-    idempotency: Idempotency,
-    patience: Patience,
-}
-
-impl Call {
-    /// `template` is the path below the root with `{}` for every segment that is filled in.
-    pub(crate) fn new(
-        operation: &'static str,
-        method: Method,
-        template: &'static str,
-        segments: &[&str],
-    ) -> Self {
-        let mut path = String::with_capacity(template.len() + 32);
-        let mut segments = segments.iter();
-        for (index, part) in template.split("{}").enumerate() {
-            if index > 0 {
-                path.push_str(
-                    &segments
-                        .next()
-                        .map(|segment| encode(segment))
-                        .unwrap_or_default(),
-                );
-            }
-            path.push_str(part);
-        }
-        // Reads, and the writes that replace or remove, may be repeated; a POST says so itself.
-        let idempotency = if method == Method::POST {
-            Idempotency::Unsafe
-        } else {
-            Idempotency::Safe
-        };
-        Self {
-            operation,
-            target: String::new(),
-            method,
-            template,
-            path,
-            query: String::new(),
-            body: None,
-            idempotency,
-            patience: Patience::Request,
-        }
-    }
-
-    pub(crate) fn get(operation: &'static str, template: &'static str, segments: &[&str]) -> Self {
-        Self::new(operation, Method::GET, template, segments)
-    }
-
-    /// A path chosen by the caller of [`Client::raw`](crate::Client::raw), already encoded.
-    pub(crate) fn raw(method: Method, path: &str) -> Self {
-        let idempotency = if method == Method::GET {
-            Idempotency::Safe
-        } else {
-            Idempotency::Unsafe
-        };
-        Self {
-            target: path.to_owned(),
-            path: path.to_owned(),
-            idempotency,
-            ..Self::new("raw request", method, "(raw)", &[])
-        }
-    }
-
-    pub(crate) fn target(mut self, target: impl Into<String>) -> Self {
-        self.target = target.into();
-        self
-    }
-
-    /// Adds a query parameter. `+` stands for a space only in forms, so it is never used.
-    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
-        let separator = if self.query.is_empty() { '?' } else { '&' };
-        // Writing to a String cannot fail.
-        let _ = write!(self.query, "{separator}{}={}", encode(name), encode(value));
-        self
-    }
-
-    pub(crate) fn query_opt(self, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
-        let body = serde_json::to_vec(body).map_err(|_| {
-            Error::new(ErrorKind::InvalidRequest, self.operation)
-                .with_target(&self.target)
-                .with_message("the request body cannot be written as JSON")
-        })?;
-        self.body = Some(body.into());
-        Ok(self)
-    }
-
-    pub(crate) fn idempotency(mut self, idempotency: Idempotency) -> Self {
-        self.idempotency = idempotency;
-        self
-    }
-
-    pub(crate) fn talks_to_cluster(mut self) -> Self {
-        self.patience = Patience::Cluster;
-        self
-    }
-
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.patience = Patience::Exactly(timeout);
-        self
-    }
-
-    pub(crate) fn endless(mut self) -> Self {
-        self.patience = Patience::Endless;
-        self
-    }
-
-    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, self.operation).with_target(&self.target)
-    }
 }
 
 #[derive(Debug)]
@@ -551,27 +401,6 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cluster_url_is_escaped_completely() {
-        let call = Call::get("x", "/api/v1/clusters/{}", &["https://10.0.0.1:6443"]);
-
-        assert_eq!(call.path, "/api/v1/clusters/https%3A%2F%2F10.0.0.1%3A6443");
-        assert_eq!(encode("a+b c%d_e-f.g~h"), "a%2Bb%20c%25d_e-f.g~h");
-    }
-
-    #[test]
-    fn query_parameters_repeat_and_are_escaped() {
-        let call = Call::get("x", "/p", &[])
-            .query("updatedFields", "config")
-            .query("updatedFields", "labels")
-            .query("id.type", "a b");
-
-        assert_eq!(
-            call.query,
-            "?updatedFields=config&updatedFields=labels&id.type=a%20b"
-        );
-    }
 
     #[test]
     fn a_decode_failure_does_not_quote_the_body() {

@@ -89,14 +89,7 @@ pub(crate) struct ListMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    open_enum! {
-        /// Test.
-        Light {
-            /// Stop.
-            Red = "Red",
-        }
-    }
+    use crate::application::SyncStatus;
 
     #[test]
     fn null_absent_and_empty_lists_are_the_same() {
@@ -112,12 +105,12 @@ mod tests {
 
     #[test]
     fn an_open_enumeration_keeps_what_it_does_not_know() {
-        let read = |text: &str| serde_json::from_str::<Light>(text).unwrap();
+        let read = |text: &str| serde_json::from_str::<SyncStatus>(text).unwrap();
 
-        assert_eq!(read("\"Red\""), Light::Red);
-        assert_eq!(read("\"\""), Light::Unset);
-        assert_eq!(read("null"), Light::Unset);
-        assert_eq!(read("\"Blue\""), Light::Other("Blue".to_owned()));
+        assert_eq!(read("\"Synced\""), SyncStatus::Synced);
+        assert_eq!(read("\"\""), SyncStatus::Unset);
+        assert_eq!(read("null"), SyncStatus::Unset);
+        assert_eq!(read("\"Blue\""), SyncStatus::Other("Blue".to_owned()));
         assert_eq!(
             serde_json::to_string(&read("\"Blue\"")).unwrap(),
             "\"Blue\""

@@ -33,23 +33,33 @@ pub(crate) fn check_free(path: &str, force: bool) -> Outcome {
 /// Writes a text to standard output, or to a file whose parent directories are created.
 pub(crate) fn write(path: &str, text: &SecretString) -> Outcome {
     if path == STDOUT {
-        print!("{}", text.expose_secret());
-        return Ok(());
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout
+            .write_all(text.expose_secret().as_bytes())
+            .and_then(|()| stdout.flush());
+        return written.map_err(|error| refused("write", "/dev/stdout", &error));
     }
-    let target = Path::new(path);
+    let written = match fs::metadata(path) {
+        // A device or a pipe is written to, not replaced.
+        Ok(metadata) if !metadata.is_file() => fs::write(path, text.expose_secret()),
+        _ => replace(Path::new(path), text),
+    };
+    written.map_err(|error| refused("open", path, &error))
+}
+
+fn replace(path: &Path, text: &SecretString) -> std::io::Result<()> {
+    // A link stays a link: what it points to is replaced.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let replace = || -> std::io::Result<()> {
-        fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(text.expose_secret().as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(target)?;
-        Ok(())
-    };
-    replace().map_err(|error| refused("open", path, &error))
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(text.expose_secret().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(target)?;
+    Ok(())
 }
 
 fn refused(call: &str, path: &str, error: &std::io::Error) -> Failure {

@@ -79,7 +79,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "", hide = true)]
     output_dir: String,
     /// Overwrites existing files.
-    #[arg(short, long)]
+    #[arg(short, long, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     force: bool,
 }
 

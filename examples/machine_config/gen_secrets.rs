@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use secrecy::{ExposeSecret as _, SecretString};
 use talos_client::config::{MachineConfig, VersionContract};
 use talos_client::secrets::SecretsBundle;
 
 use super::failure::{Failure, Outcome};
 use super::files;
-use super::flags::ReleaseFlag;
+use super::flags::{ReleaseFlag, parse_bool};
 
 const CREATE: &str = "failed to create secrets bundle";
 
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(short = 't', long, default_value = "")]
     kubernetes_bootstrap_token: String,
     /// Overwrites an existing file.
-    #[arg(short, long)]
+    #[arg(short, long, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     force: bool,
 }
 

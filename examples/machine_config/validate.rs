@@ -1,12 +1,12 @@
 //! `validate`
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use secrecy::ExposeSecret as _;
 use talos_client::config::{MachineConfig, Mode, ValidationOptions};
 
 use super::failure::Outcome;
 use super::files;
-use super::flags::ReleaseFlag;
+use super::flags::{ReleaseFlag, parse_bool};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     mode: String,
     /// Makes warnings about the v1alpha1 document errors.
-    #[arg(long)]
+    #[arg(long, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     strict: bool,
     #[command(flatten)]
     release: ReleaseFlag,
@@ -26,8 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let text = files::read(&arguments.config)?;
     let release = arguments.release.release()?;
-    let config = MachineConfig::parse(text.expose_secret())?;
-    config.check(&release)?;
+    let config = MachineConfig::load(text.expose_secret(), &release)?;
     let mode: Mode = arguments.mode.parse()?;
     let mut options = ValidationOptions::new(mode, &release);
     if arguments.strict {

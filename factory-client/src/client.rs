@@ -12,8 +12,8 @@ use url::Url;
 use crate::answer;
 use crate::builder::ClientBuilder;
 use crate::check::{self, Offer, Report};
-use crate::download::Shared;
-use crate::error::{ErrorKind, Result};
+use crate::download::{Sha256Digest, Shared};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
 use crate::image::Image;
 use crate::installer::Installer;
@@ -221,6 +221,24 @@ impl Client {
             .get("get iPXE script", route, &pxe_path(image))
             .with_timeout(self.transport.timeouts.build);
         self.transport.text(&request).await.map(SecretString::from)
+    }
+
+    /// The SHA-256 that the factory publishes for an image (Enterprise, factory ≥ v1.1.0). Builds the image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotEnabled`] at the public factory and every other community factory.
+    pub async fn published_checksum(&self, image: &Image) -> Result<Sha256Digest> {
+        let route = "/image/{schematic}/{version}/{file}.sha256";
+        let path = format!("{}.sha256", image.path());
+        let request = self
+            .transport
+            .get("get published checksum", route, &path)
+            .with_timeout(self.transport.timeouts.build);
+        let text = self.transport.text(&request).await?;
+        let digits = text.split_whitespace().next().unwrap_or_default();
+        digits
+            .parse()
+            .map_err(|error: Error| request.error(ErrorKind::Decode).with_source(error))
     }
 
     /// The version and edition of the factory; `None` before v1.0.0 or behind a proxy that hides it.

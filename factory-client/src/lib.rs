@@ -11,10 +11,14 @@ mod error;
 mod id;
 mod image;
 mod installer;
+#[cfg(feature = "mock")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
+pub mod mock;
 mod offline;
 mod platform;
 mod prewarm;
 pub mod schematic;
+mod search;
 mod store;
 mod tls;
 mod transport;
@@ -31,5 +35,6 @@ pub use offline::{COMMUNITY_FACTORY, OfflineFactory};
 pub use platform::{Arch, Platform};
 pub use prewarm::Prewarmed;
 pub use schematic::{Schematic, SchematicBuilder};
+pub use search::{Search, SearchProgress};
 pub use store::{Created, Stored};
 pub use version::TalosVersion;

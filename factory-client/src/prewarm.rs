@@ -84,6 +84,13 @@ impl Client {
     }
 }
 
+fn is_unexplained(request: &Request, error: &Error) -> bool {
+    let refused = error
+        .status()
+        .is_some_and(|s| matches!(s.as_u16(), 400 | 404));
+    request.method == Method::HEAD && refused
+}
+
 /// `Content-Length` of a HEAD answer, whose body is empty.
 fn length(response: &Response) -> Option<u64> {
     text_header(response.headers(), header::CONTENT_LENGTH.as_str())?
@@ -149,13 +156,26 @@ impl<'a> Patience<'a> {
         let left = self.deadline.saturating_sub(self.started.elapsed());
         let build = self.client.transport.timeouts.build;
         let request = request.clone().with_timeout(build.min(left));
-        let outcome = self.client.transport.send(&request).await;
+        let mut outcome = self.client.transport.send(&request).await;
+        if let Err(error) = &outcome
+            && is_unexplained(&request, error)
+        {
+            outcome = self.ask_for_the_reason(request).await;
+        }
         if let Err(error) = &outcome
             && let Ok(mut last) = self.last.lock()
         {
             *last = Some(error.describe());
         }
         outcome
+    }
+
+    /// The refusal of a HEAD request has no text, and the kinds of refusals differ in their text alone. A GET has
+    /// it; should that one succeed, then the thing is ready.
+    async fn ask_for_the_reason(&self, request: Request) -> Result<Response> {
+        let mut request = request.with_method(Method::GET);
+        request.redirects = Redirects::Return;
+        self.client.transport.send(&request).await
     }
 
     fn allows(&self, error: &Error) -> bool {

@@ -24,7 +24,7 @@ use crate::steps::preflight::preflight;
 use crate::steps::register::Register;
 use crate::steps::save::Save;
 use crate::steps::schematic::RegisterSchematic;
-use crate::steps::verify::Verify;
+use crate::steps::verify::verify;
 use crate::world::World;
 
 /// A checked bootstrap, ready to run. Clones are cheap and share everything.
@@ -172,7 +172,7 @@ struct Results {
 
 /// The steps in their order. Each line needs what the lines before it found out.
 async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
-    run.check(StepId::Spec, spec(world)).await?;
+    run.check(StepId::Spec, spec(&world.for_step(StepId::Spec))).await?;
     run.check(StepId::Preflight, preflight(&world.for_step(StepId::Preflight), run.last()))
         .await?;
     run.perform(&RegisterSchematic).await?;
@@ -189,7 +189,9 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
     .await?;
     run.perform(&BootstrapEtcd { identity }).await?;
     let kubernetes = run.perform(&FetchKubeconfig { identity }).await?;
-    let health = run.perform(&Verify { kubernetes: &kubernetes }).await?;
+    let health = run
+        .check(StepId::Verify, verify(&world.for_step(StepId::Verify), &kubernetes))
+        .await?;
     results.kubernetes_version = health.version.git_version;
     let kept = run.perform_if_wanted(&Save).await?;
     results.secrets = kept.and_then(|places| places.secret);
@@ -204,18 +206,18 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
 }
 
 /// The checks were made when the bootstrap was built; here their warnings are told.
-async fn spec(world: &World) -> Result<String> {
+async fn spec(world: &World) -> Result<((), String)> {
     let blueprint = world.blueprint();
-    let world = world.for_step(StepId::Spec);
     for warning in &blueprint.warnings {
         world.warn(warning);
     }
-    Ok(format!(
+    let summary = format!(
         "Talos {}, Kubernetes {}, {} machine(s)",
         blueprint.image.version(),
         blueprint.kubernetes_version,
         blueprint.machines.len()
-    ))
+    );
+    Ok(((), summary))
 }
 
 /// Collects the warnings of a run for its result.

@@ -192,6 +192,18 @@ impl ClusterBootstrapBuilder {
         self
     }
 
+    /// Where each VM will be once it is configured.
+    #[cfg(feature = "mock")]
+    pub(crate) fn addresses(&self) -> Vec<(u32, std::net::IpAddr)> {
+        let machines = self.inputs.machines.iter();
+        machines.map(|machine| (machine.vm_id, machine.address)).collect()
+    }
+
+    #[cfg(feature = "mock")]
+    pub(crate) fn openbao_target(&self) -> Option<&OpenBaoTarget> {
+        self.inputs.openbao.as_ref()
+    }
+
     /// What a run would do. Needs no client and makes no call.
     ///
     /// # Errors

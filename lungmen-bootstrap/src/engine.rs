@@ -94,26 +94,22 @@ impl<'a> Run<'a> {
         Ok(output)
     }
 
-    /// Runs a step that only looks.
-    pub(crate) async fn check(
+    /// Runs a step that only looks, however long it has to look.
+    pub(crate) async fn check<T>(
         &mut self,
         step: StepId,
-        look: impl Future<Output = Result<String>>,
-    ) -> Result<(), Stop> {
+        look: impl Future<Output = Result<(T, String)>>,
+    ) -> Result<T, Stop> {
         let started = Instant::now();
         let world = self.world.for_step(step);
         world.emit(EventKind::StepStarted);
         match look.await {
-            Ok(summary) => {
-                self.finished(step, Outcome::Checked, &summary, started)
+            Ok((found, summary)) => {
+                self.finished(step, Outcome::Checked, &summary, started)?;
+                Ok(found)
             }
             Err(error) => Err(failed(&world, step, error)),
         }
-    }
-
-    /// Runs a step that every specification asks for.
-    pub(crate) async fn perform<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
-        self.observed(step, Instant::now()).await
     }
 
     /// The last step that was asked for.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
+use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use crate::client::Client;
@@ -12,7 +13,7 @@ use crate::credentials::{Authenticator, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::RetryPolicy;
 use crate::tls::TlsTrust;
-use crate::transport::Transport;
+use crate::transport::{PLACES, Transport};
 
 /// Collects what a [`Client`] needs; made by [`Client::builder`].
 #[must_use = "a builder does nothing until `build`"]
@@ -124,6 +125,8 @@ impl ClientBuilder {
             retry: self.retry,
             request_timeout: self.request_timeout,
             upload_timeout: self.upload_timeout,
+            places: Semaphore::new(PLACES),
+            uploading: Mutex::default(),
         })))
     }
 

@@ -218,4 +218,23 @@ mod tests {
         assert!(parsed.take_flag("c").is_err());
         assert_eq!(parsed.take_flag("d").unwrap(), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_printed_is_read_back(
+            bare in proptest::option::of("[a-z:/.-][a-z0-9:/.-]{0,12}"),
+            entries in proptest::collection::btree_map("[a-z][a-z-]{0,8}", "[A-Za-z0-9:;=.+-]{1,12}", 0..6),
+        ) {
+            let mut made = PropertyString { bare, entries: Vec::new() };
+            for (key, value) in &entries {
+                made.push(key, value);
+            }
+            proptest::prop_assert_eq!(PropertyString::parse(&made.to_string()).unwrap(), made);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_fail_otherwise_than_by_an_error(text in ".{0,60}") {
+            let _ = PropertyString::parse(&text);
+        }
+    }
 }

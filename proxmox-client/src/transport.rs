@@ -7,6 +7,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use hyper::ext::ReasonPhrase;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, Semaphore};
 use tracing::debug;
 
 use crate::credentials::Authenticator;
@@ -24,7 +25,14 @@ pub(crate) struct Transport {
     pub(crate) retry: RetryPolicy,
     pub(crate) request_timeout: Duration,
     pub(crate) upload_timeout: Duration,
+    /// The server has three workers, and each call occupies one while it is answered.
+    pub(crate) places: Semaphore,
+    /// An upload is written inside the event loop of a worker: one at a time.
+    pub(crate) uploading: Mutex<()>,
 }
+
+/// Requests under way at once.
+pub(crate) const PLACES: usize = 4;
 
 impl Transport {
     /// Sends and decodes the result.
@@ -67,6 +75,8 @@ impl Transport {
         headers: HeaderMap,
         attempt: usize,
     ) -> Result<Envelope> {
+        // Never closed, so always granted.
+        let _place = self.places.acquire().await.ok();
         let started = Instant::now();
         let url = format!("{}{}", self.base, request.path);
         let builder = self
@@ -100,6 +110,8 @@ impl Transport {
         form: reqwest::multipart::Form,
         progress: &Progress,
     ) -> Result<Envelope> {
+        let _turn = self.uploading.lock().await;
+        progress.mark();
         let started = Instant::now();
         let authentication = self.authenticate(&request.method).await?;
         let sending = async {

@@ -103,7 +103,7 @@ fn integer(value: &Value) -> Option<u64> {
     reason = "range is checked"
 )]
 fn whole(number: f64) -> Option<u64> {
-    (number.fract() == 0.0 && number >= 0.0 && number < 1.8e19).then_some(number as u64)
+    (number.fract() == 0.0 && (0.0..1.8e19).contains(&number)).then_some(number as u64)
 }
 
 /// The truth of a scalar inside or outside a property string.

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use crate::secrets::ClientCertificate;
 use crate::{Authority, Error, ErrorKind, Result};
 
 const OPERATION: &str = "read credentials";
@@ -55,6 +56,16 @@ impl Credentials {
             refuse_expired(leaf)?;
         }
         Ok((chain, private_key(&self.key)?))
+    }
+}
+
+impl From<&ClientCertificate> for Credentials {
+    fn from(certificate: &ClientCertificate) -> Self {
+        Self::new(
+            certificate.ca_pem(),
+            certificate.certificate_pem(),
+            certificate.key_pem().clone(),
+        )
     }
 }
 

@@ -36,7 +36,7 @@ pub use cosi::Resources;
 pub use credentials::Credentials;
 pub use endpoint::{DEFAULT_PORT, Endpoint};
 pub use error::{Error, ErrorKind, Result};
-pub use machine::Machine;
+pub use machine::{ApplyOptions, Machine};
 pub use maintenance::MaintenanceClient;
 pub use poll::Poll;
 pub use probe::{Probe, probe};

@@ -6,6 +6,8 @@
 
 mod model;
 mod readiness;
+mod reference;
+mod report;
 mod status;
 mod sync;
 mod wait;
@@ -19,10 +21,11 @@ use http::Method;
 use serde_json::Value;
 
 pub use model::{
-    AppRef, Application, ApplicationSource, ApplicationSpec, Destination, Metadata, NewApplication,
-    Target,
+    Application, ApplicationSource, ApplicationSpec, Destination, Metadata, NewApplication,
 };
-pub use readiness::{ReadinessReport, ReadinessRow, WaitFor};
+pub use readiness::WaitFor;
+pub use reference::{AppRef, Target};
+pub use report::{ReadinessReport, ReadinessRow};
 pub use status::{
     ApplicationStatus, Condition, Health, HealthStatus, OperationPhase, OperationState,
     ResourceStatus, SyncState, SyncStatus,
@@ -31,10 +34,11 @@ pub use sync::SyncRequest;
 pub use wait::{TargetWait, WaitOutcome};
 pub use watch::{ApplicationEvent, WatchRequest};
 
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::Poll;
 use crate::retry::Idempotency;
-use crate::transport::{Call, Transport};
+use crate::transport::Transport;
 use crate::wire::List;
 
 const APPLICATIONS: &str = "/api/v1/applications";
@@ -260,7 +264,8 @@ impl Applications {
     /// waited for. The outcome is a value: not being ready in time is not an error.
     ///
     /// # Errors
-    /// Refusals of the server; failures of the way to it only when they last until the deadline.
+    /// Refusals of the server; [`Deadline`](ErrorKind::Deadline) when it could not be asked at the
+    /// end.
     pub async fn wait(
         &self,
         application: &AppRef,

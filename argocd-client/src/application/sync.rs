@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::AppRef;
+use super::reference::AppRef;
 
 /// Options of a synchronisation; by default the application's own revision, without pruning.
 #[derive(Debug, Clone, Default, Serialize)]

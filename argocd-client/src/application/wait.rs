@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::model::{AppRef, Application, Target};
-use super::readiness::{ReadinessReport, WaitFor, in_progress};
+use super::model::Application;
+use super::readiness::{WaitFor, in_progress};
+use super::reference::{AppRef, Target};
+use super::report::ReadinessReport;
 use super::status::{HealthStatus, OperationPhase};
 use super::{Applications, Refresh};
 use crate::error::{Error, ErrorKind, Result};
@@ -185,7 +187,9 @@ fn timed_out(
     failure: Option<Error>,
 ) -> Result<WaitOutcome> {
     if let Some(failure) = failure {
-        return Err(failure);
+        return Err(Error::new(ErrorKind::Deadline, "wait for application")
+            .with_message("the application could not be read")
+            .with_source(failure));
     }
     let reason = seen.as_ref().map_or_else(
         || "the server did not answer".to_owned(),

@@ -20,8 +20,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::model::Application;
 use super::{ApplicationFilter, Applications, filtered, stream_error};
 use crate::answer::Refusal;
+use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::transport::{Call, interpret};
+use crate::transport::interpret;
 
 /// What is followed, and how often the list is compared.
 #[derive(Debug, Clone)]

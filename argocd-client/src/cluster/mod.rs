@@ -24,10 +24,11 @@ pub use status::{
 pub use update::ClusterUpdate;
 
 use crate::answer::kind_of_target_text;
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::Poll;
 use crate::retry::Idempotency;
-use crate::transport::{Call, Transport};
+use crate::transport::Transport;
 use crate::wire::List;
 
 const CLUSTERS: &str = "/api/v1/clusters";

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::Method;
 
 use super::{CLUSTERS, Cluster, ClusterSpec, ClusterUpdate, Clusters, OnExisting};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::Call;
 
 /// The cluster after its registration, and what was done.
 #[derive(Debug, Clone)]

@@ -175,4 +175,14 @@ mod tests {
                 .is_loopback()
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(text in "(?i:https?)://[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/{0,2}") {
+            if let Ok(once) = ServerUrl::parse(&text) {
+                proptest::prop_assert_eq!(&ServerUrl::parse(once.as_str()).unwrap(), &once);
+                proptest::prop_assert!(once.matches(&text));
+            }
+        }
+    }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::event::MockEvent;
+use super::lifecycle::progress;
 use super::state::{State, World, now};
-use crate::application::{HealthStatus, SyncStatus};
+use crate::application::HealthStatus;
 
 /// How an application ends up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Healthy,
     Unhealthy(HealthStatus, String),
     SyncFailed(String),
@@ -33,9 +33,9 @@ pub struct ApplicationSeed {
     project: String,
     labels: BTreeMap<String, String>,
     destination: (&'static str, String),
-    outcome: Outcome,
-    sync_delay: Duration,
-    health_delay: Duration,
+    pub(super) outcome: Outcome,
+    pub(super) sync_delay: Duration,
+    pub(super) health_delay: Duration,
 }
 
 impl ApplicationSeed {
@@ -123,7 +123,7 @@ impl ApplicationSeed {
     }
 
     /// The application as it is before its first reconciliation.
-    fn manifest(&self) -> Value {
+    pub(super) fn manifest(&self) -> Value {
         json!({
             "metadata": {
                 "name": self.name, "namespace": self.namespace, "labels": self.labels,
@@ -236,115 +236,6 @@ pub(super) fn remove(world: &World, wanted: &Key) {
     let _ = world.changes.send(("DELETED", removed));
 }
 
-/// Synchronises an application and brings it to its final state, in the background.
-pub(super) fn progress(world: &Arc<World>, wanted: Key, seed: &ApplicationSeed) {
-    let (world, seed) = (Arc::clone(world), seed.clone());
-    let weak = Arc::downgrade(&world);
-    world.spawn(async move {
-        sleep(seed.sync_delay / 2).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
-            begin(application, &seed.outcome)
-        });
-        drop(world);
-        sleep(seed.sync_delay / 2).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
-            finish_operation(application, &seed.outcome)
-        });
-        world.journal.record(MockEvent::ApplicationSynced {
-            name: wanted.1.clone(),
-        });
-        drop(world);
-        sleep(seed.health_delay).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
-            settle(application, &seed.outcome)
-        });
-        if seed.outcome == Outcome::Healthy {
-            world
-                .journal
-                .record(MockEvent::ApplicationHealthy { name: wanted.1 });
-        }
-    });
-}
-
-fn begin(application: &mut Value, outcome: &Outcome) {
-    if let Some(object) = application.as_object_mut() {
-        object.remove("operation");
-    }
-    let status = &mut application["status"];
-    if let Outcome::Condition(kind, message) = outcome {
-        status["sync"]["status"] = json!(SyncStatus::Unknown);
-        status["health"] = json!({"status": "Healthy", "lastTransitionTime": now()});
-        status["conditions"] =
-            json!([{"type": kind, "message": message, "lastTransitionTime": now()}]);
-        status["reconciledAt"] = json!(now());
-        return;
-    }
-    status["sync"]["status"] = json!(SyncStatus::OutOfSync);
-    status["health"] = json!({"status": "Missing", "lastTransitionTime": now()});
-    status["reconciledAt"] = json!(now());
-    status["operationState"] = json!({
-        "operation": {"sync": {"revision": "3f2c"}, "initiatedBy": {"automated": true}, "retry": {"limit": 5}},
-        "phase": "Running", "message": "waiting for completion of sync", "startedAt": now(),
-    });
-}
-
-fn finish_operation(application: &mut Value, outcome: &Outcome) {
-    let name = key(application).1;
-    let status = &mut application["status"];
-    if status.get("operationState").is_none() {
-        return;
-    }
-    let failed = match outcome {
-        Outcome::SyncFailed(message) => Some(message.as_str()),
-        _ => None,
-    };
-    let operation = &mut status["operationState"];
-    operation["phase"] = json!(if failed.is_some() {
-        "Failed"
-    } else {
-        "Succeeded"
-    });
-    operation["message"] = json!(failed.unwrap_or("successfully synced (all tasks run)"));
-    operation["finishedAt"] = json!(now());
-    let sync = if failed.is_some() {
-        SyncStatus::OutOfSync
-    } else {
-        SyncStatus::Synced
-    };
-    let health = if failed.is_some() {
-        "Missing"
-    } else {
-        "Progressing"
-    };
-    status["sync"]["status"] = json!(sync);
-    status["sync"]["revision"] = json!("3f2c");
-    status["health"] = json!({"status": health, "lastTransitionTime": now()});
-    status["reconciledAt"] = json!(now());
-    status["resources"] = json!([{
-        "version": "v1", "group": "apps", "kind": "Deployment", "namespace": "default", "name": name,
-        "status": sync, "health": {"status": health},
-    }]);
-}
-
-fn settle(application: &mut Value, outcome: &Outcome) {
-    let (health, message) = match outcome {
-        Outcome::Healthy => (HealthStatus::Healthy, ""),
-        Outcome::Unhealthy(health, message) => (health.clone(), message.as_str()),
-        Outcome::SyncFailed(_) | Outcome::Condition(..) => return,
-    };
-    let status = &mut application["status"];
-    let mut state = json!({"status": health, "lastTransitionTime": now()});
-    if !message.is_empty() {
-        state["message"] = json!(message);
-    }
-    status["resources"][0]["health"] = state.clone();
-    status["health"] = state;
-    status["reconciledAt"] = json!(now());
-}
-
 /// What an application set with a cluster generator does after clusters changed: applications
 /// appear for those that match, and disappear with them.
 pub(super) fn generate(world: &Arc<World>) {
@@ -398,33 +289,3 @@ pub(super) fn generate(world: &Arc<World>) {
 
 /// Marks an application with the template that it came from.
 const GENERATED: &str = "mock.argocd-client/template";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::application::{Application, WaitFor};
-
-    #[test]
-    fn an_application_goes_through_the_states_of_the_real_one() {
-        let seed = ApplicationSeed::new("{{name}}").for_cluster("lungmen", "https://h:6443");
-        let mut application = seed.manifest();
-        let read = |application: &Value| -> Application {
-            serde_json::from_value(application.clone()).unwrap()
-        };
-        assert_eq!(read(&application).status.sync.status, SyncStatus::Unset);
-
-        begin(&mut application, &seed.outcome);
-        assert_eq!(read(&application).status.sync.status, SyncStatus::OutOfSync);
-
-        finish_operation(&mut application, &seed.outcome);
-        assert_eq!(
-            read(&application).status.health.status,
-            HealthStatus::Progressing
-        );
-        assert!(!WaitFor::default().judge(&read(&application)).ready);
-
-        settle(&mut application, &seed.outcome);
-        assert!(WaitFor::default().judge(&read(&application)).ready);
-        assert_eq!(read(&application).spec.destination.name, "lungmen");
-    }
-}

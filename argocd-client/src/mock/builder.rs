@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::ArgoCdMock;
 use super::application::ApplicationSeed;
-use super::cluster::StoredCluster;
 use super::server::{Identity, listen, serve};
 use super::state::{Settings, State, TargetCheck, TargetProbe, World};
+use super::stored_cluster::StoredCluster;
 use crate::version;
 
 /// Sets up an [`ArgoCdMock`].

@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::request::Request;
 use super::route::{Route, Routed, route};
 use super::state::World;
-use super::{application_routes as applications, cluster, document};
+use super::{application_routes as applications, cluster, document, watch};
 
 /// Answers one request.
 pub(super) async fn handle(world: &Arc<World>, mut request: Request) -> Reply {
@@ -136,7 +136,7 @@ async fn answer(
         Err(refused) => return Ok(refusal(&refused)),
     };
     let result = match known {
-        Route::ApplicationWatch => applications::watch(world, &caller, request).await,
+        Route::ApplicationWatch => watch::watch(world, &caller, request).await,
         _ => dispatch(world, &caller, known, parameters, request)
             .await
             .map(|value| json_answer(&value)),

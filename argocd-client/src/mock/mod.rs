@@ -33,10 +33,13 @@ mod document;
 mod event;
 mod fault;
 mod handler;
+mod lifecycle;
 mod request;
 mod route;
 mod server;
 mod state;
+mod stored_cluster;
+mod watch;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -51,11 +54,11 @@ use url::Url;
 pub use application::ApplicationSeed;
 pub use builder::ArgoCdMockBuilder;
 pub use call::Call;
-pub use cluster::ClusterRecord;
 pub use event::MockEvent;
 pub use fault::Fault;
 pub use route::Route;
 pub use state::TargetProbe;
+pub use stored_cluster::ClusterRecord;
 
 use crate::application::Application;
 use crate::{Client, Credentials, RetryPolicy, TlsTrust};
@@ -206,7 +209,7 @@ impl ArgoCdMock {
             .clusters
             .iter()
             .filter(|cluster| cluster.name() != "in-cluster")
-            .map(cluster::StoredCluster::record)
+            .map(stored_cluster::StoredCluster::record)
             .collect()
     }
 

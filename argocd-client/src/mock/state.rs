@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use super::application::ApplicationSeed;
 use super::auth::Accounts;
 use super::call::Call;
-use super::cluster::StoredCluster;
 use super::event::Journal;
 use super::fault::Faults;
+use super::stored_cluster::StoredCluster;
 
 /// The server drops events of a reader that is this far behind.
 const WATCH_BUFFER: usize = 1000;

@@ -19,6 +19,11 @@ use crate::id::hex;
 pub struct Sha256Digest([u8; 32]);
 
 impl Sha256Digest {
+    /// The digest of nothing.
+    pub(super) fn empty() -> Self {
+        Self::of(Sha256::new())
+    }
+
     pub(super) fn of(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
     }

@@ -7,6 +7,7 @@ mod body;
 mod digest;
 mod file;
 mod request;
+mod unpack;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,6 +21,7 @@ pub use self::digest::Sha256Digest;
 pub use self::file::Downloaded;
 pub(crate) use self::file::Shared;
 pub use self::request::DownloadRequest;
+pub use self::unpack::Unpacked;
 use crate::client::Client;
 use crate::error::Result;
 use crate::image::Image;

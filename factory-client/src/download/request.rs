@@ -86,7 +86,7 @@ impl DownloadRequest {
         Ok(Download::new(self.body().await?))
     }
 
-    async fn body(self) -> Result<Body> {
+    pub(super) async fn body(self) -> Result<Body> {
         let deadline = self.options.deadline(&self.client);
         let opened = body::open(&self.client, &self.image, deadline, None).await?;
         let worker = Worker::start(Sha256::new(), None);

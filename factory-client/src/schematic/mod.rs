@@ -22,6 +22,10 @@ pub use self::builder::SchematicBuilder;
 pub use self::diff::Difference;
 pub use self::encoder::Encoder;
 pub use self::options::OptionValue;
+#[cfg(feature = "mock")]
+pub(crate) use self::parse::decode;
+#[cfg(feature = "mock")]
+pub(crate) use self::tree::Problem;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
 

@@ -21,7 +21,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(line: usize, text: impl Into<String>) -> Self {
+    pub(crate) fn new(line: usize, text: impl Into<String>) -> Self {
         Self {
             line,
             text: text.into(),

@@ -8,6 +8,24 @@
 //! * [`Client::argocd_manager`] makes the ServiceAccount, its rights and its token, under the names `argocd cluster
 //!   add` uses.
 //!
+//! ```
+//! # use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesMockConfig, KubernetesTimings};
+//! use lungmen_bootstrap::kubernetes::{Client, Kubeconfig, VerifySpec};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = KubernetesMockConfig::generate()?.timings(KubernetesTimings::fast());
+//! # let mock = KubernetesMock::start(cluster).await?;
+//! # let (text, address) = (mock.kubeconfig(&mock.endpoint())?, mock.address());
+//! let client = Client::builder(Kubeconfig::parse(&text)?).dial(address).build()?;
+//! let spec = VerifySpec::new(["10.0.2.10".parse()?]).kubernetes_version("1.33.4");
+//! let health = client.verify(&spec, |check| println!("{check}")).await?;
+//! let account = client.argocd_manager().install().await?;
+//! println!("{} node(s); Argo CD uses {}", health.nodes.len(), account.server);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A Talos API server has `anonymous-auth=false`: without credentials even `/readyz` answers 401. Its certificate
 //! names every node address, so an address from the inventory is as good as the DNS name.
 

@@ -117,6 +117,7 @@ fn cni(view: &View, spec: &VerifySpec) -> Verdict {
     let name = match &spec.cni {
         Cni::Flannel => "kube-flannel",
         Cni::DaemonSet(name) => name,
+        Cni::Custom => return skipped("cni is custom"),
         Cni::None => return skipped("cni is none"),
     };
     daemon_set(view, name, |meta| meta.name.as_deref() == Some(name))

@@ -15,6 +15,9 @@ pub enum Cni {
     Flannel,
     /// Another DaemonSet in `kube-system` that the machine configuration brings along, by its name.
     DaemonSet(String),
+    /// Something else whose pods are not known by name (`cluster.network.cni.name: custom`, or a CNI that comes with an
+    /// inline manifest): its own check is skipped, the nodes must become Ready all the same.
+    Custom,
     /// `cluster.network.cni.name: none`: without somebody installing one, no node becomes Ready and coredns stays
     /// pending, so those checks are skipped (as talosctl does since v1.13).
     None,

@@ -152,7 +152,9 @@ where
         .with_max_delay(pause.max(Duration::from_secs(10)))
         .with_jitter()
         .without_max_times();
-    watcher::watcher(api, watcher::Config::default())
+    // A short watch, so that a connection to a node that lost its power is noticed within the deadline of a check.
+    let config = watcher::Config::default().timeout(45);
+    watcher::watcher(api, config)
         .backoff(ExponentialBackoff::from(pauses))
         .map(move |item| item.map(change).map_err(watch_failure))
         .boxed()

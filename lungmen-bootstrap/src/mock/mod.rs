@@ -1,7 +1,9 @@
 //! The services of the chain in one process.
 
 pub mod kubernetes;
+mod lab;
 pub mod openbao;
 mod serve;
 
+pub use lab::{Lab, LabBuilder, LabEvent, Pace};
 pub use serve::{Call, Fault};

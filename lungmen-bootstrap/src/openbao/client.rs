@@ -240,19 +240,29 @@ impl Client {
         self.send(Request::read("read path", encode(path)?)).await
     }
 
-    /// Sends with our token. A token from a login that the server no longer accepts is replaced once.
+    /// Sends with our token. A token from a login that the server no longer knows is replaced once; the answer to it is
+    /// the same 403 as to a missing permission, so the server is asked about the token first.
     pub(super) async fn send(&self, request: Request) -> Result<Value> {
         let known = self.inner.session.lock().await.is_some();
         let token = self.token().await?;
         let answer = self.inner.transport.send(&request, Some(&token)).await;
         match answer {
             Err(error) if known && is_denied(&error) => {
+                if self.is_known(&token).await {
+                    return Err(error);
+                }
                 self.inner.session.lock().await.take();
                 let token = self.token().await?;
                 self.inner.transport.send(&request, Some(&token)).await
             }
             other => other,
         }
+    }
+
+    async fn is_known(&self, token: &SecretString) -> bool {
+        let request = Request::read("look up token", "auth/token/lookup-self");
+        let answer = self.inner.transport.send(&request, Some(token)).await;
+        !answer.is_err_and(|error| is_denied(&error))
     }
 
     async fn token(&self) -> Result<SecretString> {

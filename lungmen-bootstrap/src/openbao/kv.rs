@@ -235,7 +235,19 @@ impl Kv {
         }
         let data = self.api("data", path)?;
         let mounts = Request::read(OPERATION, format!("sys/internal/ui/mounts/{data}"));
-        let answer = self.client.send(mounts.target(self.name(path))).await?;
+        let answer = match self.client.send(mounts.target(self.name(path))).await {
+            // The server does not tell whether the mount or the permission is missing.
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                return fail(
+                    ErrorKind::Forbidden,
+                    format!(
+                        "there is no mount {}, or the token may do nothing there",
+                        self.mount
+                    ),
+                );
+            }
+            other => other?,
+        };
         let mount = &answer["data"];
         let version = mount["options"]["version"].as_str().unwrap_or("1");
         if mount["type"] != "kv" || version != "2" {

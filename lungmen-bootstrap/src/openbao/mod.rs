@@ -8,6 +8,25 @@
 //!   its token has expired. [`Client::logout`] revokes what it got.
 //! * [`Kv`] is a handle on one mount.
 //!
+//! ```
+//! # use lungmen_bootstrap::mock::openbao::OpenBaoMock;
+//! use lungmen_bootstrap::openbao::{Client, Credentials, SecretMap, Stored};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mock = OpenBaoMock::start().await?;
+//! # let (address, token) = (mock.endpoint(), mock.root_token());
+//! let client = Client::builder(address, Credentials::Token(token)).build()?;
+//! let data = SecretMap::from([("talosconfig".to_owned(), "context: lungmen.akn\n".into())]);
+//! match client.kv("secret").store("talos/lungmen.akn", &data).await? {
+//!     Stored::Created(version) => println!("kept as version {}", version.version),
+//!     Stored::Identical(_) => println!("it was there already"),
+//!     other => println!("something else is there: {other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Surprising about the server (seen on OpenBao 2.7.2): it answers 403 for an unknown mount when the token is bad, has
 //! four kinds of 404, refuses `cas=0` also after a soft delete, and serves stale reads from standby nodes unless the
 //! write's `X-Vault-Index` is sent along, which this client does.

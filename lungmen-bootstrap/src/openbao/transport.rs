@@ -296,6 +296,31 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_never_leaves_https() {
+        let answer = |location: &str| {
+            let response = http::Response::builder()
+                .status(307)
+                .header(LOCATION, location);
+            reqwest::Response::from(response.body("").unwrap())
+        };
+        let secure: Url = "https://bao.example:8200/v1/a".parse().unwrap();
+        let followed = |location: &str| redirect("read", &secure, &answer(location));
+
+        assert_eq!(
+            followed("https://active.example/v1/a")
+                .unwrap()
+                .unwrap()
+                .host_str(),
+            Some("active.example")
+        );
+        assert_eq!(followed("/v1/b").unwrap().unwrap().path(), "/v1/b");
+        assert_eq!(
+            followed("http://active.example/v1/a").unwrap_err().kind(),
+            ErrorKind::Rejected
+        );
+    }
+
+    #[test]
     fn a_token_header_is_marked_sensitive() {
         let header = token_header(&SecretString::from("s.abc")).unwrap();
 

@@ -72,9 +72,9 @@ impl Step for Configure<'_> {
 
     fn summary(&self, configured: &Configured) -> String {
         format!(
-            "{} machine configuration(s), cluster {}",
+            "{} machine configuration(s); the admin certificate is valid until {}",
             configured.configs.len(),
-            configured.identity.bundle.cluster_id()
+            configured.identity.admin.not_after()
         )
     }
 }

@@ -23,7 +23,7 @@ const VM_PRIVILEGES: [&str; 10] = [
 ];
 
 /// Asks the servers of the steps up to `last`, and says in one line what answered.
-pub(crate) async fn preflight(world: &World, last: StepId) -> Result<String> {
+pub(crate) async fn preflight(world: &World, last: StepId) -> Result<((), String)> {
     let mut answered = Vec::new();
     if last >= StepId::Image {
         answered.push(proxmox(world).await?);
@@ -34,7 +34,7 @@ pub(crate) async fn preflight(world: &World, last: StepId) -> Result<String> {
     if last >= StepId::Register && world.blueprint().argocd.is_some() {
         answered.push(argocd(world).await?);
     }
-    Ok(answered.join(", "))
+    Ok(((), answered.join(", ")))
 }
 
 async fn proxmox(world: &World) -> Result<String> {

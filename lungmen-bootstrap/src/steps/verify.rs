@@ -1,57 +1,26 @@
 //! The named checks of the fresh cluster.
 
-use std::time::Duration;
-
 use crate::blueprint::Blueprint;
-use crate::engine::Step;
 use crate::error::Result;
 use crate::event::EventKind;
-use crate::kubernetes::{Check, CheckState, Client, ClusterHealth, Cni, Component, ErrorKind, VerifySpec};
+use crate::kubernetes::{Check, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec};
 use crate::machine::Role;
-use crate::step::{Observation, StepId};
 use crate::world::World;
 
-/// How long a look may take that does not wait for anything to change.
-const GLANCE: Duration = Duration::from_secs(5);
-
-pub(crate) struct Verify<'a> {
-    pub(crate) kubernetes: &'a Client,
-}
-
-impl Step for Verify<'_> {
-    const ID: StepId = StepId::Verify;
-    type Output = ClusterHealth;
-
-    async fn observe(&self, world: &World) -> Result<Observation<ClusterHealth>> {
-        let glance = GLANCE.min(world.timing().check);
-        let spec = spec(world).deadline_each(glance).credentials_grace(glance);
-        match self.kubernetes.verify(&spec, |_| {}).await {
-            Ok(health) => Ok(Observation::Done(health)),
-            Err(error) if error.kind() == ErrorKind::Deadline => Ok(Observation::absent(error.message())),
-            Err(error) => Err(error.into()),
-        }
+/// Waits until every check passes. It changes nothing.
+pub(crate) async fn verify(world: &World, kubernetes: &Client) -> Result<(ClusterHealth, String)> {
+    let spec = spec(world).deadline_each(world.timing().check);
+    let health = kubernetes.verify(&spec, |check| report(world, check)).await?;
+    for warning in &health.warnings {
+        world.warn(warning.to_string());
     }
-
-    async fn act(&self, world: &World) -> Result<()> {
-        let spec = spec(world).deadline_each(world.timing().check);
-        let health = self
-            .kubernetes
-            .verify(&spec, |check| report(world, check))
-            .await?;
-        for warning in &health.warnings {
-            world.warn(warning.to_string());
-        }
-        Ok(())
-    }
-
-    fn summary(&self, health: &ClusterHealth) -> String {
-        format!(
-            "Kubernetes {}, {} checks, {} node(s) ready",
-            health.version.git_version,
-            health.checks.len(),
-            health.nodes.len()
-        )
-    }
+    let summary = format!(
+        "Kubernetes {}, {} checks, {} node(s) ready",
+        health.version.git_version,
+        health.checks.len(),
+        health.nodes.len()
+    );
+    Ok((health, summary))
 }
 
 fn report(world: &World, check: &Check) {

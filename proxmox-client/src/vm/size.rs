@@ -34,7 +34,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = UNITS
             .iter()
-            .find(|(unit, _)| self.0 > 0 && self.0 % unit == 0);
+            .find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match whole {
             Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}", self.0),
@@ -102,6 +102,14 @@ mod tests {
     fn other_texts_are_no_sizes() {
         for text in ["", "G", "-1G", "+1G", "1X", "nan", "99999999999T"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_number_of_bytes_is_read_back(bytes in 0..u64::MAX) {
+            let size = Size(bytes);
+            proptest::prop_assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
         }
     }
 }

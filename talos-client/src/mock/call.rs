@@ -62,6 +62,7 @@ pub(super) enum Fault {
     Status(Code, String),
     Delay(Duration),
     Disconnect,
+    LoseAnswer,
 }
 
 #[derive(Debug, Default)]

@@ -15,6 +15,8 @@ const ETCD_BACKUP: &str = "os:etcd:backup";
 
 pub(super) enum Verdict {
     Admit,
+    /// The call takes effect, and its answer is lost.
+    AdmitAndCut,
     Refuse(Status),
     Cut,
 }
@@ -35,12 +37,14 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
     let method = call.method().to_owned();
     node.calls.record(call.clone());
 
+    let mut is_lost = false;
     match node.calls.fault(&method) {
         Some(Fault::Status(code, message)) => {
             return Verdict::Refuse(Status::new(code.tonic(), message));
         }
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Disconnect) => return Verdict::Cut,
+        Some(Fault::LoseAnswer) => is_lost = true,
         None => {}
     }
     let result = known(path, &method)
@@ -48,6 +52,7 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
         .and_then(|()| roles(node, &call, peer))
         .and_then(|()| route(node, &call, header("nodes").is_some()));
     match result {
+        Ok(()) if is_lost => Verdict::AdmitAndCut,
         Ok(()) => Verdict::Admit,
         Err(status) => Verdict::Refuse(status),
     }

@@ -55,7 +55,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::cosi::Stage;
-use crate::secrets::CertificateAndKey;
+use crate::secrets::{CertificateAndKey, Role};
 use crate::{
     Client, Code, Credentials, DEFAULT_PORT, Endpoint, Error, ErrorKind, MaintenanceClient, Result,
 };
@@ -201,14 +201,14 @@ impl TalosMock {
     /// # Errors
     /// [`ErrorKind::NotReady`] as long as it has no configuration with a Talos CA key.
     pub fn client(&self) -> Result<Client> {
-        Client::builder(self.endpoint(), self.credentials("os:admin")?).build()
+        Client::builder(self.endpoint(), self.credentials(Role::Admin)?).build()
     }
 
     /// Credentials with one role of the cluster that the node was configured for.
     ///
     /// # Errors
     /// As [`TalosMock::client`].
-    pub fn credentials(&self, role: &str) -> Result<Credentials> {
+    pub fn credentials(&self, role: Role) -> Result<Credentials> {
         let missing =
             |text: &str| Error::new(ErrorKind::NotReady, "issue credentials").with_message(text);
         let config = self.inner.node.state().config.clone();
@@ -218,7 +218,7 @@ impl TalosMock {
             .signer()
             .ok_or_else(|| missing("the configuration has no Talos CA key"))?;
         let (certificate, key) = signer
-            .talos_client(role)
+            .talos_client(role.as_str())
             .map_err(|source| missing("the Talos CA cannot sign").with_source(source))?;
         Ok(Credentials::new(
             config.talos_ca.certificate.clone(),
@@ -273,6 +273,18 @@ impl TalosMock {
             .node
             .calls
             .fail_next(call::method(method), Fault::Disconnect);
+    }
+
+    /// Lets the next call of a method take effect, and cuts the connection instead of answering.
+    ///
+    /// # Panics
+    /// When the mock does not serve the method.
+    #[track_caller]
+    pub fn lose_answer(&self, method: &str) {
+        self.inner
+            .node
+            .calls
+            .fail_next(call::method(method), Fault::LoseAnswer);
     }
 
     /// Forgets all faults.

@@ -105,22 +105,26 @@ async fn answer(
     routes: Routes,
     request: http::Request<Incoming>,
 ) -> io::Result<http::Response<Body>> {
-    match gate::admit(&node, &peer, &request).await {
-        Verdict::Refuse(status) => Ok(status.into_http()),
-        Verdict::Cut => {
-            peer.cut.notify_one();
-            std::future::pending().await
-        }
-        Verdict::Admit => {
-            let (mut parts, body) = request.into_parts();
-            parts.extensions.insert(peer);
-            let request = http::Request::from_parts(parts, Body::new(body));
-            match routes.oneshot(request).await {
-                Ok(response) => Ok(response),
-                Err(never) => match never {},
-            }
-        }
+    let is_lost = match gate::admit(&node, &peer, &request).await {
+        Verdict::Refuse(status) => return Ok(status.into_http()),
+        Verdict::Cut => return cut(&peer).await,
+        Verdict::Admit => false,
+        Verdict::AdmitAndCut => true,
+    };
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(Arc::clone(&peer));
+    let request = http::Request::from_parts(parts, Body::new(body));
+    match routes.oneshot(request).await {
+        Ok(_) if is_lost => cut(&peer).await,
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
     }
+}
+
+/// Nothing is answered any more on this connection.
+async fn cut(peer: &Peer) -> io::Result<http::Response<Body>> {
+    peer.cut.notify_one();
+    std::future::pending().await
 }
 
 fn routes(node: &Arc<Node>) -> Routes {

@@ -1,7 +1,5 @@
 //! Client certificates for the Talos API, signed by a bundle's authority.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use aws_lc_rs::hkdf;
@@ -13,6 +11,8 @@ use super::SecretsBundle;
 use super::key::{KeyOperationFailed, KeyUse, PrivateKey};
 use super::pem::CertificateAndKey;
 use super::pki::{self, Authority, ClientProfile, Validity};
+use super::role::Role;
+use crate::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 
 const ISSUE: &str = "issue client certificate";
@@ -20,62 +20,6 @@ const ISSUE: &str = "issue client certificate";
 const DEFAULT_TTL: Duration = Duration::from_secs(8760 * 3600);
 /// Separates keys derived here from anything else derived from the same seed. Changing it changes every derived certificate.
 const DERIVATION_SALT: &[u8] = b"talos-client/client-certificate/v1";
-
-/// What the bearer of a certificate may do on the Talos API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Everything that does not change the configuration or reset: reading, rebooting, restarting services.
-    Operator,
-    /// Reading what is not secret.
-    Reader,
-    /// Taking etcd snapshots.
-    EtcdBackup,
-    /// Acting with the roles of a request's metadata; for proxies.
-    Impersonator,
-}
-
-impl Role {
-    /// The name as certificates carry it: `os:admin`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "os:admin",
-            Self::Operator => "os:operator",
-            Self::Reader => "os:reader",
-            Self::EtcdBackup => "os:etcd:backup",
-            Self::Impersonator => "os:impersonator",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        [
-            Self::Admin,
-            Self::Operator,
-            Self::Reader,
-            Self::EtcdBackup,
-            Self::Impersonator,
-        ]
-        .into_iter()
-        .find(|role| role.as_str() == name)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "parse role")
-                .with_message(format!("invalid role {name:?}"))
-        })
-    }
-}
 
 /// A client certificate that is yet to be issued.
 #[derive(Debug, Clone)]
@@ -291,6 +235,16 @@ impl ClientCertificate {
         self.pair.key_pem()
     }
 
+    /// The same as the identity of a [`Client`](crate::Client).
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(
+            self.ca_pem(),
+            self.certificate_pem(),
+            self.key_pem().clone(),
+        )
+    }
+
     /// From when on nodes accept it.
     #[must_use]
     pub const fn not_before(&self) -> Timestamp {
@@ -415,15 +369,6 @@ mod tests {
                 .ttl(Duration::from_secs(60)))
         );
         assert_ne!(admin, key(bundle().client_certificate(Role::Admin)));
-    }
-
-    #[test]
-    fn roles_are_parsed_by_their_names() {
-        assert_eq!("os:etcd:backup".parse::<Role>().unwrap(), Role::EtcdBackup);
-        assert_eq!(
-            "os:foo".parse::<Role>().unwrap_err().message(),
-            r#"invalid role "os:foo""#
-        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::pem::{self, CertificateAndKey};
 use super::validate::Sections;
 use super::{SecretsBundle, non_empty};
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::{Node, documents_to_yaml, parse_documents};
+use crate::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
 
 const OPERATION: &str = "read secrets bundle";
 
@@ -26,9 +26,15 @@ impl SecretsBundle {
                 .with_message(message)
         })?;
         let root = documents.first().ok_or_else(|| refused("", "EOF"))?;
-        let root = Section::new(root, "")?;
-        let (cluster, secrets) = (root.section("cluster")?, root.section("secrets")?);
-        let (trustdinfo, certs) = (root.section("trustdinfo")?, root.section("certs")?);
+        let root = Fields::root(root).map_err(mistyped)?;
+        let (cluster, secrets) = (
+            root.fields("cluster").map_err(mistyped)?,
+            root.fields("secrets").map_err(mistyped)?,
+        );
+        let (trustdinfo, certs) = (
+            root.fields("trustdinfo").map_err(mistyped)?,
+            root.fields("certs").map_err(mistyped)?,
+        );
         let present = Sections {
             cluster: cluster.is_present(),
             secrets: secrets.is_present(),
@@ -36,17 +42,17 @@ impl SecretsBundle {
             certs: certs.is_present(),
         };
         let bundle = Self {
-            cluster_id: cluster.text("id")?.to_owned(),
-            cluster_secret: cluster.secret("secret")?,
-            bootstrap_token: secrets.secret("bootstraptoken")?,
-            aescbc_encryption_secret: non_empty(secrets.secret("aescbcencryptionsecret")?),
-            secretbox_encryption_secret: non_empty(secrets.secret("secretboxencryptionsecret")?),
-            trustd_token: trustdinfo.secret("token")?,
-            etcd: certs.pair("etcd")?,
-            kubernetes: certs.pair("k8s")?,
-            aggregator: certs.pair("k8saggregator")?,
-            service_account: certs.key("k8sserviceaccount")?,
-            os: certs.pair("os")?,
+            cluster_id: cluster.text("id").map_err(mistyped)?.to_owned(),
+            cluster_secret: secret(&cluster, "secret")?,
+            bootstrap_token: secret(&secrets, "bootstraptoken")?,
+            aescbc_encryption_secret: non_empty(secret(&secrets, "aescbcencryptionsecret")?),
+            secretbox_encryption_secret: non_empty(secret(&secrets, "secretboxencryptionsecret")?),
+            trustd_token: secret(&trustdinfo, "token")?,
+            etcd: pair(&certs, "etcd")?,
+            kubernetes: pair(&certs, "k8s")?,
+            aggregator: pair(&certs, "k8saggregator")?,
+            service_account: bare_key(&certs, "k8sserviceaccount")?,
+            os: pair(&certs, "os")?,
         };
         bundle.validate_sections(present)?;
         Ok(bundle)
@@ -104,95 +110,32 @@ fn pair_node(pair: Option<&CertificateAndKey>) -> Node {
     })
 }
 
-/// A mapping of the document, or the lack of one.
-struct Section<'a> {
-    node: Option<&'a Node>,
-    path: String,
+fn secret(fields: &Fields<'_>, key: &str) -> Result<SecretString> {
+    Ok(fields.text(key).map_err(mistyped)?.into())
 }
 
-impl<'a> Section<'a> {
-    fn new(node: &'a Node, path: impl Into<String>) -> Result<Self> {
-        let path = path.into();
-        if node.is_null() {
-            return Ok(Self { node: None, path });
-        }
-        if node.as_mapping().is_none() {
-            return Err(refused(&path, mismatch(node, "a mapping")));
-        }
-        Ok(Self {
-            node: Some(node),
-            path,
-        })
+fn pair(certs: &Fields<'_>, key: &str) -> Result<Option<CertificateAndKey>> {
+    let fields = certs.fields(key).map_err(mistyped)?;
+    if !fields.is_present() {
+        return Ok(None);
     }
-
-    const fn is_present(&self) -> bool {
-        self.node.is_some()
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    fn section(&self, key: &str) -> Result<Self> {
-        let path = self.path_of(key);
-        match self.node.and_then(|node| node.get(key)) {
-            Some(node) => Section::new(node, path),
-            None => Ok(Self { node: None, path }),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<&'a str> {
-        match self.node.and_then(|node| node.get(key)) {
-            None => Ok(""),
-            Some(node) if node.as_scalar().is_some() => Ok(node.as_str().unwrap_or_default()),
-            Some(node) => Err(refused(&self.path_of(key), mismatch(node, "string"))),
-        }
-    }
-
-    fn secret(&self, key: &str) -> Result<SecretString> {
-        self.text(key).map(SecretString::from)
-    }
-
-    fn pair(&self, key: &str) -> Result<Option<CertificateAndKey>> {
-        let section = self.section(key)?;
-        if !section.is_present() {
-            return Ok(None);
-        }
-        let certificate = section.decoded("crt", pem::decode)?;
-        Ok(Some(CertificateAndKey::new(
-            certificate,
-            section.decoded("key", pem::decode_key)?,
-        )))
-    }
-
-    fn key(&self, key: &str) -> Result<Option<SecretString>> {
-        let section = self.section(key)?;
-        section
-            .is_present()
-            .then(|| section.decoded("key", pem::decode_key))
-            .transpose()
-    }
-
-    fn decoded<T>(&self, key: &str, decode: fn(&str) -> Result<T, String>) -> Result<T> {
-        decode(self.text(key)?).map_err(|text| refused(&self.path_of(key), text))
-    }
+    let certificate = decoded(&fields, "crt", pem::decode)?;
+    let key = decoded(&fields, "key", pem::decode_key)?;
+    Ok(Some(CertificateAndKey::new(certificate, key)))
 }
 
-/// Go's text for a value of the wrong type, without the value: it may be a secret.
-fn mismatch(node: &Node, wanted: &str) -> String {
-    let found = if node.as_mapping().is_some() {
-        "!!map"
-    } else if node.as_sequence().is_some() {
-        "!!seq"
-    } else {
-        "!!str"
-    };
-    let line = node.position().map_or(0, |position| position.line);
-    format!("yaml: unmarshal errors:\n  line {line}: cannot unmarshal {found} into {wanted}")
+fn bare_key(certs: &Fields<'_>, key: &str) -> Result<Option<SecretString>> {
+    let fields = certs.fields(key).map_err(mistyped)?;
+    let decode = || decoded(&fields, "key", pem::decode_key);
+    fields.is_present().then(decode).transpose()
+}
+
+fn decoded<T>(fields: &Fields<'_>, key: &str, decode: fn(&str) -> Result<T, String>) -> Result<T> {
+    decode(fields.text(key).map_err(mistyped)?).map_err(|text| refused(&fields.path_of(key), text))
+}
+
+fn mistyped(mismatch: Mismatch) -> Error {
+    refused(&mismatch.path, &mismatch)
 }
 
 fn refused(path: &str, text: impl std::fmt::Display) -> Error {

@@ -27,6 +27,7 @@ mod import;
 mod key;
 mod pem;
 mod pki;
+mod role;
 mod token;
 mod validate;
 
@@ -35,9 +36,10 @@ use std::fmt;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use client_certificate::{ClientCertificate, ClientCertificateRequest, Role};
+pub use client_certificate::{ClientCertificate, ClientCertificateRequest};
 pub use generate::SecretsBundleBuilder;
 pub use pem::CertificateAndKey;
+pub use role::Role;
 
 pub(crate) use pem::{decode, encode, encode_key};
 
@@ -83,7 +85,6 @@ impl SecretsBundle {
     }
 
     /// Generates with some of the secrets given.
-    #[must_use]
     pub fn builder(contract: VersionContract) -> SecretsBundleBuilder {
         SecretsBundleBuilder::new(contract)
     }
@@ -169,7 +170,6 @@ impl SecretsBundle {
     }
 
     /// A client certificate for the Talos API, to be issued by this bundle's authority.
-    #[must_use]
     pub fn client_certificate(&self, role: Role) -> ClientCertificateRequest {
         ClientCertificateRequest::new(self, role)
     }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::context::{Auth, Basic};
 use super::{Context, Talosconfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::{Node, documents_to_yaml, parse_documents};
+use crate::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
 
 const OPERATION: &str = "read talosconfig";
 
@@ -18,23 +18,14 @@ impl Talosconfig {
     /// `InvalidDocument` when the text is no YAML or a field has the wrong type. The message never holds a key.
     pub fn parse(text: &str) -> Result<Self> {
         let documents = parse_documents(text)?;
-        let Some(root) = documents.first().filter(|root| !root.is_null()) else {
-            return Ok(Self::new());
-        };
-        let root = Fields::new(root, "")?;
-        let mut talosconfig = Self::new();
-        talosconfig.current = root.text("context")?;
-        if let Some(contexts) = root.fields("contexts")? {
-            for name in contexts.keys() {
-                // A null context is a nil pointer in the reference, which crashes on it later.
-                let context = contexts
-                    .fields(name)?
-                    .map(|fields| read_context(&fields))
-                    .transpose()?;
-                talosconfig.add(name, context.unwrap_or_default());
-            }
-        }
-        Ok(talosconfig)
+        documents.first().map_or_else(
+            || Ok(Self::new()),
+            |root| {
+                Fields::root(root)
+                    .and_then(|root| read(&root))
+                    .map_err(mistyped)
+            },
+        )
     }
 
     /// The text of the file, as `talosctl` writes it. Store it with mode 0600.
@@ -50,42 +41,50 @@ impl Talosconfig {
     }
 }
 
-fn read_context(fields: &Fields<'_>) -> Result<Context> {
-    let mut endpoints = fields.list("endpoints")?;
-    let target = fields.text("target")?;
+fn read(root: &Fields<'_>) -> Result<Talosconfig, Mismatch> {
+    let mut talosconfig = Talosconfig::new();
+    root.text("context")?.clone_into(&mut talosconfig.current);
+    let contexts = root.fields("contexts")?;
+    for name in contexts.keys() {
+        // A null context is a nil pointer in the reference, which crashes on it later.
+        talosconfig.add(name, read_context(&contexts.fields(name)?)?);
+    }
+    Ok(talosconfig)
+}
+
+fn read_context(fields: &Fields<'_>) -> Result<Context, Mismatch> {
+    let text = |key| fields.text(key).map(str::to_owned);
+    let mut endpoints = fields.texts("endpoints")?;
+    let target = text("target")?;
     if !target.is_empty() {
         endpoints.push(target);
     }
     Ok(Context {
         endpoints,
-        nodes: fields.list("nodes")?,
-        ca: fields.text("ca")?,
-        crt: fields.text("crt")?,
+        nodes: fields.texts("nodes")?,
+        ca: text("ca")?,
+        crt: text("crt")?,
         key: fields.text("key")?.into(),
-        auth: read_auth(fields.fields("auth")?)?,
-        cluster: fields.text("cluster")?,
-        proxy_url: fields.text("proxy-url")?,
+        auth: read_auth(&fields.fields("auth")?)?,
+        cluster: text("cluster")?,
+        proxy_url: text("proxy-url")?,
     })
 }
 
-fn read_auth(auth: Option<Fields<'_>>) -> Result<Auth> {
-    let Some(auth) = auth else {
-        return Ok(Auth::default());
-    };
+fn read_auth(auth: &Fields<'_>) -> Result<Auth, Mismatch> {
     let basic = auth.fields("basic")?;
     let siderov1 = auth.fields("siderov1")?;
+    let read_basic = || {
+        let (username, password) = (basic.text("username")?, basic.text("password")?);
+        Ok(Basic {
+            username: username.to_owned(),
+            password: password.into(),
+        })
+    };
+    let identity = || siderov1.text("identity").map(str::to_owned);
     Ok(Auth {
-        basic: basic
-            .map(|basic| {
-                Ok(Basic {
-                    username: basic.text("username")?,
-                    password: basic.text("password")?.into(),
-                })
-            })
-            .transpose()?,
-        siderov1_identity: siderov1
-            .map(|siderov1| siderov1.text("identity"))
-            .transpose()?,
+        basic: basic.is_present().then(read_basic).transpose()?,
+        siderov1_identity: siderov1.is_present().then(identity).transpose()?,
     })
 }
 
@@ -122,79 +121,11 @@ fn write_auth(auth: &Auth) -> Option<Node> {
     (!methods.is_empty()).then(|| Node::mapping(methods))
 }
 
-/// A mapping and where it stands.
-struct Fields<'a> {
-    node: &'a Node,
-    path: String,
-}
-
-impl<'a> Fields<'a> {
-    fn new(node: &'a Node, path: impl Into<String>) -> Result<Self> {
-        let path = path.into();
-        match node.as_mapping() {
-            Some(_) => Ok(Self { node, path }),
-            None => Err(mismatch(node, &path, "a mapping")),
-        }
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &'a str> {
-        self.node
-            .as_mapping()
-            .into_iter()
-            .flat_map(|mapping| mapping.keys())
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Node> {
-        self.node.get(key).filter(|node| !node.is_null())
-    }
-
-    fn fields(&self, key: &str) -> Result<Option<Self>> {
-        self.get(key)
-            .map(|node| Fields::new(node, self.path_of(key)))
-            .transpose()
-    }
-
-    fn text(&self, key: &str) -> Result<String> {
-        let Some(node) = self.get(key) else {
-            return Ok(String::new());
-        };
-        node.as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| mismatch(node, &self.path_of(key), "string"))
-    }
-
-    fn list(&self, key: &str) -> Result<Vec<String>> {
-        let Some(node) = self.get(key) else {
-            return Ok(Vec::new());
-        };
-        let path = self.path_of(key);
-        let items = node
-            .as_sequence()
-            .ok_or_else(|| mismatch(node, &path, "[]string"))?;
-        items
-            .iter()
-            .map(|item| match item.as_scalar() {
-                Some(_) => Ok(item.as_str().unwrap_or_default().to_owned()),
-                None => Err(mismatch(item, &path, "string")),
-            })
-            .collect()
-    }
-}
-
-/// The value is left out of the text: it may be a key.
-fn mismatch(node: &Node, path: &str, wanted: &str) -> Error {
-    let line = node.position().map_or(0, |position| position.line);
+fn mistyped(mismatch: Mismatch) -> Error {
+    let text = mismatch.to_string();
     Error::new(ErrorKind::InvalidDocument, OPERATION)
-        .with_target(path)
-        .with_message(format!("yaml: line {line}: {wanted} expected"))
+        .with_target(mismatch.path)
+        .with_message(text)
 }
 
 #[cfg(test)]

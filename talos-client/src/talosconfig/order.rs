@@ -58,7 +58,7 @@ fn differ(a: char, b: char, digits_before: &str, rest: [&mut Peekable<Chars<'_>>
         (true, true) => return a.cmp(&b),
         // A letter comes after other characters, but before them when it ends a number.
         (a_is_letter, b_is_letter) if a_is_letter != b_is_letter => {
-            let a_first = a_is_letter == !digits_before.is_empty();
+            let a_first = a_is_letter != digits_before.is_empty();
             return if a_first {
                 Ordering::Less
             } else {

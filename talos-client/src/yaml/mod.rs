@@ -23,6 +23,7 @@
 
 mod compare;
 mod emit;
+mod fields;
 mod mapping;
 mod node;
 mod parse;
@@ -35,6 +36,7 @@ pub use compare::{documents_equal, first_difference};
 pub(crate) use emit::as_written;
 pub use emit::documents_to_yaml;
 pub use mapping::{Entry, Mapping};
+pub(crate) use fields::{Fields, Mismatch};
 pub use node::{Kind, Node, Position};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, parse_documents};
 pub(crate) use parse::{Source, parse_lenient};

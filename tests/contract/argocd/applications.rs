@@ -343,7 +343,7 @@ async fn sets_projects_and_repositories_are_listed_and_created() {
     let set = json!({"metadata": {"name": "clusters"}, "spec": {"generators": [{"clusters": {}}]}, "status": {}});
     Mock::given(method("GET"))
         .and(path("/api/v1/applicationsets"))
-        .respond_with(items(&[set.clone()]))
+        .respond_with(items(std::slice::from_ref(&set)))
         .mount(&server)
         .await;
     Mock::given(method("POST"))

@@ -344,3 +344,18 @@ async fn a_refused_right_keeps_the_words_of_the_server() {
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert_eq!(error.message(), text);
 }
+
+#[tokio::test]
+async fn settings_are_read_with_absent_and_null_fields() {
+    let server = server().await;
+    let settings = json!({"url": "https://argocd.example.com", "appsInAnyNamespaceEnabled": true, "kustomizeOptions": null, "help": {}});
+    Mock::given(path("/api/v1/settings"))
+        .respond_with(ok(settings))
+        .mount(&server)
+        .await;
+
+    let settings = client(&server).settings().await.unwrap();
+
+    assert!(settings.apps_in_any_namespace_enabled);
+    assert!(!settings.user_logins_disabled);
+}

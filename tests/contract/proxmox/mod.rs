@@ -6,6 +6,7 @@
 mod credentials;
 mod mock_scenario;
 mod mock_strictness;
+mod mock_wire;
 mod operations;
 mod preflight;
 mod retry;

@@ -60,7 +60,9 @@ fn delete(path: &str) -> (&'static str, String, &'static str) {
 fn operations() -> Vec<Operation> {
     let mut all = cluster_operations();
     all.extend(storage_operations());
+    all.push(creation());
     all.extend(vm_operations());
+    all.extend(power_operations());
     all.extend(task_operations());
     all
 }
@@ -243,14 +245,12 @@ async fn eject(client: &Client) -> Result<bool> {
     Ok(task.is_some())
 }
 
-fn vm_operations() -> Vec<Operation> {
-    let vm = |rest: &str| format!("/nodes/pve-01/qemu/2411000{rest}");
-    vec![
-        operation!(
-            "create",
-            post(
-                "/nodes/pve-01/qemu",
-                "vmid=2411000&name=tal01.lungmen.akn.chezmoi.sh&ostype=l26&machine=q35&bios=ovmf\
+fn creation() -> Operation {
+    operation!(
+        "create",
+        post(
+            "/nodes/pve-01/qemu",
+            "vmid=2411000&name=tal01.lungmen.akn.chezmoi.sh&ostype=l26&machine=q35&bios=ovmf\
                  &scsihw=virtio-scsi-single&sockets=1&cores=4&memory=8192&cpu=x86-64-v2-AES\
                  &efidisk0=nvme-lvm%3A1%2Cefitype%3D4m%2Cpre-enrolled-keys%3D0\
                  &ide2=local%3Aiso%2Ftalos.iso%2Cmedia%3Dcdrom\
@@ -258,11 +258,16 @@ fn vm_operations() -> Vec<Operation> {
                  &net0=virtio%2Cbridge%3Dvmbr1%2Cfirewall%3D1%2Ctag%3D2\
                  &boot=order%3Dscsi0%3Bide2&agent=enabled%3D1&tags=amd64%3Btalos-linux\
                  &description=%3Cb%3ETalos%3C%2Fb%3E+%26+more",
-            ),
-            json!(UPID),
-            "UPID:pve-01",
-            |c| create(&c)
         ),
+        json!(UPID),
+        "UPID:pve-01",
+        |c| create(&c)
+    )
+}
+
+fn vm_operations() -> Vec<Operation> {
+    let vm = |rest: &str| format!("/nodes/pve-01/qemu/2411000{rest}");
+    vec![
         operation!(
             "config",
             get(&vm("/config")),
@@ -284,6 +289,12 @@ fn vm_operations() -> Vec<Operation> {
             "Stopped",
             |c| c.node(node()).vm(vm_id()).status()
         ),
+    ]
+}
+
+fn power_operations() -> Vec<Operation> {
+    let vm = |rest: &str| format!("/nodes/pve-01/qemu/2411000{rest}");
+    vec![
         operation!(
             "start",
             post(&vm("/status/start"), ""),

@@ -64,3 +64,15 @@ async fn read_request(stream: &mut TcpStream) -> String {
         }
     }
 }
+
+/// Sends a request as it is and returns status line (without the protocol) and body.
+pub(super) async fn exchange(endpoint: &url::Url, request: &str) -> (String, String) {
+    let address = endpoint.socket_addrs(|| None).unwrap()[0];
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status_line = head.lines().next().unwrap().trim_start_matches("HTTP/1.1 ");
+    (status_line.to_owned(), body.to_owned())
+}

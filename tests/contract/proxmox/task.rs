@@ -9,7 +9,7 @@ use proxmox_client::{ErrorKind, Poll, Reason};
 
 use super::{node, poll, vm_id};
 
-async fn stopped_vm(mock: &PveMock) -> proxmox_client::Vm {
+fn stopped_vm(mock: &PveMock) -> proxmox_client::Vm {
     mock.add_vm(vm_id(), &[("memory", "2048")]);
     mock.client().node(node()).vm(vm_id())
 }
@@ -17,7 +17,7 @@ async fn stopped_vm(mock: &PveMock) -> proxmox_client::Vm {
 #[tokio::test]
 async fn a_task_is_asked_until_it_is_done() {
     let mock = PveMock::builder().task_polls(3).start().await;
-    let vm = stopped_vm(&mock).await;
+    let vm = stopped_vm(&mock);
 
     let task = vm.start().await.unwrap();
     assert_eq!(task.status().await.unwrap(), TaskStatus::Running);
@@ -65,7 +65,7 @@ async fn warnings_are_a_success_and_are_returned() {
 #[tokio::test]
 async fn a_failed_task_has_exit_text_log_and_meaning() {
     let mock = PveMock::start().await;
-    let vm = stopped_vm(&mock).await;
+    let vm = stopped_vm(&mock);
     mock.fail_next_task("bridge 'vmbr9' does not exist");
 
     let task = vm.start().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_creation_that_met_a_locked_storage_can_be_repeated_as_a_whole() {
 #[tokio::test]
 async fn failures_of_single_questions_are_tolerated() {
     let mock = PveMock::start().await;
-    let vm = stopped_vm(&mock).await;
+    let vm = stopped_vm(&mock);
     let task = vm.start().await.unwrap();
     for _ in 0..8 {
         mock.fail_next(Route::TaskStatus, Fault::Status(596, "Broken pipe".into()));
@@ -127,7 +127,7 @@ async fn failures_of_single_questions_are_tolerated() {
 #[tokio::test]
 async fn what_no_repetition_changes_ends_the_wait() {
     let mock = PveMock::start().await;
-    let task = stopped_vm(&mock).await.start().await.unwrap();
+    let task = stopped_vm(&mock).start().await.unwrap();
     mock.fail_always(
         Route::TaskStatus,
         Fault::forbidden("/nodes/pve-01", "Sys.Audit"),
@@ -141,7 +141,7 @@ async fn what_no_repetition_changes_ends_the_wait() {
 #[tokio::test]
 async fn after_the_deadline_the_task_goes_on_and_its_id_is_known() {
     let mock = PveMock::builder().task_polls(u32::MAX).start().await;
-    let task = stopped_vm(&mock).await.start().await.unwrap();
+    let task = stopped_vm(&mock).start().await.unwrap();
     let short = Poll::every(Duration::from_millis(2)).within(Duration::from_millis(20));
 
     let error = task.wait(&short).await.unwrap_err();
@@ -172,7 +172,7 @@ async fn log_lines_are_reported_once_each() {
 #[tokio::test]
 async fn a_stopped_task_is_a_failed_one() {
     let mock = PveMock::builder().task_polls(100).start().await;
-    let task = stopped_vm(&mock).await.start().await.unwrap();
+    let task = stopped_vm(&mock).start().await.unwrap();
 
     task.abort().await.unwrap();
     let error = task.wait(&poll()).await.unwrap_err();
@@ -186,7 +186,7 @@ async fn tasks_with_a_delay_end_without_being_asked() {
         .task_delay(Duration::from_millis(10))
         .start()
         .await;
-    let vm = stopped_vm(&mock).await;
+    let vm = stopped_vm(&mock);
     let events = mock.events();
 
     let task = vm.start().await.unwrap();

@@ -168,3 +168,28 @@ async fn silence_after_the_body_is_a_timeout() {
 
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
+
+#[tokio::test]
+async fn a_refusal_before_the_body_is_read_is_the_error() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 256];
+        let _ = stream.read(&mut head).await;
+        let refusal = "HTTP/1.1 403 Permission check failed (/storage/local, Datastore.AllocateTemplate)\r\n\
+                       Content-Length: 0\r\nConnection: close\r\n\r\n";
+        let _ = stream.write_all(refusal.as_bytes()).await;
+        // Reads on for a moment, as a server that closes only its sending side.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    });
+    let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![0_u8; 65536])));
+    let request = UploadRequest::new(Content::Iso, "x.iso", 1 << 40, endless);
+
+    let local = client(&endpoint).node(node()).storage(storage("local"));
+    let error = local.upload(request).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error:?}");
+    assert_eq!(error.missing_permissions()[0].path, "/storage/local");
+}

@@ -1,1 +1,9 @@
-//! Contract tests of the talos client.
+//! Contract tests of the talos client: the machine API, against the mock node.
+
+mod bootstrap;
+mod faults;
+mod identity;
+mod machine;
+mod maintenance;
+mod resources;
+mod support;

@@ -1,5 +1,6 @@
 //! The reference answers of the Talos configuration tools.
 
+mod cli;
 mod generate;
 mod generate_rules;
 mod patch;

@@ -274,8 +274,6 @@ fn several_roles_are_one_relative_name() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
         let _ = SecretsBundle::parse(&text);

@@ -114,8 +114,6 @@ fn a_renewed_certificate_leaves_endpoints_and_nodes_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
         let _ = Talosconfig::parse(&text);

@@ -12,17 +12,17 @@ const CONTROL_PLANE: &str = include_str!("../../data/talos/validate/controlplane
 const WORKER: &str = include_str!("../../data/talos/validate/worker.yaml");
 
 #[derive(Deserialize)]
-struct Case {
-    name: String,
-    mode: String,
-    strict: bool,
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) mode: String,
+    pub(super) strict: bool,
     #[serde(default)]
     base: String,
     #[serde(default)]
     edits: Vec<(String, Edit)>,
     #[serde(default, rename = "extraDocuments")]
     extra_documents: String,
-    results: BTreeMap<String, Answer>,
+    pub(super) results: BTreeMap<String, Answer>,
 }
 
 #[derive(Deserialize)]
@@ -33,14 +33,18 @@ enum Edit {
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
-struct Answer {
-    warnings: Vec<String>,
-    error: Option<String>,
+pub(super) struct Answer {
+    pub(super) warnings: Vec<String>,
+    pub(super) error: Option<String>,
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    serde_json::from_str(CASES).unwrap()
 }
 
 impl Case {
     /// The file the reference was given: the base written again after its edits, then the extra documents.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let base = if self.base == "worker" {
             WORKER
         } else {
@@ -74,9 +78,7 @@ impl Case {
         if self.strict {
             options = options.strict();
         }
-        let loaded = MachineConfig::parse(&self.text())
-            .and_then(|config| config.check(&version).map(|()| config));
-        let validation = match loaded {
+        let validation = match MachineConfig::load(&self.text(), &version) {
             Ok(config) => config.validate(&options),
             Err(error) => {
                 return Answer {
@@ -112,7 +114,7 @@ fn to_node(value: &Value) -> Node {
 
 #[test]
 fn every_verdict_and_text_is_that_of_the_reference() {
-    let cases: Vec<Case> = serde_json::from_str(CASES).unwrap();
+    let cases = cases();
     let mut differences = Vec::new();
 
     for case in &cases {

@@ -225,6 +225,8 @@ fn what_is_switched_off_is_skipped() {
         CheckName::CoreDns,
         &spec().disabled(Component::CoreDns)
     ));
+    assert!(skips(CheckName::Cni, &spec().cni(Cni::Custom)));
+    assert!(!skips(CheckName::NodesReady, &spec().cni(Cni::Custom)));
     for check in [CheckName::Cni, CheckName::NodesReady, CheckName::CoreDns] {
         assert!(skips(check, &spec().cni(Cni::None)), "{check}");
     }

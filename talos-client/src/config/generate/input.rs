@@ -283,10 +283,11 @@ impl GenerateInput {
         let config = plan.config(kind)?;
         let config = self.apply(config, &self.patches, "configs")?;
         let mut config = self.apply(config, own_patches, name)?;
-        if plan.has_comments() && !self.has_json_patch(own_patches) {
-            if let Some(root) = config.v1alpha1_mut() {
-                plan.show_empty_containers(kind, root);
-            }
+        if plan.has_comments()
+            && !self.has_json_patch(own_patches)
+            && let Some(root) = config.v1alpha1_mut()
+        {
+            plan.show_empty_containers(kind, root);
         }
         Ok(config)
     }

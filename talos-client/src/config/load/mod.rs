@@ -4,7 +4,9 @@ mod delete;
 
 use crate::config::document::{TypedDocument, check_unknown_keys, decode};
 use crate::config::schema::{DocumentKind, Minor, Schema};
-use crate::yaml::{Kind, Mapping, Node, Source};
+use crate::config::{Document, MachineConfig, TalosVersion};
+use crate::yaml::{Kind, Mapping, Node, Source, parse_lenient};
+use crate::{Error, ErrorKind};
 
 pub(crate) use delete::Selector;
 use delete::extract_deletes;
@@ -34,20 +36,50 @@ pub(crate) fn load_config(
     schema: &'static Schema,
     documents: &[Node],
 ) -> Result<Vec<TypedDocument>, String> {
-    let rules = Rules {
-        delete: false,
-        duplicates: false,
-    };
     let sources = documents.iter().map(|node| Source {
         line: node.line(),
         node: node.clone(),
     });
-    let loaded = load(schema, sources.collect(), rules)?;
+    load_sources(schema, sources.collect())
+}
+
+fn load_sources(
+    schema: &'static Schema,
+    documents: Vec<Source>,
+) -> Result<Vec<TypedDocument>, String> {
+    let rules = Rules {
+        delete: false,
+        duplicates: false,
+    };
+    let loaded = load(schema, documents, rules)?;
     let documents = loaded.into_iter().filter_map(|document| match document {
         PatchDocument::Merge(document) => Some(document),
         PatchDocument::Delete(_) => None,
     });
     ordered(schema, documents.collect())
+}
+
+impl MachineConfig {
+    /// Reads a configuration as the loader of a Talos release does: everything the release does not know is refused, with
+    /// the place where the text has it. The documents stay as they are written.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidDocument` with the text of the reference: no YAML, unknown keys, wrong types, kinds that are not registered,
+    /// duplicate or conflicting documents.
+    pub fn load(text: &str, version: &TalosVersion) -> crate::Result<Self> {
+        let refused = |message: String| {
+            Error::new(ErrorKind::InvalidDocument, "load machine configuration")
+                .with_message(message)
+        };
+        let sources = parse_lenient(text)
+            .map_err(|error| refused(format!("decode error: {}", error.message())))?;
+        load_sources(Schema::of(version), sources.clone()).map_err(refused)?;
+        let documents = sources.into_iter().map(|source| source.node);
+        Ok(Self::from_documents(
+            documents.filter(|node| !node.is_null()).map(Document::new),
+        ))
+    }
 }
 
 /// Loads the documents of a patch, in the order in which they take effect.

@@ -135,8 +135,7 @@ impl Validation {
 impl MachineConfig {
     /// Validates all documents, and those beside `v1alpha1` against it.
     ///
-    /// The documents are taken as loaded: unknown keys and wrong types are found when a configuration is read for a
-    /// release, not here. Nothing is sent and nothing is changed.
+    /// The documents are taken as loaded: unknown keys and wrong types are found by [`MachineConfig::load`], not here. Nothing is sent and nothing is changed.
     pub fn validate(&self, options: &ValidationOptions) -> Validation {
         let release = options.release;
         let v1alpha1 = self.v1alpha1().map(|node| View::new(Some(node)));

@@ -1,0 +1,367 @@
+//! A registered cluster: what is stored, what is shown of it, and how it changes.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::answer::Refused;
+use super::state::{TargetProbe, World, now};
+use crate::version;
+
+const IN_CLUSTER: &str = "https://kubernetes.default.svc";
+const NOT_MONITORED: &str = "Cluster has no applications and is not being monitored.";
+/// The fields that an update may name.
+const FIELDS: [&str; 8] = [
+    "name",
+    "namespaces",
+    "config",
+    "shard",
+    "clusterResources",
+    "labels",
+    "annotations",
+    "project",
+];
+/// The parts of the configuration that are never given back.
+const HIDDEN: [&str; 4] = ["username", "password", "bearerToken", "execProviderConfig"];
+
+/// The Cluster of a request; decoding it finds wrong types, unknown fields are ignored.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Body {
+    pub(super) server: String,
+    pub(super) name: String,
+    pub(super) config: Config,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespaces: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cluster_resources: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    project: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Config {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) bearer_token: String,
+    pub(super) tls_client_config: Tls,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Tls {
+    pub(super) insecure: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    server_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ca_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cert_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key_data: Option<String>,
+}
+
+/// A registered cluster as it is stored, credentials included.
+#[derive(Clone)]
+pub(super) struct StoredCluster {
+    pub(super) body: Body,
+    version: String,
+    checked: Instant,
+    checked_at: String,
+    failure: Option<String>,
+    pub(super) refresh_requested_at: Option<String>,
+}
+
+/// A registered cluster, for assertions: what the server keeps, except the token itself.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClusterRecord {
+    /// Address.
+    pub server: String,
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The token.
+    pub bearer_token: Option<SecretString>,
+    /// CA in PEM.
+    pub ca_pem: Option<String>,
+    /// Whether a client certificate is stored.
+    pub has_client_certificate: bool,
+}
+
+impl StoredCluster {
+    pub(super) fn in_cluster() -> Self {
+        let body = Body {
+            server: IN_CLUSTER.to_owned(),
+            name: "in-cluster".to_owned(),
+            ..Body::default()
+        };
+        Self::new(body, String::new())
+    }
+
+    pub(super) fn new(body: Body, version: String) -> Self {
+        Self {
+            body,
+            version,
+            checked: Instant::now(),
+            checked_at: now(),
+            failure: None,
+            refresh_requested_at: None,
+        }
+    }
+
+    pub(super) fn server(&self) -> &str {
+        &self.body.server
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.body.name
+    }
+
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        self.body.labels.clone().unwrap_or_default()
+    }
+
+    pub(super) fn fail(&mut self, message: Option<String>) {
+        self.failure = message;
+    }
+
+    pub(super) fn record(&self) -> ClusterRecord {
+        let probe = probe(&self.body);
+        ClusterRecord {
+            server: self.body.server.clone(),
+            name: self.body.name.clone(),
+            labels: self.labels(),
+            annotations: self.body.annotations.clone().unwrap_or_default(),
+            bearer_token: probe.bearer_token,
+            ca_pem: probe.ca_pem,
+            has_client_certificate: probe.has_client_certificate,
+        }
+    }
+
+    /// The cluster as the API shows it: without credentials, with its current connection state.
+    pub(super) fn render(&self, world: &World, applications: usize) -> Value {
+        let (status, message) = self.connection(world, applications);
+        let connection =
+            json!({"status": status, "message": message, "attemptedAt": self.checked_at});
+        let monitored = applications > 0 && status == "Successful";
+        let mut info = json!({"connectionState": connection, "cacheInfo": {}, "applicationsCount": applications});
+        if monitored {
+            info["cacheInfo"] =
+                json!({"resourcesCount": 412, "apisCount": 98, "lastCacheSyncTime": now()});
+            info["apiVersions"] = json!(["v1", "apps/v1"]);
+        }
+        let mut cluster = json!(self.body);
+        cluster["config"] = redacted(&self.body.config);
+        cluster["connectionState"] = connection;
+        cluster["info"] = info;
+        if !self.version.is_empty() {
+            let version = written(&self.version, world);
+            cluster["serverVersion"] = json!(version);
+            cluster["info"]["serverVersion"] = json!(version);
+        }
+        if let Some(time) = &self.refresh_requested_at {
+            cluster["refreshRequestedAt"] = json!(time);
+        }
+        cluster
+    }
+
+    fn connection(&self, world: &World, applications: usize) -> (&'static str, String) {
+        if let Some(message) = &self.failure {
+            return ("Failed", message.clone());
+        }
+        let fresh =
+            self.server() != IN_CLUSTER && self.checked.elapsed() < world.settings.monitor_delay;
+        if fresh || applications > 0 {
+            ("Successful", String::new())
+        } else {
+            ("Unknown", NOT_MONITORED.to_owned())
+        }
+    }
+}
+
+/// `1.33` up to Argo CD 3.3.2, `v1.33.4` later.
+fn written(kubernetes: &str, world: &World) -> String {
+    match version::number(kubernetes) {
+        Some((major, minor, _)) if !world.is_at_least((3, 3, 3)) => format!("{major}.{minor}"),
+        _ => kubernetes.to_owned(),
+    }
+}
+
+fn redacted(config: &Config) -> Value {
+    let mut tls = json!({"insecure": config.tls_client_config.insecure});
+    if !config.tls_client_config.server_name.is_empty() {
+        tls["serverName"] = json!(config.tls_client_config.server_name);
+    }
+    let mut shown = json!({"tlsClientConfig": tls});
+    for (key, value) in &config.other {
+        if !HIDDEN.contains(&key.as_str()) {
+            shown[key] = value.clone();
+        }
+    }
+    shown
+}
+
+pub(super) fn probe(body: &Body) -> TargetProbe {
+    let tls = &body.config.tls_client_config;
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let decoded = |data: &String| {
+        STANDARD
+            .decode(data)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+    };
+    TargetProbe {
+        server: body.server.clone(),
+        name: body.name.clone(),
+        bearer_token: given(&body.config.bearer_token).map(SecretString::from),
+        ca_pem: tls.ca_data.as_ref().and_then(decoded),
+        insecure: tls.insecure,
+        tls_server_name: given(&tls.server_name),
+        has_client_certificate: tls.cert_data.is_some(),
+    }
+}
+
+/// The names of the fields that differ, as the server's comparison spells them.
+pub(super) fn differences(a: &Body, b: &Body) -> Vec<String> {
+    let (a, b) = (json!(a), json!(b));
+    let mut keys = Vec::new();
+    for field in FIELDS
+        .iter()
+        .filter(|field| !matches!(**field, "project" | "config"))
+    {
+        if a.get(field) != b.get(field) {
+            keys.push(capitalised(field));
+        }
+    }
+    let flat = |value: &Value| {
+        let mut parts = value["config"].as_object().cloned().unwrap_or_default();
+        let tls = parts
+            .remove("tlsClientConfig")
+            .and_then(|tls| tls.as_object().cloned())
+            .unwrap_or_default();
+        parts.extend(
+            tls.into_iter()
+                .map(|(key, value)| (format!("TLSClientConfig.{}", capitalised(&key)), value)),
+        );
+        parts
+    };
+    let (a, b) = (flat(&a), flat(&b));
+    let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    keys.extend(
+        names
+            .into_iter()
+            .filter(|key| a.get(*key) != b.get(*key))
+            .map(|key| format!("Config.{}", capitalised(key))),
+    );
+    keys
+}
+
+fn capitalised(key: &str) -> String {
+    let key = key.replace("caData", "CAData");
+    let mut letters = key.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+pub(super) fn decode(body: &Value) -> Result<Body, Refused> {
+    serde_json::from_value(body.clone())
+        .map_err(|_| Refused::invalid("json: cannot unmarshal into Go struct field of Cluster"))
+}
+
+/// Without a list of fields everything is replaced, credentials included.
+pub(super) fn merge(stored: &Body, wanted: Body, fields: &[String]) -> Result<Body, Refused> {
+    if fields.is_empty() {
+        return Ok(Body {
+            server: stored.server.clone(),
+            ..wanted
+        });
+    }
+    let (mut merged, wanted) = (json!(stored), json!(wanted));
+    for field in fields
+        .iter()
+        .filter(|field| FIELDS.contains(&field.as_str()))
+    {
+        match (wanted.get(field), merged.as_object_mut()) {
+            (Some(value), _) => merged[field] = value.clone(),
+            (None, Some(merged)) => drop(merged.remove(field)),
+            (None, None) => {}
+        }
+    }
+    decode(&merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body() -> Body {
+        decode(&json!({
+            "server": "https://h:6443", "name": "lungmen", "labels": {"a": "1"},
+            "config": {"bearerToken": "canary", "tlsClientConfig": {"insecure": false, "caData": "Q0E="}, "proxyUrl": "http://p"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn reads_are_redacted() {
+        assert_eq!(
+            redacted(&body().config),
+            json!({"tlsClientConfig": {"insecure": false}, "proxyUrl": "http://p"})
+        );
+    }
+
+    #[test]
+    fn an_update_without_fields_replaces_everything() {
+        let merged = merge(
+            &body(),
+            Body {
+                name: "x".into(),
+                ..Body::default()
+            },
+            &[],
+        )
+        .unwrap();
+        assert!(merged.config.bearer_token.is_empty());
+        assert_eq!(merged.server, "https://h:6443");
+
+        let labels = Body {
+            labels: Some(BTreeMap::from([("b".into(), "2".into())])),
+            ..Body::default()
+        };
+        let merged = merge(&body(), labels, &["labels".to_owned()]).unwrap();
+        assert_eq!(merged.config.bearer_token, "canary");
+        assert_eq!(merged.labels.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn differences_are_named_as_the_server_names_them() {
+        let mut other = body();
+        other.config.bearer_token = "x".into();
+        other.config.tls_client_config.ca_data = None;
+        other.project = "p".into();
+
+        assert_eq!(
+            differences(&body(), &other),
+            ["Config.TLSClientConfig.CAData", "Config.BearerToken"]
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! From an empty Proxmox VE to synced applications.
+//!
+//! Without arguments everything runs against the Lab: all servers of the chain in this process. With `--live` the
+//! same code talks to the real ones; credentials come from the environment.
+
+mod failure;
+mod live;
+mod output;
+mod progress;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lungmen_bootstrap::journal::FileJournal;
+use lungmen_bootstrap::mock::{Lab, Pace};
+use lungmen_bootstrap::{ClusterBootstrap, ClusterBootstrapBuilder, Spec, StepId};
+
+use failure::Failure;
+
+use progress::Style;
+
+/// The specification that is used when no other is given.
+const DEFAULT_SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lungmen.yaml");
+
+/// Builds a Talos Kubernetes cluster on Proxmox VE and hands it to Argo CD.
+#[derive(Debug, Parser)]
+#[command(name = "lungmen", version)]
+struct Arguments {
+    /// The specification of the cluster.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SPEC)]
+    config: PathBuf,
+
+    /// Talk to the real servers. Reads PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, ARGOCD_SERVER,
+    /// ARGOCD_AUTH_TOKEN, BAO_ADDR or VAULT_ADDR, BAO_TOKEN or VAULT_TOKEN.
+    #[arg(long, requires = "config")]
+    live: bool,
+
+    /// Print what would be done and stop.
+    #[arg(long)]
+    plan: bool,
+
+    /// The folder of the files; they hold secrets and are written with mode 0600.
+    #[arg(long, value_name = "DIR", default_value = "generated")]
+    output: PathBuf,
+
+    /// Stop after this step.
+    #[arg(long, value_name = "STEP")]
+    until: Option<StepId>,
+
+    /// Also merge the context of the cluster into this talosconfig.
+    #[arg(long, value_name = "FILE")]
+    merge_talosconfig: Option<PathBuf>,
+
+    /// Print events as JSON lines.
+    #[arg(long)]
+    json: bool,
+
+    /// Do not slow the Lab down for the eye.
+    #[arg(long, conflicts_with = "live")]
+    fast: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error, arguments.json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let spec = Spec::load(&arguments.config)?;
+    if arguments.plan {
+        output::plan(&spec.bootstrap().plan()?, arguments.json);
+        return Ok(());
+    }
+    // The Lab lives as long as the run; dropping it stops its servers.
+    let (builder, _lab) = if arguments.live {
+        (live::bootstrap(spec)?, None)
+    } else {
+        let lab = start_lab(arguments).await?;
+        (lab.bootstrap(spec), Some(lab))
+    };
+    bootstrap(arguments, builder).await
+}
+
+async fn start_lab(arguments: &Arguments) -> Result<Lab, Failure> {
+    let pace = if arguments.fast { Pace::Fast } else { Pace::Demo };
+    // A second run finds the servers as the first one left them.
+    Ok(Lab::builder()
+        .pace(pace)
+        .state(arguments.output.join("lab.json"))
+        .start()
+        .await?)
+}
+
+async fn bootstrap(arguments: &Arguments, builder: ClusterBootstrapBuilder) -> Result<(), Failure> {
+    let style = Style::of_this_process(arguments.json);
+    let progress = progress::Progress::new(style);
+    let mut builder = builder
+        .output(&arguments.output)
+        .journal(FileJournal::open(arguments.output.join("lungmen.journal"))?)
+        .observer(progress.clone());
+    if let Some(path) = &arguments.merge_talosconfig {
+        builder = builder.merge_talosconfig(path);
+    }
+    let bootstrap = builder.build()?;
+    let result = until_interrupted(arguments, &bootstrap).await;
+    progress.close();
+    result
+}
+
+/// Ctrl-C drops the run where it is; the next one resumes.
+async fn until_interrupted(
+    arguments: &Arguments,
+    bootstrap: &ClusterBootstrap,
+) -> Result<(), Failure> {
+    tokio::select! {
+        result = complete(arguments, bootstrap) => result,
+        _ = tokio::signal::ctrl_c() => {
+            output::interrupted();
+            std::process::exit(130);
+        }
+    }
+}
+
+async fn complete(arguments: &Arguments, bootstrap: &ClusterBootstrap) -> Result<(), Failure> {
+    if let Some(last) = arguments.until {
+        let progress = bootstrap.run_until(last).await?;
+        output::reached(&progress, arguments.json);
+    } else {
+        let cluster = bootstrap.run().await?;
+        output::success(&cluster, arguments.json);
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The Argo CD of the lab: it really calls a cluster before it registers it.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock, TargetProbe};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
+
+use super::pace::Delays;
+use super::world::World;
+use crate::kubernetes::{Client, Kubeconfig};
+
+/// What an application set deploys to every registered cluster.
+const APPLICATIONS: [&str; 2] = ["cert-manager", "longhorn"];
+
+pub(super) async fn start(
+    delays: &Delays,
+    with_applications: bool,
+    restoring: bool,
+    world: Arc<OnceLock<Weak<World>>>,
+) -> ArgoCdMock {
+    let mut builder = ArgoCdMock::builder().target_check(move |probe| {
+        let world = world.get().and_then(Weak::upgrade);
+        async move {
+            match world {
+                Some(world) => call(&world, &probe).await,
+                None => Err("no such cluster".into()),
+            }
+        }
+    });
+    if with_applications {
+        for name in APPLICATIONS {
+            let (sync, health) = if restoring {
+                Default::default()
+            } else {
+                (delays.sync, delays.health)
+            };
+            builder = builder.application_per_cluster(ApplicationSeed::new(name).delays(sync, health));
+        }
+    }
+    builder.start().await
+}
+
+/// Reads `/version` of the cluster with the credentials of the registration.
+async fn call(world: &World, probe: &TargetProbe) -> Result<String, String> {
+    let kubernetes = world
+        .kubernetes()
+        .ok_or_else(|| format!("Get \"{}/version\": dial tcp: no such host", probe.server))?;
+    let kubeconfig = Kubeconfig::parse(&kubeconfig(probe).into()).map_err(|error| error.to_string())?;
+    let mut builder = Client::builder(kubeconfig).dial(kubernetes.address());
+    if let Some(token) = &probe.bearer_token {
+        builder = builder.bearer_token(token.clone());
+    }
+    let client = builder.build().map_err(|error| error.to_string())?;
+    let version = client.version().await.map_err(|error| error.to_string())?;
+    Ok(version.git_version)
+}
+
+fn kubeconfig(probe: &TargetProbe) -> String {
+    let authority = STANDARD.encode(probe.ca_pem.as_deref().unwrap_or_default());
+    let token = probe.bearer_token.as_ref().map_or("", |token| token.expose_secret());
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: a, user: a}}\n\
+         clusters:\n- name: a\n  cluster: {{server: \"{}\", certificate-authority-data: \"{authority}\"}}\n\
+         users:\n- name: a\n  user: {{token: \"{token}\"}}\n",
+        probe.server
+    )
+}

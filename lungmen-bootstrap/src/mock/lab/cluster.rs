@@ -1,0 +1,132 @@
+//! The Kubernetes API of the cluster, once etcd is healthy.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use secrecy::ExposeSecret as _;
+use talos_client::config::MachineConfig;
+use talos_client::yaml::Node;
+use url::Url;
+
+use super::world::{Machine, World};
+use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockConfig};
+
+/// The port of the API server on a node.
+const PORT: u16 = 6443;
+
+/// Starts the API server with the certificate authority of the configuration. Later control plane nodes join it.
+pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
+    if world.kubernetes().is_some() {
+        return;
+    }
+    let Some(config) = config(world, machine) else {
+        return;
+    };
+    // A node of a real cluster would log the failure; here the API simply stays away.
+    let Ok(kubernetes) = KubernetesMock::start(config).await else {
+        return;
+    };
+    for (_, other) in world.machines() {
+        world.network.assign(other.declared, PORT, kubernetes.address());
+    }
+    let weak = Arc::downgrade(world);
+    let mut events = Box::pin(kubernetes.events());
+    world.set_kubernetes(kubernetes);
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            let Some(world) = weak.upgrade() else {
+                return;
+            };
+            if event == KubernetesEvent::NodesReady {
+                report_ready(&world);
+            }
+        }
+    });
+}
+
+/// Talos regards a node as ready when Kubernetes does.
+pub(super) fn report_ready(world: &World) {
+    if world.kubernetes().is_some() {
+        for (_, machine) in world.machines() {
+            machine.talos.set_node_ready();
+        }
+    }
+}
+
+fn config(world: &World, machine: &Machine) -> Option<KubernetesMockConfig> {
+    let authority = machine.talos.kubernetes_authority()?;
+    let document = parsed(machine)?;
+    let at = |path: &[&str]| document.v1alpha1()?.path(path);
+    let mut config = KubernetesMockConfig::new(authority.certificate_pem(), authority.key_pem().clone())
+        .timings(world.delays().kubernetes);
+    if let Some(name) = at(&["cluster", "clusterName"]).and_then(Node::as_str) {
+        config = config.cluster(name);
+    }
+    if let Some(host) = endpoint_host(&document) {
+        config = config.name(host);
+    }
+    if let Some(version) = image_version(at(&["machine", "kubelet", "image"])) {
+        config = config.kubernetes_version(version);
+    }
+    if at(&["cluster", "allowSchedulingOnControlPlanes"]).and_then(Node::as_bool) != Some(true) {
+        config = config.tainted_control_planes();
+    }
+    if at(&["cluster", "network", "cni", "name"]).and_then(Node::as_str) == Some("none") {
+        config = config.without_cni();
+    }
+    Some(with_nodes(world, config))
+}
+
+fn with_nodes(world: &World, mut config: KubernetesMockConfig) -> KubernetesMockConfig {
+    for (_, machine) in world.machines() {
+        let Some(document) = parsed(&machine) else {
+            continue;
+        };
+        let name = hostname(&document).unwrap_or_else(|| default_hostname(machine.declared));
+        config = if is_control_plane(&document) {
+            config.control_plane(name, machine.declared)
+        } else {
+            config.worker(name, machine.declared)
+        };
+    }
+    config
+}
+
+fn parsed(machine: &Machine) -> Option<MachineConfig> {
+    MachineConfig::parse(machine.talos.config()?.expose_secret()).ok()
+}
+
+fn is_control_plane(document: &MachineConfig) -> bool {
+    let kind = document.v1alpha1().and_then(|node| node.path(&["machine", "type"]));
+    kind.and_then(Node::as_str) != Some("worker")
+}
+
+/// The host name up to its first dot: the name of the Node object.
+fn hostname(document: &MachineConfig) -> Option<String> {
+    let in_machine = document
+        .v1alpha1()
+        .and_then(|node| node.path(&["machine", "network", "hostname"]));
+    let in_document = document
+        .document("HostnameConfig", "")
+        .and_then(|document| document.node().get("hostname"));
+    let name = in_machine.or(in_document)?.as_str()?;
+    Some(name.split('.').next().unwrap_or(name).to_owned())
+}
+
+fn default_hostname(address: IpAddr) -> String {
+    format!("talos-{}", address.to_string().replace(['.', ':'], "-"))
+}
+
+fn endpoint_host(document: &MachineConfig) -> Option<String> {
+    let endpoint = document
+        .v1alpha1()?
+        .path(&["cluster", "controlPlane", "endpoint"])?
+        .as_str()?;
+    Url::parse(endpoint).ok()?.host_str().map(str::to_owned)
+}
+
+fn image_version(image: Option<&Node>) -> Option<String> {
+    let (_, tag) = image?.as_str()?.rsplit_once(":v")?;
+    Some(tag.to_owned())
+}

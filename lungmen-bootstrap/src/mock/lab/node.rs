@@ -1,0 +1,194 @@
+//! From VMs to Talos nodes: what follows from starting, stopping and deleting them, and from the life of the node.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use factory_client::mock::ImageIdentity;
+use futures_util::StreamExt as _;
+use proxmox_client::id::VmId;
+use proxmox_client::mock::{MockEvent as PveEvent, VmRecord};
+use proxmox_client::vm::guest::GuestInterface;
+use proxmox_client::vm::{BootDevice, Drive};
+use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, TalosMock};
+use talos_client::DEFAULT_PORT;
+use talos_client::cosi::Stage;
+
+use super::cluster;
+use super::firmware::{self, Boot};
+use super::pace::Delays;
+use super::world::{LabEvent, Machine, World};
+
+const GUEST_AGENT: &str = "siderolabs/qemu-guest-agent";
+/// The prefix length of the lab's network.
+const PREFIX: u8 = 24;
+
+/// Plays the hardware of all VMs until the lab ends.
+pub(super) async fn follow_machines(world: Arc<World>) {
+    let mut events = Box::pin(world.pve.events());
+    while let Some(event) = events.next().await {
+        match event {
+            PveEvent::VmStarted { vmid } => power_on(&world, vmid).await,
+            PveEvent::VmReset { vmid } => {
+                power_off(&world, vmid);
+                power_on(&world, vmid).await;
+            }
+            PveEvent::VmStopped { vmid } => power_off(&world, vmid),
+            PveEvent::VmDeleted { vmid } => {
+                power_off(&world, vmid);
+                world.remove_machine(vmid);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn power_off(world: &World, vm: VmId) {
+    if let Some(machine) = world.machine(vm) {
+        machine.talos.power_off();
+        world.network.release(machine.talos.address());
+    }
+}
+
+async fn power_on(world: &Arc<World>, vm: VmId) {
+    let Some(record) = world.pve.vm(vm) else {
+        return;
+    };
+    if let Some(machine) = world.machine(vm) {
+        machine.talos.set_boot_order(boot_order(&record));
+        machine.talos.power_on();
+        return;
+    }
+    match firmware::boot(&world.pve, &record) {
+        Boot::Iso(image) => first_boot(world, &record, &image).await,
+        Boot::Nothing(reason) => world.tell_no_boot(vm, &reason),
+    }
+}
+
+async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity) {
+    let dhcp = world.next_dhcp_address();
+    let declared = world.declared_address(record.id, dhcp);
+    let talos = build(record, image, declared, &world.delays()).start().await;
+    let machine = Machine {
+        talos: talos.clone(),
+        dhcp,
+        declared,
+        has_agent: image.has_extension(GUEST_AGENT)
+            && record.config.agent.as_ref().is_some_and(|agent| agent.enabled),
+    };
+    world.add_machine(record.id, machine.clone());
+    world.tell(LabEvent::Booted { vm: record.id });
+    tokio::spawn(follow_node(Arc::downgrade(world), record.id, machine));
+    talos.power_on();
+}
+
+fn build(
+    record: &VmRecord,
+    image: &ImageIdentity,
+    declared: IpAddr,
+    delays: &Delays,
+) -> talos_client::mock::TalosMockBuilder {
+    let mut builder = TalosMock::builder()
+        .version(image.version.to_string())
+        .address(declared)
+        .schematic(image.schematic_id.to_string(), image.schematic.extensions().to_vec())
+        .disks(disks(record))
+        .boot_order(boot_order(record))
+        .not_ready_by_itself()
+        .delays(talos_delays(delays))
+        .powered_off();
+    if image.is_secure_boot() {
+        builder = builder.secure_boot();
+    }
+    if let Some(uuid) = record.config.smbios.as_ref().and_then(|smbios| smbios.uuid.clone()) {
+        builder = builder.uuid(uuid);
+    }
+    if let Some(memory) = record.config.memory_mib {
+        builder = builder.memory_mib(memory.into());
+    }
+    builder
+}
+
+fn talos_delays(delays: &Delays) -> TalosDelays {
+    TalosDelays::all(delays.services)
+        .boot(delays.boot)
+        .install(delays.install)
+        .reboot(delays.boot)
+        .etcd(delays.etcd)
+}
+
+/// SCSI disks are `/dev/sda`, `/dev/sdb` and so on.
+fn disks(record: &VmRecord) -> Vec<MockDisk> {
+    let mut disks = Vec::new();
+    for (drive, letter) in record.config.drives.values().filter_map(disk_gib).zip('a'..='z') {
+        disks.push(MockDisk::new(format!("/dev/sd{letter}"), drive));
+    }
+    disks.push(MockDisk::cdrom("/dev/sr0"));
+    disks
+}
+
+fn disk_gib(drive: &Drive) -> Option<u64> {
+    match drive {
+        Drive::Disk(disk) => Some(disk.size.map_or(0, |size| size.bytes() >> 30)),
+        _ => None,
+    }
+}
+
+fn boot_order(record: &VmRecord) -> BootOrder {
+    let devices = record.config.boot_order.as_ref().map(|order| order.devices());
+    let kinds: Vec<bool> = devices
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|device| match device {
+            BootDevice::Drive(slot) => record.config.drives.get(slot),
+            _ => None,
+        })
+        .map(|drive| matches!(drive, Drive::Disk(_)))
+        .collect();
+    match kinds.as_slice() {
+        [false, ..] => BootOrder::IsoFirst,
+        all if !all.is_empty() && all.iter().all(|is_disk| *is_disk) => BootOrder::DiskOnly,
+        _ => BootOrder::DiskFirst,
+    }
+}
+
+/// Moves the node through the network as it boots, installs and is configured.
+async fn follow_node(world: std::sync::Weak<World>, vm: VmId, machine: Machine) {
+    let mut events = machine.talos.events();
+    while let Some(event) = events.next().await {
+        let Some(world) = world.upgrade() else {
+            return;
+        };
+        match event {
+            MockEvent::Maintenance { .. } => move_to(&world, vm, &machine, machine.dhcp),
+            MockEvent::ConfigApplied { .. } => {
+                move_to(&world, vm, &machine, machine.declared);
+                silence_agent(&world, vm);
+            }
+            MockEvent::Rebooting | MockEvent::Halted { .. } | MockEvent::PoweredOff => {
+                silence_agent(&world, vm);
+            }
+            MockEvent::Configured => move_to(&world, vm, &machine, machine.declared),
+            MockEvent::EtcdHealthy => cluster::start(&world, &machine).await,
+            MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&world),
+            _ => {}
+        }
+    }
+}
+
+fn move_to(world: &World, vm: VmId, machine: &Machine, address: IpAddr) {
+    let socket = machine.talos.address();
+    world.network.release(socket);
+    world.network.assign(address, DEFAULT_PORT, socket);
+    if machine.has_agent {
+        let mac = world
+            .pve
+            .vm(vm)
+            .and_then(|record| record.config.networks.get(&0).and_then(|device| device.mac.clone()));
+        let interface = GuestInterface::new("eth0", mac.as_ref(), [(address, PREFIX)]);
+        world.pve.set_guest_interfaces(vm, Some(vec![interface]));
+    }
+}
+
+fn silence_agent(world: &World, vm: VmId) {
+    world.pve.set_guest_interfaces(vm, None);
+}

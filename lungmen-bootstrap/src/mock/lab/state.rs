@@ -1,0 +1,324 @@
+//! A lab that outlives its process: what the servers hold, in one file.
+//!
+//! Only causes are kept: which schematics, files, VMs, configurations and registrations there are. A restored lab goes
+//! through the same life once more, without delays, so that every server is in a state it could have come to by itself.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use factory_client::mock::inspect_image;
+use factory_client::{Schematic, TalosVersion};
+use futures_util::StreamExt as _;
+use proxmox_client::Poll;
+use proxmox_client::id::{VmId, VolumeId};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use talos_client::machine::ApplyOptions;
+use talos_client::mock::MockEvent;
+
+use super::world::World;
+use crate::artifacts::write_private;
+use crate::error::{Error, ErrorKind, Result};
+use crate::openbao::SecretMap;
+
+/// How often a change of the world is looked for.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How long a part of the world may take to be restored.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a lab holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Saved {
+    addresses: BTreeMap<u32, IpAddr>,
+    images: Vec<SavedImage>,
+    vms: Vec<SavedVm>,
+    secrets: Vec<SavedSecret>,
+    clusters: Vec<SavedCluster>,
+    has_argocd_account: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedImage {
+    volume: String,
+    schematic: String,
+    version: String,
+    request: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedVm {
+    id: u32,
+    options: Vec<(String, String)>,
+    is_running: bool,
+    config: Option<String>,
+    is_bootstrapped: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedSecret {
+    mount: String,
+    path: String,
+    values: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SavedCluster {
+    server: String,
+    name: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// The file of a lab.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    path: PathBuf,
+    written: Mutex<Option<Saved>>,
+}
+
+impl StateFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            written: Mutex::default(),
+        }
+    }
+
+    /// The world as an earlier lab left it; `None` when there was none.
+    pub(super) fn load(&self) -> Result<Option<Saved>> {
+        let name = self.path.display().to_string();
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read the state of the lab", &name, error)),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            // The text has secrets, and serde quotes it.
+            Error::new(ErrorKind::Decode, "read the state of the lab")
+                .with_target(name)
+                .with_message(format!("line {} is not what a lab writes", error.line()))
+                .with_hint("remove the file and the files beside it: they belong to a cluster that only the lab had")
+        })
+    }
+
+    /// Writes the world when it has changed. A failure is left to the next attempt.
+    pub(super) fn save(&self, world: &World) {
+        let saved = collect(world);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.as_ref() == Some(&saved) {
+            return;
+        }
+        let Ok(text) = serde_json::to_vec(&saved) else {
+            return;
+        };
+        let folder = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        if folder.and_then(|()| write_private(&self.path, &text)).is_ok() {
+            *written = Some(saved);
+        }
+    }
+}
+
+/// Saves every change until the lab ends.
+pub(super) async fn keep(file: Arc<StateFile>, world: Arc<World>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        file.save(&world);
+    }
+}
+
+fn collect(world: &World) -> Saved {
+    Saved {
+        addresses: world.expected(),
+        images: world.pve.volumes().iter().filter_map(image).collect(),
+        vms: world.pve.vm_ids().into_iter().filter_map(|id| vm(world, id)).collect(),
+        secrets: world.secret_places().iter().filter_map(|place| secret(world, place)).collect(),
+        clusters: world
+            .argocd
+            .clusters()
+            .into_iter()
+            .map(|cluster| SavedCluster {
+                server: cluster.server,
+                name: cluster.name,
+                labels: cluster.labels,
+            })
+            .collect(),
+        has_argocd_account: world
+            .kubernetes()
+            .is_some_and(|kubernetes| kubernetes.object("serviceaccounts", "kube-system", "argocd-manager").is_some()),
+    }
+}
+
+fn image(volume: &proxmox_client::mock::VolumeRecord) -> Option<SavedImage> {
+    let identity = inspect_image(&volume.body)?;
+    Some(SavedImage {
+        volume: volume.id.to_string(),
+        schematic: identity.schematic.canonical(),
+        version: identity.version.to_string(),
+        request: identity.request.to_string(),
+    })
+}
+
+fn vm(world: &World, id: VmId) -> Option<SavedVm> {
+    let record = world.pve.vm(id)?;
+    // A VM that is still being created would not survive a power failure either.
+    if record.config.lock.is_some() {
+        return None;
+    }
+    let talos = world.talos(id);
+    Some(SavedVm {
+        id: id.get(),
+        options: world.options_of(id),
+        is_running: record.running,
+        config: talos
+            .as_ref()
+            .and_then(|talos| talos.config())
+            .map(|text| text.expose_secret().to_owned()),
+        is_bootstrapped: talos.is_some_and(|talos| talos.is_bootstrapped()),
+    })
+}
+
+fn secret(world: &World, (mount, path): &(String, String)) -> Option<SavedSecret> {
+    let values = world.openbao.secret(mount, path)?;
+    Some(SavedSecret {
+        mount: mount.clone(),
+        path: path.clone(),
+        values: serde_json::from_value(values).ok()?,
+    })
+}
+
+/// Brings a fresh world to where the saved one was.
+pub(super) async fn restore(world: &Arc<World>, saved: Saved) -> Result<()> {
+    world.expect(saved.addresses);
+    for image in saved.images {
+        restore_image(world, image).await?;
+    }
+    for vm in saved.vms {
+        restore_vm(world, vm).await?;
+    }
+    for secret in saved.secrets {
+        let values: SecretMap = secret
+            .values
+            .into_iter()
+            .map(|(name, text)| (name, SecretString::from(text)))
+            .collect();
+        world.expect_secret(&secret.mount, &secret.path);
+        world.openbao_client.kv(&secret.mount).create(&secret.path, &values).await?;
+    }
+    restore_registrations(world, saved.has_argocd_account, saved.clusters).await
+}
+
+async fn restore_image(world: &World, image: SavedImage) -> Result<()> {
+    let factory = world.factory.client();
+    let schematic = Schematic::parse(&image.schematic)?;
+    let created = factory.create_schematic(&schematic).await?;
+    let request: factory_client::ImageRequest = image.request.parse()?;
+    let mut body = Vec::new();
+    let wanted = request.of(created.id, TalosVersion::parse(&image.version)?);
+    factory.download_to_writer(&wanted, &mut body).await?;
+    world.pve.add_file(VolumeId::new(image.volume)?, body);
+    Ok(())
+}
+
+async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
+    let id = VmId::new(saved.id)?;
+    let options: Vec<(&str, &str)> = saved
+        .options
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    world.pve.add_vm(id, &options);
+    world.remember_options(id, saved.options.clone());
+    if !saved.is_running {
+        return Ok(());
+    }
+    let record = world.pve.vm(id).ok_or_else(|| unrestored("the VM"))?;
+    let task = world.pve.client().node(record.node).vm(id).start().await?;
+    task.wait(&Poll::every(Duration::from_millis(1)).within(DEADLINE)).await?;
+    let Some(config) = saved.config else {
+        return Ok(());
+    };
+    let talos = within("the node", async {
+        loop {
+            if let Some(talos) = world.talos(id) {
+                return talos;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await?;
+    let happened = |what: &'static str, is_meant: fn(&MockEvent) -> bool| {
+        let talos = talos.clone();
+        async move { within(what, talos.wait_for(is_meant)).await }
+    };
+    happened("maintenance mode", |event| matches!(event, MockEvent::Maintenance { .. })).await?;
+    talos
+        .maintenance_client()?
+        .apply_configuration(&SecretString::from(config), ApplyOptions::default())
+        .await?;
+    happened("the configured node", |event| matches!(event, MockEvent::Configured)).await?;
+    if saved.is_bootstrapped {
+        let poll = talos_client::Poll::every(Duration::from_millis(1)).within(DEADLINE);
+        talos.client()?.machine().bootstrap_and_wait(poll, |_| {}).await?;
+    }
+    Ok(())
+}
+
+async fn restore_registrations(
+    world: &World,
+    has_account: bool,
+    clusters: Vec<SavedCluster>,
+) -> Result<()> {
+    if !has_account && clusters.is_empty() {
+        return Ok(());
+    }
+    let kubernetes = within("the Kubernetes API", async {
+        loop {
+            if let Some(kubernetes) = world.kubernetes() {
+                return kubernetes;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await?;
+    let access = kubernetes.client()?.argocd_manager().install().await?;
+    for saved in clusters {
+        let server = argocd_client::cluster::ServerUrl::parse(&saved.server)?;
+        let token = access.bearer_token.clone();
+        let mut spec =
+            argocd_client::ClusterSpec::new(saved.name, server, token, access.certificate_authority.clone());
+        for (key, value) in saved.labels {
+            spec = spec.label(key, value);
+        }
+        world.argocd.client().clusters().register(&spec).await?;
+    }
+    until_applications_are_healthy(world).await
+}
+
+async fn until_applications_are_healthy(world: &World) -> Result<()> {
+    let mut events = Box::pin(world.argocd.events());
+    let total = world.argocd.applications().len();
+    within("the applications", async {
+        let mut healthy = 0;
+        while healthy < total {
+            match events.next().await {
+                Some(argocd_client::mock::MockEvent::ApplicationHealthy { .. }) => healthy += 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    })
+    .await
+}
+
+async fn within<T>(what: &'static str, future: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(DEADLINE, future).await.map_err(|_| unrestored(what))
+}
+
+fn unrestored(what: &str) -> Error {
+    Error::new(ErrorKind::Failed, "restore the lab")
+        .with_message(format!("{what} did not come back"))
+        .with_hint("remove the state of the lab and the files beside it to begin anew")
+}

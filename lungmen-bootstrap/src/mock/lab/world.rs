@@ -1,0 +1,235 @@
+//! The servers of a lab and what they have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use argocd_client::mock::ArgoCdMock;
+use factory_client::mock::FactoryMock;
+use proxmox_client::id::VmId;
+use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
+use talos_client::mock::TalosMock;
+
+use super::address_book::LabNetwork;
+use super::argocd;
+use super::firmware::NoBoot;
+use super::pace::{Delays, Pace};
+use crate::error::Result;
+use crate::mock::kubernetes::KubernetesMock;
+use crate::mock::openbao::OpenBaoMock;
+use crate::openbao;
+
+/// Something that happened in a lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LabEvent {
+    /// A started VM boots the ISO and becomes a Talos node.
+    Booted {
+        /// The VM.
+        vm: VmId,
+    },
+    /// A started VM does not boot.
+    NotBooted {
+        /// The VM.
+        vm: VmId,
+        /// What its console would show.
+        reason: String,
+    },
+    /// The Kubernetes API of the cluster is coming up.
+    KubernetesStarted,
+}
+
+/// A VM that has booted, and the node it is.
+#[derive(Debug, Clone)]
+pub(super) struct Machine {
+    pub(super) talos: TalosMock,
+    /// What the network gave it before it was configured.
+    pub(super) dhcp: IpAddr,
+    /// Where it is once it is configured.
+    pub(super) declared: IpAddr,
+    pub(super) has_agent: bool,
+}
+
+#[derive(Default)]
+struct State {
+    expected: BTreeMap<u32, IpAddr>,
+    /// Where the cluster keeps its secrets.
+    secrets: BTreeSet<(String, String)>,
+    /// What VMs were created with.
+    options: BTreeMap<VmId, Vec<(String, String)>>,
+    machines: BTreeMap<VmId, Machine>,
+    kubernetes: Option<KubernetesMock>,
+    events: Vec<LabEvent>,
+}
+
+pub(super) struct World {
+    pub(super) pve: PveMock,
+    pub(super) factory: FactoryMock,
+    pub(super) openbao: OpenBaoMock,
+    pub(super) openbao_client: openbao::Client,
+    pub(super) argocd: ArgoCdMock,
+    pub(super) network: LabNetwork,
+    pace: Mutex<Pace>,
+    /// While a saved world is restored, nothing takes time.
+    restoring: Mutex<bool>,
+    state: Mutex<State>,
+}
+
+impl World {
+    pub(super) async fn start(
+        pace: Pace,
+        proxmox: PveMockBuilder,
+        with_applications: bool,
+        restoring: bool,
+    ) -> Result<Arc<Self>> {
+        let delays = pace.delays();
+        // Argo CD calls clusters of the world that it is a part of.
+        let own: Arc<OnceLock<std::sync::Weak<Self>>> = Arc::default();
+        let argocd = argocd::start(&delays, with_applications, restoring, Arc::clone(&own)).await;
+        let openbao = OpenBaoMock::start().await?;
+        let world = Arc::new(Self {
+            pve: proxmox.task_delay(delays.task).start().await,
+            factory: FactoryMock::builder()
+                .build_delay(delays.image_build)
+                .start()
+                .await,
+            openbao_client: openbao.client()?,
+            openbao,
+            argocd,
+            network: LabNetwork::default(),
+            pace: Mutex::new(pace),
+            restoring: Mutex::new(restoring),
+            state: Mutex::default(),
+        });
+        let _ = own.set(Arc::downgrade(&world));
+        Ok(world)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on things take as long as the pace says.
+    pub(super) fn run_at(&self, pace: Pace) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
+        *self.restoring.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The delays of servers that start now.
+    pub(super) fn delays(&self) -> Delays {
+        if *self.restoring.lock().unwrap_or_else(PoisonError::into_inner) {
+            Delays::none()
+        } else {
+            self.pace().delays()
+        }
+    }
+
+    /// Where machines will be once they are configured: a node has its own addresses in its certificate.
+    pub(super) fn expect(&self, addresses: impl IntoIterator<Item = (u32, IpAddr)>) {
+        self.lock().expected.extend(addresses);
+    }
+
+    pub(super) fn expected(&self) -> BTreeMap<u32, IpAddr> {
+        self.lock().expected.clone()
+    }
+
+    /// Where the cluster will keep its secrets.
+    pub(super) fn expect_secret(&self, mount: &str, path: &str) {
+        self.lock().secrets.insert((mount.to_owned(), path.to_owned()));
+    }
+
+    pub(super) fn secret_places(&self) -> Vec<(String, String)> {
+        self.lock().secrets.iter().cloned().collect()
+    }
+
+    pub(super) fn remember_options(&self, vm: VmId, options: Vec<(String, String)>) {
+        self.lock().options.insert(vm, options);
+    }
+
+    /// What the VM was created with: the form of its creation, or what a restored world was told.
+    pub(super) fn options_of(&self, vm: VmId) -> Vec<(String, String)> {
+        if let Some(options) = self.lock().options.get(&vm) {
+            return options.clone();
+        }
+        let id = vm.to_string();
+        let created = self
+            .pve
+            .calls()
+            .into_iter()
+            .rev()
+            .find(|call| call.route == Route::CreateVm && call.param("vmid") == Some(&id));
+        let options: Vec<(String, String)> = created
+            .map(|call| call.params)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(name, _)| name != "vmid" && name != "node")
+            .collect();
+        self.remember_options(vm, options.clone());
+        options
+    }
+
+    pub(super) fn declared_address(&self, vm: VmId, dhcp: IpAddr) -> IpAddr {
+        self.lock().expected.get(&vm.get()).copied().unwrap_or(dhcp)
+    }
+
+    /// The network of the lab hands out 10.0.2.200 and up.
+    pub(super) fn next_dhcp_address(&self) -> IpAddr {
+        let taken = u8::try_from(self.lock().machines.len()).unwrap_or(u8::MAX);
+        Ipv4Addr::new(10, 0, 2, 200_u8.saturating_add(taken)).into()
+    }
+
+    pub(super) fn machine(&self, vm: VmId) -> Option<Machine> {
+        self.lock().machines.get(&vm).cloned()
+    }
+
+    pub(super) fn machines(&self) -> Vec<(VmId, Machine)> {
+        let state = self.lock();
+        state
+            .machines
+            .iter()
+            .map(|(vm, machine)| (*vm, machine.clone()))
+            .collect()
+    }
+
+    pub(super) fn add_machine(&self, vm: VmId, machine: Machine) {
+        self.lock().machines.insert(vm, machine);
+    }
+
+    pub(super) fn remove_machine(&self, vm: VmId) -> Option<Machine> {
+        let mut state = self.lock();
+        state.options.remove(&vm);
+        state.machines.remove(&vm)
+    }
+
+    pub(super) fn talos(&self, vm: VmId) -> Option<TalosMock> {
+        self.machine(vm).map(|machine| machine.talos)
+    }
+
+    pub(super) fn kubernetes(&self) -> Option<KubernetesMock> {
+        self.lock().kubernetes.clone()
+    }
+
+    pub(super) fn set_kubernetes(&self, kubernetes: KubernetesMock) {
+        self.lock().kubernetes = Some(kubernetes);
+        self.tell(LabEvent::KubernetesStarted);
+    }
+
+    pub(super) fn tell(&self, event: LabEvent) {
+        self.lock().events.push(event);
+    }
+
+    pub(super) fn tell_no_boot(&self, vm: VmId, reason: &NoBoot) {
+        self.tell(LabEvent::NotBooted {
+            vm,
+            reason: reason.to_string(),
+        });
+    }
+
+    pub(super) fn events(&self) -> Vec<LabEvent> {
+        self.lock().events.clone()
+    }
+}
