@@ -108,16 +108,15 @@ impl Client {
     /// for GET and DELETE). Only GET is repeated after a failure.
     ///
     /// ```
-    /// # tokio_test(async {
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// use http::Method;
+    /// use proxmox_client::mock::PveMock;
     ///
-    /// let mock = proxmox_client::mock::PveMock::start().await;
+    /// let mock = PveMock::start().await;
     /// let answer = mock.client().raw(Method::GET, "/cluster/nextid", &[]).await?;
     /// assert_eq!(answer.data, "100");
-    /// # Ok::<(), proxmox_client::Error>(()) });
-    /// # fn tokio_test<F: Future<Output = Result<(), proxmox_client::Error>>>(test: F) {
-    /// #     tokio::runtime::Runtime::new().unwrap().block_on(test).unwrap()
-    /// # }
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// # }).unwrap();
     /// ```
     ///
     /// # Errors
