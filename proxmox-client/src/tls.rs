@@ -88,6 +88,12 @@ impl Fingerprint {
         Self(Sha256::digest(certificate.as_ref()).into())
     }
 
+    /// A fingerprint from its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

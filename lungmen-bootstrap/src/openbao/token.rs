@@ -11,7 +11,7 @@ use crate::service::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenInfo {
-    /// Name of its owner, for example `approle` or `root`.
+    /// Name of its owner, for example `approle`, or `token` for tokens no login made.
     pub display_name: String,
     /// Policies it carries.
     pub policies: Vec<String>,

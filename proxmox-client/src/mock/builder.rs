@@ -31,7 +31,7 @@ pub struct PveMockBuilder {
     client_token: Option<(String, SecretString)>,
     timing: Timing,
     tls: bool,
-    authorities: Vec<CertificateDer<'static>>,
+    download_trust: TlsTrust,
 }
 
 impl PveMockBuilder {
@@ -45,7 +45,7 @@ impl PveMockBuilder {
             client_token: None,
             timing: Timing::Polls(1),
             tls: false,
-            authorities: Vec::new(),
+            download_trust: TlsTrust::PublicRoots,
         }
     }
 
@@ -115,7 +115,7 @@ impl PveMockBuilder {
 
     /// Trusts this authority when it fetches a URL, in place of the public ones.
     pub fn download_authority(mut self, certificate: CertificateDer<'static>) -> Self {
-        self.authorities.push(certificate);
+        self.download_trust = TlsTrust::Authority(certificate);
         self
     }
 
@@ -138,17 +138,9 @@ impl PveMockBuilder {
             .then(|| Identity::generate().expect("a certificate"));
         let scheme = if self.tls { "https" } else { "http" };
         let endpoint = Url::parse(&format!("{scheme}://{address}")).expect("a URL of an address");
-        let trust = self
-            .download_trust()
-            .client_config()
-            .expect("roots for downloads");
-        let fetcher = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust)
-            .no_proxy()
-            .build()
-            .expect("an HTTP client");
+        let trust = self.download_trust.clone();
         let token = self.client_token.take().expect("filled in above");
-        let shared = Shared::new(self.into_state(), fetcher);
+        let shared = Shared::new(self.into_state(), trust);
         let acceptor = identity.as_ref().map(|identity| identity.acceptor.clone());
         let server = tokio::spawn(server::serve(listener, acceptor, shared.clone()));
         PveMock::new(
@@ -186,13 +178,6 @@ impl PveMockBuilder {
                 .tokens
                 .insert(id.to_owned(), (secret.to_owned(), Acl::administrator()));
             self.client_token = Some((id.to_owned(), secret.to_owned().into()));
-        }
-    }
-
-    fn download_trust(&self) -> TlsTrust {
-        match self.authorities.first() {
-            Some(authority) => TlsTrust::Authority(authority.clone()),
-            None => TlsTrust::PublicRoots,
         }
     }
 

@@ -4,6 +4,8 @@ mod kubernetes;
 mod kubernetes_argocd;
 mod kubernetes_verify;
 mod openbao;
+mod openbao_fidelity;
+mod openbao_login;
 mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;

@@ -128,13 +128,7 @@ async fn a_sealed_server_says_so() {
     for mode in [OpenBaoMode::Sealed, OpenBaoMode::Uninitialized] {
         mock.set_mode(mode);
 
-        let kv = client.kv("secret");
-        assert_eq!(
-            kv.preflight("a").await.unwrap_err().kind(),
-            ErrorKind::Sealed
-        );
-        assert_eq!(kv.read("a").await.unwrap_err().kind(), ErrorKind::Sealed);
-        assert!(client.seal_status().await.unwrap().sealed);
+        scenario::says_when_it_is_sealed(&client).await;
     }
 }
 
@@ -184,26 +178,9 @@ async fn namespaces_and_old_engines_are_kept_apart() {
             .namespace(name)
             .build()
             .unwrap()
-            .kv("secret")
     };
-    within("team")
-        .store("a", &values(&[("k", "v")]))
-        .await
-        .unwrap();
+    scenario::keeps_namespaces_apart(&within("/"), &within("team"), &within("nope")).await;
 
-    assert!(
-        mock.client()
-            .unwrap()
-            .kv("secret")
-            .read("a")
-            .await
-            .unwrap_err()
-            .is_not_found()
-    );
-    assert_eq!(
-        within("nope").read("a").await.unwrap_err().kind(),
-        ErrorKind::NoSuchMount
-    );
     let old = mock
         .client()
         .unwrap()

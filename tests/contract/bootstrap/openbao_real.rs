@@ -9,9 +9,10 @@ use tokio::process::{Child, Command};
 
 use super::openbao_scenario as scenario;
 
-const ROOT: &str = "lungmen-test-root";
+pub(super) const ROOT: &str = "lungmen-test-root";
 
-struct Server {
+/// A server in development mode on a free port; it ends with this value.
+pub(super) struct Server {
     // Killed when it is dropped.
     _process: Child,
     binary: String,
@@ -55,6 +56,21 @@ impl Server {
         }
     }
 
+    /// Host and port.
+    pub(super) fn host(&self) -> &str {
+        self.address.trim_start_matches("http://")
+    }
+
+    fn within(&self, namespace: &str) -> Client {
+        Client::builder(
+            self.address.parse().unwrap(),
+            Credentials::Token(ROOT.into()),
+        )
+        .namespace(namespace)
+        .build()
+        .unwrap()
+    }
+
     fn client(&self, credentials: Credentials) -> Client {
         Client::builder(self.address.parse().unwrap(), credentials)
             .build()
@@ -72,6 +88,20 @@ impl Server {
             .unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// A real server, or nothing and a line that says why.
+#[expect(clippy::print_stdout, reason = "a test that does nothing has to say so")]
+pub(super) async fn real_server() -> Option<Server> {
+    match std::env::var("LUNGMEN_TEST_BAO") {
+        Ok(binary) if !binary.is_empty() => Some(Server::start(&binary).await),
+        _ => {
+            println!(
+                "skipped: LUNGMEN_TEST_BAO does not name an OpenBao binary; .ci/openbao installs one"
+            );
+            None
+        }
     }
 }
 
@@ -94,15 +124,29 @@ async fn the_scenarios_hold_for_a_real_server() {
 
     let limited = server.client(limited_role(&server).await);
     let stranger = server.client(Credentials::Token("s.nobody".into()));
-
     scenario::respects_policies(&limited, &stranger).await;
-
     limited.logout().await.unwrap();
     let wrong = server.client(Credentials::app_role("nobody", "nothing".into()));
     assert_eq!(
         wrong.login().await.unwrap_err().kind(),
         ErrorKind::Unauthenticated
     );
+
+    server.administrate(&["namespace", "create", "team"]).await;
+    server
+        .administrate(&[
+            "secrets",
+            "enable",
+            "-namespace=team",
+            "-path=secret",
+            "-version=2",
+            "kv",
+        ])
+        .await;
+    scenario::keeps_namespaces_apart(&client, &server.within("team"), &server.within("nope")).await;
+
+    server.administrate(&["operator", "seal"]).await;
+    scenario::says_when_it_is_sealed(&client).await;
 }
 
 /// An AppRole that may create and read below `talos/`.

@@ -205,3 +205,38 @@ pub(super) async fn respects_policies(limited: &Client, stranger: &Client) {
         .unwrap_err();
     assert_eq!(nobody.kind(), ErrorKind::Forbidden);
 }
+
+/// Namespaces have their own secrets; one that does not exist is not an absent secret.
+pub(super) async fn keeps_namespaces_apart(root: &Client, team: &Client, nowhere: &Client) {
+    let path = "talos/team";
+    team.kv("secret")
+        .store(path, &values(&[("k", "v")]))
+        .await
+        .unwrap();
+
+    assert!(team.kv("secret").read(path).await.is_ok());
+    assert!(
+        root.kv("secret")
+            .read(path)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    let error = nowhere.kv("secret").read(path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSuchMount, "{error}");
+}
+
+/// A sealed server tells so, whatever it is asked.
+pub(super) async fn says_when_it_is_sealed(client: &Client) {
+    let kv = client.kv("secret");
+
+    assert!(!client.health().await.unwrap().is_usable());
+    assert!(client.seal_status().await.unwrap().sealed);
+    assert_eq!(kv.read("a").await.unwrap_err().kind(), ErrorKind::Sealed);
+    assert_eq!(
+        kv.preflight("a").await.unwrap_err().kind(),
+        ErrorKind::Sealed
+    );
+    let store = kv.store("a", &values(&[("k", "v")])).await.unwrap_err();
+    assert_eq!(store.kind(), ErrorKind::Sealed);
+}

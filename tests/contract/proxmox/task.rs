@@ -30,13 +30,7 @@ async fn a_task_is_asked_until_it_is_done() {
 #[tokio::test]
 async fn a_task_by_its_id_can_be_waited_for_after_a_restart() {
     let mock = PveMock::start().await;
-    let id = stopped_vm(&mock)
-        .await
-        .start()
-        .await
-        .unwrap()
-        .id()
-        .to_string();
+    let id = stopped_vm(&mock).start().await.unwrap().id().to_string();
 
     let task = mock.client().task(id.parse().unwrap());
 

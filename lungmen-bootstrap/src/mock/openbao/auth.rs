@@ -132,5 +132,5 @@ pub(super) fn own_capabilities(state: &State, asked: &Asked, token: &Token) -> A
         }
         found.insert(path.to_owned(), granted.into());
     }
-    Ok(envelope::data(found.into()))
+    Ok(envelope::system(found))
 }

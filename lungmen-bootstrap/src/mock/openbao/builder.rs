@@ -167,7 +167,7 @@ impl OpenBaoMockBuilder {
     /// `Configuration` when the address is taken or no certificate can be made.
     pub async fn start(mut self) -> Result<OpenBaoMock> {
         let root = Token {
-            owner: "root".to_owned(),
+            owner: "token".to_owned(),
             policies: Vec::new(),
             root: true,
             session: false,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::mock::serve;
 
@@ -70,6 +70,15 @@ impl Refusal {
 /// 200 with `data`.
 pub(super) fn data(data: Value) -> Response<Body> {
     serve::json(200, &envelope(data, Value::Null))
+}
+
+/// 200 with `data` that is repeated at the top level, as `sys/…` does it.
+pub(super) fn system(data: Map<String, Value>) -> Response<Body> {
+    let mut document = envelope(data.clone().into(), Value::Null);
+    for (key, value) in data {
+        document[key] = value;
+    }
+    serve::json(200, &document)
 }
 
 /// 200 with `auth`, the answer to a login.

@@ -34,8 +34,14 @@ impl Asked {
         let body = if request.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&request.body)
-                .map_err(|_| Refusal::new(400, "failed to decode JSON input: invalid character"))?
+            serde_json::from_slice(&request.body).map_err(|error: serde_json::Error| {
+                let problem = if error.is_eof() {
+                    "unexpected EOF"
+                } else {
+                    "invalid character"
+                };
+                Refusal::new(400, format!("failed to decode JSON input: {problem}"))
+            })?
         };
         let header = |name| request.header(name).unwrap_or_default();
         Ok(Self {
@@ -156,14 +162,7 @@ fn route(state: &mut State, asked: &Asked, (text, token): (&str, &Token)) -> Ans
         return auth::own_capabilities(state, asked, token);
     }
     if let Some(path) = asked.path.strip_prefix("sys/internal/ui/mounts/") {
-        let Some((mount, _)) = state.mount_of(path) else {
-            return Err(Refusal::denied_by_policy());
-        };
-        let version = state.mounts.get(&mount).copied().unwrap_or(2);
-        return Ok(envelope::data(json!({
-            "path": format!("{mount}/"), "type": "kv", "options": {"version": version.to_string()},
-            "accessor": "kv_00000000", "description": "", "local": false, "seal_wrap": false,
-        })));
+        return mount(state, path);
     }
     if asked.path.starts_with("sys/") || asked.path.starts_with("auth/") {
         return Err(asked.not_modelled());
@@ -183,6 +182,31 @@ fn route(state: &mut State, asked: &Asked, (text, token): (&str, &Token)) -> Ans
             ),
         )),
     }
+}
+
+/// The mount a path belongs to, as far as the UI of the server wants to know.
+fn mount(state: &State, path: &str) -> Answer {
+    let Some((mount, _)) = state.mount_of(path) else {
+        let problem = "preflight capability check returned 403, please ensure client's policies grant access to path";
+        return Err(Refusal::new(403, format!("{problem} \"{path}/\"")));
+    };
+    let version = state.mounts.get(&mount).copied().unwrap_or(2);
+    Ok(envelope::data(json!({
+        "accessor": "kv_00000000",
+        "config": {"default_lease_ttl": 0, "force_no_cache": false, "max_lease_ttl": 0},
+        "deprecation_status": "supported",
+        "description": "key/value secret storage",
+        "external_entropy_access": false,
+        "local": false,
+        "options": {"version": version.to_string()},
+        "path": format!("{mount}/"),
+        "plugin_version": "",
+        "running_plugin_version": "v2.7.2+builtin.bao",
+        "running_sha256": "",
+        "seal_wrap": false,
+        "type": "kv",
+        "uuid": "00000000-0000-4000-8000-000000000001",
+    })))
 }
 
 /// The paths that need no token.
@@ -211,21 +235,28 @@ fn about_the_server(state: &State, asked: &Asked) -> Option<Answer> {
                 "replication_performance_mode": replication, "replication_dr_mode": replication,
                 "server_time_utc": jiff::Timestamp::now().as_second(), "version": "2.7.2",
             });
-            if !sealed {
-                health["cluster_name"] = "vault-cluster-mock".into();
-                health["cluster_id"] = "00000000-0000-4000-8000-0000000c1057".into();
-            }
+            name_cluster(&mut health, sealed);
             Some(Ok(serve::json(status, &health)))
         }
-        "sys/seal-status" => Some(Ok(serve::json(
-            200,
-            &json!({
+        "sys/seal-status" => {
+            let mut status = json!({
                 "type": "shamir", "initialized": initialized, "sealed": sealed, "t": 1, "n": 1, "progress": 0,
                 "nonce": "", "recovery_seal": false, "version": "2.7.2", "migration": false,
+                "commit_date": "2026-01-01T00:00:00Z",
                 "storage_type": if state.index.is_some() { "raft" } else { "inmem" },
-            }),
-        ))),
+            });
+            name_cluster(&mut status, sealed);
+            Some(Ok(serve::json(200, &status)))
+        }
         _ => None,
+    }
+}
+
+/// A sealed server does not know its cluster.
+fn name_cluster(document: &mut Value, sealed: bool) {
+    if !sealed {
+        document["cluster_name"] = "vault-cluster-mock".into();
+        document["cluster_id"] = "00000000-0000-4000-8000-0000000c1057".into();
     }
 }
 

@@ -55,7 +55,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked, (mount, rest): (&str, &st
         _ => Ok(envelope::missing(
             Value::Null,
             json!([
-                "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use."
+                "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. \
+                 If using the OpenBao CLI, use 'bao kv get' for this operation."
             ]),
         )),
     }
@@ -94,12 +95,12 @@ fn read(state: &mut State, asked: &Asked, place: &Place) -> Answer {
 }
 
 fn create(state: &mut State, asked: &Asked, place: &Place) -> Answer {
-    let blank = Record::new();
-    let record = state.secrets.get(place).unwrap_or(&blank);
-    record.check(cas(asked)?)?;
     let Some(values) = asked.body["data"].as_object().cloned() else {
         return Err(Refusal::new(400, "no data provided"));
     };
+    let blank = Record::new();
+    let record = state.secrets.get(place).unwrap_or(&blank);
+    record.check(cas(asked)?)?;
     store(state, place, values)
 }
 

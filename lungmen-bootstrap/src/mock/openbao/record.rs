@@ -15,6 +15,7 @@ pub(super) struct Record {
     created: String,
     updated: String,
     current: u64,
+    metadata_version: u64,
     max_versions: u64,
     cas_required: bool,
     custom_metadata: Value,
@@ -36,6 +37,7 @@ impl Record {
             created: now.clone(),
             updated: now,
             current: 0,
+            metadata_version: 0,
             max_versions: 0,
             cas_required: false,
             custom_metadata: Value::Null,
@@ -47,7 +49,7 @@ impl Record {
         self.current
     }
 
-    /// The check-and-set of a write, before anything else of it is looked at.
+    /// The check-and-set of a write.
     pub(super) fn check(&self, cas: Option<u64>) -> Result<(), Refusal> {
         match cas {
             None if self.cas_required => Err(Refusal::new(
@@ -142,7 +144,7 @@ impl Record {
         json!({
             "cas_required": self.cas_required,
             "created_time": self.created,
-            "current_metadata_version": 0,
+            "current_metadata_version": self.metadata_version,
             "current_version": self.current,
             "custom_metadata": self.custom_metadata,
             "delete_version_after": "0s",
@@ -181,6 +183,7 @@ impl Record {
         if let Some(required) = body["cas_required"].as_bool() {
             self.cas_required = required;
         }
+        self.metadata_version += 1;
         self.updated = now();
         Ok(())
     }
@@ -191,7 +194,12 @@ fn check_custom(notes: &Value) -> Result<(), Refusal> {
     let bad = |problem: String| {
         Err(Refusal::new(
             400,
-            format!("custom_metadata validation failed: {problem}"),
+            format!(
+                "1 error occurred:
+	* custom_metadata validation failed: {problem}
+
+"
+            ),
         ))
     };
     let Some(notes) = notes.as_object() else {
