@@ -169,23 +169,21 @@ mod tests {
 
     #[test]
     fn keys_in_a_tpm_need_one_and_secure_boot() {
-        let text = format!(
-            "machine:\n  install: {{disk: /dev/sda}}\n  systemDiskEncryption:\n    state: {{provider: luks2, keys: [{{slot: 0, \
-             nodeID: {{}}}}]}}\n    ephemeral: {{provider: luks2, keys: [{{slot: 0, tpm: {{}}}}]}}\n---\napiVersion: \
-             v1alpha1\nkind: UserVolumeConfig\nname: data\nencryption: {{provider: luks2, keys: [{{slot: 0, static: \
-             {{}}}}, {{slot: 1, tpm: {{}}}}]}}\n"
-        );
+        let text = "machine:\n  install: {disk: /dev/sda}\n  systemDiskEncryption:\n    state: {provider: luks2, keys: [{slot: 0, \
+             nodeID: {}}]}\n    ephemeral: {provider: luks2, keys: [{slot: 0, tpm: {}}]}\n---\napiVersion: \
+             v1alpha1\nkind: UserVolumeConfig\nname: data\nencryption: {provider: luks2, keys: [{slot: 0, static: \
+             {}}, {slot: 1, tpm: {}}]}\n";
         let places = [
             "machine.systemDiskEncryption.ephemeral.keys[0].tpm",
             "UserVolumeConfig data: encryption.keys[1].tpm",
         ];
         let at = |id| places.map(|place| (id, place.to_owned()));
 
-        assert_eq!(lint(&text, &context()), []);
-        assert_eq!(lint(&text, &context().tpm(true).secure_boot(true)), []);
-        assert_eq!(lint(&text, &context().tpm(false)), at(LintId::TpmMissing));
+        assert_eq!(lint(text, &context()), []);
+        assert_eq!(lint(text, &context().tpm(true).secure_boot(true)), []);
+        assert_eq!(lint(text, &context().tpm(false)), at(LintId::TpmMissing));
         assert_eq!(
-            lint(&text, &context().tpm(true).secure_boot(false)),
+            lint(text, &context().tpm(true).secure_boot(false)),
             at(LintId::TpmWithoutSecureBoot)
         );
     }

@@ -161,6 +161,16 @@ impl MachineConfig {
     ///
     /// A finding is advice, not an error: only validation decides what a node refuses. What the context does not tell is
     /// not checked. Nothing is sent and nothing is changed.
+    ///
+    /// ```
+    /// use talos_client::config::{LintContext, LintDisk, LintId, MachineConfig, TalosVersion};
+    ///
+    /// let version = TalosVersion::parse("v1.10.7")?;
+    /// let config = MachineConfig::load("machine: {install: {disk: /dev/vda}}", &version)?;
+    /// let context = LintContext::new(&version).disks([LintDisk::new("/dev/sda", 32 << 30)]);
+    /// assert_eq!(config.lint(&context)[0].id(), LintId::InstallDiskUnknown);
+    /// # Ok::<(), talos_client::Error>(())
+    /// ```
     #[must_use]
     pub fn lint(&self, context: &LintContext) -> Vec<Lint> {
         let subject = Subject {

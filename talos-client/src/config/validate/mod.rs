@@ -135,7 +135,18 @@ impl Validation {
 impl MachineConfig {
     /// Validates all documents, and those beside `v1alpha1` against it.
     ///
-    /// The documents are taken as loaded: unknown keys and wrong types are found by [`MachineConfig::load`], not here. Nothing is sent and nothing is changed.
+    /// The documents are taken as loaded: unknown keys and wrong types are found by [`MachineConfig::load`], not
+    /// here. Nothing is sent and nothing is changed.
+    ///
+    /// ```
+    /// use talos_client::config::{MachineConfig, Mode, TalosVersion, ValidationOptions};
+    ///
+    /// let version = TalosVersion::parse("v1.10.7")?;
+    /// let config = MachineConfig::load("machine: {type: worker}", &version)?;
+    /// let validation = config.validate(&ValidationOptions::new(Mode::Metal, &version));
+    /// assert_eq!(validation.errors()[0], "cluster instructions are required");
+    /// # Ok::<(), talos_client::Error>(())
+    /// ```
     pub fn validate(&self, options: &ValidationOptions) -> Validation {
         let release = options.release;
         let v1alpha1 = self.v1alpha1().map(|node| View::new(Some(node)));

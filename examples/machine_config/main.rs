@@ -12,21 +12,13 @@
 //! run: besides the version contract it decides the default Kubernetes version and the tag of the installer image.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-#[path = "machine_config/failure.rs"]
 mod failure;
-#[path = "machine_config/files.rs"]
 mod files;
-#[path = "machine_config/flags.rs"]
 mod flags;
-#[path = "machine_config/gen_config.rs"]
 mod gen_config;
-#[path = "machine_config/gen_secrets.rs"]
 mod gen_secrets;
-#[path = "machine_config/patch.rs"]
 mod patch;
-#[path = "machine_config/talosconfig.rs"]
 mod talosconfig;
-#[path = "machine_config/validate.rs"]
 mod validate;
 
 use std::process::ExitCode;
