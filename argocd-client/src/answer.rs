@@ -117,7 +117,7 @@ pub(crate) fn kind_of_target_text(message: &str, code: Option<i64>) -> Option<Er
 
 /// Texts that say more than their code.
 fn kind_of_text(message: &str) -> Option<ErrorKind> {
-    const TEXTS: [(&str, ErrorKind); 9] = [
+    const TEXTS: [(&str, ErrorKind); 8] = [
         ("spec is different", ErrorKind::AlreadyExists),
         (
             "another operation is already in progress",
@@ -126,11 +126,14 @@ fn kind_of_text(message: &str) -> Option<ErrorKind> {
         ("blocked by sync window", ErrorKind::SyncWindow),
         ("application refresh deadline exceeded", ErrorKind::Timeout),
         ("received message larger than max", ErrorKind::Rejected),
-        ("is not permitted", ErrorKind::Forbidden),
         ("Too many conflicts", ErrorKind::Conflict),
         ("with the insecure flag is not allowed", ErrorKind::Rejected),
         ("invalid URL escape", ErrorKind::Rejected),
     ];
+    // A repository that "is not permitted in project" is an invalid specification instead.
+    if message.starts_with("namespace ") && message.contains("is not permitted") {
+        return Some(ErrorKind::Forbidden);
+    }
     TEXTS
         .iter()
         .find(|(text, _)| message.contains(text))
@@ -321,6 +324,14 @@ mod tests {
         assert_eq!(
             kind(500, 2, "application refresh deadline exceeded"),
             ErrorKind::Timeout
+        );
+        assert_eq!(
+            kind(
+                400,
+                3,
+                "application spec for x is invalid: InvalidSpecError: application repo r is not permitted in project 'default'"
+            ),
+            ErrorKind::Rejected
         );
     }
 

@@ -68,6 +68,19 @@ struct CanI {
 
 impl Client {
     /// Starts a client of `endpoint`: a URL, or `host[:port][/root]`, which means `https`.
+    ///
+    /// ```
+    /// use argocd_client::{Client, Credentials};
+    ///
+    /// # fn main() -> argocd_client::Result<()> {
+    /// let client = Client::builder("argocd.akn.chezmoi.sh")
+    ///     .credentials(Credentials::token("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaTphcGlLZXkifQ.c2ln"))
+    ///     .build()?;
+    ///
+    /// assert_eq!(client.endpoint().as_str(), "https://argocd.akn.chezmoi.sh/");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder(endpoint: impl AsRef<str>) -> ClientBuilder {
         ClientBuilder::new(endpoint.as_ref().to_owned())
     }

@@ -99,4 +99,36 @@ mod tests {
 
         assert!(config.alpn_protocols.is_empty());
     }
+
+    #[test]
+    fn a_self_signed_server_certificate_can_be_its_own_authority() {
+        // What an installation without a configured certificate presents.
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters =
+            rcgen::CertificateParams::new(vec!["argocd-server".to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::ExplicitNoCa;
+        let certificate = parameters.self_signed(&key).unwrap();
+        let trust = TlsTrust::from_pem(&certificate.pem()).unwrap();
+        let TlsTrust::Authorities(authorities) = &trust else {
+            panic!("{trust:?}")
+        };
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots(authorities).unwrap()),
+            Arc::new(aws_lc_rs::default_provider()),
+        )
+        .build()
+        .unwrap();
+        let name = rustls_pki_types::ServerName::try_from("argocd-server").unwrap();
+
+        let verified = rustls::client::danger::ServerCertVerifier::verify_server_cert(
+            &*verifier,
+            certificate.der(),
+            &[],
+            &name,
+            &[],
+            rustls_pki_types::UnixTime::now(),
+        );
+
+        assert!(verified.is_ok(), "{verified:?}");
+    }
 }

@@ -294,6 +294,31 @@ impl Applications {
     ///
     /// The set is listed anew at every look, since applications create further ones.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> argocd_client::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use argocd_client::application::{HealthStatus, Target, TargetWait};
+    /// use argocd_client::cluster::ServerUrl;
+    /// use argocd_client::mock::{ApplicationSeed, ArgoCdMock};
+    /// use argocd_client::Poll;
+    ///
+    /// let argocd = ArgoCdMock::start().await;
+    /// argocd.add_application(ApplicationSeed::new("cilium").on_cluster("lungmen"));
+    /// argocd.add_application(
+    ///     ApplicationSeed::new("vault").on_cluster("lungmen").ends_as(HealthStatus::Degraded, "sealed"),
+    /// );
+    ///
+    /// let target = Target::new(ServerUrl::parse("https://kubernetes.example.com:6443")?, "lungmen");
+    /// let poll = Poll::every(Duration::from_millis(5)).within(Duration::from_millis(200));
+    /// let report = argocd.client().applications().wait_for_target(&target, &TargetWait::new(poll)).await?;
+    ///
+    /// assert_eq!(report.summary(), "1 of 2 applications ready; vault is Synced, Degraded: sealed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Refusals of the server; [`Deadline`](ErrorKind::Deadline) when it could not be asked even
     /// once.
@@ -307,6 +332,23 @@ impl Applications {
 
     /// Follows applications: first all that exist, then every change. Reconnects and lists again by
     /// itself; ends after a refusal. Dropping the stream closes the connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> argocd_client::Result<()> {
+    /// use std::pin::pin;
+    ///
+    /// use argocd_client::application::{ApplicationEvent, WatchRequest};
+    /// use futures_util::StreamExt;
+    ///
+    /// let argocd = argocd_client::mock::ArgoCdMock::start().await;
+    /// let mut events = pin!(argocd.client().applications().watch(WatchRequest::new()));
+    ///
+    /// let first = events.next().await.expect("a watch begins with a list")?;
+    /// assert!(matches!(first, ApplicationEvent::Listed(all) if all.is_empty()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(
         &self,
         request: WatchRequest,

@@ -97,6 +97,26 @@ impl Clusters {
     ///
     /// After a lost answer the outcome is looked up, not guessed.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> argocd_client::Result<()> {
+    /// # use argocd_client::cluster::{ClusterSpec, RegistrationOutcome, ServerUrl};
+    /// # let argocd = argocd_client::mock::ArgoCdMock::start().await;
+    /// # let (client, ca_pem) = (argocd.client(), include_str!("../../testdata/ca.pem"));
+    /// let server = ServerUrl::parse("https://kubernetes.example.com:6443")?;
+    /// let spec = ClusterSpec::new("lungmen", server, "token".into(), ca_pem)
+    ///     .label("environment", "production")
+    ///     .remember_credentials();
+    ///
+    /// let first = client.clusters().register(&spec).await?;
+    /// let second = client.clusters().register(&spec).await?;
+    ///
+    /// assert_eq!(first.outcome, RegistrationOutcome::Created);
+    /// assert_eq!(second.outcome, RegistrationOutcome::Unchanged);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) from [`ClusterSpec::check`];
     /// [`Conflict`](ErrorKind::Conflict) when the name belongs to another address, or the address to

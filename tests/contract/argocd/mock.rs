@@ -3,9 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use argocd_client::application::{
+    AppRef, ApplicationSource, Cascade, Destination, NewApplication, SyncRequest, WaitFor,
+};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
 use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, MockEvent, Route};
-use argocd_client::{Client, Credentials, ErrorKind, RetryPolicy, TlsTrust};
+use argocd_client::{Client, Credentials, ErrorKind, Poll, RetryPolicy, TlsTrust};
 use futures_util::StreamExt;
 use http::Method;
 use secrecy::ExposeSecret;
@@ -396,4 +399,77 @@ async fn a_label_decides_which_clusters_get_applications() {
         .await
         .unwrap();
     assert!(argocd.applications().is_empty());
+}
+
+fn web(destination: Destination) -> NewApplication {
+    let source = ApplicationSource::git("https://git.example.com/r.git", "web", "HEAD");
+    NewApplication::new("web", "default", source, destination)
+}
+
+#[tokio::test]
+async fn an_application_is_created_once_and_must_have_a_known_destination() {
+    let argocd = ArgoCdMock::start().await;
+    let applications = argocd.client().applications();
+    let automated =
+        web(Destination::name("in-cluster")).sync_policy(json!({"automated": {"prune": true}}));
+
+    applications.create(&automated).await.unwrap();
+    applications.create(&automated).await.unwrap();
+    let different = applications
+        .create(&automated.clone().label("a", "1"))
+        .await
+        .unwrap_err();
+    assert_eq!(different.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(argocd.applications().len(), 1);
+
+    let error = applications
+        .create(&web(Destination::name("nowhere")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert!(
+        error
+            .message()
+            .ends_with("there are no clusters with this name: nowhere"),
+        "{error}"
+    );
+
+    let poll = Poll::every(Duration::from_millis(3)).within(Duration::from_secs(10));
+    let outcome = applications
+        .wait(&AppRef::new("web"), &WaitFor::default(), &poll)
+        .await
+        .unwrap();
+    outcome.into_ready().unwrap();
+}
+
+#[tokio::test]
+async fn a_second_sync_is_refused_while_the_first_runs() {
+    let argocd = ArgoCdMock::start().await;
+    let applications = argocd.client().applications();
+    applications
+        .create(&web(Destination::name("in-cluster")))
+        .await
+        .unwrap();
+    let web = AppRef::new("web")
+        .in_namespace("argocd")
+        .in_project("default");
+
+    let started = applications.sync(&web, &SyncRequest::new()).await.unwrap();
+    assert!(started.operation.is_some());
+    let error = applications
+        .sync(&web, &SyncRequest::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OperationInProgress);
+
+    let missing = applications
+        .sync(
+            &AppRef::new("none").in_project("default"),
+            &SyncRequest::new(),
+        )
+        .await
+        .unwrap_err();
+    assert!(missing.is_not_found());
+    assert!(applications.delete(&web, Cascade::Delete).await.unwrap());
+    assert!(!applications.delete(&web, Cascade::Delete).await.unwrap());
 }

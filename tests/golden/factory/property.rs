@@ -92,6 +92,13 @@ const PIECES: &[&str] = &[
     "\r",
 ];
 
+fn cases(number: u32) -> Config {
+    Config {
+        failure_persistence: None,
+        ..Config::with_cases(number)
+    }
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::collection::vec(prop::sample::select(PIECES), 0..8).prop_map(|p| p.concat()),
@@ -100,9 +107,17 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Unicode line breaks and byte order marks are where YAML versions disagree; such strings have no local ID.
+/// Not even the factory reads these back for certain: Unicode line breaks and byte order marks, where YAML versions
+/// disagree, and blocks that start with a line break, behind which it takes the wrong indentation. They have no local
+/// ID.
 fn is_portable(text: &str) -> bool {
-    !text.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
+    let starts_with_break = text.contains('\n') && text.starts_with(['\n', '\r']);
+    !starts_with_break && !text.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
+}
+
+/// A block that starts with a tab is written without an indentation that any parser of YAML 1.1 recognises.
+fn is_never_readable(text: &str) -> bool {
+    text.contains('\n') && text.starts_with('\t')
 }
 
 /// Blocks that start with a blank cannot be read back by the factory either, except in an embedded configuration.
@@ -131,11 +146,15 @@ fn reread(canonical: &str) -> serde_yaml::Value {
 
 #[test]
 fn every_string_survives_the_canonical_text_in_every_place() {
-    let mut runner = TestRunner::new(Config::with_cases(100_000));
+    let mut runner = TestRunner::new(cases(100_000));
     runner
         .run(&text(), |text| {
-            prop_assume!(is_portable(&text));
             let schematic = schematic_with(&text);
+            if !is_portable(&text) {
+                prop_assert_eq!(schematic.local_id(), None);
+                return Ok(());
+            }
+            prop_assume!(!is_never_readable(&text));
             let value = reread(&schematic.canonical_by(Encoder::V4Rc4));
             let list = if is_unreadable_in_lists(&text) {
                 ""
@@ -164,7 +183,7 @@ fn every_string_survives_the_canonical_text_in_every_place() {
 
 #[test]
 fn a_local_id_is_the_same_in_every_encoder() {
-    let mut runner = TestRunner::new(Config::with_cases(20_000));
+    let mut runner = TestRunner::new(cases(20_000));
     runner
         .run(&text(), |text| {
             let schematic = schematic_with(&text);
@@ -180,7 +199,7 @@ fn a_local_id_is_the_same_in_every_encoder() {
 
 #[test]
 fn our_own_parser_reads_every_canonical_text_back() {
-    let mut runner = TestRunner::new(Config::with_cases(20_000));
+    let mut runner = TestRunner::new(cases(20_000));
     runner
         .run(&text(), |text| {
             prop_assume!(is_portable(&text) && !is_unreadable_in_lists(&text));
