@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Bios, BootDevice, Cdrom, Disk, DiskSource, Drive, EfiType, NetworkDevice, NetworkModel,
-    ScsiController, Slot, VmSpec, split_index,
-};
+use super::{Bios, BootDevice, Cdrom, Drive, EfiType, VmSpec, split_index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::is_host_label;
 
@@ -248,6 +245,7 @@ mod tests {
     use super::*;
     use crate::id::{BridgeName, StorageName, VmId, VolumeId};
     use crate::vm::EfiDisk;
+    use crate::vm::{Disk, DiskSource, NetworkDevice, ScsiController, Slot};
 
     fn storage() -> StorageName {
         StorageName::new("nvme-lvm").unwrap()
