@@ -178,7 +178,6 @@ impl fmt::Display for Bootloader {
 
 impl Schematic {
     /// The schematic without any customisation, from which to set fields.
-    #[must_use]
     pub fn builder() -> SchematicBuilder {
         SchematicBuilder::default()
     }
