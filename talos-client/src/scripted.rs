@@ -1,5 +1,7 @@
 //! The clients against servers that answer by a script: wrongly, or at the edge of what is allowed.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of these tests")]
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
