@@ -39,10 +39,13 @@ pub(crate) fn write(path: &str, text: &SecretString) -> Outcome {
             .and_then(|()| stdout.flush());
         return written.map_err(|error| refused("write", "/dev/stdout", &error));
     }
-    let written = match fs::metadata(path) {
-        // A device or a pipe is written to, not replaced.
-        Ok(metadata) if !metadata.is_file() => fs::write(path, text.expose_secret()),
-        _ => replace(Path::new(path), text),
+    // A device is written to, not replaced; /dev/stdout may well be a regular file.
+    let written = if Path::new(path).starts_with("/dev")
+        || fs::metadata(path).is_ok_and(|found| !found.is_file())
+    {
+        fs::write(path, text.expose_secret())
+    } else {
+        replace(Path::new(path), text)
     };
     written.map_err(|error| refused("open", path, &error))
 }

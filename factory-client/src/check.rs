@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::catalogue;
 use crate::error::{Error, ErrorKind, Result};
-use crate::schematic::{Bootloader, MetaValue, Schematic};
+use crate::schematic::{Bootloader, MetaValue, Schematic, is_unreadable_block};
 use crate::version::{FactoryVersion, TalosVersion};
 
 /// How bad a finding is.
@@ -272,10 +272,10 @@ fn meta(report: &mut Report, values: &[MetaValue]) {
                 "an ISO joins META values with ';', so a value must not contain one",
             );
         }
-        if meta.value.contains('\n') && meta.value.starts_with([' ', '\n', '\r']) {
+        if is_unreadable_block(&meta.value) {
             report.error(
                 &field,
-                "a text of several lines that starts with a blank or line break cannot be read back by the factory",
+                "a text of several lines that starts with white space cannot be read back by the factory",
             );
         }
     }

@@ -42,6 +42,7 @@ pub const COMMUNITY_FACTORY: &str = "https://factory.talos.dev";
 impl OfflineFactory {
     /// The public factory.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the constant is a URL")]
     pub fn community() -> Self {
         #[expect(clippy::expect_used, reason = "a constant that a test parses")]
         let base = Url::parse(COMMUNITY_FACTORY).expect("the constant is a URL");
@@ -143,7 +144,6 @@ impl OfflineFactory {
     }
 
     /// What is wrong with `schematic` for `version`, as far as embedded data tell.
-    #[must_use]
     pub fn validate(&self, schematic: &Schematic, version: &TalosVersion) -> Report {
         let extensions = catalogue::extensions(version);
         let overlays = catalogue::overlays(version);

@@ -12,11 +12,11 @@ use crate::error::Result;
 use crate::event::{Event, EventKind};
 use crate::plan::Plan;
 use crate::step::StepId;
-use crate::steps::applications::Applications;
+use crate::steps::applications::applications;
 use crate::steps::apply::Apply;
 use crate::steps::configuration::Configure;
 use crate::steps::etcd::BootstrapEtcd;
-use crate::steps::first_boot::FindNodes;
+use crate::steps::first_boot::find_nodes;
 use crate::steps::iso::BringIso;
 use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::machine::CreateMachines;
@@ -175,10 +175,12 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
     run.check(StepId::Spec, spec(&world.for_step(StepId::Spec))).await?;
     run.check(StepId::Preflight, preflight(&world.for_step(StepId::Preflight), run.last()))
         .await?;
-    run.perform(&RegisterSchematic).await?;
+    run.perform(&RegisterSchematic::default()).await?;
     run.perform(&BringIso).await?;
     let machines = run.perform(&CreateMachines).await?;
-    let found = run.perform(&FindNodes { machines: &machines }).await?;
+    let found = run
+        .check(StepId::FirstBoot, find_nodes(&world.for_step(StepId::FirstBoot), &machines))
+        .await?;
     let configured = run.perform(&Configure { found: &found }).await?;
     let identity = &configured.identity;
     run.perform(&Apply {
@@ -199,7 +201,11 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
         .perform_if_wanted(&Register { kubernetes: &kubernetes })
         .await?;
     match server {
-        Some(server) => results.applications = run.perform(&Applications::new(&server)).await?,
+        Some(server) => {
+            let world = world.for_step(StepId::Applications);
+            let ready = run.check(StepId::Applications, applications(&world, &server)).await?;
+            results.applications = ready;
+        }
         None => run.not_wanted(StepId::Applications)?,
     }
     Ok(())

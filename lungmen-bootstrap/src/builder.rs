@@ -192,11 +192,19 @@ impl ClusterBootstrapBuilder {
         self
     }
 
-    /// Where each VM will be once it is configured.
+    /// What each VM will be once it is configured.
     #[cfg(feature = "mock")]
-    pub(crate) fn addresses(&self) -> Vec<(u32, std::net::IpAddr)> {
+    pub(crate) fn expected_machines(&self) -> Vec<(u32, crate::mock::Expected)> {
         let machines = self.inputs.machines.iter();
-        machines.map(|machine| (machine.vm_id, machine.address)).collect()
+        machines
+            .map(|machine| {
+                let expected = crate::mock::Expected {
+                    address: machine.address,
+                    is_worker: machine.role == crate::machine::Role::Worker,
+                };
+                (machine.vm_id, expected)
+            })
+            .collect()
     }
 
     #[cfg(feature = "mock")]

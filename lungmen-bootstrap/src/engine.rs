@@ -100,16 +100,22 @@ impl<'a> Run<'a> {
         step: StepId,
         look: impl Future<Output = Result<(T, String)>>,
     ) -> Result<T, Stop> {
+        self.begin(step)?;
         let started = Instant::now();
         let world = self.world.for_step(step);
         world.emit(EventKind::StepStarted);
         match look.await {
             Ok((found, summary)) => {
-                self.finished(step, Outcome::Checked, &summary, started)?;
+                self.finished(step, Outcome::Checked, &summary, started);
                 Ok(found)
             }
             Err(error) => Err(failed(&world, step, error)),
         }
+    }
+
+    /// Runs a step that every specification asks for.
+    pub(crate) async fn perform<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+        self.observed(step, Instant::now()).await
     }
 
     /// The last step that was asked for.
@@ -119,29 +125,30 @@ impl<'a> Run<'a> {
 
     /// A step that depends on one that was not wanted.
     pub(crate) fn not_wanted(&mut self, step: StepId) -> Result<(), Stop> {
-        self.finished(step, Outcome::NotWanted, "not in the specification", Instant::now())
+        self.begin(step)?;
+        self.finished(step, Outcome::NotWanted, "not in the specification", Instant::now());
+        Ok(())
     }
 
     async fn observed<S: Step>(&mut self, step: &S, started: Instant) -> Result<S::Output, Stop> {
+        self.begin(S::ID)?;
         let world = self.world.for_step(S::ID);
         world.emit(EventKind::StepStarted);
         match converge(step, &world).await {
             Ok((output, outcome)) => {
-                self.finished(S::ID, outcome, &step.summary(&output), started)?;
+                self.finished(S::ID, outcome, &step.summary(&output), started);
                 Ok(output)
             }
             Err(error) => Err(failed(&world, S::ID, error)),
         }
     }
 
-    /// Reports a step and stops the chain when it was the last one that was asked for.
-    fn finished(
-        &mut self,
-        step: StepId,
-        outcome: Outcome,
-        summary: &str,
-        started: Instant,
-    ) -> Result<(), Stop> {
+    /// Stops the chain before a step that was not asked for.
+    fn begin(&self, step: StepId) -> Result<(), Stop> {
+        if step <= self.last { Ok(()) } else { Err(Stop::Reached) }
+    }
+
+    fn finished(&mut self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
         let duration = started.elapsed();
         self.world.for_step(step).emit(EventKind::StepFinished {
             outcome,
@@ -154,7 +161,6 @@ impl<'a> Run<'a> {
             summary: summary.to_owned(),
             duration,
         });
-        if step < self.last { Ok(()) } else { Err(Stop::Reached) }
     }
 }
 

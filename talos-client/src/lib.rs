@@ -19,6 +19,8 @@ mod pb;
 mod poll;
 mod probe;
 mod retry;
+#[cfg(all(test, feature = "mock"))]
+mod scripted;
 pub mod secrets;
 mod status;
 mod stream;

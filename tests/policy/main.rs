@@ -5,6 +5,10 @@ mod argocd_schema;
 mod dependencies;
 mod examples;
 mod prose;
+mod secrets;
+#[path = "../e2e/support.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod support;
 
 use std::path::PathBuf;
 

@@ -89,8 +89,11 @@ impl ClusterUpdate {
         body.into()
     }
 
-    /// What has to change for `existing` to be as `spec` wants it.
-    pub(super) fn between(existing: &Cluster, spec: &ClusterSpec) -> Self {
+    /// What a registration of `spec` would change of the entry that exists. Sends nothing.
+    ///
+    /// Credentials cannot be read back, so they count as different unless both sides
+    /// [remember them](ClusterSpec::remember_credentials).
+    pub fn between(existing: &Cluster, spec: &ClusterSpec) -> Self {
         let mut update = Self::new();
         if existing.name != spec.name {
             update = update.name(&spec.name);

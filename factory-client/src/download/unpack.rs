@@ -36,13 +36,11 @@ impl DownloadRequest {
     /// [`to_file`](Self::to_file).
     pub async fn unpack_to_file(self, path: impl Into<PathBuf>) -> Result<Unpacked> {
         let path = path.into();
-        let compression = match self.image.request().output() {
-            Output::Disk(_, compression @ (Compression::Xz | Compression::Zstd)) => compression,
-            _ => {
-                return Err(Error::new(ErrorKind::InvalidInput, "unpack image")
-                    .with_target(self.image.file_name())
-                    .with_message("only .xz and .zst disk images are unpacked"));
-            }
+        let output = self.image.request().output();
+        let Output::Disk(_, compression @ (Compression::Xz | Compression::Zstd)) = output else {
+            return Err(Error::new(ErrorKind::InvalidInput, "unpack image")
+                .with_target(self.image.file_name())
+                .with_message("only .xz and .zst disk images are unpacked"));
         };
         let mut body = self.body().await?;
         let (chunks, source) = mpsc::channel(4);

@@ -114,6 +114,9 @@ impl FactoryMock {
     }
 
     /// A client of this mock, with its credentials and with delays of milliseconds.
+    ///
+    /// # Panics
+    /// When the system refuses to set up TLS for a client that does not use it.
     #[must_use]
     pub fn client(&self) -> Client {
         let policy = RetryPolicy::default()
@@ -123,10 +126,7 @@ impl FactoryMock {
         if let Some(credentials) = self.world.settings.credentials() {
             builder = builder.credentials(credentials);
         }
-        #[expect(
-            clippy::expect_used,
-            reason = "a loopback URL without credentials is valid"
-        )]
+        #[expect(clippy::expect_used, reason = "documented panic of a test tool")]
         builder.build().expect("the mock's own URL is valid")
     }
 

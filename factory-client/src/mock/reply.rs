@@ -9,7 +9,7 @@ use super::image::Content;
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Box<HeaderMap>,
     pub(super) body: Body,
 }
 
@@ -17,7 +17,7 @@ pub(super) struct Reply {
 pub(super) enum Body {
     Text(String),
     /// Content from an offset on.
-    Content(Content, u64),
+    Content(Box<Content>, u64),
 }
 
 impl Body {
@@ -42,7 +42,7 @@ impl Reply {
             HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
         Self {
             status,
-            headers,
+            headers: Box::new(headers),
             body: Body::Text(text),
         }
     }
@@ -79,7 +79,7 @@ impl Reply {
     pub(super) fn empty() -> Self {
         Self {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             body: Body::Text(String::new()),
         }
     }
@@ -87,15 +87,15 @@ impl Reply {
     pub(super) fn content(content: Content, offset: u64) -> Self {
         Self {
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: Body::Content(content, offset),
+            headers: Box::default(),
+            body: Body::Content(Box::new(content), offset),
         }
     }
 
     pub(super) fn redirect(status: StatusCode, location: &str) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             body: Body::Text(String::new()),
         }
         .with(header::LOCATION, location)

@@ -140,7 +140,7 @@ fn finish(
 ) -> Response<WireBody> {
     let mut response = Response::new(WireBody::empty());
     *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
+    *response.headers_mut() = *reply.headers;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, reply.body.length().into());
     let edition = match world.settings.account {

@@ -107,8 +107,8 @@ impl SchematicBuilder {
     /// # Errors
     /// [`ErrorKind::InvalidInput`], naming the field, for a value that no factory could store faithfully or use:
     /// an empty name, a kernel argument or extension with a line break, a META value of several lines that starts
-    /// with a blank or a line break (the factory writes it so that it cannot be read back), an enrolment mode that
-    /// does not exist, an option key that is too long.
+    /// with white space (the factory writes it so that it cannot be read back), an embedded configuration that starts
+    /// with a tab, an enrolment mode that does not exist, an option key that is too long.
     pub fn build(self) -> Result<Schematic> {
         let schematic = self.schematic;
         match first_fault(&schematic) {
@@ -144,8 +144,14 @@ fn first_fault(schematic: &Schematic) -> Option<(String, String)> {
     if let Some((at, _)) = meta.find(|(_, meta)| is_unreadable_block(&meta.value)) {
         return Some((
             format!("meta[{at}].value"),
-            "a text of several lines must not start with a blank or a line break: the factory could not read it back"
+            "a text of several lines must not start with white space: the factory could not read it back"
                 .to_owned(),
+        ));
+    }
+    if schematic.embedded_machine_configuration.starts_with('\t') {
+        return Some((
+            "embeddedMachineConfiguration".to_owned(),
+            "YAML does not start with a tab".to_owned(),
         ));
     }
     let mode = schematic.enroll_keys.as_str();
@@ -165,8 +171,9 @@ fn first_fault(schematic: &Schematic) -> Option<(String, String)> {
         })
 }
 
-fn is_unreadable_block(text: &str) -> bool {
-    text.contains('\n') && text.starts_with([' ', '\n', '\r'])
+/// The factory writes such a text without an indentation that it could recognise when it reads it again.
+pub(crate) fn is_unreadable_block(text: &str) -> bool {
+    text.contains('\n') && text.starts_with([' ', '\t', '\n', '\r'])
 }
 
 #[cfg(test)]

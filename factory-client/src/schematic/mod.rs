@@ -19,6 +19,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::builder::SchematicBuilder;
+pub(crate) use self::builder::is_unreadable_block;
 pub use self::diff::Difference;
 pub use self::encoder::Encoder;
 pub use self::options::OptionValue;
@@ -177,7 +178,6 @@ impl fmt::Display for Bootloader {
 
 impl Schematic {
     /// The schematic without any customisation, from which to set fields.
-    #[must_use]
     pub fn builder() -> SchematicBuilder {
         SchematicBuilder::default()
     }

@@ -70,7 +70,6 @@ fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
         schematic_id: release.schematic_id,
         image: release.image,
         installer: release.installer,
-        secure_boot: release.secure_boot,
         warnings: release.warnings,
         cluster,
         endpoint,

@@ -1,14 +1,15 @@
 //! The machine configurations of a blueprint.
 
 use talos_client::config::{
-    ConfigPatch, GenerateInput, MachineConfig, MachineType, Mode, ValidationOptions, VersionContract,
+    ConfigPatch, GenerateInput, LintContext, LintDisk, LintId, MachineConfig, MachineType, Mode,
+    ValidationOptions, VersionContract,
 };
 use talos_client::secrets::SecretsBundle;
 use talos_client::yaml::Node;
 
 use super::{Blueprint, Machine, Parts};
 use crate::error::Result;
-use crate::machine::Role;
+use crate::machine::{Disk, Role};
 use crate::patch::PatchSource;
 use crate::problem::{Problem, Problems};
 
@@ -103,6 +104,42 @@ fn judge(
         problems.add(Problem::new(path, &machine.spec.name, error.as_str()));
     }
     warnings.extend(validation.warnings().iter().cloned());
+    for finding in config.lint(&context(blueprint, machine)) {
+        if FATAL.contains(&finding.id()) {
+            let allowed = format!("{}; {}", finding.message(), finding.fix());
+            problems.add(Problem::new(format!("{path}: {}", finding.path()), &machine.spec.name, allowed));
+        } else {
+            warnings.push(format!("{}: {finding}", machine.spec.name));
+        }
+    }
+}
+
+/// Findings with which the node would not install, or would come back as another system than the one that was booted.
+const FATAL: [LintId; 8] = [
+    LintId::InstallMissing,
+    LintId::InstallDiskUnknown,
+    LintId::InstallerPlatform,
+    LintId::InstallerSecureBoot,
+    LintId::InstallerSchematic,
+    LintId::InstallerVersion,
+    LintId::KubernetesVersion,
+    LintId::TpmMissing,
+];
+
+fn context(blueprint: &Blueprint, machine: &Machine) -> LintContext {
+    LintContext::new(&blueprint.talos)
+        .platform(blueprint.image.request().platform().as_str())
+        .secure_boot(blueprint.image.request().is_secure_boot())
+        .tpm(machine.spec.tpm)
+        .schematic(blueprint.schematic_id.as_str())
+        .disks(disks(&machine.spec.disks))
+}
+
+/// The disks as Talos sees them behind a virtio SCSI controller.
+fn disks(disks: &[Disk]) -> impl Iterator<Item = LintDisk> {
+    disks.iter().zip('a'..='z').map(|(disk, letter)| {
+        LintDisk::new(format!("/dev/sd{letter}"), u64::from(disk.size_gib) << 30).transport("virtio")
+    })
 }
 
 fn parts(config: &MachineConfig) -> Parts {

@@ -32,7 +32,6 @@ pub(crate) struct Blueprint {
     pub(crate) iso_file: String,
     pub(crate) iso_volume: VolumeId,
     pub(crate) installer: String,
-    pub(crate) secure_boot: bool,
     pub(crate) node: NodeName,
     pub(crate) storage: StorageName,
     pub(crate) iso_storage: StorageName,

@@ -113,6 +113,22 @@ impl ArgoCdManager {
         Ok(state)
     }
 
+    /// The account as it is, when nothing of it is missing. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArgoCdManager::observe`], and `Configuration` when the kubeconfig names no authority.
+    pub async fn existing(&self) -> Result<Option<ArgoCdAccess>> {
+        if !self.observe().await?.is_complete() {
+            return Ok(None);
+        }
+        let secret = self.find(ManagerObject::TokenSecret).await?;
+        match secret.as_ref().map(token_of).transpose()?.flatten() {
+            Some(token) => self.access(token, BTreeSet::new()).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Makes the account: applies the objects, waits for the token, and checks with the token that it may do
     /// everything. May be repeated: what exists is left alone or corrected, the token stays.
     ///
@@ -121,26 +137,27 @@ impl ArgoCdManager {
     /// `Configuration` when the kubeconfig names no authority, `Forbidden` when it may not create the objects or the new
     /// token is not allowed everything, `Deadline` when the token does not appear in time.
     pub async fn install(&self) -> Result<ArgoCdAccess> {
-        let kubeconfig = self.client.kubeconfig();
-        let certificate_authority = kubeconfig
-            .certificate_authority()
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Configuration, "install argocd-manager")
-                    .with_message("the kubeconfig names no certificate authority")
-            })?
-            .to_owned();
         let before = self.observe().await?;
         for object in ManagerObject::ALL {
             self.apply(object).await?;
         }
         let bearer_token = self.wait_token().await?;
         self.confirm(&bearer_token).await?;
+        self.access(bearer_token, before.missing)
+    }
+
+    fn access(&self, bearer_token: SecretString, created: BTreeSet<ManagerObject>) -> Result<ArgoCdAccess> {
+        let kubeconfig = self.client.kubeconfig();
+        let certificate_authority = kubeconfig.certificate_authority().ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "install argocd-manager")
+                .with_message("the kubeconfig names no certificate authority")
+        })?;
         Ok(ArgoCdAccess {
             server: kubeconfig.server().clone(),
             server_name: kubeconfig.server_name().map(str::to_owned),
-            certificate_authority,
+            certificate_authority: certificate_authority.to_owned(),
             bearer_token,
-            created: before.missing,
+            created,
         })
     }
 

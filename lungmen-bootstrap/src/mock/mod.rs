@@ -5,5 +5,6 @@ mod lab;
 pub mod openbao;
 mod serve;
 
+pub(crate) use lab::Expected;
 pub use lab::{Lab, LabBuilder, LabEvent, Pace};
 pub use serve::{Call, Fault};

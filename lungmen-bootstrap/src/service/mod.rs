@@ -8,4 +8,6 @@ mod tls;
 
 pub use error::{Error, ErrorKind, Result};
 pub use tls::TlsTrust;
-pub(crate) use tls::{certificates, client_config, private_key, provider, untrusting_config};
+#[cfg(feature = "mock")]
+pub(crate) use tls::provider;
+pub(crate) use tls::{certificates, client_config, private_key, untrusting_config};

@@ -101,7 +101,7 @@ impl Apply<'_> {
         let back = client.wait_for_identity(before, poll, nodes::reporter(world, machine));
         tokio::select! {
             version = back => {
-                let version = version?;
+                let version = version.map_err(|error| installing(machine, error))?;
                 world.note(format!("{}: Talos {}", machine.spec.name, version.tag));
                 Ok(())
             }
@@ -118,14 +118,27 @@ async fn fell_back(world: &World, machine: &Machine, found: &FoundNode) -> Error
             && let Ok(Probe::Maintenance(now)) = talos_client::probe(found.endpoint(), None, nodes::PROBE).await
             && before.is_same_boot(&now) == Some(false)
         {
-            return Error::new(ErrorKind::Failed, "install the node")
-                .with_target(machine.spec.name.clone())
-                .with_message("the node rebooted into maintenance mode: the installation failed")
-                .with_hint(INSTALL_HINT)
-                .uncertain(true);
+            return not_installed(machine);
         }
         tokio::time::sleep(world.timing().interval).await;
     }
+}
+
+/// A wait that was refused has seen the node in maintenance mode again.
+fn installing(machine: &Machine, error: talos_client::Error) -> Error {
+    match error.kind() {
+        talos_client::ErrorKind::Rejected => not_installed(machine).with_source(error),
+        talos_client::ErrorKind::Certificate => Error::from(error),
+        _ => Error::from(error).with_hint(INSTALL_HINT),
+    }
+}
+
+fn not_installed(machine: &Machine) -> Error {
+    Error::new(ErrorKind::Failed, "install the node")
+        .with_target(machine.spec.name.clone())
+        .with_message("the node rebooted into maintenance mode: the installation failed")
+        .with_hint(INSTALL_HINT)
+        .uncertain(true)
 }
 
 const INSTALL_HINT: &str = "look at the console of the VM: usual causes are the install disk, the installer image, and \

@@ -1,5 +1,6 @@
 //! The booted nodes: at which address each one is, and whether it is configured.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use proxmox_client::vm::guest::AddressSelector;
@@ -7,18 +8,12 @@ use talos_client::{Authority, Endpoint, MaintenanceClient, MaintenanceTrust, Pre
 
 use super::machine::RunningMachine;
 use crate::blueprint::Machine;
-use crate::engine::Step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::known_secrets;
 use crate::nodes;
-use crate::step::{Observation, StepId};
 use crate::wait::{Look, Wait};
 use crate::world::World;
-
-pub(crate) struct FindNodes<'a> {
-    pub(crate) machines: &'a [RunningMachine],
-}
 
 /// A node that answers.
 #[derive(Debug, Clone)]
@@ -52,50 +47,30 @@ impl FoundNode {
     }
 }
 
-impl Step for FindNodes<'_> {
-    const ID: StepId = StepId::FirstBoot;
-    type Output = Vec<FoundNode>;
-
-    async fn observe(&self, world: &World) -> Result<Observation<Vec<FoundNode>>> {
-        let authority = authority(world).await?;
-        let mut nodes = Vec::new();
-        for (machine, running) in self.pairs(world) {
-            match look(world, machine, running, authority.as_ref()).await? {
-                Look::There(node) => nodes.push(node),
-                Look::NotYet(cause) => return Ok(Observation::absent(format!("{}: {cause}", machine.spec.name))),
-                Look::Failing(error) => return Ok(Observation::absent(error.to_string())),
-            }
-        }
-        Ok(Observation::Done(nodes))
+/// Waits until every machine answers on the Talos port. It changes nothing.
+pub(crate) async fn find_nodes(
+    world: &World,
+    machines: &[RunningMachine],
+) -> Result<(Vec<FoundNode>, String)> {
+    let authority = authority(world).await?;
+    let authority = authority.as_ref();
+    let mut nodes = Vec::new();
+    for (machine, running) in world.blueprint().machines.iter().zip(machines) {
+        let what = format!("{} to boot", machine.spec.name);
+        let node = Wait::new(what, world, world.timing().first_boot)
+            .until(world, || look(world, machine, running, authority))
+            .await
+            .map_err(with_boot_hint)?;
+        nodes.push(node);
     }
-
-    async fn act(&self, world: &World) -> Result<()> {
-        let authority = authority(world).await?;
-        let authority = authority.as_ref();
-        for (machine, running) in self.pairs(world) {
-            Wait::new(format!("{} to boot", machine.spec.name), world, world.timing().first_boot)
-                .until(world, || look(world, machine, running, authority))
-                .await
-                .map_err(with_boot_hint)?;
-        }
-        Ok(())
-    }
-
-    fn summary(&self, nodes: &Vec<FoundNode>) -> String {
-        let lines: Vec<String> = nodes
-            .iter()
-            .map(|node| {
-                let mode = if node.is_configured() { "configured" } else { "in maintenance mode" };
-                format!("{} {mode}", node.endpoint())
-            })
-            .collect();
-        lines.join(", ")
-    }
+    let lines: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    Ok((nodes, lines.join(", ")))
 }
 
-impl FindNodes<'_> {
-    fn pairs<'s>(&'s self, world: &'s World) -> impl Iterator<Item = (&'s Machine, &'s RunningMachine)> {
-        world.blueprint().machines.iter().zip(self.machines)
+impl fmt::Display for FoundNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.is_configured() { "configured" } else { "in maintenance mode" };
+        write!(f, "{} {mode}", self.endpoint())
     }
 }
 

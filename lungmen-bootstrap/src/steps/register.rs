@@ -1,11 +1,11 @@
 //! The cluster in Argo CD, with a service account of its own.
 
-use argocd_client::cluster::{RegistrationOutcome, ServerUrl};
+use argocd_client::cluster::{ClusterUpdate, RegistrationOutcome, ServerUrl};
 use argocd_client::{Client as ArgoCd, ClusterSpec};
 
 use crate::engine::Step;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kubernetes::Client as Kubernetes;
+use crate::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
 use crate::step::{Observation, StepId};
 use crate::world::World;
@@ -24,10 +24,9 @@ impl Step for Register<'_> {
 
     async fn observe(&self, world: &World) -> Result<Observation<ServerUrl>> {
         let (argocd, target) = argocd(world)?;
-        let account = self.kubernetes.argocd_manager().observe().await?;
-        if !account.is_complete() {
+        let Some(access) = self.kubernetes.argocd_manager().existing().await? else {
             return Ok(Observation::absent("the account of Argo CD is not complete"));
-        }
+        };
         let server = server(world)?;
         let Some(cluster) = argocd.clusters().find_by_server(&server).await? else {
             return Ok(Observation::absent("the cluster is not registered"));
@@ -35,14 +34,11 @@ impl Step for Register<'_> {
         if cluster.name != target.cluster_name {
             return Err(taken(&server, &cluster.name));
         }
-        let labelled = target
-            .labels
-            .iter()
-            .all(|(key, value)| cluster.labels.get(key) == Some(value));
-        if labelled {
+        // A cluster that was built anew at the same address has another authority and another token.
+        if ClusterUpdate::between(&cluster, &cluster_spec(world, target, access)?).is_empty() {
             Ok(Observation::Done(server))
         } else {
-            Ok(Observation::absent("labels of the cluster are missing"))
+            Ok(Observation::absent("labels or credentials of the registration are outdated"))
         }
     }
 
@@ -55,16 +51,7 @@ impl Step for Register<'_> {
             .install()
             .await?;
         world.note("the service account may do everything on the cluster");
-        // The token and the authority only: the admin certificate would expire and cannot be taken back.
-        let mut spec = ClusterSpec::new(
-            &target.cluster_name,
-            server(world)?,
-            access.bearer_token,
-            access.certificate_authority,
-        );
-        for (key, value) in &target.labels {
-            spec = spec.label(key, value);
-        }
+        let spec = cluster_spec(world, target, access)?;
         let registration = argocd.clusters().register(&spec).await?;
         world.note(match registration.outcome {
             RegistrationOutcome::Created => "the cluster is new in Argo CD".to_owned(),
@@ -77,6 +64,21 @@ impl Step for Register<'_> {
     fn summary(&self, server: &ServerUrl) -> String {
         format!("registered with {server}")
     }
+}
+
+/// The token and the authority only: the admin certificate would expire and cannot be taken back.
+fn cluster_spec(world: &World, target: &ArgoCdTarget, access: ArgoCdAccess) -> Result<ClusterSpec> {
+    let spec = ClusterSpec::new(
+        &target.cluster_name,
+        server(world)?,
+        access.bearer_token,
+        access.certificate_authority,
+    )
+    .remember_credentials();
+    Ok(target
+        .labels
+        .iter()
+        .fold(spec, |spec, (key, value)| spec.label(key, value)))
 }
 
 pub(super) fn argocd(world: &World) -> Result<(&ArgoCd, &ArgoCdTarget)> {

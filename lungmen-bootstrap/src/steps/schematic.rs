@@ -1,14 +1,20 @@
 //! The image schematic, registered at the Image Factory under the ID that was computed here.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use factory_client::SchematicId;
 
 use super::iso;
 use crate::engine::Step;
 use crate::error::Result;
+use crate::journal::Progress;
 use crate::step::{Observation, StepId};
 use crate::world::World;
 
-pub(crate) struct RegisterSchematic;
+#[derive(Default)]
+pub(crate) struct RegisterSchematic {
+    posted: AtomicBool,
+}
 
 impl Step for RegisterSchematic {
     const ID: StepId = StepId::Schematic;
@@ -18,7 +24,7 @@ impl Step for RegisterSchematic {
         let id = &world.blueprint().schematic_id;
         // The factory remembers for 30 s that an unknown ID does not exist (v1.1.0 and later), so it is only asked
         // about an ID that it must have been given.
-        if !was_posted(world, id).await? {
+        if !self.posted.load(Ordering::Relaxed) && !was_posted(world, id).await? {
             return Ok(Observation::absent("the schematic is not registered"));
         }
         match world.clients().factory.schematic(id).await {
@@ -38,6 +44,7 @@ impl Step for RegisterSchematic {
             .await?
             .into_result()?;
         factory.create_schematic(&blueprint.schematic).await?;
+        self.posted.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -50,11 +57,12 @@ impl Step for RegisterSchematic {
     }
 }
 
-/// An earlier attempt, or an ISO made from it, proves that the factory was given the schematic.
+/// A finished attempt, or an ISO made from it, proves that the factory was given the schematic.
 async fn was_posted(world: &World, id: &SchematicId) -> Result<bool> {
-    let attempted = world.journal().records().await?.iter().any(|record| {
+    let finished = world.journal().records().await?.iter().any(|record| {
         record.step == StepId::Schematic.name()
+            && record.progress == Progress::Done
             && record.references.get("schematic").is_some_and(|text| text == id.as_str())
     });
-    Ok(attempted || iso::is_everywhere(world).await?)
+    Ok(finished || iso::is_everywhere(world).await?)
 }

@@ -55,7 +55,8 @@ fn spec(world: &World) -> VerifySpec {
 fn disabled_components(blueprint: &Blueprint, spec: VerifySpec) -> VerifySpec {
     let parts = &blueprint.parts;
     let mut spec = match parts.cni.as_deref() {
-        Some("none" | "custom") => spec.cni(Cni::None),
+        Some("none") => spec.cni(Cni::None),
+        Some("custom") => spec.cni(Cni::Custom),
         _ => spec,
     };
     for (disabled, component) in [

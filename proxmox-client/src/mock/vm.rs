@@ -120,11 +120,25 @@ fn check_create_privileges(
         _ => &vm_path,
     };
     caller.require(path, &["VM.Allocate"])?;
+    check_option_privileges(caller, state, path, options)?;
+    options
+        .iter()
+        .filter(|(name, _)| is_drive(name))
+        .try_for_each(|(name, value)| check_drive_privileges(caller, state, name, value))
+}
+
+/// Drives apart, each option needs its privilege whether it is set at creation or later.
+fn check_option_privileges(
+    caller: &Caller,
+    state: &State,
+    path: &str,
+    options: &Options,
+) -> Result<(), Refusal> {
     for (name, value) in options {
         match option_privilege(name) {
+            Some("Sys.Modify") => caller.require("/", &["Sys.Modify"])?,
             Some(privilege) => caller.require(path, &[privilege])?,
-            None if is_drive(name) => check_drive_privileges(caller, state, name, value)?,
-            None if caller.is_root_with_password() => {}
+            None if is_drive(name) || caller.is_root_with_password() => {}
             None => return Err(Refusal::died(format!("only root can set '{name}' config"))),
         }
         if name.starts_with("net") {
@@ -259,6 +273,7 @@ pub(super) fn update(context: &Context<'_>, state: &mut State) -> Reply {
     if set.is_empty() && deleted.is_empty() {
         return Err(Refusal::died("no options specified"));
     }
+    check_update_privileges(context.caller, state, id, &set)?;
     check_boot_devices(vm, &set, &deleted)?;
     check_options(state, &set)?;
     let subject = TaskSubject {
@@ -277,6 +292,28 @@ pub(super) fn update(context: &Context<'_>, state: &mut State) -> Reply {
         Ok(Vec::new())
     };
     task::start(context.shared, state, &subject, Box::new(effect))
+}
+
+/// Unlike at creation, a drive of a VM that exists needs a privilege on the VM as well.
+fn check_update_privileges(
+    caller: &Caller,
+    state: &State,
+    id: VmId,
+    options: &Options,
+) -> Result<(), Refusal> {
+    let path = format!("/vms/{id}");
+    check_option_privileges(caller, state, &path, options)?;
+    for (name, value) in options.iter().filter(|(name, _)| is_drive(name)) {
+        let cdrom = value.contains("media=cdrom");
+        let privilege = if cdrom {
+            "VM.Config.CDROM"
+        } else {
+            "VM.Config.Disk"
+        };
+        caller.require(&path, &[privilege])?;
+        check_drive_privileges(caller, state, name, value)?;
+    }
+    Ok(())
 }
 
 fn check_boot_devices(vm: &MockVm, set: &Options, deleted: &[String]) -> Result<(), Refusal> {

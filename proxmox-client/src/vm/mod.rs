@@ -15,6 +15,7 @@ mod tags;
 mod text_enum;
 mod update;
 mod validate;
+mod validate_device;
 
 use std::time::Duration;
 

@@ -137,3 +137,58 @@ fn route(node: &Node, call: &Call, to_many: bool) -> Result<(), Status> {
         "connection error: desc = \"transport: Error while dialing: dial tcp {target}:50000: connect: connection refused\""
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::channel::{Limits, Transport};
+    use crate::mock::{MockEvent, TalosMock};
+    use crate::{Code, Error, ErrorKind, Machine, MaintenanceTrust, RetryPolicy, tls};
+
+    /// All operations of a machine, on a node in maintenance mode, where no client type offers them.
+    async fn machine(version: &str) -> (TalosMock, Machine) {
+        let mock = TalosMock::builder().version(version).start().await;
+        mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
+            .await;
+        let (tls, _) = tls::anonymous(MaintenanceTrust::FirstContact).unwrap();
+        let limits = Limits {
+            retry: RetryPolicy::none(),
+            ..Limits::default()
+        };
+        let transport = Transport::new(mock.endpoint(), tls, limits);
+        (mock, Machine::new(transport))
+    }
+
+    fn is_refusal(error: &Error, code: Code, message: &str) {
+        assert_eq!(error.code(), Some(code), "{error}");
+        assert_eq!(error.message(), message);
+    }
+
+    #[tokio::test]
+    async fn the_maintenance_service_implements_hardly_a_call() {
+        for version in ["v1.10.7", "v1.12.11"] {
+            let (_mock, machine) = machine(version).await;
+
+            let version = machine.version().await.unwrap_err();
+            let text = "API is not implemented in maintenance mode";
+            is_refusal(&version, Code::Unimplemented, text);
+            assert_eq!(version.kind(), ErrorKind::Unsupported);
+
+            let bootstrap = machine.bootstrap().await.unwrap_err();
+            let text = "method Bootstrap not implemented";
+            is_refusal(&bootstrap, Code::Unimplemented, text);
+        }
+    }
+
+    #[tokio::test]
+    async fn from_v1_13_on_readers_calls_are_answered_in_maintenance_mode() {
+        let (_mock, machine) = machine("v1.13.9").await;
+
+        assert_eq!(machine.version().await.unwrap().tag, "v1.13.9");
+        assert!(machine.service("apid").await.unwrap().is_up());
+        let bootstrap = machine.bootstrap().await.unwrap_err();
+        is_refusal(&bootstrap, Code::PermissionDenied, "not authorized");
+        let members = machine.etcd_members().await.unwrap_err();
+        let text = "machine type is not set, cannot use etcd member list API";
+        is_refusal(&members, Code::Unimplemented, text);
+    }
+}

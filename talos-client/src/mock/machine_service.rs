@@ -7,15 +7,13 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, future};
 use tonic::{Request, Response, Status};
 
-use super::document::{self, Refusal};
 use super::event::MockEvent;
-use super::node::{Command, Etcd, Mode, Node};
+use super::node::{Command, Etcd, Node};
 use super::resources::MEMBER_ID;
-use super::{kubeconfig, services};
+use super::{apply, kubeconfig, services};
 use crate::channel::MAX_MESSAGE_SIZE;
 use crate::pb::common;
 use crate::pb::machine as pb;
-use crate::pb::machine::apply_configuration_request::Mode as ApplyMode;
 use crate::pb::machine::machine_service_server::{MachineService, MachineServiceServer};
 use crate::pb::storage;
 use crate::pb::storage::storage_service_server::{StorageService, StorageServiceServer};
@@ -42,55 +40,6 @@ type Reply<T> = Result<Response<T>, Status>;
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
 impl Service {
-    fn apply(
-        &self,
-        request: &pb::ApplyConfigurationRequest,
-    ) -> Result<pb::ApplyConfiguration, Status> {
-        let in_maintenance = self.node.mode() == Mode::Maintenance;
-        let is_old = self.node.has_maintenance_service();
-        let mode = ApplyMode::try_from(request.mode)
-            .map_err(|_| Status::invalid_argument(format!("unknown mode {}", request.mode)))?;
-        if in_maintenance && is_old {
-            refuse_mode(mode)?;
-        }
-        let text = String::from_utf8(request.data.clone())
-            .map_err(|_| Status::unknown("failed to parse config: yaml: invalid UTF-8"))?
-            .into();
-        let accepted = document::read(&text, &self.node.version())
-            .map_err(|refusal| refused(refusal, in_maintenance && is_old))?;
-        if request.dry_run {
-            return Ok(pb::ApplyConfiguration {
-                mode_details: "Dry run summary:\nNode is running in maintenance mode and does not have a config yet."
-                    .to_owned(),
-                warnings: accepted.warnings,
-                ..Default::default()
-            });
-        }
-        self.node.events.push(MockEvent::ConfigApplied { text });
-        if let Some(config) = accepted.config {
-            let config = Arc::new(config);
-            self.node.update(|state| {
-                state.config = Some(config);
-                if !in_maintenance && mode == ApplyMode::Reboot {
-                    state.command = Some(Command::Reboot);
-                }
-            });
-        }
-        let reply = pb::ApplyConfiguration {
-            warnings: accepted.warnings,
-            ..Default::default()
-        };
-        Ok(if in_maintenance && is_old {
-            reply
-        } else {
-            pb::ApplyConfiguration {
-                mode: ApplyMode::NoReboot.into(),
-                mode_details: "Applied configuration without a reboot".to_owned(),
-                ..reply
-            }
-        })
-    }
-
     fn start_etcd(&self) -> Result<(), Status> {
         let is_old = self.node.has_maintenance_service();
         self.node.update(|state| {
@@ -139,32 +88,6 @@ impl Service {
     }
 }
 
-fn refuse_mode(mode: ApplyMode) -> Result<(), Status> {
-    let name = match mode {
-        ApplyMode::NoReboot => "no-reboot",
-        ApplyMode::Staged => "staged",
-        ApplyMode::Auto | ApplyMode::Reboot | ApplyMode::Try => return Ok(()),
-    };
-    Err(Status::unimplemented(format!(
-        "apply configuration --mode='{name}' is not supported in maintenance mode"
-    )))
-}
-
-/// The maintenance service of v1.10 to v1.12 prefixes what later versions say plainly.
-fn refused(refusal: Refusal, with_prefix: bool) -> Status {
-    match (refusal, with_prefix) {
-        (Refusal::Unreadable(text), true) => {
-            Status::unknown(format!("failed to parse config: {text}"))
-        }
-        (Refusal::Invalid(text), true) => {
-            Status::invalid_argument(format!("configuration validation failed: {text}"))
-        }
-        (Refusal::Unreadable(text) | Refusal::Invalid(text), false) => {
-            Status::invalid_argument(text)
-        }
-    }
-}
-
 fn data(bytes: Vec<u8>) -> Result<common::Data, Status> {
     Ok(common::Data {
         metadata: None,
@@ -189,7 +112,7 @@ impl MachineService for Service {
         &self,
         request: Request<pb::ApplyConfigurationRequest>,
     ) -> Reply<pb::ApplyConfigurationResponse> {
-        let message = self.apply(request.get_ref())?;
+        let message = apply::apply(&self.node, request.get_ref())?;
         Ok(Response::new(pb::ApplyConfigurationResponse {
             messages: vec![message],
         }))

@@ -25,6 +25,7 @@
 //! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
 //! What it leaves out: logs and files have no content, and several nodes share nothing but trustd.
 
+mod apply;
 mod builder;
 mod call;
 mod cluster_service;

@@ -102,6 +102,9 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use prost_types::DescriptorProto;
+    use serde_json::{Map, Value, json};
+
     /// The services whose `.proto` files import all others.
     const ROOTS: [&str; 5] = [
         "cluster.proto",
@@ -159,6 +162,75 @@ mod tests {
                 fs::read_to_string(&committed).unwrap_or_default() == text,
                 "src/pb/{name} is stale: run this test with UPDATE_GENERATED=1"
             );
+        }
+        Ok(())
+    }
+
+    /// Fields, enums and methods of the reference, extracted from its own definitions.
+    const WIRE: &str = include_str!("../../proto/wire.json");
+
+    /// `field name → [number, type, label]` of every message.
+    fn fields(message: &DescriptorProto, name: &str, found: &mut BTreeMap<String, Value>) {
+        let fields = message.field.iter().map(|field| {
+            let kind = match field.type_name() {
+                "" => format!("{:?}", field.r#type()).to_lowercase(),
+                name => name.trim_start_matches('.').to_owned(),
+            };
+            let label = format!("{:?}", field.label()).to_lowercase();
+            (
+                field.name().to_owned(),
+                json!([field.number(), kind, label]),
+            )
+        });
+        found.insert(name.to_owned(), Value::Object(fields.collect()));
+        for nested in &message.nested_type {
+            if !nested
+                .options
+                .as_ref()
+                .is_some_and(|options| options.map_entry())
+            {
+                fields_of(nested, name, found);
+            }
+        }
+    }
+
+    fn fields_of(message: &DescriptorProto, scope: &str, found: &mut BTreeMap<String, Value>) {
+        fields(message, &format!("{scope}.{}", message.name()), found);
+    }
+
+    #[test]
+    fn the_proto_files_have_the_numbers_of_the_reference() -> Result<(), Box<dyn Error>> {
+        let wire: Value = serde_json::from_str(WIRE)?;
+        let descriptors = protox::compile(sources()?, [proto_dir()])?;
+        let mut messages = BTreeMap::new();
+        let mut methods = BTreeMap::new();
+        for file in &descriptors.file {
+            if file.package().starts_with("google.protobuf") {
+                continue;
+            }
+            for message in &file.message_type {
+                fields_of(message, file.package(), &mut messages);
+            }
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let types = [method.input_type(), method.output_type()];
+                    let [input, output] = types.map(|name| name.trim_start_matches('.'));
+                    let streams = (method.client_streaming(), method.server_streaming());
+                    methods.insert(path, json!([input, output, streams.0, streams.1]));
+                }
+            }
+        }
+
+        for (name, message) in &messages {
+            assert_eq!(wire["messages"][name], *message, "{name}");
+        }
+        assert_eq!(
+            wire["messages"].as_object().map(Map::len),
+            Some(messages.len())
+        );
+        for (path, method) in &methods {
+            assert_eq!(wire["methods"][path], *method, "{path}");
         }
         Ok(())
     }

@@ -75,7 +75,11 @@ pub(crate) fn encode_key(key: &SecretString) -> Zeroizing<String> {
 
 /// Decodes `crt`; the error is the reference's text.
 pub(crate) fn decode(text: &str) -> Result<String, String> {
-    let folded: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let folded: Zeroizing<String> = text
+        .chars()
+        .filter(|c| !matches!(c, '\r' | '\n'))
+        .collect::<String>()
+        .into();
     let bytes = BASE64_STANDARD.decode(&folded).map_err(|error| {
         let offset = match error {
             base64::DecodeError::InvalidByte(offset, _)

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use lungmen_bootstrap::kubernetes::{
     Check, CheckName, CheckState, Client, Cni, Component, Error, ErrorKind, Kubeconfig, VerifySpec,
@@ -271,6 +273,32 @@ async fn broken_watches_and_forgotten_history_are_survived() {
     });
 
     assert_eq!(health.unwrap().checks.len(), CheckName::ALL.len());
+}
+
+#[tokio::test]
+async fn a_cluster_with_the_authority_of_a_talos_secrets_bundle_is_verified() {
+    let bundle = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/talos/secrets.yaml"
+    ))
+    .unwrap();
+    let bundle: serde_yaml::Value = serde_yaml::from_slice(&bundle).unwrap();
+    let pem = |key: &str| {
+        let encoded = bundle["certs"]["k8s"][key].as_str().unwrap();
+        String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+    };
+    assert!(pem("key").contains("EC PRIVATE KEY"));
+    let config = KubernetesMockConfig::new(pem("crt"), pem("key").into())
+        .name("kubernetes.lungmen.akn.chezmoi.sh")
+        .timings(KubernetesTimings::fast());
+    let mock = started(config).await;
+
+    complete(&mock).await;
+    let access = client(&mock).argocd_manager().install().await.unwrap();
+
+    assert_eq!(access.certificate_authority, pem("crt"));
+    let expires = client(&mock).kubeconfig().expires().unwrap();
+    assert!(expires > jiff::Timestamp::now());
 }
 
 #[tokio::test]

@@ -92,7 +92,10 @@ impl Server {
 }
 
 /// A real server, or nothing and a line that says why.
-#[expect(clippy::print_stdout, reason = "a test that does nothing has to say so")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that does nothing has to say so"
+)]
 pub(super) async fn real_server() -> Option<Server> {
     match std::env::var("LUNGMEN_TEST_BAO") {
         Ok(binary) if !binary.is_empty() => Some(Server::start(&binary).await),

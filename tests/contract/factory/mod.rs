@@ -7,6 +7,7 @@ mod images;
 mod metadata;
 mod mock;
 mod schematics;
+mod unpack;
 
 use std::time::Duration;
 

@@ -4,9 +4,11 @@
 //! connections runs against a plain socket, because wiremock cannot send either.
 
 mod credentials;
+mod guest;
 mod mock_scenario;
 mod mock_strictness;
 mod mock_wire;
+mod operation_table;
 mod operations;
 mod preflight;
 mod retry;

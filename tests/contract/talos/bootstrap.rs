@@ -59,9 +59,16 @@ async fn the_node_itself_refuses_a_bootstrap_before_its_services_and_its_clock_a
     let delays = Delays::fast()
         .services(Duration::from_millis(700))
         .time_sync(Duration::from_millis(700));
-    let mock = configured(TalosMock::builder().delays(delays), &control_plane("v1.10.7")).await;
+    let mock = configured(
+        TalosMock::builder().delays(delays),
+        &control_plane("v1.10.7"),
+    )
+    .await;
 
-    let outcome = client(&mock).machine().bootstrap_and_wait(poll(), |_| {}).await;
+    let outcome = client(&mock)
+        .machine()
+        .bootstrap_and_wait(poll(), |_| {})
+        .await;
 
     assert_eq!(outcome.unwrap(), Bootstrapped::Started);
 }
@@ -71,7 +78,10 @@ async fn a_bootstrap_whose_answer_was_lost_counts_as_ours() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     mock.lose_answer("Bootstrap");
 
-    let outcome = client(&mock).machine().bootstrap_and_wait(poll(), |_| {}).await;
+    let outcome = client(&mock)
+        .machine()
+        .bootstrap_and_wait(poll(), |_| {})
+        .await;
 
     assert_eq!(outcome.unwrap(), Bootstrapped::Started);
     assert!(mock.is_bootstrapped());

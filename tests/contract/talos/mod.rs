@@ -7,3 +7,4 @@ mod machine;
 mod maintenance;
 mod resources;
 mod support;
+mod transport;

@@ -1,7 +1,7 @@
 //! The value survives: what the encoder writes, an independent YAML 1.1 parser reads back as the same string.
 
 use factory_client::Schematic;
-use factory_client::schematic::{Encoder, OptionValue, Overlay};
+use factory_client::schematic::Encoder;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -92,6 +92,13 @@ const PIECES: &[&str] = &[
     "\r",
 ];
 
+fn cases(number: u32) -> Config {
+    Config {
+        failure_persistence: None,
+        ..Config::with_cases(number)
+    }
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::collection::vec(prop::sample::select(PIECES), 0..8).prop_map(|p| p.concat()),
@@ -100,9 +107,17 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Unicode line breaks and byte order marks are where YAML versions disagree; such strings have no local ID.
+/// Not even the factory reads these back for certain: Unicode line breaks and byte order marks, where YAML versions
+/// disagree, and blocks that start with a line break, behind which it takes the wrong indentation. They have no local
+/// ID.
 fn is_portable(text: &str) -> bool {
-    !text.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
+    let starts_with_break = text.contains('\n') && text.starts_with(['\n', '\r']);
+    !starts_with_break && !text.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
+}
+
+/// A block that starts with a tab is written without an indentation that any parser of YAML 1.1 recognises.
+fn is_never_readable(text: &str) -> bool {
+    text.contains('\n') && text.starts_with('\t')
 }
 
 /// Blocks that start with a blank cannot be read back by the factory either, except in an embedded configuration.
@@ -110,52 +125,93 @@ fn is_unreadable_in_lists(text: &str) -> bool {
     text.contains('\n') && text.starts_with([' ', '\n', '\r'])
 }
 
-fn schematic_with(text: &str) -> Schematic {
-    let quoted = serde_json::to_string(text).unwrap();
-    let list = if is_unreadable_in_lists(text) {
-        "\"\""
-    } else {
-        &quoted
-    };
-    Schematic::parse(&format!(
-        "overlay: {{name: n, options: {{key: {quoted}}}}}\n\
-         customization:\n  embeddedMachineConfiguration: {quoted}\n  extraKernelArgs: [{list}, after]\n  \
-         meta: [{{key: 10, value: {list}}}]\n  systemExtensions: {{officialExtensions: [{list}]}}\n"
-    ))
-    .unwrap()
+/// Strings for one schematic: as many as it takes to make the documents, not the strings, cheap.
+const STRINGS: usize = 62;
+
+fn strings() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(text(), STRINGS)
 }
 
-fn reread(canonical: &str) -> serde_yaml::Value {
-    serde_yaml::from_str(canonical).unwrap_or_else(|error| panic!("{error}: {canonical:?}"))
+/// A schematic with every string in one of the places that hold strings.
+struct Sample<'a> {
+    configuration: &'a str,
+    option: &'a str,
+    lists: [Vec<&'a str>; 3],
+}
+
+impl<'a> Sample<'a> {
+    fn of(strings: &'a [String]) -> Self {
+        let texts: Vec<&str> = strings.iter().map(String::as_str).collect();
+        let (single, rest) = texts.split_at(2);
+        let list = |at: usize| rest.iter().skip(at).step_by(3).copied().collect();
+        Self {
+            configuration: single[0],
+            option: single[1],
+            lists: [list(0), list(1), list(2)],
+        }
+    }
+
+    /// Built by parsing quoted scalars, since the builder refuses some of these strings on purpose.
+    fn schematic(&self) -> Schematic {
+        let [arguments, meta, extensions] = &self.lists;
+        let meta: Vec<_> = meta
+            .iter()
+            .map(|value| serde_json::json!({ "key": 10, "value": value }))
+            .collect();
+        Schematic::parse(
+            &serde_json::json!({
+                "overlay": { "name": "n", "options": { "key": self.option } },
+                "customization": {
+                    "embeddedMachineConfiguration": self.configuration,
+                    "extraKernelArgs": arguments,
+                    "meta": meta,
+                    "systemExtensions": { "officialExtensions": extensions },
+                },
+            })
+            .to_string(),
+        )
+        .unwrap()
+    }
 }
 
 #[test]
 fn every_string_survives_the_canonical_text_in_every_place() {
-    let mut runner = TestRunner::new(Config::with_cases(100_000));
+    // More than 100 000 strings.
+    let mut runner = TestRunner::new(cases(1_700));
     runner
-        .run(&text(), |text| {
-            prop_assume!(is_portable(&text));
-            let schematic = schematic_with(&text);
-            let value = reread(&schematic.canonical_by(Encoder::V4Rc4));
-            let list = if is_unreadable_in_lists(&text) {
-                ""
-            } else {
-                &text
-            };
-            let customization = &value["customization"];
+        .run(&strings(), |strings| {
+            let readable = strings.iter().enumerate().map(|(at, text)| {
+                let is_in_list = at >= 2;
+                let survives = is_portable(text)
+                    && !is_never_readable(text)
+                    && !(is_in_list && is_unreadable_in_lists(text));
+                if survives {
+                    text.clone()
+                } else {
+                    String::new()
+                }
+            });
+            let readable: Vec<String> = readable.collect();
+            let sample = Sample::of(&readable);
+            let canonical = sample.schematic().canonical_by(Encoder::V4Rc4);
+            let value: serde_yaml::Value = serde_yaml::from_str(&canonical)
+                .map_err(|error| TestCaseError::fail(format!("{error}: {canonical:?}")))?;
 
-            prop_assert_eq!(customization["extraKernelArgs"][0].as_str(), Some(list));
-            prop_assert_eq!(customization["extraKernelArgs"][1].as_str(), Some("after"));
-            prop_assert_eq!(customization["meta"][0]["value"].as_str(), Some(list));
-            let extensions = &customization["systemExtensions"]["officialExtensions"];
-            prop_assert_eq!(extensions[0].as_str(), Some(list));
-            prop_assert_eq!(
-                value["overlay"]["options"]["key"].as_str(),
-                Some(text.as_str())
-            );
-            if !text.is_empty() {
-                let configuration = &customization["embeddedMachineConfiguration"];
-                prop_assert_eq!(configuration.as_str(), Some(text.as_str()));
+            let customization = &value["customization"];
+            let configuration = customization["embeddedMachineConfiguration"].as_str();
+            prop_assert_eq!(configuration.unwrap_or_default(), sample.configuration);
+            let option = &value["overlay"]["options"]["key"];
+            prop_assert_eq!(option.as_str(), Some(sample.option));
+            let [arguments, meta, extensions] = &sample.lists;
+            let lists = &customization["systemExtensions"]["officialExtensions"];
+            for (at, text) in arguments.iter().enumerate() {
+                prop_assert_eq!(customization["extraKernelArgs"][at].as_str(), Some(*text));
+            }
+            for (at, text) in meta.iter().enumerate() {
+                prop_assert_eq!(customization["meta"][at]["value"].as_str(), Some(*text));
+            }
+            for (at, text) in extensions.iter().enumerate() {
+                prop_assert_eq!(lists[at].as_str(), Some(*text));
             }
             Ok(())
         })
@@ -163,15 +219,22 @@ fn every_string_survives_the_canonical_text_in_every_place() {
 }
 
 #[test]
-fn a_local_id_is_the_same_in_every_encoder() {
-    let mut runner = TestRunner::new(Config::with_cases(20_000));
+fn a_local_id_is_the_same_in_every_encoder_and_absent_for_unportable_strings() {
+    let mut runner = TestRunner::new(cases(5_000));
     runner
         .run(&text(), |text| {
-            let schematic = schematic_with(&text);
-            if let Some(id) = schematic.local_id() {
-                for generation in Encoder::ALL {
-                    prop_assert_eq!(&id, &schematic.id_by(generation));
+            let schematic = Schematic::parse(
+                &serde_json::json!({ "customization": { "extraKernelArgs": [text] } }).to_string(),
+            )
+            .unwrap();
+            match schematic.local_id() {
+                Some(id) => {
+                    prop_assert!(is_portable(&text));
+                    for generation in Encoder::ALL {
+                        prop_assert_eq!(&id, &schematic.id_by(generation));
+                    }
                 }
+                None => prop_assert!(!schematic.uncertainties().is_empty()),
             }
             Ok(())
         })
@@ -180,13 +243,13 @@ fn a_local_id_is_the_same_in_every_encoder() {
 
 #[test]
 fn our_own_parser_reads_every_canonical_text_back() {
-    let mut runner = TestRunner::new(Config::with_cases(20_000));
+    let mut runner = TestRunner::new(cases(100));
     runner
-        .run(&text(), |text| {
-            prop_assume!(is_portable(&text) && !is_unreadable_in_lists(&text));
-            let overlay =
-                Overlay::new("i", text.clone()).option("k", OptionValue::from(text.as_str()));
-            let schematic = Schematic::builder().overlay(overlay).build().unwrap();
+        .run(&strings(), |strings| {
+            let kept = |text: &String| is_portable(text) && !is_unreadable_in_lists(text);
+            let arguments: Vec<&String> = strings.iter().filter(|text| kept(text)).collect();
+            let text = serde_json::json!({ "customization": { "extraKernelArgs": arguments } });
+            let schematic = Schematic::parse(&text.to_string()).unwrap();
 
             prop_assert_eq!(Schematic::parse(&schematic.canonical()).unwrap(), schematic);
             Ok(())

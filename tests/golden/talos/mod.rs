@@ -8,4 +8,5 @@ mod patch_traps;
 mod secrets;
 mod talosconfig;
 mod validate;
+mod validate_hostile;
 mod yaml;

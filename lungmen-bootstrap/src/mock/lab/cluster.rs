@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use secrecy::ExposeSecret as _;
@@ -14,12 +15,15 @@ use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockCon
 
 /// The port of the API server on a node.
 const PORT: u16 = 6443;
+const JOIN_INTERVAL: Duration = Duration::from_millis(5);
+const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Starts the API server with the certificate authority of the configuration. Later control plane nodes join it.
 pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
     if world.kubernetes().is_some() {
         return;
     }
+    join(world, machine).await;
     let Some(config) = config(world, machine) else {
         return;
     };
@@ -43,6 +47,20 @@ pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
             }
         }
     });
+}
+
+/// The other control plane nodes become members of etcd, which they do by themselves once they can reach the first one.
+async fn join(world: &World, first: &Machine) {
+    for (vm, machine) in world.machines() {
+        if machine.declared == first.declared || world.is_worker(vm) {
+            continue;
+        }
+        if let Ok(client) = machine.talos.client() {
+            let poll = talos_client::Poll::every(JOIN_INTERVAL).within(JOIN_DEADLINE);
+            // A member that cannot join stays away, as on hardware; whoever waits for it says so.
+            let _ = client.machine().bootstrap_and_wait(poll, |_| {}).await;
+        }
+    }
 }
 
 /// Talos regards a node as ready when Kubernetes does.

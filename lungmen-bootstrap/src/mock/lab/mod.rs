@@ -34,6 +34,7 @@ use crate::timing::Timing;
 
 pub use pace::Pace;
 pub use world::LabEvent;
+pub(crate) use world::Expected;
 
 use state::StateFile;
 use world::World;
@@ -166,7 +167,7 @@ impl Lab {
     /// Gives a builder clients of all servers of the lab, its addresses and its timing.
     pub fn equip(&self, builder: ClusterBootstrapBuilder) -> ClusterBootstrapBuilder {
         let world = &self.world;
-        world.expect(builder.addresses());
+        world.expect(builder.expected_machines());
         if let Some(target) = builder.openbao_target() {
             world.expect_secret(&target.mount, &target.path);
         }

@@ -67,7 +67,11 @@ async fn power_on(world: &Arc<World>, vm: VmId) {
 async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity) {
     let dhcp = world.next_dhcp_address();
     let declared = world.declared_address(record.id, dhcp);
-    let talos = build(record, image, declared, &world.delays()).start().await;
+    let mut builder = build(record, image, declared, &world.delays());
+    if let Some(signer) = control_plane(world).filter(|_| world.is_worker(record.id)) {
+        builder = builder.trustd(&signer);
+    }
+    let talos = builder.start().await;
     let machine = Machine {
         talos: talos.clone(),
         dhcp,
@@ -79,6 +83,16 @@ async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity
     world.tell(LabEvent::Booted { vm: record.id });
     tokio::spawn(follow_node(Arc::downgrade(world), record.id, machine));
     talos.power_on();
+}
+
+/// The control plane node that signs the certificates of workers: machines boot in the order of the specification, control
+/// plane first.
+fn control_plane(world: &World) -> Option<TalosMock> {
+    world
+        .machines()
+        .into_iter()
+        .find(|(vm, _)| !world.is_worker(*vm))
+        .map(|(_, machine)| machine.talos)
 }
 
 fn build(

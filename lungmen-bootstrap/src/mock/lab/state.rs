@@ -4,7 +4,6 @@
 //! through the same life once more, without delays, so that every server is in a state it could have come to by itself.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use talos_client::machine::ApplyOptions;
 use talos_client::mock::MockEvent;
 
-use super::world::World;
+use super::world::{Expected, World};
 use crate::artifacts::write_private;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openbao::SecretMap;
@@ -33,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Saved {
-    addresses: BTreeMap<u32, IpAddr>,
+    expected: BTreeMap<u32, Expected>,
     images: Vec<SavedImage>,
     vms: Vec<SavedVm>,
     secrets: Vec<SavedSecret>,
@@ -131,7 +130,7 @@ pub(super) async fn keep(file: Arc<StateFile>, world: Arc<World>) {
 
 fn collect(world: &World) -> Saved {
     Saved {
-        addresses: world.expected(),
+        expected: world.expected(),
         images: world.pve.volumes().iter().filter_map(image).collect(),
         vms: world.pve.vm_ids().into_iter().filter_map(|id| vm(world, id)).collect(),
         secrets: world.secret_places().iter().filter_map(|place| secret(world, place)).collect(),
@@ -191,7 +190,7 @@ fn secret(world: &World, (mount, path): &(String, String)) -> Option<SavedSecret
 
 /// Brings a fresh world to where the saved one was.
 pub(super) async fn restore(world: &Arc<World>, saved: Saved) -> Result<()> {
-    world.expect(saved.addresses);
+    world.expect(saved.expected);
     for image in saved.images {
         restore_image(world, image).await?;
     }
@@ -288,7 +287,8 @@ async fn restore_registrations(
         let server = argocd_client::cluster::ServerUrl::parse(&saved.server)?;
         let token = access.bearer_token.clone();
         let mut spec =
-            argocd_client::ClusterSpec::new(saved.name, server, token, access.certificate_authority.clone());
+            argocd_client::ClusterSpec::new(saved.name, server, token, access.certificate_authority.clone())
+                .remember_credentials();
         for (key, value) in saved.labels {
             spec = spec.label(key, value);
         }

@@ -8,6 +8,7 @@ use argocd_client::mock::ArgoCdMock;
 use factory_client::mock::FactoryMock;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
+use serde::{Deserialize, Serialize};
 use talos_client::mock::TalosMock;
 
 use super::address_book::LabNetwork;
@@ -39,6 +40,15 @@ pub enum LabEvent {
     KubernetesStarted,
 }
 
+/// What a machine will be once it is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expected {
+    /// Where it will be: a node has its own addresses in its certificate.
+    pub(crate) address: IpAddr,
+    /// A worker gets its certificate from a control plane node.
+    pub(crate) is_worker: bool,
+}
+
 /// A VM that has booted, and the node it is.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
@@ -52,7 +62,7 @@ pub(super) struct Machine {
 
 #[derive(Default)]
 struct State {
-    expected: BTreeMap<u32, IpAddr>,
+    expected: BTreeMap<u32, Expected>,
     /// Where the cluster keeps its secrets.
     secrets: BTreeSet<(String, String)>,
     /// What VMs were created with.
@@ -128,12 +138,12 @@ impl World {
         }
     }
 
-    /// Where machines will be once they are configured: a node has its own addresses in its certificate.
-    pub(super) fn expect(&self, addresses: impl IntoIterator<Item = (u32, IpAddr)>) {
-        self.lock().expected.extend(addresses);
+    /// What machines will be once they are configured.
+    pub(super) fn expect(&self, machines: impl IntoIterator<Item = (u32, Expected)>) {
+        self.lock().expected.extend(machines);
     }
 
-    pub(super) fn expected(&self) -> BTreeMap<u32, IpAddr> {
+    pub(super) fn expected(&self) -> BTreeMap<u32, Expected> {
         self.lock().expected.clone()
     }
 
@@ -173,7 +183,13 @@ impl World {
     }
 
     pub(super) fn declared_address(&self, vm: VmId, dhcp: IpAddr) -> IpAddr {
-        self.lock().expected.get(&vm.get()).copied().unwrap_or(dhcp)
+        let expected = self.lock().expected.get(&vm.get()).copied();
+        expected.map_or(dhcp, |expected| expected.address)
+    }
+
+    pub(super) fn is_worker(&self, vm: VmId) -> bool {
+        let expected = self.lock().expected.get(&vm.get()).copied();
+        expected.is_some_and(|expected| expected.is_worker)
     }
 
     /// The network of the lab hands out 10.0.2.200 and up.

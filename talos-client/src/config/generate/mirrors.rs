@@ -1,5 +1,7 @@
 //! Mirrors of container registries.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 
 use super::node::Fields;
@@ -9,8 +11,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::yaml::Node;
 
 /// Registry host to the URLs asked instead, as given: the generating release decides what a repeated host means.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows hosts only: a URL may carry a password.
+#[derive(Clone, Default)]
 pub(super) struct Mirrors(Vec<(String, String)>);
+
+impl fmt::Debug for Mirrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(host, _)| host))
+            .finish()
+    }
+}
 
 impl Mirrors {
     pub(super) fn push(&mut self, host: String, url: String) {

@@ -1,0 +1,121 @@
+//! A finished cluster stays as it is.
+
+use lungmen_bootstrap::{Outcome, StepId};
+
+use crate::support::{World, acting_steps, outcome};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_does_nothing_and_says_so() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let before = Snapshot::of(&world);
+
+    let again = world.run().await.unwrap();
+
+    for step in acting_steps() {
+        assert_eq!(outcome(&again.steps, step), Outcome::AlreadyDone, "{step}");
+    }
+    assert!(again.was_complete());
+    assert_eq!(Snapshot::of(&world), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_from_another_folder_takes_the_secrets_from_openbao() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+
+    let cluster = world
+        .lab
+        .bootstrap(crate::support::spec())
+        .output(elsewhere.path())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
+
+    let restored = std::fs::read_to_string(elsewhere.path().join("secrets.yaml")).unwrap();
+    assert_eq!(restored, world.read("secrets.yaml"));
+    for step in [StepId::Machine, StepId::Apply, StepId::Bootstrap, StepId::Save, StepId::Register] {
+        assert_eq!(outcome(&cluster.steps, step), Outcome::AlreadyDone, "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_deleted_file_comes_back() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+
+    for name in ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"] {
+        let before = world.read(name);
+        std::fs::remove_file(world.file(name)).unwrap();
+
+        let cluster = world.run().await.unwrap_or_else(|error| panic!("{name}: {}", error.report()));
+
+        assert!(!cluster.was_complete(), "{name}");
+        // The node makes another client certificate for every kubeconfig.
+        if name != "kubeconfig" {
+            assert_eq!(world.read(name), before, "{name}");
+        }
+        assert!(world.run().await.unwrap().was_complete(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_openbao_a_lost_bundle_is_read_from_the_control_plane_configuration() {
+    let world = World::new().await;
+    let spec = || {
+        let mut spec = crate::support::spec();
+        spec.openbao = None;
+        spec
+    };
+    world.builder_of(spec()).build().unwrap().run().await.unwrap();
+    let before = world.read("secrets.yaml");
+    std::fs::remove_file(world.file("secrets.yaml")).unwrap();
+
+    world.builder_of(spec()).build().unwrap().run().await.unwrap();
+
+    assert_eq!(world.read("secrets.yaml"), before);
+}
+
+/// What a run may not change any more.
+#[derive(Debug, PartialEq)]
+struct Snapshot {
+    proxmox_changes: usize,
+    schematics: usize,
+    configurations: usize,
+    bootstraps: usize,
+    secret: Option<serde_json::Value>,
+    registrations: usize,
+    files: Vec<String>,
+}
+
+impl Snapshot {
+    fn of(world: &World) -> Self {
+        let lab = &world.lab;
+        let talos = lab.talos(crate::support::vm()).unwrap();
+        let calls = |method: &str| talos.calls().iter().filter(|call| call.method() == method).count();
+        Self {
+            proxmox_changes: lab
+                .proxmox()
+                .calls()
+                .iter()
+                .filter(|call| call.method != http::Method::GET)
+                .count(),
+            schematics: lab.factory().calls().iter().filter(|call| call.method == http::Method::POST).count(),
+            configurations: calls("ApplyConfiguration"),
+            bootstraps: calls("Bootstrap"),
+            secret: lab.openbao().secret("secret", "talos/lungmen.akn"),
+            registrations: lab
+                .argocd()
+                .calls()
+                .iter()
+                .filter(|call| call.method != http::Method::GET)
+                .count(),
+            files: ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"]
+                .map(|name| world.read(name))
+                .into(),
+        }
+    }
+}

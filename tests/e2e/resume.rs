@@ -1,0 +1,103 @@
+//! Killed anywhere, run again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lungmen_bootstrap::{Event, Outcome, StepId};
+
+use crate::support::{World, acting_steps, outcome};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ended_after_a_step_is_finished_by_the_next() {
+    for last in acting_steps() {
+        let world = World::new().await;
+        world.run_until(last).await.unwrap_or_else(|error| panic!("{last}: {}", error.report()));
+
+        let cluster = world.run().await.unwrap_or_else(|error| panic!("{last}: {}", error.report()));
+
+        for step in acting_steps() {
+            let expected = if step <= last { Outcome::AlreadyDone } else { Outcome::Done };
+            assert_eq!(outcome(&cluster.steps, step), expected, "{step} after {last}");
+        }
+        assert!(world.run().await.unwrap().was_complete(), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_dropped_at_any_event_is_finished_by_the_next() {
+    let total = {
+        let world = World::new().await;
+        world.run().await.unwrap();
+        world.events().len()
+    };
+    // Every event would take minutes; the step is odd so that all kinds of places are met.
+    for stop_at in (1..total).step_by(7) {
+        let world = World::new().await;
+        drop_after(&world, stop_at).await;
+
+        let cluster = world
+            .run()
+            .await
+            .unwrap_or_else(|error| panic!("dropped at event {stop_at}: {}", error.report()));
+
+        assert_eq!(cluster.files.len(), 4, "dropped at event {stop_at}");
+        let bootstraps = world
+            .lab
+            .talos(crate::support::vm())
+            .unwrap()
+            .calls()
+            .iter()
+            .filter(|call| call.method() == "ApplyConfiguration")
+            .count();
+        assert_eq!(bootstraps, 1, "dropped at event {stop_at}");
+        assert!(world.run().await.unwrap().was_complete(), "dropped at event {stop_at}");
+    }
+}
+
+/// Starts a run and drops it when the event of this number comes.
+async fn drop_after(world: &World, stop_at: usize) {
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let stop = std::sync::Mutex::new(Some(stop));
+    let seen = Arc::new(AtomicUsize::new(0));
+    let bootstrap = world
+        .builder()
+        .observer(move |_: &Event| {
+            if seen.fetch_add(1, Ordering::SeqCst) + 1 == stop_at
+                && let Some(stop) = stop.lock().unwrap().take()
+            {
+                let _ = stop.send(());
+            }
+        })
+        .build()
+        .unwrap();
+    tokio::select! {
+        biased;
+        _ = stopped => {}
+        result = bootstrap.run() => { result.unwrap(); }
+        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the run hangs"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootstrap_whose_answer_was_lost_is_not_taken_for_a_failure() {
+    let world = World::new().await;
+    world.run_until(StepId::Apply).await.unwrap();
+    let talos = world.lab.talos(crate::support::vm()).unwrap();
+    talos.drop_connection("Bootstrap");
+
+    let cluster = world.run().await.unwrap();
+
+    assert_eq!(outcome(&cluster.steps, StepId::Bootstrap), Outcome::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_in_one_folder_are_refused() {
+    let world = World::new().await;
+    let _first = world.bootstrap();
+
+    let second = lungmen_bootstrap::journal::FileJournal::open(world.file("lungmen.journal")).unwrap_err();
+
+    assert_eq!(second.kind(), lungmen_bootstrap::ErrorKind::Conflict);
+    assert!(second.hint().is_some());
+}

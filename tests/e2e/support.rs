@@ -1,0 +1,114 @@
+//! A lab with an output directory, in sentences.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use lungmen_bootstrap::journal::FileJournal;
+use lungmen_bootstrap::mock::{Lab, LabBuilder};
+use lungmen_bootstrap::{
+    Cluster, ClusterBootstrap, ClusterBootstrapBuilder, Error, Event, Outcome, RunProgress, Spec,
+    StepId, StepReport,
+};
+use proxmox_client::id::VmId;
+use tempfile::TempDir;
+
+/// Id of the only machine of the owner's cluster.
+pub(crate) const VM: u32 = 2_411_000;
+
+/// The file with the owner's cluster.
+pub(crate) fn spec_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lungmen.yaml")
+}
+
+/// The owner's cluster.
+pub(crate) fn spec() -> Spec {
+    Spec::load(spec_file()).unwrap()
+}
+
+pub(crate) fn vm() -> VmId {
+    VmId::new(VM).unwrap()
+}
+
+/// A lab, a folder, and everything that happened.
+pub(crate) struct World {
+    pub(crate) lab: Lab,
+    pub(crate) output: TempDir,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Lab::builder()).await
+    }
+
+    pub(crate) async fn with(builder: LabBuilder) -> Self {
+        Self {
+            lab: builder.start().await.unwrap(),
+            output: tempfile::tempdir().unwrap(),
+            events: Arc::default(),
+        }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.output.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    pub(crate) fn builder(&self) -> ClusterBootstrapBuilder {
+        self.builder_of(spec())
+    }
+
+    /// A builder for a run of its own process: its journal is opened anew.
+    pub(crate) fn builder_of(&self, spec: Spec) -> ClusterBootstrapBuilder {
+        let events = Arc::clone(&self.events);
+        self.lab
+            .bootstrap(spec)
+            .output(self.output.path())
+            .journal(FileJournal::open(self.file("lungmen.journal")).unwrap())
+            .observer(move |event: &Event| events.lock().unwrap().push(event.clone()))
+    }
+
+    pub(crate) fn bootstrap(&self) -> ClusterBootstrap {
+        self.builder().build().unwrap()
+    }
+
+    pub(crate) async fn run(&self) -> Result<Cluster, Error> {
+        self.bootstrap().run().await
+    }
+
+    pub(crate) async fn run_until(&self, last: StepId) -> Result<RunProgress, Error> {
+        self.bootstrap().run_until(last).await
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+}
+
+/// What a step did.
+pub(crate) fn outcome(steps: &[StepReport], step: StepId) -> Outcome {
+    steps
+        .iter()
+        .find(|report| report.step == step)
+        .unwrap_or_else(|| panic!("{step} is not in the report"))
+        .outcome
+}
+
+/// The steps that only look or wait.
+const LOOKING: [StepId; 5] = [
+    StepId::Spec,
+    StepId::Preflight,
+    StepId::FirstBoot,
+    StepId::Verify,
+    StepId::Applications,
+];
+
+/// The steps that act.
+pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
+    StepId::ALL
+        .into_iter()
+        .filter(|step| !LOOKING.contains(step))
+}
