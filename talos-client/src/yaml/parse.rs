@@ -378,6 +378,22 @@ mod tests {
     }
 
     #[test]
+    fn texts_from_other_systems_are_read() {
+        let expected = "a: b\nc:\n    - d\n";
+        for text in [
+            "a: b\r\nc:\r\n  - d\r\n",
+            "\u{feff}a: b\nc: [d]",
+            "%YAML 1.1\n---\na: b\nc: [d]\n...\n",
+        ] {
+            assert_eq!(
+                parse_documents(text).unwrap()[0].to_yaml(),
+                expected,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
     fn mistakes_are_told_with_line_and_reference_text() {
         assert_eq!(
             failure("machine:\n  token: a\n  token: b\n"),

@@ -34,11 +34,11 @@ struct Rules {
 /// The text of the release's loader.
 pub(crate) fn load_config(
     schema: &'static Schema,
-    documents: &[Node],
+    documents: Vec<Node>,
 ) -> Result<Vec<TypedDocument>, String> {
-    let sources = documents.iter().map(|node| Source {
+    let sources = documents.into_iter().map(|node| Source {
         line: node.line(),
-        node: node.clone(),
+        node,
     });
     load_sources(schema, sources.collect())
 }

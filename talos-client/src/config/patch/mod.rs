@@ -209,7 +209,7 @@ impl MachineConfig {
             .iter()
             .map(|document| document.node().clone())
             .collect();
-        load_config(Schema::of(version), &nodes)
+        load_config(Schema::of(version), nodes)
             .map(drop)
             .map_err(|text| {
                 Error::new(ErrorKind::InvalidDocument, "load machine configuration")
@@ -242,7 +242,7 @@ impl State {
             }
             Patch::Strategic(patch) => {
                 let (documents, before) = match self {
-                    Self::Nodes(nodes) => (load_config(schema, &nodes)?, 0),
+                    Self::Nodes(nodes) => (load_config(schema, nodes)?, 0),
                     Self::Typed {
                         documents,
                         leftovers,
