@@ -246,7 +246,8 @@ mod tests {
             refusal(""),
             Refusal::Unreadable("config not found".to_owned())
         );
-        let Refusal::Unreadable(text) = refusal("version: v1alpha1\nmachine:\n    tokken: x\n") else {
+        let Refusal::Unreadable(text) = refusal("version: v1alpha1\nmachine:\n    tokken: x\n")
+        else {
             panic!("it has an unknown key")
         };
         assert!(
