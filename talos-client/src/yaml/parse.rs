@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
 
 use super::mapping::{Duplicate, Entry, Mapping};
 use super::node::{Kind, Node, Position};
 use super::problem::{go_problem, refused, refused_at, unknown_anchor};
 use super::resolve;
-use super::scalar::{Scalar, Style};
+use super::scalar::{Scalar, Style, short_tag};
 use crate::{Error, Result};
 
 /// The longest text that is read: what a Talos node takes in one message.
@@ -184,8 +184,8 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = Scalar {
                     text: text.into_owned(),
-                    style: own_style(style),
-                    tag: tag.and_then(|tag| short_tag(&tag)),
+                    style: style.into(),
+                    tag: tag.map(|tag| short_tag(&tag)),
                 };
                 (Kind::Scalar(scalar), anchor)
             }
@@ -347,25 +347,6 @@ fn position(span: Span) -> Position {
         line: span.start.line(),
         column: span.start.col() + 1,
     }
-}
-
-fn own_style(style: ScalarStyle) -> Style {
-    match style {
-        ScalarStyle::Plain => Style::Plain,
-        ScalarStyle::SingleQuoted => Style::SingleQuoted,
-        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-        ScalarStyle::Literal => Style::Literal,
-        ScalarStyle::Folded => Style::Folded,
-    }
-}
-
-fn short_tag(tag: &Tag) -> Option<Box<str>> {
-    let short = if tag.is_yaml_core_schema() {
-        format!("!!{}", tag.suffix)
-    } else {
-        format!("{}{}", tag.handle, tag.suffix)
-    };
-    Some(short.into_boxed_str())
 }
 
 #[cfg(test)]

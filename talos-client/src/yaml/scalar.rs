@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use saphyr_parser::{ScalarStyle, Tag};
+
 use super::resolve::{self, Value};
 use super::scan::string_style;
 
@@ -19,6 +21,28 @@ pub enum Style {
     Literal,
     /// A `>` block: always a string.
     Folded,
+}
+
+impl From<ScalarStyle> for Style {
+    fn from(style: ScalarStyle) -> Self {
+        match style {
+            ScalarStyle::Plain => Self::Plain,
+            ScalarStyle::SingleQuoted => Self::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
+            ScalarStyle::Literal => Self::Literal,
+            ScalarStyle::Folded => Self::Folded,
+        }
+    }
+}
+
+/// `!!int` for a tag of the core schema, others as they were written.
+pub(super) fn short_tag(tag: &Tag) -> Box<str> {
+    let short = if tag.is_yaml_core_schema() {
+        format!("!!{}", tag.suffix)
+    } else {
+        format!("{}{}", tag.handle, tag.suffix)
+    };
+    short.into_boxed_str()
 }
 
 /// A scalar as it was written. `Debug` does not show the text, because most secrets of a configuration are scalars.

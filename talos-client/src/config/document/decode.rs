@@ -229,7 +229,7 @@ impl Decoder<'_> {
         for (key, node) in self.named(mapping) {
             match (shape.find(key), shape.inline_map) {
                 (Some(path), _) => {
-                    let field = self.field_type(shape, path);
+                    let field = self.schema.field_type(shape, path);
                     if let (Some(decoded), Some(target)) =
                         (self.value(field, node)?, value.at_mut(path))
                     {
@@ -250,14 +250,6 @@ impl Decoder<'_> {
             }
         }
         Ok(value)
-    }
-
-    fn field_type(&self, shape: &Struct, (field, inner): (usize, Option<usize>)) -> TypeId {
-        let outer = shape.fields[field].ty;
-        match (inner, &self.schema.get(outer).shape) {
-            (Some(inner), Shape::Struct(inlined)) => inlined.fields[inner].ty,
-            _ => outer,
-        }
     }
 
     /// A certificate or key reads all its texts, and a missing one is empty rather than absent.

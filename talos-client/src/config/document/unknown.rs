@@ -44,11 +44,7 @@ fn unknown(schema: &Schema, ty: TypeId, node: &Node) -> Result<Option<Node>, Str
                     Shape::Map(ty) => unknown(schema, *ty, value)?,
                     Shape::Struct(shape) if shape.inline_map.is_some() => None,
                     Shape::Struct(shape) => match shape.find(key) {
-                        Some((field, inner)) => unknown(
-                            schema,
-                            field_type(schema, shape.fields[field].ty, inner),
-                            value,
-                        )?,
+                        Some(path) => unknown(schema, schema.field_type(shape, path), value)?,
                         None => Some(value.clone()),
                     },
                     Shape::Codec(codec) if codec.is_struct() => Some(value.clone()),
@@ -66,12 +62,5 @@ fn unknown(schema: &Schema, ty: TypeId, node: &Node) -> Result<Option<Node>, Str
             found.sort_keys();
             Ok((!found.is_empty()).then(|| found.into()))
         }
-    }
-}
-
-fn field_type(schema: &Schema, outer: TypeId, inner: Option<usize>) -> TypeId {
-    match (inner, &schema.get(outer).shape) {
-        (Some(inner), Shape::Struct(inlined)) => inlined.fields[inner].ty,
-        _ => outer,
     }
 }

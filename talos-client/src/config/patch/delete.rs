@@ -67,10 +67,10 @@ impl Deletion<'_> {
                 let found = shape
                     .find(key)
                     .filter(|(_, inner)| inner.is_none() || self.searches_inlined());
-                if let (Some((field, inner)), Some(target)) =
+                if let (Some(path), Some(target)) =
                     (found, found.and_then(|path| value.at_mut(path)))
                 {
-                    let ty = self.field_type(shape.fields[field].ty, inner);
+                    let ty = self.schema.field_type(shape, path);
                     if rest.is_empty() {
                         *target = zero(self.schema, ty);
                         return Ok(());
@@ -86,13 +86,6 @@ impl Deletion<'_> {
                 }
             }
             _ => Err(LOOKUP_FAILED.to_owned()),
-        }
-    }
-
-    fn field_type(&self, outer: TypeId, inner: Option<usize>) -> TypeId {
-        match (inner, &self.schema.get(outer).shape) {
-            (Some(inner), Shape::Struct(inlined)) => inlined.fields[inner].ty,
-            _ => outer,
         }
     }
 
@@ -138,12 +131,12 @@ impl Deletion<'_> {
         let found = shape
             .find(field)
             .filter(|(_, inner)| inner.is_none() || self.searches_inlined());
-        let Some((index, inner)) = found else {
+        let Some(path) = found else {
             return Err(LOOKUP_FAILED.to_owned());
         };
-        let field_type = self.field_type(shape.fields[index].ty, inner);
+        let field_type = self.schema.field_type(shape, path);
         let matching = items.iter().position(|item| {
-            let value = item.target().and_then(|item| item.at((index, inner)));
+            let value = item.target().and_then(|item| item.at(path));
             value.is_some_and(|value| self.has_text(field_type, value, text))
         });
         match matching {

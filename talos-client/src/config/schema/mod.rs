@@ -69,6 +69,15 @@ impl Schema {
         &self.types[ty.index()]
     }
 
+    /// The type of the field at a path of a struct.
+    pub(crate) fn field_type(&self, shape: &Struct, path: (usize, Option<usize>)) -> TypeId {
+        let outer = shape.fields[path.0].ty;
+        match (path.1, &self.get(outer).shape) {
+            (Some(inner), Shape::Struct(inlined)) => inlined.fields[inner].ty,
+            _ => outer,
+        }
+    }
+
     /// The kind; `"v1alpha1"` for the document without one.
     pub(crate) fn document(&self, kind: &str) -> Option<&DocumentKind> {
         self.documents.get(kind)
