@@ -47,7 +47,11 @@ pub(crate) fn bootstrap(spec: Spec) -> Result<ClusterBootstrapBuilder, Failure> 
 
 /// Proxmox VE usually has a certificate of its own: pin it with `PROXMOX_VE_FINGERPRINT`.
 fn proxmox(endpoint: Option<&Url>) -> Result<proxmox_client::Client, Failure> {
-    let endpoint = address("proxmox.endpoint", endpoint.map(Url::as_str), &["PROXMOX_VE_ENDPOINT"])?;
+    let endpoint = address(
+        "proxmox.endpoint",
+        endpoint.map(Url::as_str),
+        &["PROXMOX_VE_ENDPOINT"],
+    )?;
     let token = ApiToken::parse(&secret(&["PROXMOX_VE_API_TOKEN"])?)?;
     let mut builder = proxmox_client::Client::builder(endpoint).credentials(token);
     if let Some(pin) = variable(&["PROXMOX_VE_FINGERPRINT"]) {
@@ -57,7 +61,11 @@ fn proxmox(endpoint: Option<&Url>) -> Result<proxmox_client::Client, Failure> {
 }
 
 fn openbao(address_in_spec: Option<&Url>) -> Result<openbao::Client, Failure> {
-    let address = address("openbao.address", address_in_spec.map(Url::as_str), &["BAO_ADDR", "VAULT_ADDR"])?;
+    let address = address(
+        "openbao.address",
+        address_in_spec.map(Url::as_str),
+        &["BAO_ADDR", "VAULT_ADDR"],
+    )?;
     let token = secret(&["BAO_TOKEN", "VAULT_TOKEN"])?;
     let mut builder = openbao::Client::builder(address, openbao::Credentials::Token(token));
     if let Some(file) = variable(&["BAO_CACERT", "VAULT_CACERT"]) {
@@ -74,8 +82,8 @@ fn argocd(server_in_spec: Option<&str>) -> Result<argocd_client::Client, Failure
         .or_else(|| server_in_spec.map(str::to_owned))
         .ok_or_else(|| Failure::missing("argocd.server", &["ARGOCD_SERVER"]))?;
     let token = secret(&["ARGOCD_AUTH_TOKEN"])?;
-    let mut builder =
-        argocd_client::Client::builder(server).credentials(argocd_client::Credentials::Token(token));
+    let mut builder = argocd_client::Client::builder(server)
+        .credentials(argocd_client::Credentials::Token(token));
     if let Some(file) = variable(&["ARGOCD_SERVER_CRT"]) {
         builder = builder.tls(argocd_client::TlsTrust::from_pem(&read(&file)?)?);
     }
@@ -91,7 +99,8 @@ fn address(field: &str, in_spec: Option<&str>, names: &[&str]) -> Result<Url, Fa
 }
 
 fn url(what: &str, text: &str) -> Result<Url, Failure> {
-    Url::parse(text).map_err(|error| Failure::message(format!("{what}: {text:?} is no URL: {error}")))
+    Url::parse(text)
+        .map_err(|error| Failure::message(format!("{what}: {text:?} is no URL: {error}")))
 }
 
 fn secret(names: &[&str]) -> Result<SecretString, Failure> {

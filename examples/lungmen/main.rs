@@ -90,7 +90,11 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn start_lab(arguments: &Arguments) -> Result<Lab, Failure> {
-    let pace = if arguments.fast { Pace::Fast } else { Pace::Demo };
+    let pace = if arguments.fast {
+        Pace::Fast
+    } else {
+        Pace::Demo
+    };
     // A second run finds the servers as the first one left them.
     Ok(Lab::builder()
         .pace(pace)

@@ -56,7 +56,10 @@ pub(crate) fn interrupted() {
 }
 
 fn steps_table(steps: &[StepReport]) -> String {
-    let mut text = format!("\n{:<15} {:<13} {:>9}  result\n", "step", "outcome", "seconds");
+    let mut text = format!(
+        "\n{:<15} {:<13} {:>9}  result\n",
+        "step", "outcome", "seconds"
+    );
     for report in steps {
         text.push_str(&format!(
             "{:<15} {:<13} {:>9.1}  {}\n",

@@ -74,7 +74,10 @@ impl Progress {
             spinner.set_message(text);
             return;
         }
-        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if *last != text {
             write_line(&format!("  {step:>14}  … {text}"));
             *last = text;
@@ -96,7 +99,9 @@ impl Progress {
             _ => "-",
         };
         let seconds = duration.as_secs_f64();
-        write_line(&format!("{mark} {step:>14}  {outcome} ({seconds:.1} s): {summary}"));
+        write_line(&format!(
+            "{mark} {step:>14}  {outcome} ({seconds:.1} s): {summary}"
+        ));
     }
 }
 

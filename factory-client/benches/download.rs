@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use factory_client::mock::FactoryMock;
 use factory_client::{Client, ImageRequest, Platform, Schematic, TalosVersion};
 
-const SIZE: u64 = 1 << 30;
+const SIZE: u64 = 1 << 28;
 const MIB: f64 = (1 << 20) as f64;
 
 fn main() {

@@ -148,7 +148,9 @@ impl Artifacts {
 
 /// Replaces `path` atomically by a file of mode 0600.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     // The temporary file is created with mode 0600 by the tempfile crate.
     let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
     file.write_all(content)?;
@@ -202,15 +204,25 @@ mod tests {
         std::fs::write(&path, "same").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
 
-        assert!(artifacts.write(&Artifact::Talosconfig, &"same".into()).unwrap());
+        assert!(
+            artifacts
+                .write(&Artifact::Talosconfig, &"same".into())
+                .unwrap()
+        );
 
         assert_eq!(mode_of(&path), Some(0o600));
     }
 
     #[test]
     fn several_machines_of_a_role_have_their_host_in_the_name() {
-        let one = Artifact::MachineConfig { role: Role::ControlPlane, host: None };
-        let many = Artifact::MachineConfig { role: Role::Worker, host: Some("tal04".into()) };
+        let one = Artifact::MachineConfig {
+            role: Role::ControlPlane,
+            host: None,
+        };
+        let many = Artifact::MachineConfig {
+            role: Role::Worker,
+            host: Some("tal04".into()),
+        };
 
         assert_eq!(one.to_string(), "controlplane.yaml");
         assert_eq!(many.to_string(), "worker-tal04.yaml");

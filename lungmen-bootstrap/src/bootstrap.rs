@@ -1,5 +1,6 @@
 //! The run: which step follows which, and what they hand to each other.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -57,7 +58,10 @@ pub struct RunProgress {
 
 impl ClusterBootstrap {
     /// Starts with the name of the cluster and the https endpoint of its Kubernetes API.
-    pub fn builder(name: impl Into<String>, endpoint: impl Into<String>) -> ClusterBootstrapBuilder {
+    pub fn builder(
+        name: impl Into<String>,
+        endpoint: impl Into<String>,
+    ) -> ClusterBootstrapBuilder {
         ClusterBootstrapBuilder::new(name.into(), endpoint.into())
     }
 
@@ -172,14 +176,21 @@ struct Results {
 
 /// The steps in their order. Each line needs what the lines before it found out.
 async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
-    run.check(StepId::Spec, spec(&world.for_step(StepId::Spec))).await?;
-    run.check(StepId::Preflight, preflight(&world.for_step(StepId::Preflight), run.last()))
+    run.check(StepId::Spec, ready(Ok(spec(&world.for_step(StepId::Spec)))))
         .await?;
+    run.check(
+        StepId::Preflight,
+        preflight(&world.for_step(StepId::Preflight), run.last()),
+    )
+    .await?;
     run.perform(&RegisterSchematic::default()).await?;
     run.perform(&BringIso).await?;
     let machines = run.perform(&CreateMachines).await?;
     let found = run
-        .check(StepId::FirstBoot, find_nodes(&world.for_step(StepId::FirstBoot), &machines))
+        .check(
+            StepId::FirstBoot,
+            find_nodes(&world.for_step(StepId::FirstBoot), &machines),
+        )
         .await?;
     let configured = run.perform(&Configure { found: &found }).await?;
     let identity = &configured.identity;
@@ -192,18 +203,25 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
     run.perform(&BootstrapEtcd { identity }).await?;
     let kubernetes = run.perform(&FetchKubeconfig { identity }).await?;
     let health = run
-        .check(StepId::Verify, verify(&world.for_step(StepId::Verify), &kubernetes))
+        .check(
+            StepId::Verify,
+            verify(&world.for_step(StepId::Verify), &kubernetes),
+        )
         .await?;
     results.kubernetes_version = health.version.git_version;
     let kept = run.perform_if_wanted(&Save).await?;
     results.secrets = kept.and_then(|places| places.secret);
     let server = run
-        .perform_if_wanted(&Register { kubernetes: &kubernetes })
+        .perform_if_wanted(&Register {
+            kubernetes: &kubernetes,
+        })
         .await?;
     match server {
         Some(server) => {
             let world = world.for_step(StepId::Applications);
-            let ready = run.check(StepId::Applications, applications(&world, &server)).await?;
+            let ready = run
+                .check(StepId::Applications, applications(&world, &server))
+                .await?;
             results.applications = ready;
         }
         None => run.not_wanted(StepId::Applications)?,
@@ -212,7 +230,7 @@ async fn chain(world: &World, run: &mut Run<'_>, results: &mut Results) -> Resul
 }
 
 /// The checks were made when the bootstrap was built; here their warnings are told.
-async fn spec(world: &World) -> Result<((), String)> {
+fn spec(world: &World) -> ((), String) {
     let blueprint = world.blueprint();
     for warning in &blueprint.warnings {
         world.warn(warning);
@@ -223,7 +241,7 @@ async fn spec(world: &World) -> Result<((), String)> {
         blueprint.kubernetes_version,
         blueprint.machines.len()
     );
-    Ok(((), summary))
+    ((), summary)
 }
 
 /// Collects the warnings of a run for its result.

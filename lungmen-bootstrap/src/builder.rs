@@ -248,15 +248,26 @@ impl ClusterBootstrapBuilder {
         let mut problems = Problems::default();
         let mut need = |there: bool, path: &str, setter: &str| {
             if !there {
-                problems.add(Problem::missing(path, format!("give the client with `{setter}`")));
+                problems.add(Problem::missing(
+                    path,
+                    format!("give the client with `{setter}`"),
+                ));
             }
         };
         need(self.proxmox.is_some(), "proxmox", "proxmox");
         need(self.factory.is_some(), "talos.factory", "factory");
         let wants_openbao = self.inputs.openbao.is_some();
-        need(!wants_openbao || self.openbao.is_some(), "openbao", "openbao_client");
+        need(
+            !wants_openbao || self.openbao.is_some(),
+            "openbao",
+            "openbao_client",
+        );
         let wants_argocd = self.inputs.argocd.is_some();
-        need(!wants_argocd || self.argocd.is_some(), "argocd", "argocd_client");
+        need(
+            !wants_argocd || self.argocd.is_some(),
+            "argocd",
+            "argocd_client",
+        );
         match (&self.proxmox, &self.factory) {
             (Some(proxmox), Some(factory)) if problems.is_empty() => Ok(Clients {
                 proxmox: proxmox.clone(),

@@ -238,7 +238,9 @@ fn service(error: &service::Error) -> Meaning {
         Kind::Unauthenticated => Meaning::plain(ErrorKind::Unauthenticated),
         Kind::Forbidden => Meaning::plain(ErrorKind::Forbidden),
         Kind::NotFound | Kind::Deleted | Kind::NoSuchMount => Meaning::plain(ErrorKind::NotFound),
-        Kind::AlreadyExists | Kind::Conflict | Kind::Mismatch => Meaning::plain(ErrorKind::Conflict),
+        Kind::AlreadyExists | Kind::Conflict | Kind::Mismatch => {
+            Meaning::plain(ErrorKind::Conflict)
+        }
         Kind::Sealed => Meaning::hinted(ErrorKind::Busy, "unseal the server, then run again"),
         Kind::Standby | Kind::NotReady | Kind::Busy => Meaning::plain(ErrorKind::Busy),
         Kind::TooLarge => Meaning::plain(ErrorKind::NoSpace),

@@ -36,13 +36,20 @@ impl FromStr for ClusterName {
 
     fn from_str(text: &str) -> Result<Self, InvalidClusterName> {
         let good = text.len() <= 63 && text.split('.').all(is_label);
-        if good { Ok(Self(text.to_owned())) } else { Err(InvalidClusterName) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidClusterName)
+        }
     }
 }
 
 fn is_label(label: &str) -> bool {
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.as_bytes().iter().all(inner)
+    !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.as_bytes().iter().all(inner)
 }
 
 impl fmt::Display for ClusterName {

@@ -126,7 +126,12 @@ impl<'a> Run<'a> {
     /// A step that depends on one that was not wanted.
     pub(crate) fn not_wanted(&mut self, step: StepId) -> Result<(), Stop> {
         self.begin(step)?;
-        self.finished(step, Outcome::NotWanted, "not in the specification", Instant::now());
+        self.finished(
+            step,
+            Outcome::NotWanted,
+            "not in the specification",
+            Instant::now(),
+        );
         Ok(())
     }
 
@@ -145,7 +150,11 @@ impl<'a> Run<'a> {
 
     /// Stops the chain before a step that was not asked for.
     fn begin(&self, step: StepId) -> Result<(), Stop> {
-        if step <= self.last { Ok(()) } else { Err(Stop::Reached) }
+        if step <= self.last {
+            Ok(())
+        } else {
+            Err(Stop::Reached)
+        }
     }
 
     fn finished(&mut self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
@@ -185,21 +194,16 @@ async fn converge<S: Step>(step: &S, world: &World) -> Result<(S::Output, Outcom
             record(step, world, Progress::Done).await?;
             Ok((output, Outcome::Done))
         }
-        Observation::Absent(still_missing) => {
-            Err(Error::new(ErrorKind::Failed, "verify the step")
-                .with_message(format!("everything was done, but {still_missing}"))
-                .uncertain(true))
-        }
+        Observation::Absent(still_missing) => Err(Error::new(ErrorKind::Failed, "verify the step")
+            .with_message(format!("everything was done, but {still_missing}"))
+            .uncertain(true)),
     }
 }
 
 async fn record<S: Step>(step: &S, world: &World, progress: Progress) -> Result<()> {
-    let record = step
-        .references(world)
-        .into_iter()
-        .fold(
-            Record::new(world.cluster_name(), S::ID, progress),
-            |record, (key, value)| record.with(key, value),
-        );
+    let record = step.references(world).into_iter().fold(
+        Record::new(world.cluster_name(), S::ID, progress),
+        |record, (key, value)| record.with(key, value),
+    );
     world.journal().append(record).await
 }

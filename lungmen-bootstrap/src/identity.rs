@@ -63,7 +63,10 @@ mod tests {
 
         assert_eq!(at("2026-01-01T00:00:01Z"), created);
         assert_eq!(at("2026-06-01T00:00:00Z"), created);
-        assert_eq!(at("2026-08-01T00:00:00Z").to_string(), "2026-07-02T12:00:00Z");
+        assert_eq!(
+            at("2026-08-01T00:00:00Z").to_string(),
+            "2026-07-02T12:00:00Z"
+        );
         assert_eq!(at("2025-12-31T00:00:00Z"), created);
     }
 }

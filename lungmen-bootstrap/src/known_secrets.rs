@@ -36,7 +36,8 @@ pub(crate) async fn find(world: &World) -> Result<Option<SecretsBundle>> {
 }
 
 async fn from_openbao(world: &World) -> Result<Option<SecretsBundle>> {
-    let (Some(client), Some(target)) = (&world.clients().openbao, &world.blueprint().openbao) else {
+    let (Some(client), Some(target)) = (&world.clients().openbao, &world.blueprint().openbao)
+    else {
         return Ok(None);
     };
     let stored = match client.kv(&target.mount).read(&target.path).await {

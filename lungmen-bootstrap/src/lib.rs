@@ -52,3 +52,8 @@ pub use release::TalosRelease;
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use step::{StepId, UnknownStep};
 pub use timing::Timing;
+
+/// The example in the README of the workspace compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct RootReadme;

@@ -15,7 +15,9 @@ pub(crate) fn has_context(world: &World, path: &Path) -> Result<bool> {
     let ours = ours(world)?;
     let wanted = ours.current_context()?;
     let theirs = read(path)?;
-    Ok(theirs.contexts().any(|(_, context)| is_same(context, wanted)))
+    Ok(theirs
+        .contexts()
+        .any(|(_, context)| is_same(context, wanted)))
 }
 
 /// Adds the context by the rules of `talosctl config merge`: a name that is taken gets a suffix, and the context becomes
@@ -26,18 +28,30 @@ pub(crate) fn merge(world: &World, path: &Path) -> Result<()> {
     }
     let mut theirs = read(path)?;
     for rename in theirs.merge(&ours(world)?) {
-        world.note(format!("the context {} is called {} there", rename.from, rename.to));
+        world.note(format!(
+            "the context {} is called {} there",
+            rename.from, rename.to
+        ));
     }
     write_private(path, theirs.to_yaml().expose_secret().as_bytes())
         .map_err(|error| Error::io("write", &path.display().to_string(), error))
 }
 
 fn ours(world: &World) -> Result<Talosconfig> {
-    let text = world.artifacts().read(&Artifact::Talosconfig)?.ok_or_else(|| {
-        Error::new(ErrorKind::Io, "read")
-            .with_target(world.artifacts().path(&Artifact::Talosconfig).display().to_string())
-            .with_message("the file is gone")
-    })?;
+    let text = world
+        .artifacts()
+        .read(&Artifact::Talosconfig)?
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Io, "read")
+                .with_target(
+                    world
+                        .artifacts()
+                        .path(&Artifact::Talosconfig)
+                        .display()
+                        .to_string(),
+                )
+                .with_message("the file is gone")
+        })?;
     Ok(Talosconfig::parse(text.expose_secret())?)
 }
 

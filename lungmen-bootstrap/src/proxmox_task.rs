@@ -8,7 +8,12 @@ use crate::event::EventKind;
 use crate::world::World;
 
 /// Waits until the task has ended well; its warnings become warnings of the run.
-pub(crate) async fn finish(world: &World, what: &str, task: &Task, deadline: Duration) -> Result<()> {
+pub(crate) async fn finish(
+    world: &World,
+    what: &str,
+    task: &Task,
+    deadline: Duration,
+) -> Result<()> {
     let poll = Poll::every(world.timing().interval).within(deadline);
     let mut lines = 0;
     let completion = task

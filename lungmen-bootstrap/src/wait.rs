@@ -71,7 +71,10 @@ impl Wait {
     fn ended(&self, last: LastCause) -> Error {
         let error = Error::new(ErrorKind::Deadline, "wait")
             .with_target(self.what.clone())
-            .with_message(format!("not within {:?}; last seen: {}", self.deadline, last.text));
+            .with_message(format!(
+                "not within {:?}; last seen: {}",
+                self.deadline, last.text
+            ));
         match last.error {
             Some(cause) => error.with_source(cause),
             None => error,

@@ -8,7 +8,10 @@ use crate::support::{VM, World, acting_steps, outcome, vm};
 async fn a_run_builds_the_cluster() {
     let world = World::new().await;
 
-    let cluster = world.run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+    let cluster = world
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
 
     for step in acting_steps() {
         assert_eq!(outcome(&cluster.steps, step), Outcome::Done, "{step}");
@@ -23,7 +26,12 @@ async fn a_run_builds_the_cluster() {
         )
     );
     assert!(cluster.schematic_id.starts_with("88d1f7a5"));
-    assert!(cluster.applications.iter().all(|app| app.health == "Healthy" && app.sync == "Synced"));
+    assert!(
+        cluster
+            .applications
+            .iter()
+            .all(|app| app.health == "Healthy" && app.sync == "Synced")
+    );
     assert_eq!(cluster.applications.len(), 2);
 }
 
@@ -33,8 +41,20 @@ async fn the_files_are_there_and_private() {
 
     let cluster = world.run().await.unwrap();
 
-    let names: Vec<String> = cluster.files.iter().map(|file| file.artifact.to_string()).collect();
-    assert_eq!(names, ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"]);
+    let names: Vec<String> = cluster
+        .files
+        .iter()
+        .map(|file| file.artifact.to_string())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "secrets.yaml",
+            "controlplane.yaml",
+            "talosconfig",
+            "kubeconfig"
+        ]
+    );
     for file in &cluster.files {
         assert_eq!(file.mode, 0o600, "{}", file.artifact);
     }
@@ -53,7 +73,9 @@ async fn the_machine_is_the_one_that_was_asked_for() {
         .proxmox()
         .calls()
         .into_iter()
-        .find(|call| call.param("vmid") == Some(&VM.to_string()) && call.param("efidisk0").is_some())
+        .find(|call| {
+            call.param("vmid") == Some(&VM.to_string()) && call.param("efidisk0").is_some()
+        })
         .unwrap();
     for (name, value) in [
         ("name", "tal01.lungmen.akn.chezmoi.sh"),
@@ -80,7 +102,10 @@ async fn the_machine_is_the_one_that_was_asked_for() {
         assert_eq!(created.param(name), Some(value), "{name}");
     }
     assert!(created.param("description").unwrap().contains("<h2>"));
-    assert!(created.param("start").is_none(), "the start is a call of its own");
+    assert!(
+        created.param("start").is_none(),
+        "the start is a call of its own"
+    );
     assert!(world.lab.proxmox().vm(vm()).unwrap().running);
 }
 
@@ -107,7 +132,11 @@ async fn openbao_has_the_bundle_and_the_talosconfig() {
 
     world.run().await.unwrap();
 
-    let secret = world.lab.openbao().secret("secret", "talos/lungmen.akn").unwrap();
+    let secret = world
+        .lab
+        .openbao()
+        .secret("secret", "talos/lungmen.akn")
+        .unwrap();
     assert_eq!(secret["secrets.yaml"], world.read("secrets.yaml"));
     assert_eq!(secret["talosconfig"], world.read("talosconfig"));
     assert_eq!(secret.as_object().unwrap().len(), 2);
@@ -122,15 +151,18 @@ async fn every_step_tells_when_it_starts_and_ends() {
     let events = world.events();
     for step in StepId::ALL {
         let of_step: Vec<_> = events.iter().filter(|event| event.step == step).collect();
-        assert!(matches!(of_step.first().unwrap().kind, EventKind::StepStarted), "{step}");
+        assert!(
+            matches!(of_step.first().unwrap().kind, EventKind::StepStarted),
+            "{step}"
+        );
         assert!(
             matches!(of_step.last().unwrap().kind, EventKind::StepFinished { .. }),
             "{step}"
         );
     }
-    let waited = events
-        .iter()
-        .any(|event| matches!(&event.kind, EventKind::Waiting { because, .. } if !because.is_empty()));
+    let waited = events.iter().any(
+        |event| matches!(&event.kind, EventKind::Waiting { because, .. } if !because.is_empty()),
+    );
     assert!(waited);
 }
 

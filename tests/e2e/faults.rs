@@ -17,22 +17,47 @@ use crate::support::{VM, World, vm};
 fn assert_failure(error: &Error, kind: ErrorKind, step: StepId) {
     assert_eq!(error.kind(), kind, "{}", error.report());
     assert_eq!(error.step(), Some(step), "{}", error.report());
-    let heads = error.report().lines().filter(|line| line.starts_with("error:")).count();
+    let heads = error
+        .report()
+        .lines()
+        .filter(|line| line.starts_with("error:"))
+        .count();
     assert_eq!(heads, 1, "{}", error.report());
 }
 
 async fn with_acl(acl: Acl) -> World {
-    let proxmox = PveMock::builder().token("lungmen@pve!ci", "4c6d8a3e-0001-4000-8000-000000000001", acl);
+    let proxmox = PveMock::builder().token(
+        "lungmen@pve!ci",
+        "4c6d8a3e-0001-4000-8000-000000000001",
+        acl,
+    );
     World::with(Lab::builder().proxmox(proxmox)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_is_unauthenticated() {
     let world = World::new().await;
-    let wrong = proxmox_client::credentials::ApiToken::new("nobody@pve!ci", "00000000-0000-4000-8000-000000000000".into()).unwrap();
-    let client = world.lab.proxmox().client_builder().credentials(wrong).build().unwrap();
+    let wrong = proxmox_client::credentials::ApiToken::new(
+        "nobody@pve!ci",
+        "00000000-0000-4000-8000-000000000000".into(),
+    )
+    .unwrap();
+    let client = world
+        .lab
+        .proxmox()
+        .client_builder()
+        .credentials(wrong)
+        .build()
+        .unwrap();
 
-    let error = world.builder().proxmox(client).build().unwrap().run().await.unwrap_err();
+    let error = world
+        .builder()
+        .proxmox(client)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
 
     assert_failure(&error, ErrorKind::Unauthenticated, StepId::Preflight);
     assert!(error.hint().unwrap().contains("token"));
@@ -40,21 +65,38 @@ async fn a_wrong_token_is_unauthenticated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_privileges_are_named_together() {
-    let world = with_acl(Acl::administrator().without("VM.Allocate").without("VM.Config.CDROM")).await;
+    let world = with_acl(
+        Acl::administrator()
+            .without("VM.Allocate")
+            .without("VM.Config.CDROM"),
+    )
+    .await;
 
     let error = world.run().await.unwrap_err();
 
     assert_failure(&error, ErrorKind::Forbidden, StepId::Preflight);
     for privilege in ["VM.Allocate", "VM.Config.CDROM"] {
-        assert!(error.hint().unwrap().contains(privilege), "{}", error.report());
+        assert!(
+            error.hint().unwrap().contains(privilege),
+            "{}",
+            error.report()
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_download_the_image_is_streamed() {
-    let world = with_acl(Acl::administrator().without("Sys.AccessNetwork").without("Sys.Modify")).await;
+    let world = with_acl(
+        Acl::administrator()
+            .without("Sys.AccessNetwork")
+            .without("Sys.Modify"),
+    )
+    .await;
 
-    world.run_until(StepId::Image).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    world
+        .run_until(StepId::Image)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
 
     world.lab.proxmox().assert_called(PveRoute::Upload, 1);
 }
@@ -62,7 +104,10 @@ async fn without_the_right_to_download_the_image_is_streamed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_id_of_somebody_else_is_left_alone() {
     let world = World::new().await;
-    world.lab.proxmox().add_vm(vm(), &[("name", "important"), ("cores", "2")]);
+    world
+        .lab
+        .proxmox()
+        .add_vm(vm(), &[("name", "important"), ("cores", "2")]);
 
     let error = world.run().await.unwrap_err();
 
@@ -102,8 +147,10 @@ async fn an_unknown_bridge_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_that_does_not_exist_is_named() {
-    let proxmox = PveMock::builder()
-        .storage(MockStorage::directory(StorageName::new("local").unwrap(), &["iso"]));
+    let proxmox = PveMock::builder().storage(MockStorage::directory(
+        StorageName::new("local").unwrap(),
+        &["iso"],
+    ));
     let world = World::with(Lab::builder().proxmox(proxmox)).await;
 
     let error = world.run().await.unwrap_err();
@@ -160,12 +207,24 @@ async fn lost_secrets_of_a_configured_node_are_never_made_again() {
         spec.openbao = None;
         spec
     };
-    world.builder_of(spec()).build().unwrap().run().await.unwrap();
+    world
+        .builder_of(spec())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
     for name in ["secrets.yaml", "controlplane.yaml"] {
         std::fs::remove_file(world.file(name)).unwrap();
     }
 
-    let error = world.builder_of(spec()).build().unwrap().run().await.unwrap_err();
+    let error = world
+        .builder_of(spec())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::SecretsLost, "{}", error.report());
     assert!(!error.is_safe_to_repeat());
@@ -176,13 +235,20 @@ async fn lost_secrets_of_a_configured_node_are_never_made_again() {
 async fn a_failed_installation_is_told_from_a_slow_one() {
     let world = World::new().await;
     world.run_until(StepId::Configuration).await.unwrap();
-    world.lab.talos(vm()).unwrap().fail_next_installation("no such disk");
+    world
+        .lab
+        .talos(vm())
+        .unwrap()
+        .fail_next_installation("no such disk");
 
     let error = world.run().await.unwrap_err();
 
     assert_failure(&error, ErrorKind::Failed, StepId::Apply);
     assert!(error.report().contains("maintenance"), "{}", error.report());
-    world.run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+    world
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,12 +257,20 @@ async fn another_secret_at_the_path_is_never_replaced() {
     let theirs = std::collections::BTreeMap::from([("secrets.yaml".to_owned(), "theirs".into())]);
     let client = world.lab.openbao().client().unwrap();
     world.run_until(StepId::Verify).await.unwrap();
-    client.kv("secret").create("talos/lungmen.akn", &theirs).await.unwrap();
+    client
+        .kv("secret")
+        .create("talos/lungmen.akn", &theirs)
+        .await
+        .unwrap();
 
     let error = world.run().await.unwrap_err();
 
     assert_failure(&error, ErrorKind::Conflict, StepId::Save);
-    let secret = world.lab.openbao().secret("secret", "talos/lungmen.akn").unwrap();
+    let secret = world
+        .lab
+        .openbao()
+        .secret("secret", "talos/lungmen.akn")
+        .unwrap();
     assert_eq!(secret["secrets.yaml"], "theirs");
 }
 
@@ -209,7 +283,10 @@ async fn argo_cd_may_refuse_the_cluster() {
 
     assert_failure(&error, ErrorKind::Forbidden, StepId::Register);
     world.lab.argocd().allow("clusters", "create");
-    world.run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+    world
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,13 +295,28 @@ async fn an_application_that_stays_ill_is_named() {
     world.lab.argocd().add_application(
         argocd_client::mock::ApplicationSeed::new("grafana")
             .on_cluster("lungmen.akn")
-            .ends_as(argocd_client::application::HealthStatus::Degraded, "no volume"),
+            .ends_as(
+                argocd_client::application::HealthStatus::Degraded,
+                "no volume",
+            ),
     );
     let timing = Timing::uniform(Duration::from_millis(20), Duration::from_secs(3));
 
-    let error = world.builder().timing(timing).build().unwrap().run().await.unwrap_err();
+    let error = world
+        .builder()
+        .timing(timing)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
 
-    assert_eq!(error.step(), Some(StepId::Applications), "{}", error.report());
+    assert_eq!(
+        error.step(),
+        Some(StepId::Applications),
+        "{}",
+        error.report()
+    );
     assert!(error.report().contains("grafana"), "{}", error.report());
 }
 
@@ -233,10 +325,22 @@ async fn no_application_at_all_is_a_warning() {
     let world = World::with(Lab::builder().without_applications()).await;
     let timing = Timing::uniform(Duration::from_millis(20), Duration::from_secs(2));
 
-    let cluster = world.builder().timing(timing).build().unwrap().run().await.unwrap();
+    let cluster = world
+        .builder()
+        .timing(timing)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
 
     assert!(cluster.applications.is_empty());
-    assert!(cluster.warnings.iter().any(|warning| warning.contains("no application")));
+    assert!(
+        cluster
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("no application"))
+    );
 }
 
 /// One refusal of each server, where it is met, and what it is called.
@@ -246,10 +350,16 @@ async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() 
     let cases: [(StepId, StepId, Break); 7] = [
         (StepId::Spec, StepId::Schematic, |world| {
             let fault = FactoryFault::Status(403, "forbidden".into());
-            world.lab.factory().fail_next(FactoryRoute::CreateSchematic, fault);
+            world
+                .lab
+                .factory()
+                .fail_next(FactoryRoute::CreateSchematic, fault);
         }),
         (StepId::Schematic, StepId::Image, |world| {
-            world.lab.proxmox().fail_next_task("unable to create image: broken");
+            world
+                .lab
+                .proxmox()
+                .fail_next_task("unable to create image: broken");
         }),
         (StepId::Image, StepId::Machine, |world| {
             let fault = PveFault::forbidden(&format!("/vms/{VM}"), "VM.Allocate");
@@ -257,7 +367,11 @@ async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() 
         }),
         (StepId::Configuration, StepId::Apply, |world| {
             let talos = world.lab.talos(vm()).unwrap();
-            talos.fail_next("ApplyConfiguration", Code::InvalidArgument, "configuration validation failed: x");
+            talos.fail_next(
+                "ApplyConfiguration",
+                Code::InvalidArgument,
+                "configuration validation failed: x",
+            );
         }),
         (StepId::Apply, StepId::Bootstrap, |world| {
             let talos = world.lab.talos(vm()).unwrap();
@@ -269,7 +383,10 @@ async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() 
         }),
         (StepId::Verify, StepId::Register, |world| {
             let kubernetes = world.lab.kubernetes().unwrap();
-            kubernetes.fail_next(KubernetesRoute::ServiceAccounts, ServiceFault::Status(403, "no".into()));
+            kubernetes.fail_next(
+                KubernetesRoute::ServiceAccounts,
+                ServiceFault::Status(403, "no".into()),
+            );
         }),
     ];
     for (before, step, break_it) in cases {
@@ -302,8 +419,17 @@ async fn a_sealed_openbao_is_found_before_anything_is_built() {
 #[tokio::test(flavor = "multi_thread")]
 async fn passing_trouble_is_waited_out() {
     let world = World::new().await;
-    world.lab.proxmox().fail_next(PveRoute::Version, PveFault::Disconnect);
-    world.lab.argocd().fail_next(ArgoRoute::ClusterList, ArgoFault::Disconnect);
+    world
+        .lab
+        .proxmox()
+        .fail_next(PveRoute::Version, PveFault::Disconnect);
+    world
+        .lab
+        .argocd()
+        .fail_next(ArgoRoute::ClusterList, ArgoFault::Disconnect);
 
-    world.run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+    world
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
 }

@@ -17,7 +17,12 @@ async fn start(options: &[(&str, &str)]) -> (World, VmId, LabEvent) {
     world.run_until(StepId::Image).await.unwrap();
     let id = VmId::new(500).unwrap();
     world.lab.proxmox().add_vm(id, options);
-    let vm = world.lab.proxmox().client().node(NodeName::new("pve-01").unwrap()).vm(id);
+    let vm = world
+        .lab
+        .proxmox()
+        .client()
+        .node(NodeName::new("pve-01").unwrap())
+        .vm(id);
     let poll = Poll::every(Duration::from_millis(5)).within(Duration::from_secs(5));
     vm.start().await.unwrap().wait(&poll).await.unwrap();
     let event = loop {
@@ -95,21 +100,32 @@ async fn the_iso_first_in_the_boot_order_stops_after_the_installation() {
     .await;
     assert_eq!(event, LabEvent::Booted { vm: id });
     let talos = world.lab.talos(id).unwrap();
-    talos.wait_for(|event| matches!(event, MockEvent::Maintenance { .. })).await;
+    talos
+        .wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
+        .await;
     let bundle = talos_client::secrets::SecretsBundle::generate_blocking(
         talos_client::config::VersionContract::new(1, 6),
     )
     .unwrap();
-    let config = talos_client::config::GenerateInput::new("a.b", "https://10.0.2.200:6443", &bundle)
-        .unwrap()
-        .talos_version(talos_client::config::TalosVersion::parse("v1.10.7").unwrap())
-        .generate(talos_client::config::MachineType::ControlPlane)
-        .unwrap();
+    let config =
+        talos_client::config::GenerateInput::new("a.b", "https://10.0.2.200:6443", &bundle)
+            .unwrap()
+            .talos_version(talos_client::config::TalosVersion::parse("v1.10.7").unwrap())
+            .generate(talos_client::config::MachineType::ControlPlane)
+            .unwrap();
 
     let client = talos.maintenance_client().unwrap();
-    client.apply_configuration(&config.to_yaml(), Default::default()).await.unwrap();
+    client
+        .apply_configuration(&config.to_yaml(), Default::default())
+        .await
+        .unwrap();
 
-    let halted = talos.wait_for(|event| matches!(event, MockEvent::Halted { .. })).await.unwrap();
-    let MockEvent::Halted { reason } = halted else { unreachable!() };
+    let halted = talos
+        .wait_for(|event| matches!(event, MockEvent::Halted { .. }))
+        .await
+        .unwrap();
+    let MockEvent::Halted { reason } = halted else {
+        unreachable!()
+    };
     assert!(reason.contains("halt_if_installed"), "{reason}");
 }

@@ -37,8 +37,18 @@ async fn a_run_from_another_folder_takes_the_secrets_from_openbao() {
 
     let restored = std::fs::read_to_string(elsewhere.path().join("secrets.yaml")).unwrap();
     assert_eq!(restored, world.read("secrets.yaml"));
-    for step in [StepId::Machine, StepId::Apply, StepId::Bootstrap, StepId::Save, StepId::Register] {
-        assert_eq!(outcome(&cluster.steps, step), Outcome::AlreadyDone, "{step}");
+    for step in [
+        StepId::Machine,
+        StepId::Apply,
+        StepId::Bootstrap,
+        StepId::Save,
+        StepId::Register,
+    ] {
+        assert_eq!(
+            outcome(&cluster.steps, step),
+            Outcome::AlreadyDone,
+            "{step}"
+        );
     }
 }
 
@@ -47,11 +57,19 @@ async fn each_deleted_file_comes_back() {
     let world = World::new().await;
     world.run().await.unwrap();
 
-    for name in ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"] {
+    for name in [
+        "secrets.yaml",
+        "controlplane.yaml",
+        "talosconfig",
+        "kubeconfig",
+    ] {
         let before = world.read(name);
         std::fs::remove_file(world.file(name)).unwrap();
 
-        let cluster = world.run().await.unwrap_or_else(|error| panic!("{name}: {}", error.report()));
+        let cluster = world
+            .run()
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {}", error.report()));
 
         assert!(!cluster.was_complete(), "{name}");
         // The node makes another client certificate for every kubeconfig.
@@ -70,11 +88,23 @@ async fn without_openbao_a_lost_bundle_is_read_from_the_control_plane_configurat
         spec.openbao = None;
         spec
     };
-    world.builder_of(spec()).build().unwrap().run().await.unwrap();
+    world
+        .builder_of(spec())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
     let before = world.read("secrets.yaml");
     std::fs::remove_file(world.file("secrets.yaml")).unwrap();
 
-    world.builder_of(spec()).build().unwrap().run().await.unwrap();
+    world
+        .builder_of(spec())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
 
     assert_eq!(world.read("secrets.yaml"), before);
 }
@@ -95,7 +125,13 @@ impl Snapshot {
     fn of(world: &World) -> Self {
         let lab = &world.lab;
         let talos = lab.talos(crate::support::vm()).unwrap();
-        let calls = |method: &str| talos.calls().iter().filter(|call| call.method() == method).count();
+        let calls = |method: &str| {
+            talos
+                .calls()
+                .iter()
+                .filter(|call| call.method() == method)
+                .count()
+        };
         Self {
             proxmox_changes: lab
                 .proxmox()
@@ -103,7 +139,12 @@ impl Snapshot {
                 .iter()
                 .filter(|call| call.method != http::Method::GET)
                 .count(),
-            schematics: lab.factory().calls().iter().filter(|call| call.method == http::Method::POST).count(),
+            schematics: lab
+                .factory()
+                .calls()
+                .iter()
+                .filter(|call| call.method == http::Method::POST)
+                .count(),
             configurations: calls("ApplyConfiguration"),
             bootstraps: calls("Bootstrap"),
             secret: lab.openbao().secret("secret", "talos/lungmen.akn"),
@@ -113,9 +154,14 @@ impl Snapshot {
                 .iter()
                 .filter(|call| call.method != http::Method::GET)
                 .count(),
-            files: ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"]
-                .map(|name| world.read(name))
-                .into(),
+            files: [
+                "secrets.yaml",
+                "controlplane.yaml",
+                "talosconfig",
+                "kubeconfig",
+            ]
+            .map(|name| world.read(name))
+            .into(),
         }
     }
 }

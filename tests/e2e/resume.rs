@@ -12,13 +12,27 @@ use crate::support::{World, acting_steps, outcome};
 async fn a_run_that_ended_after_a_step_is_finished_by_the_next() {
     for last in acting_steps() {
         let world = World::new().await;
-        world.run_until(last).await.unwrap_or_else(|error| panic!("{last}: {}", error.report()));
+        world
+            .run_until(last)
+            .await
+            .unwrap_or_else(|error| panic!("{last}: {}", error.report()));
 
-        let cluster = world.run().await.unwrap_or_else(|error| panic!("{last}: {}", error.report()));
+        let cluster = world
+            .run()
+            .await
+            .unwrap_or_else(|error| panic!("{last}: {}", error.report()));
 
         for step in acting_steps() {
-            let expected = if step <= last { Outcome::AlreadyDone } else { Outcome::Done };
-            assert_eq!(outcome(&cluster.steps, step), expected, "{step} after {last}");
+            let expected = if step <= last {
+                Outcome::AlreadyDone
+            } else {
+                Outcome::Done
+            };
+            assert_eq!(
+                outcome(&cluster.steps, step),
+                expected,
+                "{step} after {last}"
+            );
         }
         assert!(world.run().await.unwrap().was_complete(), "{last}");
     }
@@ -51,7 +65,10 @@ async fn a_run_that_is_dropped_at_any_event_is_finished_by_the_next() {
             .filter(|call| call.method() == "ApplyConfiguration")
             .count();
         assert_eq!(bootstraps, 1, "dropped at event {stop_at}");
-        assert!(world.run().await.unwrap().was_complete(), "dropped at event {stop_at}");
+        assert!(
+            world.run().await.unwrap().was_complete(),
+            "dropped at event {stop_at}"
+        );
     }
 }
 
@@ -96,7 +113,8 @@ async fn two_runs_in_one_folder_are_refused() {
     let world = World::new().await;
     let _first = world.bootstrap();
 
-    let second = lungmen_bootstrap::journal::FileJournal::open(world.file("lungmen.journal")).unwrap_err();
+    let second =
+        lungmen_bootstrap::journal::FileJournal::open(world.file("lungmen.journal")).unwrap_err();
 
     assert_eq!(second.kind(), lungmen_bootstrap::ErrorKind::Conflict);
     assert!(second.hint().is_some());

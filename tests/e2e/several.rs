@@ -40,7 +40,12 @@ async fn three_control_planes_and_a_worker_become_one_cluster() {
 
     assert_eq!(cluster.machines.len(), 4);
     assert_eq!(outcome(&cluster.steps, StepId::Bootstrap), Outcome::Done);
-    for name in ["controlplane-tal01.yaml", "controlplane-tal02.yaml", "controlplane-tal03.yaml", "worker.yaml"] {
+    for name in [
+        "controlplane-tal01.yaml",
+        "controlplane-tal02.yaml",
+        "controlplane-tal03.yaml",
+        "worker.yaml",
+    ] {
         assert!(world.file(name).exists(), "{name}");
     }
     let again = world.builder_of(spec).build().unwrap().run().await.unwrap();

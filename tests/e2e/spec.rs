@@ -30,7 +30,9 @@ fn problems(edits: &[(&str, &str)]) -> Vec<String> {
 fn assert_refused(edits: &[(&str, &str)], path: &str, allowed: &str) {
     let problems = problems(edits);
     assert!(
-        problems.iter().any(|problem| problem.starts_with(path) && problem.contains(allowed)),
+        problems
+            .iter()
+            .any(|problem| problem.starts_with(path) && problem.contains(allowed)),
         "{problems:#?}"
     );
 }
@@ -42,23 +44,63 @@ fn the_specification_of_the_example_is_sound() {
 
 #[test]
 fn wrong_fields_are_refused_with_path_value_and_what_is_allowed() {
-    assert_refused(&[("vmId: 2411000", "vmId: 99")], "machines[0].vmId: \"99\"", "100");
-    assert_refused(&[("vmId: 2411000", "vmId: twelve")], "machines[0].vmId: \"twelve\"", "999999999");
-    assert_refused(&[("name: tal01.", "name: tal_01.")], "machines[0].name: \"tal_01", "DNS name");
-    assert_refused(&[("version: 1.10.7", "version: 1.10")], "talos.version: \"1.1\"", "1.10.7");
-    assert_refused(&[("version: 1.10.7", "version: latest")], "talos.version: \"latest\"", "full Talos version");
+    assert_refused(
+        &[("vmId: 2411000", "vmId: 99")],
+        "machines[0].vmId: \"99\"",
+        "100",
+    );
+    assert_refused(
+        &[("vmId: 2411000", "vmId: twelve")],
+        "machines[0].vmId: \"twelve\"",
+        "999999999",
+    );
+    assert_refused(
+        &[("name: tal01.", "name: tal_01.")],
+        "machines[0].name: \"tal_01",
+        "DNS name",
+    );
+    assert_refused(
+        &[("version: 1.10.7", "version: 1.10")],
+        "talos.version: \"1.1\"",
+        "1.10.7",
+    );
+    assert_refused(
+        &[("version: 1.10.7", "version: latest")],
+        "talos.version: \"latest\"",
+        "full Talos version",
+    );
     assert_refused(
         &[("endpoint: https://", "endpoint: http://")],
         "cluster.endpoint: \"http://kubernetes",
         "https",
     );
     assert_refused(&[("efi: 4m", "efi: 2m")], "machines[0].efi: \"2m\"", "4m");
-    assert_refused(&[("role: controlplane", "role: worker")], "machines: \"0 control plane machines\"", "odd");
-    assert_refused(&[("cores: 4", "cores: 0")], "machines[0].cores: \"0\"", "core");
-    assert_refused(&[("bridge: vmbr1", "bridge: \"\"")], "machines[0].network.bridge", "");
+    assert_refused(
+        &[("role: controlplane", "role: worker")],
+        "machines: \"0 control plane machines\"",
+        "odd",
+    );
+    assert_refused(
+        &[("cores: 4", "cores: 0")],
+        "machines[0].cores: \"0\"",
+        "core",
+    );
+    assert_refused(
+        &[("bridge: vmbr1", "bridge: \"\"")],
+        "machines[0].network.bridge",
+        "",
+    );
     assert_refused(&[("vlan: 2", "vlan: 5000")], "machines[0].network", "4094");
-    assert_refused(&[("secureBoot:", "secureboot:")], "talos.secureboot: \"true\"", "fields here are");
-    assert_refused(&[("name: lungmen.akn", "name: Lungmen")], "cluster.name: \"Lungmen\"", "DNS name");
+    assert_refused(
+        &[("secureBoot:", "secureboot:")],
+        "talos.secureboot: \"true\"",
+        "fields here are",
+    );
+    assert_refused(
+        &[("name: lungmen.akn", "name: Lungmen")],
+        "cluster.name: \"Lungmen\"",
+        "DNS name",
+    );
 }
 
 #[test]
@@ -91,18 +133,28 @@ fn two_control_planes_are_refused() {
     let machine = "  - name: tal02.lungmen.akn.chezmoi.sh\n    vmId: 2411001\n    address: 10.0.2.11\n    \
                    network: {bridge: vmbr1}\n\nopenbao:";
 
-    assert_refused(&[(second, machine)], "machines: \"2 control plane machines\"", "odd number");
+    assert_refused(
+        &[(second, machine)],
+        "machines: \"2 control plane machines\"",
+        "odd number",
+    );
 }
 
 #[test]
 fn a_patch_that_does_not_parse_is_refused_with_file_and_line() {
     let spec = edited(&[]).unwrap();
-    let patch = PatchSource::new("broken.yaml", "machine:\n  network:\n   hostname: a\n  - b\n");
+    let patch = PatchSource::new(
+        "broken.yaml",
+        "machine:\n  network:\n   hostname: a\n  - b\n",
+    );
 
     let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
 
     let text = error.problems()[0].to_string();
-    assert!(text.contains("talos.configPatches[0]") && text.contains("broken.yaml"), "{text}");
+    assert!(
+        text.contains("talos.configPatches[0]") && text.contains("broken.yaml"),
+        "{text}"
+    );
     assert!(text.contains("line 4") || text.contains(":4"), "{text}");
 }
 
@@ -114,7 +166,10 @@ fn a_patch_that_the_node_would_refuse_is_refused() {
     let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
 
     let text = error.problems()[0].to_string();
-    assert!(text.contains("typo.yaml") && text.contains("hostnme"), "{text}");
+    assert!(
+        text.contains("typo.yaml") && text.contains("hostnme"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -130,7 +185,11 @@ fn tpm_encryption_needs_a_tpm() {
     };
 
     let error = with(&[]).unwrap_err();
-    assert!(error.problems()[0].to_string().contains("TPM"), "{:?}", error.problems());
+    assert!(
+        error.problems()[0].to_string().contains("TPM"),
+        "{:?}",
+        error.problems()
+    );
 
     with(&[("efi: 4m", "efi: 4m\n    tpm: true")]).unwrap();
 }
@@ -160,7 +219,11 @@ async fn all_problems_come_at_once_and_nothing_is_called() {
 
     let error = world.builder_of(spec).build().unwrap_err();
 
-    let paths: Vec<&str> = error.problems().iter().map(|problem| problem.path.as_str()).collect();
+    let paths: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
     assert_eq!(paths, ["cluster.endpoint", "talos.version"]);
     assert!(world.lab.proxmox().calls().is_empty());
     assert!(world.lab.factory().calls().is_empty());
@@ -172,7 +235,11 @@ fn text_that_is_no_yaml_is_refused_with_line_and_column() {
     let error = Spec::parse("cluster: [\n", |_| Ok(String::new())).unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::InvalidSpec);
-    assert!(error.problems()[0].path.contains("line"), "{:?}", error.problems());
+    assert!(
+        error.problems()[0].path.contains("line"),
+        "{:?}",
+        error.problems()
+    );
 }
 
 #[test]
@@ -180,5 +247,8 @@ fn a_missing_patch_file_is_named() {
     let error = edited(&[("- lungmen-akn-01.volumes.yaml", "- nowhere.yaml")]).unwrap_err();
 
     let text = error.problems()[0].to_string();
-    assert!(text.contains("machines[0].configPatches[1]") && text.contains("nowhere.yaml"), "{text}");
+    assert!(
+        text.contains("machines[0].configPatches[1]") && text.contains("nowhere.yaml"),
+        "{text}"
+    );
 }

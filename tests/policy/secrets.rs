@@ -36,24 +36,47 @@ impl<'a> MakeWriter<'a> for Log {
 /// Every value in the files that somebody could misuse.
 fn secrets(world: &World) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for name in ["secrets.yaml", "controlplane.yaml", "talosconfig", "kubeconfig"] {
+    for name in [
+        "secrets.yaml",
+        "controlplane.yaml",
+        "talosconfig",
+        "kubeconfig",
+    ] {
         for line in world.read(name).lines() {
             let Some((key, value)) = line.split_once(": ") else {
                 continue;
             };
             let key = key.trim().trim_start_matches("- ");
-            let is_secret = ["key", "token", "secret", "client-key-data", "secretboxEncryptionSecret", "trustdinfo"]
-                .iter()
-                .any(|word| key.eq_ignore_ascii_case(word) || key.to_lowercase().ends_with("secret"));
+            let is_secret = [
+                "key",
+                "token",
+                "secret",
+                "client-key-data",
+                "secretboxEncryptionSecret",
+                "trustdinfo",
+            ]
+            .iter()
+            .any(|word| key.eq_ignore_ascii_case(word) || key.to_lowercase().ends_with("secret"));
             let value = value.trim().trim_matches('"');
             if is_secret && value.len() > 12 {
                 found.insert(value.to_owned());
             }
         }
     }
-    let registered = world.lab.argocd().cluster("https://kubernetes.lungmen.akn.chezmoi.sh:6443").unwrap();
+    let registered = world
+        .lab
+        .argocd()
+        .cluster("https://kubernetes.lungmen.akn.chezmoi.sh:6443")
+        .unwrap();
     found.insert(registered.bearer_token.unwrap().expose_secret().to_owned());
-    found.insert(world.lab.proxmox().token_secret().expose_secret().to_owned());
+    found.insert(
+        world
+            .lab
+            .proxmox()
+            .token_secret()
+            .expose_secret()
+            .to_owned(),
+    );
     found.insert(world.lab.openbao().root_token().expose_secret().to_owned());
     found.insert(world.lab.argocd().token().expose_secret().to_owned());
     found
@@ -62,7 +85,11 @@ fn secrets(world: &World) -> BTreeSet<String> {
 #[track_caller]
 fn assert_clean(what: &str, text: &str, secrets: &BTreeSet<String>) {
     for secret in secrets {
-        assert!(!text.contains(secret.as_str()), "{what} has a secret: {}…", &secret[..6]);
+        assert!(
+            !text.contains(secret.as_str()),
+            "{what} has a secret: {}…",
+            &secret[..6]
+        );
     }
 }
 
@@ -81,7 +108,11 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
 
     // Failures on the way, then the complete run, then one after a failure with the secrets at hand.
     world.run_until(StepId::Configuration).await.unwrap();
-    world.lab.talos(vm()).unwrap().fail_next("ApplyConfiguration", talos_client::Code::InvalidArgument, "no");
+    world.lab.talos(vm()).unwrap().fail_next(
+        "ApplyConfiguration",
+        talos_client::Code::InvalidArgument,
+        "no",
+    );
     let error = world.run().await.unwrap_err();
     texts.push(("report", error.report()));
     texts.push(("error", format!("{error:?}")));
@@ -104,7 +135,11 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     }
 
     let secrets = secrets(&world);
-    assert!(secrets.len() > 12, "only {} secrets were found", secrets.len());
+    assert!(
+        secrets.len() > 12,
+        "only {} secrets were found",
+        secrets.len()
+    );
     for (what, text) in &texts {
         assert_clean(what, text, &secrets);
     }
@@ -113,7 +148,9 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     // The mocks themselves are part of this process, but not of the product.
     let ours: String = log
         .lines()
-        .filter(|line| !line.contains("::mock") && !line.contains("h2::") && !line.contains("hyper"))
+        .filter(|line| {
+            !line.contains("::mock") && !line.contains("h2::") && !line.contains("hyper")
+        })
         .collect::<Vec<_>>()
         .join("\n");
     assert_clean("log", &ours, &secrets);

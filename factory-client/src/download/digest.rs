@@ -78,7 +78,7 @@ impl DigestSlot {
 }
 
 /// Chunks on their way to the worker: a few, so that memory stays constant.
-const QUEUE: usize = 8;
+const QUEUE: usize = 4;
 
 /// A thread that hashes, and writes to a file if there is one, while the connection goes on being read.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use factory_client::{
-    Arch, ImageRequest, OfflineFactory, Platform, Schematic, SchematicId, TalosVersion as ImageVersion,
+    Arch, ImageRequest, OfflineFactory, Platform, Schematic, SchematicId,
+    TalosVersion as ImageVersion,
 };
 use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::storage::Content;
@@ -49,7 +50,11 @@ impl Blueprint {
 }
 
 fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
-    let cluster = problems.check("cluster.name", &inputs.name, inputs.name.parse::<ClusterName>());
+    let cluster = problems.check(
+        "cluster.name",
+        &inputs.name,
+        inputs.name.parse::<ClusterName>(),
+    );
     let endpoint = endpoint(&inputs.endpoint, problems);
     let release = release(inputs, problems);
     let places = places(inputs.placement.as_ref(), problems);
@@ -60,7 +65,11 @@ fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
     // Without these there is nothing to compare the machines with.
     let (cluster, endpoint, release, places) = (cluster?, endpoint?, release?, places?);
     let iso_file = release.image.file_name();
-    let volume = proxmox_client::id::VolumeId::of_file(&places.iso_storage, Content::Iso.as_str(), &iso_file);
+    let volume = proxmox_client::id::VolumeId::of_file(
+        &places.iso_storage,
+        Content::Iso.as_str(),
+        &iso_file,
+    );
     let iso_volume = problems.check("proxmox.isoStorage", &iso_file, volume)?;
     let machines = machines(inputs, &cluster, &release, &places, &iso_volume, problems);
     let mut blueprint = Blueprint {
@@ -119,14 +128,31 @@ struct Release {
 
 fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
     let Some(release) = &inputs.release else {
-        problems.add(Problem::missing("talos.version", "name the Talos version, for example 1.10.7"));
+        problems.add(Problem::missing(
+            "talos.version",
+            "name the Talos version, for example 1.10.7",
+        ));
         return None;
     };
     let version = version(&release.version, problems);
-    let platform = problems.check("talos.platform", &release.platform, release.platform.parse::<Platform>());
-    let arch = problems.check("talos.architecture", &release.architecture, release.architecture.parse::<Arch>());
-    let schematic = Schematic::builder().extensions(release.extensions.iter().cloned()).build();
-    let schematic = problems.check("talos.extensions", &release.extensions.join(", "), schematic)?;
+    let platform = problems.check(
+        "talos.platform",
+        &release.platform,
+        release.platform.parse::<Platform>(),
+    );
+    let arch = problems.check(
+        "talos.architecture",
+        &release.architecture,
+        release.architecture.parse::<Arch>(),
+    );
+    let schematic = Schematic::builder()
+        .extensions(release.extensions.iter().cloned())
+        .build();
+    let schematic = problems.check(
+        "talos.extensions",
+        &release.extensions.join(", "),
+        schematic,
+    )?;
     let factory = factory(inputs, problems)?;
     let id = factory.schematic_id(&schematic);
     let schematic_id = problems.check("talos.extensions", &release.extensions.join(", "), id)?;
@@ -151,7 +177,9 @@ fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
 
 fn version(text: &str, problems: &mut Problems) -> Option<(TalosVersion, ImageVersion)> {
     const ALLOWED: &str = "must be a full Talos version such as 1.10.7, for the ISO, the installer and the configuration alike";
-    let versions = TalosVersion::parse(text).ok().zip(ImageVersion::parse(text).ok());
+    let versions = TalosVersion::parse(text)
+        .ok()
+        .zip(ImageVersion::parse(text).ok());
     if versions.is_none() {
         problems.add(Problem::new("talos.version", text, ALLOWED));
     }
@@ -186,7 +214,11 @@ fn check_extensions(
 ) -> Vec<String> {
     let report = factory.validate(schematic, version);
     for finding in report.errors() {
-        problems.add(Problem::new("talos.extensions", &finding.field, finding.to_string()));
+        problems.add(Problem::new(
+            "talos.extensions",
+            &finding.field,
+            finding.to_string(),
+        ));
     }
     report.warnings().map(ToString::to_string).collect()
 }
@@ -200,7 +232,11 @@ fn kubernetes_version(
         return Some(version.default_components().kubernetes.to_owned());
     };
     let wanted = wanted.trim_start_matches('v');
-    problems.check("talos.kubernetesVersion", &wanted, version.check_kubernetes(wanted))?;
+    problems.check(
+        "talos.kubernetesVersion",
+        &wanted,
+        version.check_kubernetes(wanted),
+    )?;
     Some(wanted.to_owned())
 }
 
@@ -212,11 +248,22 @@ struct Places {
 
 fn places(placement: Option<&Placement>, problems: &mut Problems) -> Option<Places> {
     let Some(placement) = placement else {
-        problems.add(Problem::missing("proxmox.node", "name the node and the two storages"));
+        problems.add(Problem::missing(
+            "proxmox.node",
+            "name the node and the two storages",
+        ));
         return None;
     };
-    let node = problems.check("proxmox.node", &placement.node, NodeName::new(placement.node.as_str()));
-    let storage = problems.check("proxmox.storage", &placement.storage, StorageName::new(placement.storage.as_str()));
+    let node = problems.check(
+        "proxmox.node",
+        &placement.node,
+        NodeName::new(placement.node.as_str()),
+    );
+    let storage = problems.check(
+        "proxmox.storage",
+        &placement.storage,
+        StorageName::new(placement.storage.as_str()),
+    );
     let iso_storage = problems.check(
         "proxmox.isoStorage",
         &placement.iso_storage,
@@ -242,9 +289,19 @@ fn check_machines(machines: &[MachineSpec], problems: &mut Problems) {
             "must be an odd number of control plane machines: etcd needs a majority",
         ));
     }
-    check_unique(machines, "vmId", |machine| machine.vm_id.to_string(), problems);
+    check_unique(
+        machines,
+        "vmId",
+        |machine| machine.vm_id.to_string(),
+        problems,
+    );
     check_unique(machines, "name", |machine| machine.name.clone(), problems);
-    check_unique(machines, "address", |machine| machine.address.to_string(), problems);
+    check_unique(
+        machines,
+        "address",
+        |machine| machine.address.to_string(),
+        problems,
+    );
     for (index, machine) in machines.iter().enumerate() {
         if machine.disks.is_empty() {
             problems.add(Problem::missing(
@@ -281,11 +338,23 @@ fn check_targets(inputs: &Inputs, problems: &mut Problems) {
         }
     };
     if let Some(target) = &inputs.openbao {
-        filled("openbao.mount", &target.mount, &"must be a mount without slashes at its ends, for example secret");
-        filled("openbao.path", &target.path, &"must be a path without slashes at its ends, for example talos/a.b");
+        filled(
+            "openbao.mount",
+            &target.mount,
+            &"must be a mount without slashes at its ends, for example secret",
+        );
+        filled(
+            "openbao.path",
+            &target.path,
+            &"must be a path without slashes at its ends, for example talos/a.b",
+        );
     }
     if let Some(target) = &inputs.argocd {
-        filled("argocd.clusterName", &target.cluster_name, &"must be a name");
+        filled(
+            "argocd.clusterName",
+            &target.cluster_name,
+            &"must be a name",
+        );
     }
 }
 
@@ -309,7 +378,8 @@ fn machines(
         .filter_map(|(index, spec)| {
             let path = format!("machines[{index}]");
             let uuid = MachineUuid::derive(cluster.as_str(), &spec.name, spec.vm_id);
-            let patches = config::patches(&format!("{path}.configPatches"), &spec.patches, problems);
+            let patches =
+                config::patches(&format!("{path}.configPatches"), &spec.patches, problems);
             let vm = vm::vm(&path, spec, uuid, &shared, problems)?;
             Some(Machine {
                 spec: spec.clone(),

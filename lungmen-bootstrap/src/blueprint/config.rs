@@ -67,7 +67,11 @@ pub(super) fn try_out(blueprint: &mut Blueprint, problems: &mut Problems) {
     let secrets = match SecretsBundle::generate_blocking(QUICK) {
         Ok(secrets) => secrets,
         Err(error) => {
-            problems.add(Problem::new("talos.version", &blueprint.image.version(), error.to_string()));
+            problems.add(Problem::new(
+                "talos.version",
+                &blueprint.image.version(),
+                error.to_string(),
+            ));
             return;
         }
     };
@@ -107,7 +111,11 @@ fn judge(
     for finding in config.lint(&context(blueprint, machine)) {
         if FATAL.contains(&finding.id()) {
             let allowed = format!("{}; {}", finding.message(), finding.fix());
-            problems.add(Problem::new(format!("{path}: {}", finding.path()), &machine.spec.name, allowed));
+            problems.add(Problem::new(
+                format!("{path}: {}", finding.path()),
+                &machine.spec.name,
+                allowed,
+            ));
         } else {
             warnings.push(format!("{}: {finding}", machine.spec.name));
         }
@@ -138,7 +146,8 @@ fn context(blueprint: &Blueprint, machine: &Machine) -> LintContext {
 /// The disks as Talos sees them behind a virtio SCSI controller.
 fn disks(disks: &[Disk]) -> impl Iterator<Item = LintDisk> {
     disks.iter().zip('a'..='z').map(|(disk, letter)| {
-        LintDisk::new(format!("/dev/sd{letter}"), u64::from(disk.size_gib) << 30).transport("virtio")
+        LintDisk::new(format!("/dev/sd{letter}"), u64::from(disk.size_gib) << 30)
+            .transport("virtio")
     })
 }
 

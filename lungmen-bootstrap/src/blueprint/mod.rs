@@ -100,7 +100,11 @@ impl Blueprint {
     /// Every file of the output directory.
     pub(crate) fn artifacts(&self) -> Vec<Artifact> {
         std::iter::once(Artifact::Secrets)
-            .chain(self.machines.iter().map(|machine| self.artifact_of(machine)))
+            .chain(
+                self.machines
+                    .iter()
+                    .map(|machine| self.artifact_of(machine)),
+            )
             .chain([Artifact::Talosconfig, Artifact::Kubeconfig])
             .collect()
     }

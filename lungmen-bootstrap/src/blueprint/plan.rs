@@ -17,15 +17,29 @@ impl Blueprint {
 
     fn details(&self, step: StepId) -> Vec<String> {
         match step {
-            StepId::Spec => self.warnings.iter().map(|text| format!("warning: {text}")).collect(),
-            StepId::Preflight => vec![format!("Proxmox VE node {}, storages {} and {}", self.node, self.storage, self.iso_storage)],
+            StepId::Spec => self
+                .warnings
+                .iter()
+                .map(|text| format!("warning: {text}"))
+                .collect(),
+            StepId::Preflight => vec![format!(
+                "Proxmox VE node {}, storages {} and {}",
+                self.node, self.storage, self.iso_storage
+            )],
             StepId::Schematic => self.schematic_details(),
             StepId::Image => vec![self.iso_volume.to_string()],
             StepId::Machine => self.machines.iter().map(machine_line).collect(),
-            StepId::FirstBoot => self.each_machine(|machine| format!("{} at {}", machine.spec.name, machine.spec.address)),
+            StepId::FirstBoot => self.each_machine(|machine| {
+                format!("{} at {}", machine.spec.name, machine.spec.address)
+            }),
             StepId::Configuration => self.configuration_details(),
-            StepId::Apply => self.each_machine(|machine| format!("{} as {}", machine.spec.name, machine.spec.role)),
-            StepId::Bootstrap => self.control_planes().take(1).map(|machine| machine.spec.name.clone()).collect(),
+            StepId::Apply => self
+                .each_machine(|machine| format!("{} as {}", machine.spec.name, machine.spec.role)),
+            StepId::Bootstrap => self
+                .control_planes()
+                .take(1)
+                .map(|machine| machine.spec.name.clone())
+                .collect(),
             StepId::Kubeconfig => vec![format!("context admin@{}", self.cluster)],
             StepId::Verify => vec![format!("Kubernetes {}", self.kubernetes_version)],
             StepId::Save => self.save_details(),
@@ -48,7 +62,11 @@ impl Blueprint {
     fn configuration_details(&self) -> Vec<String> {
         let files: Vec<String> = self.artifacts().iter().map(ToString::to_string).collect();
         vec![
-            format!("Talos {}, contract {}", self.image.version(), self.talos.contract()),
+            format!(
+                "Talos {}, contract {}",
+                self.image.version(),
+                self.talos.contract()
+            ),
             format!("installer {}", self.installer),
             format!("files {}", files.join(", ")),
         ]
@@ -56,7 +74,10 @@ impl Blueprint {
 
     fn save_details(&self) -> Vec<String> {
         match &self.openbao {
-            Some(target) => vec![format!("{}/{}, never overwritten", target.mount, target.path)],
+            Some(target) => vec![format!(
+                "{}/{}, never overwritten",
+                target.mount, target.path
+            )],
             None => vec!["not in the specification".into()],
         }
     }
@@ -71,7 +92,11 @@ impl Blueprint {
 
 fn machine_line(machine: &Machine) -> String {
     let spec = &machine.spec;
-    let disks: Vec<String> = spec.disks.iter().map(|disk| format!("{} GiB", disk.size_gib)).collect();
+    let disks: Vec<String> = spec
+        .disks
+        .iter()
+        .map(|disk| format!("{} GiB", disk.size_gib))
+        .collect();
     format!(
         "VM {} {}: {} cores, {} MiB, disks {}, bridge {}",
         spec.vm_id,

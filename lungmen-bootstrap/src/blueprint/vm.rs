@@ -27,12 +27,24 @@ pub(super) fn vm(
     shared: &Shared<'_>,
     problems: &mut Problems,
 ) -> Option<VmSpec> {
-    let id = problems.check(&format!("{path}.vmId"), &machine.vm_id, VmId::new(machine.vm_id));
+    let id = problems.check(
+        &format!("{path}.vmId"),
+        &machine.vm_id,
+        VmId::new(machine.vm_id),
+    );
     let bridge = &machine.network.bridge;
-    let bridge = problems.check(&format!("{path}.network.bridge"), bridge, BridgeName::new(bridge.as_str()));
+    let bridge = problems.check(
+        &format!("{path}.network.bridge"),
+        bridge,
+        BridgeName::new(bridge.as_str()),
+    );
     let tag_text = machine.tags.join(", ");
     let tags = problems.check(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
-    let smbios = problems.check(&format!("{path}.vmId"), &uuid, Smbios::with_uuid(&uuid.to_string()));
+    let smbios = problems.check(
+        &format!("{path}.vmId"),
+        &uuid,
+        Smbios::with_uuid(&uuid.to_string()),
+    );
     let memory = u32::try_from(machine.memory_mib);
     let memory = problems.check(&format!("{path}.memoryMiB"), &machine.memory_mib, memory);
 
@@ -107,14 +119,21 @@ fn report(path: &str, machine: &MachineSpec, spec: &VmSpec, problems: &mut Probl
     };
     for (option, text) in error.fields() {
         let (field, value) = origin(option, machine);
-        problems.add(Problem::new(format!("{path}.{field}"), value, text.as_str()));
+        problems.add(Problem::new(
+            format!("{path}.{field}"),
+            value,
+            text.as_str(),
+        ));
     }
     false
 }
 
 /// The field of the specification that a VM option comes from, with its value.
 fn origin(option: &str, machine: &MachineSpec) -> (String, String) {
-    if let Some(index) = option.strip_prefix("scsi").and_then(|index| index.parse::<usize>().ok()) {
+    if let Some(index) = option
+        .strip_prefix("scsi")
+        .and_then(|index| index.parse::<usize>().ok())
+    {
         let size = machine.disks.get(index).map_or(0, |disk| disk.size_gib);
         return (format!("disks[{index}]"), format!("{size} GiB"));
     }

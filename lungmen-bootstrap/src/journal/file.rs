@@ -31,10 +31,12 @@ impl FileJournal {
                 path,
                 file: Mutex::new(file),
             }),
-            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Conflict, "lock the journal")
-                .with_target(path.display().to_string())
-                .with_message("another run works with this output directory")
-                .with_hint("wait for the other run, or choose another output directory")),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(ErrorKind::Conflict, "lock the journal")
+                    .with_target(path.display().to_string())
+                    .with_message("another run works with this output directory")
+                    .with_hint("wait for the other run, or choose another output directory"))
+            }
             Err(TryLockError::Error(error)) => Err(io("lock", &path, error)),
         }
     }
@@ -130,7 +132,10 @@ mod tests {
         let record = Record::new("a", StepId::Image, Progress::Done);
         let line = serde_json::to_string(&record).unwrap();
 
-        assert_eq!(parse(&format!("{line}\n{}", &line[..10])).unwrap(), [record]);
+        assert_eq!(
+            parse(&format!("{line}\n{}", &line[..10])).unwrap(),
+            [record]
+        );
         assert!(parse("nonsense\n").is_err());
     }
 }

@@ -18,11 +18,18 @@ pub struct MemoryJournal {
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn records(&self) -> Result<Vec<Record>> {
-        Ok(self.records.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(self
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
     }
 
     async fn append(&self, record: Record) -> Result<()> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(record);
         Ok(())
     }
 }

@@ -146,7 +146,11 @@ impl ArgoCdManager {
         self.access(bearer_token, before.missing)
     }
 
-    fn access(&self, bearer_token: SecretString, created: BTreeSet<ManagerObject>) -> Result<ArgoCdAccess> {
+    fn access(
+        &self,
+        bearer_token: SecretString,
+        created: BTreeSet<ManagerObject>,
+    ) -> Result<ArgoCdAccess> {
         let kubeconfig = self.client.kubeconfig();
         let certificate_authority = kubeconfig.certificate_authority().ok_or_else(|| {
             Error::new(ErrorKind::Configuration, "install argocd-manager")

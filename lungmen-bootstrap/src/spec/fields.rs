@@ -28,10 +28,16 @@ impl Fields {
             Value::Mapping(map) => map,
             Value::Null => Mapping::new(),
             other => {
-                let at = if path.is_empty() { "the document" } else { &path };
-                problems
-                    .borrow_mut()
-                    .add(Problem::new(at, describe(&other), "must be a mapping of fields"));
+                let at = if path.is_empty() {
+                    "the document"
+                } else {
+                    &path
+                };
+                problems.borrow_mut().add(Problem::new(
+                    at,
+                    describe(&other),
+                    "must be a mapping of fields",
+                ));
                 Mapping::new()
             }
         };
@@ -120,7 +126,11 @@ impl Fields {
             None => Vec::new(),
             Some(Value::Sequence(items)) => items,
             Some(other) => {
-                self.problem(Problem::new(self.path_of(name), describe(&other), "must be a list"));
+                self.problem(Problem::new(
+                    self.path_of(name),
+                    describe(&other),
+                    "must be a list",
+                ));
                 Vec::new()
             }
         }
@@ -197,7 +207,11 @@ mod tests {
 
     fn texts(problems: &Rc<RefCell<Problems>>) -> Vec<String> {
         let problems = problems.borrow().clone();
-        problems.into_vec().iter().map(ToString::to_string).collect()
+        problems
+            .into_vec()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -238,6 +252,9 @@ mod tests {
 
         root.section("talos").finish();
 
-        assert_eq!(texts(&problems), ["talos: \"1.10.7\"; must be a mapping of fields"]);
+        assert_eq!(
+            texts(&problems),
+            ["talos: \"1.10.7\"; must be a mapping of fields"]
+        );
     }
 }

@@ -103,8 +103,9 @@ impl Spec {
     /// `InvalidSpec` with all problems of the file; `Io` when a file cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::io("read the specification", &path.display().to_string(), error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::io("read the specification", &path.display().to_string(), error)
+        })?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Self::parse(&text, |name| read_patch(&folder, name))
     }
@@ -114,15 +115,11 @@ impl Spec {
     ///
     /// # Errors
     /// `InvalidSpec` with all problems.
-    pub fn parse(
-        text: &str,
-        patch_file: impl Fn(&str) -> std::io::Result<String>,
-    ) -> Result<Self> {
+    pub fn parse(text: &str, patch_file: impl Fn(&str) -> std::io::Result<String>) -> Result<Self> {
         read::spec(text, &patch_file)
     }
 
     /// A builder that has everything of the specification; the clients are still to be given.
-    #[must_use]
     pub fn bootstrap(self) -> ClusterBootstrapBuilder {
         ClusterBootstrapBuilder::from_spec(self)
     }

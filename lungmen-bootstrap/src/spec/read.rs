@@ -46,7 +46,10 @@ fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
         .unwrap_or_default();
     let spec = Spec {
         endpoint: cluster
-            .required("endpoint", "the https URL of the Kubernetes API, https://host:6443")
+            .required(
+                "endpoint",
+                "the https URL of the Kubernetes API, https://host:6443",
+            )
             .unwrap_or_default(),
         release: release(&talos),
         factory: talos.optional("factory", "the URL of an Image Factory"),
@@ -71,13 +74,17 @@ fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
 }
 
 fn release(talos: &Fields) -> TalosRelease {
-    let version: Option<String> = talos.required("version", "a full Talos version, for example 1.10.7");
-    let mut release = TalosRelease::new(version.unwrap_or_default()).extensions(talos.texts("extensions"));
+    let version: Option<String> =
+        talos.required("version", "a full Talos version, for example 1.10.7");
+    let mut release =
+        TalosRelease::new(version.unwrap_or_default()).extensions(talos.texts("extensions"));
     release.secure_boot = flag(talos, "secureBoot").unwrap_or(false);
     if let Some(architecture) = talos.optional::<String>("architecture", "amd64 or arm64") {
         release.architecture = architecture;
     }
-    if let Some(platform) = talos.optional::<String>("platform", "a Talos platform, nocloud for Proxmox VE") {
+    if let Some(platform) =
+        talos.optional::<String>("platform", "a Talos platform, nocloud for Proxmox VE")
+    {
         release.platform = platform;
     }
     release.pinned_schematic = talos.optional("schematic", "a schematic ID: 64 hexadecimal digits");
@@ -86,7 +93,11 @@ fn release(talos: &Fields) -> TalosRelease {
 }
 
 fn placement(proxmox: &Fields) -> Placement {
-    let required = |name, allowed| proxmox.required::<String>(name, allowed).unwrap_or_default();
+    let required = |name, allowed| {
+        proxmox
+            .required::<String>(name, allowed)
+            .unwrap_or_default()
+    };
     Placement::new(
         required("node", "the name of the Proxmox node"),
         required("storage", "the storage of the disks (content type images)"),
@@ -128,7 +139,11 @@ impl Details {
             cores: fields.optional("cores", "a whole number of cores"),
             memory_mib: fields.optional("memoryMiB", "a whole number of MiB"),
             cpu: fields.optional("cpu", "a CPU model of Proxmox VE"),
-            disks: fields.sections("disks").into_iter().filter_map(disk).collect(),
+            disks: fields
+                .sections("disks")
+                .into_iter()
+                .filter_map(disk)
+                .collect(),
             efi: fields.optional("efi", "4m or 2m"),
             tpm: flag(fields, "tpm"),
             guest_agent: flag(fields, "guestAgent"),
@@ -152,7 +167,10 @@ impl Details {
         set(&mut machine.tpm, self.tpm);
         set(&mut machine.guest_agent, self.guest_agent);
         set(&mut machine.description, self.description);
-        set(&mut machine.disks, Some(self.disks).filter(|disks| !disks.is_empty()));
+        set(
+            &mut machine.disks,
+            Some(self.disks).filter(|disks| !disks.is_empty()),
+        );
         machine.tags = self.tags;
         machine.patches = self.patches;
     }
@@ -223,7 +241,11 @@ fn argocd(fields: Fields, cluster: &str) -> ArgoCdTarget {
         .filter_map(|label| match label.split_once('=') {
             Some((key, value)) => Some((key.to_owned(), value.to_owned())),
             None => {
-                fields.problem(Problem::new(fields.path_of("labels"), label, "must be key=value"));
+                fields.problem(Problem::new(
+                    fields.path_of("labels"),
+                    label,
+                    "must be key=value",
+                ));
                 None
             }
         })

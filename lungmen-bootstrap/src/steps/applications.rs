@@ -39,16 +39,27 @@ pub(crate) async fn applications(
 }
 
 /// A failed connection does not become better by waiting for applications.
-async fn refuse_failed_connection(world: &World, argocd: &Client, server: &ServerUrl) -> Result<()> {
+async fn refuse_failed_connection(
+    world: &World,
+    argocd: &Client,
+    server: &ServerUrl,
+) -> Result<()> {
     let cluster = argocd.clusters().get(server).await?;
     let state = cluster.connection();
     if state.status() == ConnectionStatus::Failed {
-        return Err(Error::new(ErrorKind::Failed, "look at the connection of Argo CD")
-            .with_target(server.to_string())
-            .with_message(state.message.clone())
-            .with_hint("Argo CD itself must reach the cluster, with the token that it was given"));
+        return Err(
+            Error::new(ErrorKind::Failed, "look at the connection of Argo CD")
+                .with_target(server.to_string())
+                .with_message(state.message.clone())
+                .with_hint(
+                    "Argo CD itself must reach the cluster, with the token that it was given",
+                ),
+        );
     }
-    world.note(format!("connection of Argo CD to the cluster: {}", state.status()));
+    world.note(format!(
+        "connection of Argo CD to the cluster: {}",
+        state.status()
+    ));
     Ok(())
 }
 
@@ -68,7 +79,9 @@ async fn appeared(world: &World, argocd: &Client, target: &Target) -> Result<boo
     match outcome {
         Ok(()) => Ok(true),
         // Only a server that said "none" to the last has none.
-        Err(error) if error.kind() == ErrorKind::Deadline && StdError::source(&error).is_none() => Ok(false),
+        Err(error) if error.kind() == ErrorKind::Deadline && StdError::source(&error).is_none() => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

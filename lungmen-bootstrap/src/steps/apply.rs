@@ -42,8 +42,18 @@ impl Step for Apply<'_> {
 
     async fn act(&self, world: &World) -> Result<()> {
         // A worker gets its certificate from a control plane node, so all are configured before any is waited for.
-        for ((machine, found), config) in world.blueprint().machines.iter().zip(self.found).zip(self.configs) {
-            if let FoundNode::Maintenance { endpoint, certificate } = found {
+        for ((machine, found), config) in world
+            .blueprint()
+            .machines
+            .iter()
+            .zip(self.found)
+            .zip(self.configs)
+        {
+            if let FoundNode::Maintenance {
+                endpoint,
+                certificate,
+            } = found
+            {
                 if self.answers(world, machine).await? {
                     continue;
                 }
@@ -80,7 +90,11 @@ impl Apply<'_> {
             Probe::Configured(_) => {}
             _ => return Ok(false),
         }
-        match nodes::client(world, self.identity, machine)?.machine().version().await {
+        match nodes::client(world, self.identity, machine)?
+            .machine()
+            .version()
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if error.is_retryable() => Ok(false),
             Err(error) => Err(error.into()),
@@ -115,7 +129,8 @@ impl Apply<'_> {
 async fn fell_back(world: &World, machine: &Machine, found: &FoundNode) -> Error {
     loop {
         if let Some(before) = found.certificate()
-            && let Ok(Probe::Maintenance(now)) = talos_client::probe(found.endpoint(), None, nodes::PROBE).await
+            && let Ok(Probe::Maintenance(now)) =
+                talos_client::probe(found.endpoint(), None, nodes::PROBE).await
             && before.is_same_boot(&now) == Some(false)
         {
             return not_installed(machine);

@@ -37,7 +37,10 @@ impl Step for BootstrapEtcd<'_> {
         if missing.is_empty() {
             Ok(Observation::Done(members))
         } else {
-            Ok(Observation::absent(format!("etcd does not run on {}", missing.join(", "))))
+            Ok(Observation::absent(format!(
+                "etcd does not run on {}",
+                missing.join(", ")
+            )))
         }
     }
 
@@ -94,7 +97,10 @@ impl BootstrapEtcd<'_> {
             .await
             .map_err(with_old_data_hint)?;
         if outcome == Bootstrapped::Already {
-            world.note(format!("{} had been bootstrapped before", machine.spec.name));
+            world.note(format!(
+                "{} had been bootstrapped before",
+                machine.spec.name
+            ));
         }
         Ok(())
     }
@@ -114,7 +120,9 @@ fn with_old_data_hint(error: talos_client::Error) -> Error {
     let timed_out = error.kind() == talos_client::ErrorKind::Deadline;
     let error = Error::from(error);
     if timed_out {
-        error.with_hint("if the disk of the VM has data of an older cluster, etcd cannot start: reset the node")
+        error.with_hint(
+            "if the disk of the VM has data of an older cluster, etcd cannot start: reset the node",
+        )
     } else {
         error
     }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use proxmox_client::vm::guest::AddressSelector;
-use talos_client::{Authority, Endpoint, MaintenanceClient, MaintenanceTrust, PresentedCertificate, Probe};
+use talos_client::{
+    Authority, Endpoint, MaintenanceClient, MaintenanceTrust, PresentedCertificate, Probe,
+};
 
 use super::machine::RunningMachine;
 use crate::blueprint::Machine;
@@ -69,7 +71,11 @@ pub(crate) async fn find_nodes(
 
 impl fmt::Display for FoundNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = if self.is_configured() { "configured" } else { "in maintenance mode" };
+        let mode = if self.is_configured() {
+            "configured"
+        } else {
+            "in maintenance mode"
+        };
         write!(f, "{} {mode}", self.endpoint())
     }
 }
@@ -86,7 +92,9 @@ fn with_boot_hint(error: Error) -> Error {
 /// The authority of the cluster, where its secrets exist: it tells our nodes from foreign ones.
 async fn authority(world: &World) -> Result<Option<Authority>> {
     match known_secrets::find(world).await? {
-        Some(bundle) => Ok(Some(Identity::of(bundle, jiff::Timestamp::now())?.authority()?)),
+        Some(bundle) => Ok(Some(
+            Identity::of(bundle, jiff::Timestamp::now())?.authority()?,
+        )),
         None => Ok(None),
     }
 }
@@ -136,7 +144,12 @@ async fn candidates(
 }
 
 async fn agent_address(running: &RunningMachine) -> proxmox_client::Result<Option<IpAddr>> {
-    let Some(mac) = running.config.networks.get(&0).and_then(|device| device.mac.clone()) else {
+    let Some(mac) = running
+        .config
+        .networks
+        .get(&0)
+        .and_then(|device| device.mac.clone())
+    else {
         return Ok(None);
     };
     let interfaces = running.vm.guest_interfaces().await?;
@@ -153,12 +166,16 @@ async fn same_machine(
         .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
         .build()?;
     match client.system_information().await {
-        Ok(information) if machine.uuid.is(&information.uuid) => Ok(Look::There(FoundNode::Maintenance {
-            endpoint,
-            certificate: Box::new(certificate),
-        })),
+        Ok(information) if machine.uuid.is(&information.uuid) => {
+            Ok(Look::There(FoundNode::Maintenance {
+                endpoint,
+                certificate: Box::new(certificate),
+            }))
+        }
         Ok(information) => Err(another_machine(machine, &endpoint, &information.uuid)),
-        Err(error) if error.is_retryable() || error.is_not_found() => Ok(Look::Failing(error.into())),
+        Err(error) if error.is_retryable() || error.is_not_found() => {
+            Ok(Look::Failing(error.into()))
+        }
         Err(error) => Err(error.into()),
     }
 }

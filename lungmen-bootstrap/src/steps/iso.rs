@@ -21,7 +21,10 @@ impl Step for BringIso {
         if is_everywhere(world).await? {
             Ok(Observation::Done(blueprint.iso_volume.to_string()))
         } else {
-            Ok(Observation::absent(format!("{} is not there", blueprint.iso_volume)))
+            Ok(Observation::absent(format!(
+                "{} is not there",
+                blueprint.iso_volume
+            )))
         }
     }
 
@@ -54,7 +57,9 @@ fn iso_storage(world: &World) -> Storage {
 
 /// Whether the ISO is on the storage. Neither way of bringing it shows an unfinished file under the final name.
 pub(super) async fn is_everywhere(world: &World) -> Result<bool> {
-    let found = iso_storage(world).find(&world.blueprint().iso_volume).await?;
+    let found = iso_storage(world)
+        .find(&world.blueprint().iso_volume)
+        .await?;
     // From 9.2 on the size can be missing where it would be slow to find out.
     Ok(found.is_some_and(|volume| volume.size != Some(0)))
 }
@@ -83,7 +88,9 @@ async fn fetched_by_the_node(world: &World, storage: &Storage) -> Result<bool> {
         Ok(task) => task,
         // Only Administrator holds Sys.AccessNetwork among the built-in roles.
         Err(error) if error.kind() == ProxmoxKind::Forbidden => {
-            world.note(format!("the node may not download ({error}); streaming through this process"));
+            world.note(format!(
+                "the node may not download ({error}); streaming through this process"
+            ));
             return Ok(false);
         }
         Err(error) => return Err(error.into()),
@@ -92,7 +99,9 @@ async fn fetched_by_the_node(world: &World, storage: &Storage) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.reason() == Some(Reason::FileExists) => Ok(true),
         Err(error) if error.reason() == Some(Reason::DownloadFailed) => {
-            world.note(format!("the node cannot download ({error}); streaming through this process"));
+            world.note(format!(
+                "the node cannot download ({error}); streaming through this process"
+            ));
             Ok(false)
         }
         Err(error) => Err(error.into()),
@@ -102,11 +111,7 @@ async fn fetched_by_the_node(world: &World, storage: &Storage) -> Result<bool> {
 /// Pipes the image from the factory into the storage; it is never held as a whole.
 async fn upload(world: &World, storage: &Storage) -> Result<()> {
     let blueprint = world.blueprint();
-    let image = world
-        .clients()
-        .factory
-        .open(&blueprint.image)
-        .await?;
+    let image = world.clients().factory.open(&blueprint.image).await?;
     let length = image.content_length().ok_or_else(|| {
         Error::new(ErrorKind::Decode, "open the image")
             .with_target(blueprint.iso_file.clone())
@@ -133,5 +138,11 @@ async fn upload(world: &World, storage: &Storage) -> Result<()> {
 }
 
 async fn wait(world: &World, task: &Task) -> proxmox_client::Result<()> {
-    proxmox_task::finish(world, "the ISO on the storage", task, world.timing().image_transfer).await
+    proxmox_task::finish(
+        world,
+        "the ISO on the storage",
+        task,
+        world.timing().image_transfer,
+    )
+    .await
 }

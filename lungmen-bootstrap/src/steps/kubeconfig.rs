@@ -33,7 +33,9 @@ impl Step for FetchKubeconfig<'_> {
         };
         match client.version().await {
             Ok(_) => Ok(Observation::Done(client)),
-            Err(error) => Ok(Observation::absent(format!("kubeconfig does not work: {error}"))),
+            Err(error) => Ok(Observation::absent(format!(
+                "kubeconfig does not work: {error}"
+            ))),
         }
     }
 
@@ -60,7 +62,9 @@ async fn wait_until_accepted(world: &World, client: &Client) -> Result<()> {
             match client.version().await {
                 Ok(_) => Ok(Look::There(())),
                 // The API server answers 401 and 403 for a moment while it starts.
-                Err(error) if error.is_retryable() || is_starting(&error) => Ok(Look::Failing(error.into())),
+                Err(error) if error.is_retryable() || is_starting(&error) => {
+                    Ok(Look::Failing(error.into()))
+                }
                 Err(error) => Err(error.into()),
             }
         })

@@ -1,7 +1,7 @@
 //! The virtual machines: created, started, and provably ours.
 
-use proxmox_client::vm::{Vm, VmConfig};
 use proxmox_client::Task;
+use proxmox_client::vm::{Vm, VmConfig};
 
 use crate::blueprint::Machine;
 use crate::engine::Step;
@@ -30,9 +30,14 @@ impl Step for CreateMachines {
         for machine in &world.blueprint().machines {
             let vm = vm(world, machine);
             match look(world, machine, &vm).await? {
-                State::Running(config) => running.push(RunningMachine { vm, config: *config }),
+                State::Running(config) => running.push(RunningMachine {
+                    vm,
+                    config: *config,
+                }),
                 State::Stopped => missing.push(format!("VM {} is stopped", machine.spec.vm_id)),
-                State::BeingCreated => missing.push(format!("VM {} is being created", machine.spec.vm_id)),
+                State::BeingCreated => {
+                    missing.push(format!("VM {} is being created", machine.spec.vm_id))
+                }
                 State::Absent => missing.push(format!("VM {} does not exist", machine.spec.vm_id)),
             }
         }
@@ -59,7 +64,10 @@ impl Step for CreateMachines {
     }
 
     fn summary(&self, machines: &Vec<RunningMachine>) -> String {
-        let ids: Vec<String> = machines.iter().map(|machine| machine.vm.id().to_string()).collect();
+        let ids: Vec<String> = machines
+            .iter()
+            .map(|machine| machine.vm.id().to_string())
+            .collect();
         format!("VM {} running", ids.join(", "))
     }
 
@@ -96,7 +104,10 @@ async fn look(world: &World, machine: &Machine, vm: &Vm) -> Result<State> {
         return match world.clients().proxmox.cluster().find_vm(vm.id()).await? {
             None => Ok(State::Absent),
             Some(elsewhere) if elsewhere.node() == vm.node() => Ok(State::Absent),
-            Some(elsewhere) => Err(not_ours(machine, format!("it is on node {}", elsewhere.node()))),
+            Some(elsewhere) => Err(not_ours(
+                machine,
+                format!("it is on node {}", elsewhere.node()),
+            )),
         };
     };
     if config.lock.as_deref() == Some("create") {
@@ -104,7 +115,10 @@ async fn look(world: &World, machine: &Machine, vm: &Vm) -> Result<State> {
     }
     if !is_ours(machine, &config) {
         let name = config.name.unwrap_or_default();
-        return Err(not_ours(machine, format!("it is called {name:?} and its SMBIOS UUID is not the one of this machine")));
+        return Err(not_ours(
+            machine,
+            format!("it is called {name:?} and its SMBIOS UUID is not the one of this machine"),
+        ));
     }
     if vm.status().await?.is_running() {
         report_drift(world, machine, &config);
@@ -124,14 +138,19 @@ fn is_ours(machine: &Machine, config: &VmConfig) -> bool {
 fn not_ours(machine: &Machine, what: String) -> Error {
     Error::new(ErrorKind::NotOurs, "look at the VM")
         .with_target(format!("VM {}", machine.spec.vm_id))
-        .with_message(format!("the id belongs to something else: {what}; it was left alone"))
+        .with_message(format!(
+            "the id belongs to something else: {what}; it was left alone"
+        ))
         .with_hint("choose another machines[].vmId, or remove the VM yourself if it is not needed")
 }
 
 /// A difference is told, not mended: the owner may have grown a disk on purpose.
 fn report_drift(world: &World, machine: &Machine, config: &VmConfig) {
     for difference in machine.vm.drift(config) {
-        world.warn(format!("VM {} differs from the specification: {difference}", machine.spec.vm_id));
+        world.warn(format!(
+            "VM {} differs from the specification: {difference}",
+            machine.spec.vm_id
+        ));
     }
 }
 
@@ -161,8 +180,10 @@ async fn wait_until_created(world: &World, machine: &Machine, vm: &Vm) -> Result
                 Some(config) if config.lock.is_some() => Look::NotYet("it is locked".into()),
                 Some(config) if is_ours(machine, &config) => Look::There(()),
                 Some(_) => return Err(not_ours(machine, "it is another machine".into())),
-                None => return Err(Error::new(ErrorKind::Failed, "create the VM")
-                    .with_message("the earlier attempt failed and removed it")),
+                None => {
+                    return Err(Error::new(ErrorKind::Failed, "create the VM")
+                        .with_message("the earlier attempt failed and removed it"));
+                }
             })
         })
         .await

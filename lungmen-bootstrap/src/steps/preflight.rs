@@ -42,8 +42,20 @@ async fn proxmox(world: &World) -> Result<String> {
     let client = &world.clients().proxmox;
     let version = client.version().await?;
     client.preflight(&requirements(world)).await?;
-    storage_takes(world, &blueprint.storage, Content::Images, "proxmox.storage").await?;
-    storage_takes(world, &blueprint.iso_storage, Content::Iso, "proxmox.isoStorage").await?;
+    storage_takes(
+        world,
+        &blueprint.storage,
+        Content::Images,
+        "proxmox.storage",
+    )
+    .await?;
+    storage_takes(
+        world,
+        &blueprint.iso_storage,
+        Content::Iso,
+        "proxmox.isoStorage",
+    )
+    .await?;
     warn_about_bridges(world).await;
     Ok(format!("Proxmox VE {version}"))
 }
@@ -76,7 +88,9 @@ async fn storage_takes(
     Err(Error::new(ErrorKind::Rejected, "check the storage")
         .with_target(format!("{name} on node {}", world.blueprint().node))
         .with_message(format!("it does not take content of the type {content}"))
-        .with_hint(format!("switch the content type on, or name another storage in {field}")))
+        .with_hint(format!(
+            "switch the content type on, or name another storage in {field}"
+        )))
 }
 
 /// A bridge that is not listed may also be one that we may not see: the start of the VM decides.

@@ -25,7 +25,9 @@ impl Step for Register<'_> {
     async fn observe(&self, world: &World) -> Result<Observation<ServerUrl>> {
         let (argocd, target) = argocd(world)?;
         let Some(access) = self.kubernetes.argocd_manager().existing().await? else {
-            return Ok(Observation::absent("the account of Argo CD is not complete"));
+            return Ok(Observation::absent(
+                "the account of Argo CD is not complete",
+            ));
         };
         let server = server(world)?;
         let Some(cluster) = argocd.clusters().find_by_server(&server).await? else {
@@ -38,7 +40,9 @@ impl Step for Register<'_> {
         if ClusterUpdate::between(&cluster, &cluster_spec(world, target, access)?).is_empty() {
             Ok(Observation::Done(server))
         } else {
-            Ok(Observation::absent("labels or credentials of the registration are outdated"))
+            Ok(Observation::absent(
+                "labels or credentials of the registration are outdated",
+            ))
         }
     }
 

@@ -31,11 +31,16 @@ impl Step for Save {
         if let Some(path) = world.merge_talosconfig()
             && !merged_talosconfig::has_context(world, path)?
         {
-            return Ok(Observation::absent(format!("{} has no such context", path.display())));
+            return Ok(Observation::absent(format!(
+                "{} has no such context",
+                path.display()
+            )));
         }
         Ok(Observation::Done(Places {
             secret: world.blueprint().openbao.as_ref().map(place),
-            talosconfig: world.merge_talosconfig().map(|path| path.display().to_string()),
+            talosconfig: world
+                .merge_talosconfig()
+                .map(|path| path.display().to_string()),
         }))
     }
 
@@ -83,7 +88,11 @@ async fn not_kept(world: &World) -> Result<Option<String>> {
 
 async fn keep(world: &World) -> Result<()> {
     let (client, target) = openbao(world)?;
-    match client.kv(&target.mount).store(&target.path, &kept(world)?).await? {
+    match client
+        .kv(&target.mount)
+        .store(&target.path, &kept(world)?)
+        .await?
+    {
         // An older talosconfig may stay; `observe` tells the two cases apart.
         Stored::Different { names, .. } if names.contains(&Artifact::Secrets.to_string()) => {
             Err(other_content(target, &names.join(", ")))

@@ -29,9 +29,9 @@ impl Step for RegisterSchematic {
         }
         match world.clients().factory.schematic(id).await {
             Ok(_) => Ok(Observation::Done(id.clone())),
-            Err(error) if error.is_not_found() => {
-                Ok(Observation::absent("the factory does not know the schematic"))
-            }
+            Err(error) if error.is_not_found() => Ok(Observation::absent(
+                "the factory does not know the schematic",
+            )),
             Err(error) => Err(error.into()),
         }
     }
@@ -62,7 +62,10 @@ async fn was_posted(world: &World, id: &SchematicId) -> Result<bool> {
     let finished = world.journal().records().await?.iter().any(|record| {
         record.step == StepId::Schematic.name()
             && record.progress == Progress::Done
-            && record.references.get("schematic").is_some_and(|text| text == id.as_str())
+            && record
+                .references
+                .get("schematic")
+                .is_some_and(|text| text == id.as_str())
     });
     Ok(finished || iso::is_everywhere(world).await?)
 }

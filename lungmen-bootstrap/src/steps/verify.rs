@@ -10,7 +10,9 @@ use crate::world::World;
 /// Waits until every check passes. It changes nothing.
 pub(crate) async fn verify(world: &World, kubernetes: &Client) -> Result<(ClusterHealth, String)> {
     let spec = spec(world).deadline_each(world.timing().check);
-    let health = kubernetes.verify(&spec, |check| report(world, check)).await?;
+    let health = kubernetes
+        .verify(&spec, |check| report(world, check))
+        .await?;
     for warning in &health.warnings {
         world.warn(warning.to_string());
     }

@@ -36,7 +36,10 @@ impl LabNetwork {
 impl AddressBook for LabNetwork {
     fn dial(&self, host: &str, port: u16) -> Option<SocketAddr> {
         let address: IpAddr = host.parse().ok()?;
-        Some(self.find(address, port).unwrap_or_else(|| SocketAddr::from(NOBODY)))
+        Some(
+            self.find(address, port)
+                .unwrap_or_else(|| SocketAddr::from(NOBODY)),
+        )
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) async fn start(
             } else {
                 (delays.sync, delays.health)
             };
-            builder = builder.application_per_cluster(ApplicationSeed::new(name).delays(sync, health));
+            builder =
+                builder.application_per_cluster(ApplicationSeed::new(name).delays(sync, health));
         }
     }
     builder.start().await
@@ -47,7 +48,8 @@ async fn call(world: &World, probe: &TargetProbe) -> Result<String, String> {
     let kubernetes = world
         .kubernetes()
         .ok_or_else(|| format!("Get \"{}/version\": dial tcp: no such host", probe.server))?;
-    let kubeconfig = Kubeconfig::parse(&kubeconfig(probe).into()).map_err(|error| error.to_string())?;
+    let kubeconfig =
+        Kubeconfig::parse(&kubeconfig(probe).into()).map_err(|error| error.to_string())?;
     let mut builder = Client::builder(kubeconfig).dial(kubernetes.address());
     if let Some(token) = &probe.bearer_token {
         builder = builder.bearer_token(token.clone());
@@ -59,7 +61,10 @@ async fn call(world: &World, probe: &TargetProbe) -> Result<String, String> {
 
 fn kubeconfig(probe: &TargetProbe) -> String {
     let authority = STANDARD.encode(probe.ca_pem.as_deref().unwrap_or_default());
-    let token = probe.bearer_token.as_ref().map_or("", |token| token.expose_secret());
+    let token = probe
+        .bearer_token
+        .as_ref()
+        .map_or("", |token| token.expose_secret());
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: a, user: a}}\n\
          clusters:\n- name: a\n  cluster: {{server: \"{}\", certificate-authority-data: \"{authority}\"}}\n\

@@ -32,7 +32,9 @@ pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
         return;
     };
     for (_, other) in world.machines() {
-        world.network.assign(other.declared, PORT, kubernetes.address());
+        world
+            .network
+            .assign(other.declared, PORT, kubernetes.address());
     }
     let weak = Arc::downgrade(world);
     let mut events = Box::pin(kubernetes.events());
@@ -76,8 +78,9 @@ fn config(world: &World, machine: &Machine) -> Option<KubernetesMockConfig> {
     let authority = machine.talos.kubernetes_authority()?;
     let document = parsed(machine)?;
     let at = |path: &[&str]| document.v1alpha1()?.path(path);
-    let mut config = KubernetesMockConfig::new(authority.certificate_pem(), authority.key_pem().clone())
-        .timings(world.delays().kubernetes);
+    let mut config =
+        KubernetesMockConfig::new(authority.certificate_pem(), authority.key_pem().clone())
+            .timings(world.delays().kubernetes);
     if let Some(name) = at(&["cluster", "clusterName"]).and_then(Node::as_str) {
         config = config.cluster(name);
     }
@@ -116,7 +119,9 @@ fn parsed(machine: &Machine) -> Option<MachineConfig> {
 }
 
 fn is_control_plane(document: &MachineConfig) -> bool {
-    let kind = document.v1alpha1().and_then(|node| node.path(&["machine", "type"]));
+    let kind = document
+        .v1alpha1()
+        .and_then(|node| node.path(&["machine", "type"]));
     kind.and_then(Node::as_str) != Some("worker")
 }
 

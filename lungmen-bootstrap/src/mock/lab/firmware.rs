@@ -33,7 +33,9 @@ impl fmt::Display for NoBoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NothingBootable => "no device of the boot order is bootable",
-            Self::NoSecureBoot => "the image needs Secure Boot, which only a 4m EFI disk of a q35 machine has",
+            Self::NoSecureBoot => {
+                "the image needs Secure Boot, which only a 4m EFI disk of a q35 machine has"
+            }
             Self::NotInSetupMode => "the firmware has keys already and refuses those of Talos",
             Self::WrongArchitecture => "the image is for another architecture",
         })
@@ -44,7 +46,9 @@ impl fmt::Display for NoBoot {
 pub(super) fn boot(pve: &PveMock, vm: &VmRecord) -> Boot {
     for slot in order(vm) {
         if let Some(Drive::Cdrom(Cdrom::Image(volume))) = vm.config.drives.get(&slot) {
-            let image = pve.volume(volume).and_then(|volume| inspect_image(&volume.body));
+            let image = pve
+                .volume(volume)
+                .and_then(|volume| inspect_image(&volume.body));
             if let Some(image) = image.filter(ImageIdentity::is_iso) {
                 return boot_iso(vm, image);
             }
@@ -74,7 +78,11 @@ fn boot_iso(vm: &VmRecord, image: ImageIdentity) -> Boot {
     }
     if image.is_secure_boot() {
         let efi = vm.config.efi_disk.as_ref();
-        let is_q35 = vm.config.machine.as_deref().is_some_and(|machine| machine.contains("q35"));
+        let is_q35 = vm
+            .config
+            .machine
+            .as_deref()
+            .is_some_and(|machine| machine.contains("q35"));
         let has_variables = efi.is_some_and(|disk| disk.efi_type == EfiType::M4);
         if vm.config.bios != Some(Bios::Ovmf) || !is_q35 || !has_variables {
             return Boot::Nothing(NoBoot::NoSecureBoot);

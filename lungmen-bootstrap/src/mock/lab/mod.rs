@@ -33,8 +33,8 @@ use crate::spec::Spec;
 use crate::timing::Timing;
 
 pub use pace::Pace;
-pub use world::LabEvent;
 pub(crate) use world::Expected;
+pub use world::LabEvent;
 
 use state::StateFile;
 use world::World;

@@ -9,9 +9,9 @@ use proxmox_client::id::VmId;
 use proxmox_client::mock::{MockEvent as PveEvent, VmRecord};
 use proxmox_client::vm::guest::GuestInterface;
 use proxmox_client::vm::{BootDevice, Drive};
-use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, TalosMock};
 use talos_client::DEFAULT_PORT;
 use talos_client::cosi::Stage;
+use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, TalosMock};
 
 use super::cluster;
 use super::firmware::{self, Boot};
@@ -77,7 +77,11 @@ async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity
         dhcp,
         declared,
         has_agent: image.has_extension(GUEST_AGENT)
-            && record.config.agent.as_ref().is_some_and(|agent| agent.enabled),
+            && record
+                .config
+                .agent
+                .as_ref()
+                .is_some_and(|agent| agent.enabled),
     };
     world.add_machine(record.id, machine.clone());
     world.tell(LabEvent::Booted { vm: record.id });
@@ -104,7 +108,10 @@ fn build(
     let mut builder = TalosMock::builder()
         .version(image.version.to_string())
         .address(declared)
-        .schematic(image.schematic_id.to_string(), image.schematic.extensions().to_vec())
+        .schematic(
+            image.schematic_id.to_string(),
+            image.schematic.extensions().to_vec(),
+        )
         .disks(disks(record))
         .boot_order(boot_order(record))
         .not_ready_by_itself()
@@ -113,7 +120,12 @@ fn build(
     if image.is_secure_boot() {
         builder = builder.secure_boot();
     }
-    if let Some(uuid) = record.config.smbios.as_ref().and_then(|smbios| smbios.uuid.clone()) {
+    if let Some(uuid) = record
+        .config
+        .smbios
+        .as_ref()
+        .and_then(|smbios| smbios.uuid.clone())
+    {
         builder = builder.uuid(uuid);
     }
     if let Some(memory) = record.config.memory_mib {
@@ -133,7 +145,13 @@ fn talos_delays(delays: &Delays) -> TalosDelays {
 /// SCSI disks are `/dev/sda`, `/dev/sdb` and so on.
 fn disks(record: &VmRecord) -> Vec<MockDisk> {
     let mut disks = Vec::new();
-    for (drive, letter) in record.config.drives.values().filter_map(disk_gib).zip('a'..='z') {
+    for (drive, letter) in record
+        .config
+        .drives
+        .values()
+        .filter_map(disk_gib)
+        .zip('a'..='z')
+    {
         disks.push(MockDisk::new(format!("/dev/sd{letter}"), drive));
     }
     disks.push(MockDisk::cdrom("/dev/sr0"));
@@ -148,7 +166,11 @@ fn disk_gib(drive: &Drive) -> Option<u64> {
 }
 
 fn boot_order(record: &VmRecord) -> BootOrder {
-    let devices = record.config.boot_order.as_ref().map(|order| order.devices());
+    let devices = record
+        .config
+        .boot_order
+        .as_ref()
+        .map(|order| order.devices());
     let kinds: Vec<bool> = devices
         .unwrap_or_default()
         .iter()
@@ -194,10 +216,13 @@ fn move_to(world: &World, vm: VmId, machine: &Machine, address: IpAddr) {
     world.network.release(socket);
     world.network.assign(address, DEFAULT_PORT, socket);
     if machine.has_agent {
-        let mac = world
-            .pve
-            .vm(vm)
-            .and_then(|record| record.config.networks.get(&0).and_then(|device| device.mac.clone()));
+        let mac = world.pve.vm(vm).and_then(|record| {
+            record
+                .config
+                .networks
+                .get(&0)
+                .and_then(|device| device.mac.clone())
+        });
         let interface = GuestInterface::new("eth0", mac.as_ref(), [(address, PREFIX)]);
         world.pve.set_guest_interfaces(vm, Some(vec![interface]));
     }

@@ -114,7 +114,10 @@ impl StateFile {
             return;
         };
         let folder = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        if folder.and_then(|()| write_private(&self.path, &text)).is_ok() {
+        if folder
+            .and_then(|()| write_private(&self.path, &text))
+            .is_ok()
+        {
             *written = Some(saved);
         }
     }
@@ -132,8 +135,17 @@ fn collect(world: &World) -> Saved {
     Saved {
         expected: world.expected(),
         images: world.pve.volumes().iter().filter_map(image).collect(),
-        vms: world.pve.vm_ids().into_iter().filter_map(|id| vm(world, id)).collect(),
-        secrets: world.secret_places().iter().filter_map(|place| secret(world, place)).collect(),
+        vms: world
+            .pve
+            .vm_ids()
+            .into_iter()
+            .filter_map(|id| vm(world, id))
+            .collect(),
+        secrets: world
+            .secret_places()
+            .iter()
+            .filter_map(|place| secret(world, place))
+            .collect(),
         clusters: world
             .argocd
             .clusters()
@@ -144,9 +156,11 @@ fn collect(world: &World) -> Saved {
                 labels: cluster.labels,
             })
             .collect(),
-        has_argocd_account: world
-            .kubernetes()
-            .is_some_and(|kubernetes| kubernetes.object("serviceaccounts", "kube-system", "argocd-manager").is_some()),
+        has_argocd_account: world.kubernetes().is_some_and(|kubernetes| {
+            kubernetes
+                .object("serviceaccounts", "kube-system", "argocd-manager")
+                .is_some()
+        }),
     }
 }
 
@@ -204,7 +218,11 @@ pub(super) async fn restore(world: &Arc<World>, saved: Saved) -> Result<()> {
             .map(|(name, text)| (name, SecretString::from(text)))
             .collect();
         world.expect_secret(&secret.mount, &secret.path);
-        world.openbao_client.kv(&secret.mount).create(&secret.path, &values).await?;
+        world
+            .openbao_client
+            .kv(&secret.mount)
+            .create(&secret.path, &values)
+            .await?;
     }
     restore_registrations(world, saved.has_argocd_account, saved.clusters).await
 }
@@ -235,7 +253,8 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
     }
     let record = world.pve.vm(id).ok_or_else(|| unrestored("the VM"))?;
     let task = world.pve.client().node(record.node).vm(id).start().await?;
-    task.wait(&Poll::every(Duration::from_millis(1)).within(DEADLINE)).await?;
+    task.wait(&Poll::every(Duration::from_millis(1)).within(DEADLINE))
+        .await?;
     let Some(config) = saved.config else {
         return Ok(());
     };
@@ -252,15 +271,25 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
         let talos = talos.clone();
         async move { within(what, talos.wait_for(is_meant)).await }
     };
-    happened("maintenance mode", |event| matches!(event, MockEvent::Maintenance { .. })).await?;
+    happened("maintenance mode", |event| {
+        matches!(event, MockEvent::Maintenance { .. })
+    })
+    .await?;
     talos
         .maintenance_client()?
         .apply_configuration(&SecretString::from(config), ApplyOptions::default())
         .await?;
-    happened("the configured node", |event| matches!(event, MockEvent::Configured)).await?;
+    happened("the configured node", |event| {
+        matches!(event, MockEvent::Configured)
+    })
+    .await?;
     if saved.is_bootstrapped {
         let poll = talos_client::Poll::every(Duration::from_millis(1)).within(DEADLINE);
-        talos.client()?.machine().bootstrap_and_wait(poll, |_| {}).await?;
+        talos
+            .client()?
+            .machine()
+            .bootstrap_and_wait(poll, |_| {})
+            .await?;
     }
     Ok(())
 }
@@ -286,9 +315,13 @@ async fn restore_registrations(
     for saved in clusters {
         let server = argocd_client::cluster::ServerUrl::parse(&saved.server)?;
         let token = access.bearer_token.clone();
-        let mut spec =
-            argocd_client::ClusterSpec::new(saved.name, server, token, access.certificate_authority.clone())
-                .remember_credentials();
+        let mut spec = argocd_client::ClusterSpec::new(
+            saved.name,
+            server,
+            token,
+            access.certificate_authority.clone(),
+        )
+        .remember_credentials();
         for (key, value) in saved.labels {
             spec = spec.label(key, value);
         }
@@ -314,7 +347,9 @@ async fn until_applications_are_healthy(world: &World) -> Result<()> {
 }
 
 async fn within<T>(what: &'static str, future: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(DEADLINE, future).await.map_err(|_| unrestored(what))
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .map_err(|_| unrestored(what))
 }
 
 fn unrestored(what: &str) -> Error {

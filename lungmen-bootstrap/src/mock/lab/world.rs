@@ -122,7 +122,10 @@ impl World {
     /// From now on things take as long as the pace says.
     pub(super) fn run_at(&self, pace: Pace) {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
-        *self.restoring.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self
+            .restoring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = false;
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -131,7 +134,11 @@ impl World {
 
     /// The delays of servers that start now.
     pub(super) fn delays(&self) -> Delays {
-        if *self.restoring.lock().unwrap_or_else(PoisonError::into_inner) {
+        if *self
+            .restoring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             Delays::none()
         } else {
             self.pace().delays()
@@ -149,7 +156,9 @@ impl World {
 
     /// Where the cluster will keep its secrets.
     pub(super) fn expect_secret(&self, mount: &str, path: &str) {
-        self.lock().secrets.insert((mount.to_owned(), path.to_owned()));
+        self.lock()
+            .secrets
+            .insert((mount.to_owned(), path.to_owned()));
     }
 
     pub(super) fn secret_places(&self) -> Vec<(String, String)> {
