@@ -197,3 +197,21 @@ async fn the_context_is_merged_into_a_talosconfig_on_request_and_only_once() {
     assert_eq!(merged.current(), "lungmen.akn");
     assert_eq!(merged.contexts().count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_is_the_one_of_the_reference() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/talos");
+    let world = World::new().await;
+    std::fs::copy(data.join("secrets.yaml"), world.file("secrets.yaml")).unwrap();
+
+    world.run_until(StepId::Configuration).await.unwrap();
+
+    let parse = |text: &str| talos_client::yaml::parse_documents(text).unwrap();
+    let reference = data.join("generate/lungmen.v1.10.7.v1.10.controlplane.yaml");
+    let wanted = parse(&std::fs::read_to_string(reference).unwrap());
+    let made = parse(&world.read("controlplane.yaml"));
+    assert_eq!(made.len(), wanted.len());
+    for (made, wanted) in made.iter().zip(&wanted) {
+        assert_eq!(talos_client::yaml::first_difference(made, wanted), None);
+    }
+}

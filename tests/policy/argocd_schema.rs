@@ -34,8 +34,15 @@ const ANY: [&str; 4] = [
 ];
 
 /// An OpenAPI 2 description with the corrections applied.
-struct Description {
+pub(crate) struct Description {
     document: Value,
+}
+
+/// The descriptions of the oldest and the newest version, corrected.
+pub(crate) fn descriptions() -> impl Iterator<Item = (&'static str, Description)> {
+    VERSIONS
+        .into_iter()
+        .map(|(version, text)| (version, Description::corrected(text)))
 }
 
 impl Description {
@@ -79,7 +86,7 @@ impl Description {
     }
 
     /// What is wrong with a request; nothing when it is as described.
-    fn problems(&self, call: &Call) -> Vec<String> {
+    pub(crate) fn problems(&self, call: &Call) -> Vec<String> {
         let Some((template, operation)) = self.operation(call) else {
             return vec![format!("{} {} is not described", call.method, call.path)];
         };

@@ -5,6 +5,7 @@ mod argocd_schema;
 mod dependencies;
 mod examples;
 mod prose;
+mod run_requests;
 mod secrets;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

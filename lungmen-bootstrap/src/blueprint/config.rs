@@ -69,7 +69,7 @@ pub(super) fn try_out(blueprint: &mut Blueprint, problems: &mut Problems) {
         Err(error) => {
             problems.add(Problem::new(
                 "talos.version",
-                &blueprint.image.version(),
+                blueprint.image.version(),
                 error.to_string(),
             ));
             return;
