@@ -63,13 +63,27 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::failure(&error, arguments.json);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Help and version are a success; a wrong command line fails like everything else, with 1.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe changes nothing about the outcome.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

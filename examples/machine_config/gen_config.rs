@@ -1,6 +1,6 @@
 //! `gen config`
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use clap::{ArgAction, Args};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -126,7 +126,14 @@ fn outputs(arguments: &Arguments) -> Outcome<Vec<(OutputType, String)>> {
     } else {
         directory
     });
-    let path = |output: OutputType| directory.join(output.file_name()).display().to_string();
+    let path = |output: OutputType| {
+        // `.` is left out, as the reference prints it.
+        let joined = directory.join(output.file_name());
+        let parts = joined
+            .components()
+            .filter(|part| *part != Component::CurDir);
+        parts.collect::<PathBuf>().display().to_string()
+    };
     Ok(types.into_iter().map(|it| (it, path(it))).collect())
 }
 
