@@ -117,11 +117,36 @@ impl Apply<'_> {
             version = back => {
                 let version = version.map_err(|error| installing(machine, error))?;
                 world.note(format!("{}: Talos {}", machine.spec.name, version.tag));
-                Ok(())
+                let schematic = client.resources().schematic_id().await?;
+                runs_what_was_asked_for(world, machine, &version.tag, schematic.as_deref())
             }
             error = fell_back(world, machine, found), if !at_declared => Err(error),
         }
     }
+}
+
+/// The installer decides what is on the disk: another one than that of the ISO loses extensions at the first reboot, and
+/// nobody notices before they are missed.
+fn runs_what_was_asked_for(
+    world: &World,
+    machine: &Machine,
+    version: &str,
+    schematic: Option<&str>,
+) -> Result<()> {
+    let blueprint = world.blueprint();
+    let wanted = (blueprint.talos_version(), blueprint.schematic_id.as_str());
+    let found = (version, schematic.unwrap_or("none"));
+    if (wanted.0.as_str(), wanted.1) == found {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "look at the installed node")
+        .with_target(machine.spec.name.clone())
+        .with_message(format!(
+            "it runs Talos {} with schematic {}, not {} with {}",
+            found.0, found.1, wanted.0, wanted.1
+        ))
+        .with_hint("a patch may set another machine.install.image; the one that belongs to the ISO is in the plan")
+        .uncertain(true))
 }
 
 /// Watches the address at which the node waited for its configuration, when that is not the declared one: a node that
