@@ -1,5 +1,7 @@
 //! How to test a program of your own against the mocks. The program below knows nothing of them.
 
+use std::io::Write as _;
+
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{Spec, StepId};
 use proxmox_client::mock::{Fault, PveMock, Route};
@@ -21,7 +23,7 @@ async fn running_vms(proxmox: &proxmox_client::Client) -> proxmox_client::Result
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     a_refusal_reaches_the_caller().await?;
     a_vm_of_a_cluster_is_counted().await?;
-    println!("both tests passed");
+    writeln!(std::io::stdout(), "both tests passed")?;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Step for FetchKubeconfig<'_> {
             .machine()
             .kubeconfig()
             .await?;
-        wait_until_accepted(world, &client(world, &text)?).await?;
+        wait_until_accepted(world, &text).await?;
         world.artifacts().write(&Artifact::Kubeconfig, &text)?;
         Ok(())
     }
@@ -56,10 +56,11 @@ impl Step for FetchKubeconfig<'_> {
     }
 }
 
-async fn wait_until_accepted(world: &World, client: &Client) -> Result<()> {
+async fn wait_until_accepted(world: &World, kubeconfig: &SecretString) -> Result<()> {
     Wait::new("the Kubernetes API", world, world.timing().kubernetes)
         .until(world, || async move {
-            match client.version().await {
+            // A client for every look, because the address may have moved since the last one.
+            match client(world, kubeconfig)?.version().await {
                 Ok(_) => Ok(Look::There(())),
                 // The API server answers 401 and 403 for a moment while it starts.
                 Err(error) if error.is_retryable() || is_starting(&error) => {

@@ -1,61 +1,50 @@
 //! Which socket stands for an address of the lab's network.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Weak};
 
+use talos_client::DEFAULT_PORT;
+
+use super::cluster::KUBERNETES_PORT;
+use super::world::World;
 use crate::network::AddressBook;
 
-/// The addresses of the lab as they are at the moment. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LabNetwork {
-    sockets: Arc<RwLock<BTreeMap<(IpAddr, u16), SocketAddr>>>,
-}
+/// The addresses of the lab, read from the state of its servers at the moment of dialling.
+#[derive(Clone)]
+pub(super) struct LabAddresses(Weak<World>);
 
 /// Nothing listens on port 1 of the loopback interface: dialling it is refused like an address that nobody has.
 const NOBODY: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
-impl LabNetwork {
-    pub(super) fn assign(&self, address: IpAddr, port: u16, socket: SocketAddr) {
-        let mut sockets = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        sockets.insert((address, port), socket);
+impl LabAddresses {
+    pub(super) fn of(world: &Arc<World>) -> Self {
+        Self(Arc::downgrade(world))
     }
 
-    /// Takes every address from a server that is gone.
-    pub(super) fn release(&self, socket: SocketAddr) {
-        let mut sockets = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
-        sockets.retain(|_, known| *known != socket);
-    }
-
-    pub(super) fn find(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
-        let sockets = self.sockets.read().unwrap_or_else(PoisonError::into_inner);
-        sockets.get(&(address, port)).copied()
+    fn find(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
+        let world = self.0.upgrade()?;
+        let machines = world.machines();
+        let mut machines = machines.iter().map(|(_, machine)| machine);
+        match port {
+            DEFAULT_PORT => machines
+                .find(|machine| machine.address() == address)
+                .map(|machine| machine.talos.address()),
+            KUBERNETES_PORT => machines
+                .find(|machine| machine.declared == address)
+                .and_then(|_| world.kubernetes())
+                .map(|kubernetes| kubernetes.address()),
+            _ => None,
+        }
     }
 }
 
-impl AddressBook for LabNetwork {
+impl AddressBook for LabAddresses {
+    /// Never the real network: an address that nobody in the lab has is refused.
     fn dial(&self, host: &str, port: u16) -> Option<SocketAddr> {
-        let address: IpAddr = host.parse().ok()?;
-        Some(
-            self.find(address, port)
-                .unwrap_or_else(|| SocketAddr::from(NOBODY)),
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_nobody_has_is_refused_and_never_reached_for_real() {
-        let network = LabNetwork::default();
-        let socket = SocketAddr::from(([127, 0, 0, 1], 4711));
-
-        assert_eq!(network.dial("10.0.2.10", 50000), Some(NOBODY.into()));
-        network.assign("10.0.2.10".parse().unwrap(), 50000, socket);
-        assert_eq!(network.dial("10.0.2.10", 50000), Some(socket));
-        network.release(socket);
-        assert_eq!(network.dial("10.0.2.10", 50000), Some(NOBODY.into()));
+        let found = host
+            .parse()
+            .ok()
+            .and_then(|address| self.find(address, port));
+        Some(found.unwrap_or_else(|| SocketAddr::from(NOBODY)))
     }
 }

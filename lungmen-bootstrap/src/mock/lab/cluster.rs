@@ -14,7 +14,7 @@ use super::world::{Machine, World};
 use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockConfig};
 
 /// The port of the API server on a node.
-const PORT: u16 = 6443;
+pub(super) const KUBERNETES_PORT: u16 = 6443;
 const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -31,11 +31,6 @@ pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
     let Ok(kubernetes) = KubernetesMock::start(config).await else {
         return;
     };
-    for (_, other) in world.machines() {
-        world
-            .network
-            .assign(other.declared, PORT, kubernetes.address());
-    }
     let weak = Arc::downgrade(world);
     let mut events = Box::pin(kubernetes.events());
     world.set_kubernetes(kubernetes);

@@ -36,6 +36,7 @@ pub use pace::Pace;
 pub(crate) use world::Expected;
 pub use world::LabEvent;
 
+use address_book::LabAddresses;
 use state::StateFile;
 use world::World;
 
@@ -176,7 +177,7 @@ impl Lab {
             .factory(world.factory.client())
             .openbao_client(world.openbao_client.clone())
             .argocd_client(world.argocd.client())
-            .address_book(world.network.clone())
+            .address_book(LabAddresses::of(world))
             .timing(self.timing())
     }
 

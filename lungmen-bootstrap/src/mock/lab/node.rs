@@ -9,7 +9,6 @@ use proxmox_client::id::VmId;
 use proxmox_client::mock::{MockEvent as PveEvent, VmRecord};
 use proxmox_client::vm::guest::GuestInterface;
 use proxmox_client::vm::{BootDevice, Drive};
-use talos_client::DEFAULT_PORT;
 use talos_client::cosi::Stage;
 use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, TalosMock};
 
@@ -45,7 +44,6 @@ pub(super) async fn follow_machines(world: Arc<World>) {
 fn power_off(world: &World, vm: VmId) {
     if let Some(machine) = world.machine(vm) {
         machine.talos.power_off();
-        world.network.release(machine.talos.address());
     }
 }
 
@@ -187,7 +185,7 @@ fn boot_order(record: &VmRecord) -> BootOrder {
     }
 }
 
-/// Moves the node through the network as it boots, installs and is configured.
+/// Tells the other servers what happens to the node as it boots, installs and is configured.
 async fn follow_node(world: std::sync::Weak<World>, vm: VmId, machine: Machine) {
     let mut events = machine.talos.events();
     while let Some(event) = events.next().await {
@@ -195,15 +193,13 @@ async fn follow_node(world: std::sync::Weak<World>, vm: VmId, machine: Machine) 
             return;
         };
         match event {
-            MockEvent::Maintenance { .. } => move_to(&world, vm, &machine, machine.dhcp),
-            MockEvent::ConfigApplied { .. } => {
-                move_to(&world, vm, &machine, machine.declared);
-                silence_agent(&world, vm);
+            MockEvent::Maintenance { .. } | MockEvent::Configured => {
+                report_address(&world, vm, &machine);
             }
-            MockEvent::Rebooting | MockEvent::Halted { .. } | MockEvent::PoweredOff => {
-                silence_agent(&world, vm);
-            }
-            MockEvent::Configured => move_to(&world, vm, &machine, machine.declared),
+            MockEvent::ConfigApplied { .. }
+            | MockEvent::Rebooting
+            | MockEvent::Halted { .. }
+            | MockEvent::PoweredOff => world.pve.set_guest_interfaces(vm, None),
             MockEvent::EtcdHealthy => cluster::start(&world, &machine).await,
             MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&world),
             _ => {}
@@ -211,23 +207,15 @@ async fn follow_node(world: std::sync::Weak<World>, vm: VmId, machine: Machine) 
     }
 }
 
-fn move_to(world: &World, vm: VmId, machine: &Machine, address: IpAddr) {
-    let socket = machine.talos.address();
-    world.network.release(socket);
-    world.network.assign(address, DEFAULT_PORT, socket);
-    if machine.has_agent {
-        let mac = world.pve.vm(vm).and_then(|record| {
-            record
-                .config
-                .networks
-                .get(&0)
-                .and_then(|device| device.mac.clone())
-        });
-        let interface = GuestInterface::new("eth0", mac.as_ref(), [(address, PREFIX)]);
-        world.pve.set_guest_interfaces(vm, Some(vec![interface]));
+/// The guest agent tells Proxmox VE the address of the node.
+fn report_address(world: &World, vm: VmId, machine: &Machine) {
+    if !machine.has_agent {
+        return;
     }
-}
-
-fn silence_agent(world: &World, vm: VmId) {
-    world.pve.set_guest_interfaces(vm, None);
+    let mac = world.pve.vm(vm).and_then(|record| {
+        let device = record.config.networks.get(&0)?;
+        device.mac.clone()
+    });
+    let interface = GuestInterface::new("eth0", mac.as_ref(), [(machine.address(), PREFIX)]);
+    world.pve.set_guest_interfaces(vm, Some(vec![interface]));
 }

@@ -11,7 +11,6 @@ use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
 use serde::{Deserialize, Serialize};
 use talos_client::mock::TalosMock;
 
-use super::address_book::LabNetwork;
 use super::argocd;
 use super::firmware::NoBoot;
 use super::pace::{Delays, Pace};
@@ -60,6 +59,17 @@ pub(super) struct Machine {
     pub(super) has_agent: bool,
 }
 
+impl Machine {
+    /// Where it is at the moment: its configuration moves it.
+    pub(super) fn address(&self) -> IpAddr {
+        if self.talos.config().is_some() {
+            self.declared
+        } else {
+            self.dhcp
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     expected: BTreeMap<u32, Expected>,
@@ -78,7 +88,6 @@ pub(super) struct World {
     pub(super) openbao: OpenBaoMock,
     pub(super) openbao_client: openbao::Client,
     pub(super) argocd: ArgoCdMock,
-    pub(super) network: LabNetwork,
     pace: Mutex<Pace>,
     /// While a saved world is restored, nothing takes time.
     restoring: Mutex<bool>,
@@ -106,7 +115,6 @@ impl World {
             openbao_client: openbao.client()?,
             openbao,
             argocd,
-            network: LabNetwork::default(),
             pace: Mutex::new(pace),
             restoring: Mutex::new(restoring),
             state: Mutex::default(),
