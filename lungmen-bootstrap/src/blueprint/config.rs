@@ -5,7 +5,6 @@ use talos_client::config::{
     ValidationOptions, VersionContract,
 };
 use talos_client::secrets::SecretsBundle;
-use talos_client::yaml::Node;
 
 use super::{Blueprint, Machine, Parts};
 use crate::error::Result;
@@ -152,13 +151,9 @@ fn disks(disks: &[Disk]) -> impl Iterator<Item = LintDisk> {
 }
 
 fn parts(config: &MachineConfig) -> Parts {
-    let at = |path: &[&str]| config.v1alpha1().and_then(|document| document.path(path));
-    let is_on = |path: &[&str]| at(path).and_then(Node::as_bool) == Some(true);
     Parts {
-        cni: at(&["cluster", "network", "cni", "name"])
-            .and_then(Node::as_str)
-            .map(str::to_owned),
-        proxy_disabled: is_on(&["cluster", "proxy", "disabled"]),
-        coredns_disabled: is_on(&["cluster", "coreDNS", "disabled"]),
+        cni: config.cni_name().to_owned(),
+        proxy_disabled: config.is_proxy_disabled(),
+        coredns_disabled: config.is_coredns_disabled(),
     }
 }

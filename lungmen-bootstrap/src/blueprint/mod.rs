@@ -55,7 +55,7 @@ pub(crate) struct Machine {
 /// Parts of Kubernetes that the configuration switches off or brings along.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parts {
-    pub(crate) cni: Option<String>,
+    pub(crate) cni: String,
     pub(crate) proxy_disabled: bool,
     pub(crate) coredns_disabled: bool,
 }

@@ -56,9 +56,9 @@ fn spec(world: &World) -> VerifySpec {
 /// What the configuration switches off is not waited for.
 fn disabled_components(blueprint: &Blueprint, spec: VerifySpec) -> VerifySpec {
     let parts = &blueprint.parts;
-    let mut spec = match parts.cni.as_deref() {
-        Some("none") => spec.cni(Cni::None),
-        Some("custom") => spec.cni(Cni::Custom),
+    let mut spec = match parts.cni.as_str() {
+        "none" => spec.cni(Cni::None),
+        "custom" => spec.cni(Cni::Custom),
         _ => spec,
     };
     for (disabled, component) in [

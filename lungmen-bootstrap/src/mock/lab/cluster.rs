@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use secrecy::ExposeSecret as _;
 use talos_client::config::MachineConfig;
-use talos_client::yaml::Node;
 use url::Url;
 
 use super::world::{Machine, World};
@@ -72,23 +71,22 @@ pub(super) fn report_ready(world: &World) {
 fn config(world: &World, machine: &Machine) -> Option<KubernetesMockConfig> {
     let authority = machine.talos.kubernetes_authority()?;
     let document = parsed(machine)?;
-    let at = |path: &[&str]| document.v1alpha1()?.path(path);
     let mut config =
         KubernetesMockConfig::new(authority.certificate_pem(), authority.key_pem().clone())
             .timings(world.delays().kubernetes);
-    if let Some(name) = at(&["cluster", "clusterName"]).and_then(Node::as_str) {
+    if let Some(name) = document.cluster_name() {
         config = config.cluster(name);
     }
     if let Some(host) = endpoint_host(&document) {
         config = config.name(host);
     }
-    if let Some(version) = image_version(at(&["machine", "kubelet", "image"])) {
+    if let Some(version) = document.kubernetes_version() {
         config = config.kubernetes_version(version);
     }
-    if at(&["cluster", "allowSchedulingOnControlPlanes"]).and_then(Node::as_bool) != Some(true) {
+    if !document.allows_scheduling_on_control_planes() {
         config = config.tainted_control_planes();
     }
-    if at(&["cluster", "network", "cni", "name"]).and_then(Node::as_str) == Some("none") {
+    if document.cni_name() == "none" {
         config = config.without_cni();
     }
     Some(with_nodes(world, config))
@@ -114,21 +112,12 @@ fn parsed(machine: &Machine) -> Option<MachineConfig> {
 }
 
 fn is_control_plane(document: &MachineConfig) -> bool {
-    let kind = document
-        .v1alpha1()
-        .and_then(|node| node.path(&["machine", "type"]));
-    kind.and_then(Node::as_str) != Some("worker")
+    document.machine_type() != Some("worker")
 }
 
 /// The host name up to its first dot: the name of the Node object.
 fn hostname(document: &MachineConfig) -> Option<String> {
-    let in_machine = document
-        .v1alpha1()
-        .and_then(|node| node.path(&["machine", "network", "hostname"]));
-    let in_document = document
-        .document("HostnameConfig", "")
-        .and_then(|document| document.node().get("hostname"));
-    let name = in_machine.or(in_document)?.as_str()?;
+    let name = document.hostname()?;
     Some(name.split('.').next().unwrap_or(name).to_owned())
 }
 
@@ -137,14 +126,6 @@ fn default_hostname(address: IpAddr) -> String {
 }
 
 fn endpoint_host(document: &MachineConfig) -> Option<String> {
-    let endpoint = document
-        .v1alpha1()?
-        .path(&["cluster", "controlPlane", "endpoint"])?
-        .as_str()?;
-    Url::parse(endpoint).ok()?.host_str().map(str::to_owned)
-}
-
-fn image_version(image: Option<&Node>) -> Option<String> {
-    let (_, tag) = image?.as_str()?.rsplit_once(":v")?;
-    Some(tag.to_owned())
+    let url = Url::parse(document.endpoint()?).ok()?;
+    url.host_str().map(str::to_owned)
 }
