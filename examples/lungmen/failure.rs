@@ -47,7 +47,7 @@ from_client_error!(
     proxmox_client::Error,
     factory_client::Error,
     argocd_client::Error,
-    lungmen_bootstrap::service::Error,
+    lungmen_bootstrap::services::Error,
 );
 
 fn chain(error: &dyn StdError) -> String {

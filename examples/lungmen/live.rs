@@ -3,7 +3,7 @@
 use std::env;
 
 use lungmen_bootstrap::openbao;
-use lungmen_bootstrap::service::TlsTrust as ServiceTrust;
+use lungmen_bootstrap::services::TlsTrust as ServiceTrust;
 use lungmen_bootstrap::{ClusterBootstrapBuilder, Spec};
 use proxmox_client::credentials::ApiToken;
 use secrecy::SecretString;

@@ -1,10 +1,12 @@
 //! The one error type of this crate: which step, on what, why, and whether running again is safe.
 
+pub(crate) mod from_clients;
+
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::problem::{Problem, Problems};
-use crate::step::StepId;
+use crate::run::step::StepId;
+use crate::spec::problem::{Problem, Problems};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

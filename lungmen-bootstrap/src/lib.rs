@@ -1,57 +1,36 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod artifacts;
-mod blueprint;
-mod bootstrap;
-mod builder;
-mod client_error;
-mod clients;
-mod cluster;
-mod engine;
+mod desired;
 mod error;
-mod event;
-mod identity;
-pub mod journal;
-mod known_secrets;
-pub mod kubernetes;
-pub mod machine;
-mod merged_talosconfig;
 #[cfg(feature = "mock")]
 pub mod mock;
-mod network;
 mod nodes;
-pub mod openbao;
-mod ownership;
-mod patch;
-mod plan;
-mod problem;
-mod proxmox_task;
-mod release;
-pub mod service;
+mod run;
+pub mod services;
 mod spec;
-mod step;
+mod state;
 mod steps;
-mod timing;
-mod wait;
-mod world;
+mod verbs;
 
-pub use artifacts::{Artifact, ArtifactFile};
-pub use bootstrap::{ClusterBootstrap, RunProgress};
-pub use builder::ClusterBootstrapBuilder;
-pub use cluster::{ApplicationInfo, Cluster, ClusterName, InvalidClusterName, MachineInfo};
-pub use engine::StepReport;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, EventKind, Observer, Outcome};
-pub use machine::MachineSpec;
-pub use network::{AddressBook, Direct};
-pub use patch::PatchSource;
-pub use plan::{Plan, PlannedStep};
-pub use problem::Problem;
-pub use release::TalosRelease;
+pub use run::bootstrap::{ClusterBootstrap, RunProgress};
+pub use run::builder::ClusterBootstrapBuilder;
+pub use run::dial::{AddressBook, Direct};
+pub use run::engine::StepReport;
+pub use run::event::{Event, EventKind, Observer, Outcome};
+pub use run::report::{ApplicationInfo, Cluster, ClusterName, InvalidClusterName, MachineInfo};
+pub use run::step::{StepId, UnknownStep};
+pub use run::timing::Timing;
+pub use services::{kubernetes, openbao};
+pub use spec::machine::{self, MachineSpec};
+pub use spec::patch::PatchSource;
+pub use spec::problem::Problem;
+pub use spec::release::TalosRelease;
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
-pub use step::{StepId, UnknownStep};
-pub use timing::Timing;
+pub use state::artifacts::{Artifact, ArtifactFile};
+pub use state::journal;
+pub use verbs::plan::{Plan, PlannedStep};
 
 /// The example in the README of the workspace compiles and runs.
 #[cfg(doctest)]

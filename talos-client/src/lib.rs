@@ -1,48 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod builder;
-mod certificate;
-mod channel;
-mod client;
-mod code;
+mod api;
 pub mod config;
-pub mod cosi;
-mod credentials;
-mod dial;
-mod endpoint;
 mod error;
-pub mod machine;
-mod maintenance;
+mod go;
 #[cfg(feature = "mock")]
 pub mod mock;
-mod pb;
 mod poll;
-mod probe;
 mod retry;
-#[cfg(all(test, feature = "mock"))]
-mod scripted;
 pub mod secrets;
-mod status;
-mod stream;
 pub mod talosconfig;
-mod tls;
-pub mod wait;
-mod wire;
-pub mod yaml;
 
-pub use builder::{ClientBuilder, MaintenanceClientBuilder};
-pub use certificate::PresentedCertificate;
-pub use client::Client;
-pub use code::Code;
-pub use cosi::Resources;
-pub use credentials::Credentials;
-pub use endpoint::{DEFAULT_PORT, Endpoint};
+pub use api::cosi::{self, Resources};
+pub use api::machine::{self, ApplyOptions, Machine};
+pub use api::wait::{self, wait_for_api, wait_for_maintenance};
+pub use api::{
+    Authority, Client, ClientBuilder, Code, Credentials, DEFAULT_PORT, Endpoint, Fingerprint,
+    MaintenanceClient, MaintenanceClientBuilder, MaintenanceTrust, PresentedCertificate, Probe,
+    ResponseStream, probe,
+};
 pub use error::{Error, ErrorKind, Result};
-pub use machine::{ApplyOptions, Machine};
-pub use maintenance::MaintenanceClient;
+pub use go::yaml;
 pub use poll::Poll;
-pub use probe::{Probe, probe};
 pub use retry::RetryPolicy;
-pub use stream::ResponseStream;
-pub use tls::{Authority, Fingerprint, MaintenanceTrust};
-pub use wait::{wait_for_api, wait_for_maintenance};

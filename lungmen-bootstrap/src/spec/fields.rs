@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::problem::{Problem, Problems};
+use crate::spec::problem::{Problem, Problems};
 
 /// One mapping of the specification. Fields that nobody asked for are reported when it is finished.
 pub(super) struct Fields {

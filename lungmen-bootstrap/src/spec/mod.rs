@@ -3,17 +3,21 @@
 //! Reading collects every problem with its path; nothing is called before the specification is sound.
 
 mod fields;
-mod read;
+pub mod machine;
+pub(crate) mod patch;
+pub(crate) mod problem;
+pub(crate) mod release;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::builder::ClusterBootstrapBuilder;
 use crate::error::{Error, Result};
-use crate::machine::{MachineSpec, Placement};
-use crate::patch::PatchSource;
-use crate::release::TalosRelease;
+use crate::run::builder::ClusterBootstrapBuilder;
+use crate::spec::machine::{MachineSpec, Placement};
+use crate::spec::patch::PatchSource;
+use crate::spec::release::TalosRelease;
 
 /// Where the secrets of the cluster are kept in OpenBao.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +120,7 @@ impl Spec {
     /// # Errors
     /// `InvalidSpec` with all problems.
     pub fn parse(text: &str, patch_file: impl Fn(&str) -> std::io::Result<String>) -> Result<Self> {
-        read::spec(text, &patch_file)
+        yaml::spec(text, &patch_file)
     }
 
     /// A builder that has everything of the specification; the clients are still to be given.

@@ -7,11 +7,11 @@ use argocd_client::cluster::{ConnectionStatus, ServerUrl};
 use argocd_client::{Client, Poll};
 
 use super::register::argocd;
-use crate::cluster::ApplicationInfo;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventKind;
-use crate::wait::{Look, Wait};
-use crate::world::World;
+use crate::run::context::World;
+use crate::run::event::EventKind;
+use crate::run::report::ApplicationInfo;
+use crate::run::wait::{Look, Wait};
 
 /// Waits until the applications of the cluster are synced and healthy. It changes nothing. That none appears is a warning
 /// and no failure: applications may come any day.

@@ -5,13 +5,13 @@ use talos_client::machine::ApplyOptions;
 use talos_client::{MaintenanceClient, MaintenanceTrust, Probe};
 
 use super::first_boot::FoundNode;
-use crate::blueprint::Machine;
-use crate::engine::Step;
+use crate::desired::Machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::Identity;
 use crate::nodes;
-use crate::step::{Observation, StepId};
-use crate::world::World;
+use crate::nodes::identity::Identity;
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,

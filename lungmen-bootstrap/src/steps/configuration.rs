@@ -8,14 +8,14 @@ use talos_client::secrets::SecretsBundle;
 use talos_client::talosconfig::Talosconfig;
 
 use super::first_boot::FoundNode;
-use crate::artifacts::Artifact;
-use crate::blueprint::Blueprint;
-use crate::engine::Step;
+use crate::desired::Blueprint;
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::known_secrets;
-use crate::step::{Observation, StepId};
-use crate::world::World;
+use crate::nodes::identity::Identity;
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
+use crate::state::artifacts::Artifact;
+use crate::state::secrets as known_secrets;
 
 pub(crate) struct Configure<'a> {
     pub(crate) found: &'a [FoundNode],

@@ -9,13 +9,13 @@ use talos_client::{
 };
 
 use super::machine::RunningMachine;
-use crate::blueprint::Machine;
+use crate::desired::Machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::Identity;
-use crate::known_secrets;
 use crate::nodes;
-use crate::wait::{Look, Wait};
-use crate::world::World;
+use crate::nodes::identity::Identity;
+use crate::run::context::World;
+use crate::run::wait::{Look, Wait};
+use crate::state::secrets as known_secrets;
 
 /// A node that answers.
 #[derive(Debug, Clone)]

@@ -2,15 +2,15 @@
 
 use secrecy::SecretString;
 
-use crate::artifacts::Artifact;
-use crate::engine::Step;
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::kubernetes::{self, Client, Kubeconfig};
 use crate::nodes;
-use crate::step::{Observation, StepId};
-use crate::wait::{Look, Wait};
-use crate::world::World;
+use crate::nodes::identity::Identity;
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
+use crate::run::wait::{Look, Wait};
+use crate::services::kubernetes::{self, Client, Kubeconfig};
+use crate::state::artifacts::Artifact;
 
 pub(crate) struct FetchKubeconfig<'a> {
     pub(crate) identity: &'a Identity,

@@ -3,13 +3,13 @@
 use proxmox_client::Task;
 use proxmox_client::vm::{Vm, VmConfig};
 
-use crate::blueprint::Machine;
-use crate::engine::Step;
+use crate::desired::Machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::proxmox_task;
-use crate::step::{Observation, StepId};
-use crate::wait::{Look, Wait};
-use crate::world::World;
+use crate::nodes::proxmox_task;
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
+use crate::run::wait::{Look, Wait};
 
 pub(crate) struct CreateMachines;
 

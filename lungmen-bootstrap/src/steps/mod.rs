@@ -3,21 +3,21 @@
 pub(crate) mod applications;
 pub(crate) mod apply;
 pub(crate) mod configuration;
-pub(crate) mod etcd;
+pub(crate) mod etcd_bootstrap;
 pub(crate) mod first_boot;
-pub(crate) mod iso;
+pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod machine;
 pub(crate) mod preflight;
 pub(crate) mod register;
-pub(crate) mod save;
+pub(crate) mod save_secrets;
 pub(crate) mod schematic;
 pub(crate) mod verify;
 
 use std::net::SocketAddr;
 
-use crate::blueprint::Machine;
-use crate::world::World;
+use crate::desired::Machine;
+use crate::run::context::World;
 
 /// The port of the API server on a node; `cluster.controlPlane.localAPIServerPort` would change it.
 const KUBERNETES_PORT: u16 = 6443;

@@ -5,8 +5,8 @@ use proxmox_client::id::StorageName;
 use proxmox_client::storage::Content;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::step::StepId;
-use crate::world::World;
+use crate::run::context::World;
+use crate::run::step::StepId;
 
 /// Privileges on the VM itself (facts of Proxmox VE 8 and 9 alike).
 const VM_PRIVILEGES: [&str; 10] = [
@@ -112,7 +112,7 @@ async fn warn_about_bridges(world: &World) {
 }
 
 async fn openbao(world: &World) -> Result<String> {
-    let (client, target) = super::save::openbao(world)?;
+    let (client, target) = super::save_secrets::openbao(world)?;
     // Reading proves that the server is unsealed and that the token and its policy hold.
     client.kv(&target.mount).preflight(&target.path).await?;
     Ok("OpenBao".into())

@@ -3,12 +3,12 @@
 use argocd_client::cluster::{ClusterUpdate, RegistrationOutcome, ServerUrl};
 use argocd_client::{Client as ArgoCd, ClusterSpec};
 
-use crate::engine::Step;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kubernetes::{ArgoCdAccess, Client as Kubernetes};
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
+use crate::services::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
-use crate::step::{Observation, StepId};
-use crate::world::World;
 
 pub(crate) struct Register<'a> {
     pub(crate) kubernetes: &'a Kubernetes,

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use factory_client::SchematicId;
 
-use super::iso;
-use crate::engine::Step;
+use super::image;
 use crate::error::Result;
-use crate::journal::Progress;
-use crate::step::{Observation, StepId};
-use crate::world::World;
+use crate::run::context::World;
+use crate::run::engine::Step;
+use crate::run::step::{Observation, StepId};
+use crate::state::journal::Progress;
 
 #[derive(Default)]
 pub(crate) struct RegisterSchematic {
@@ -67,5 +67,5 @@ async fn was_posted(world: &World, id: &SchematicId) -> Result<bool> {
                 .get("schematic")
                 .is_some_and(|text| text == id.as_str())
     });
-    Ok(finished || iso::is_everywhere(world).await?)
+    Ok(finished || image::is_everywhere(world).await?)
 }

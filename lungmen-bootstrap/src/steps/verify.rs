@@ -1,11 +1,13 @@
 //! The named checks of the fresh cluster.
 
-use crate::blueprint::Blueprint;
+use crate::desired::Blueprint;
 use crate::error::Result;
-use crate::event::EventKind;
-use crate::kubernetes::{Check, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec};
-use crate::machine::Role;
-use crate::world::World;
+use crate::run::context::World;
+use crate::run::event::EventKind;
+use crate::services::kubernetes::{
+    Check, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec,
+};
+use crate::spec::machine::Role;
 
 /// Waits until every check passes. It changes nothing.
 pub(crate) async fn verify(world: &World, kubernetes: &Client) -> Result<(ClusterHealth, String)> {

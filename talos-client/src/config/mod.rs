@@ -1,6 +1,5 @@
 //! Machine configuration: documents, patches, generation, and what a bootstrapper reads and sets in them.
 
-mod address;
 mod compatibility;
 mod contract;
 mod diff;
@@ -11,11 +10,8 @@ mod load;
 mod machine_config;
 mod patch;
 mod schema;
-mod url;
 mod validate;
 mod version;
-
-pub(crate) use validate::{multi_error, quoted};
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;

@@ -8,8 +8,8 @@ use tonic::Status;
 use super::document::{self, NodeConfig, Refusal};
 use super::event::MockEvent;
 use super::node::{Command, Mode, Node};
-use crate::pb::machine as pb;
-use crate::pb::machine::apply_configuration_request::Mode as ApplyMode;
+use crate::api::pb::machine as pb;
+use crate::api::pb::machine::apply_configuration_request::Mode as ApplyMode;
 
 /// Which server takes the configuration; each has its own rules and texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

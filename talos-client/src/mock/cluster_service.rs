@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::node::{Etcd, Node, State};
-use crate::cosi::Stage;
-use crate::pb::cluster as pb;
-use crate::pb::cluster::cluster_service_server::{ClusterService, ClusterServiceServer};
-use crate::pb::time;
-use crate::pb::time::time_service_server::{TimeService, TimeServiceServer};
+use crate::api::cosi::Stage;
+use crate::api::pb::cluster as pb;
+use crate::api::pb::cluster::cluster_service_server::{ClusterService, ClusterServiceServer};
+use crate::api::pb::time;
+use crate::api::pb::time::time_service_server::{TimeService, TimeServiceServer};
 
 /// The checks in the order of the reference, with what each needs and says when it is missing.
 const CHECKS: [(&str, Need); 16] = [

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::identity::Signer;
 use crate::config::{MachineConfig, Mode, TalosVersion, ValidationOptions};
-use crate::yaml::Node;
+use crate::go::yaml::Node;
 
 /// Why a configuration is refused, in the words of the reference.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use crate::Fingerprint;
-use crate::cosi::Stage;
+use crate::api::cosi::Stage;
 
 /// Something that happened to a mock node, for whoever builds a world around it.
 #[derive(Debug, Clone)]

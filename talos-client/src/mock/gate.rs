@@ -140,9 +140,9 @@ fn route(node: &Node, call: &Call, to_many: bool) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
-    use crate::channel::{Limits, Transport};
+    use crate::api::channel::{Limits, Transport};
     use crate::mock::{MockEvent, TalosMock};
-    use crate::{Code, Error, ErrorKind, Machine, MaintenanceTrust, RetryPolicy, tls};
+    use crate::{Code, Error, ErrorKind, Machine, MaintenanceTrust, RetryPolicy, api::tls};
 
     /// All operations of a machine, on a node in maintenance mode, where no client type offers them.
     async fn machine(version: &str) -> (TalosMock, Machine) {

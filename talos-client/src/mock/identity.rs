@@ -14,9 +14,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
-use crate::certificate::MAINTENANCE_NAME;
-use crate::credentials::certificates;
-use crate::tls::provider;
+use crate::api::certificate::MAINTENANCE_NAME;
+use crate::api::credentials::certificates;
+use crate::api::tls::provider;
 
 type Result<T> = std::result::Result<T, Box<dyn StdError + Send + Sync>>;
 

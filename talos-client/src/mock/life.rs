@@ -11,8 +11,8 @@ use super::event::MockEvent;
 use super::identity::{Identity, Signer};
 use super::node::{self, Command, Etcd, Image, Installed, Mode, Node};
 use crate::Fingerprint;
-use crate::certificate::PresentedCertificate;
-use crate::cosi::Stage;
+use crate::api::certificate::PresentedCertificate;
+use crate::api::cosi::Stage;
 
 /// How the next boot begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use prost::Message;
 
 use super::node::{Etcd, Mode, State};
 use super::resources;
-use crate::cosi::Stage;
-use crate::pb::machine as pb;
+use crate::api::cosi::Stage;
+use crate::api::pb::machine as pb;
 
 /// What events are about.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,12 +11,12 @@ use super::event::MockEvent;
 use super::node::{Command, Etcd, Node};
 use super::resources::MEMBER_ID;
 use super::{apply, kubeconfig, services};
-use crate::channel::MAX_MESSAGE_SIZE;
-use crate::pb::common;
-use crate::pb::machine as pb;
-use crate::pb::machine::machine_service_server::{MachineService, MachineServiceServer};
-use crate::pb::storage;
-use crate::pb::storage::storage_service_server::{StorageService, StorageServiceServer};
+use crate::api::channel::MAX_MESSAGE_SIZE;
+use crate::api::pb::common;
+use crate::api::pb::machine as pb;
+use crate::api::pb::machine::machine_service_server::{MachineService, MachineServiceServer};
+use crate::api::pb::storage;
+use crate::api::pb::storage::storage_service_server::{StorageService, StorageServiceServer};
 
 /// A mock node's answers; what it may answer at all was decided before.
 pub(super) struct Service {

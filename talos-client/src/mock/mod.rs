@@ -55,7 +55,7 @@ use futures_util::{Stream, StreamExt as _};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
-use crate::cosi::Stage;
+use crate::api::cosi::Stage;
 use crate::secrets::{CertificateAndKey, Role};
 use crate::{
     Client, Code, Credentials, DEFAULT_PORT, Endpoint, Error, ErrorKind, MaintenanceClient, Result,

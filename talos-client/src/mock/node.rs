@@ -15,9 +15,9 @@ use super::log::Log;
 use super::port::Port;
 use super::store::Store;
 use super::{machine_events, resources};
+use crate::api::cosi::Stage;
+use crate::api::pb::machine as pb;
 use crate::config::TalosVersion;
-use crate::cosi::Stage;
-use crate::pb::machine as pb;
 
 /// Which of its two faces the node shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,15 +11,15 @@ use prost_types::{ListValue, Struct, Value};
 use super::builder::{MockDisk, Setup};
 use super::node::{self, Etcd, Mode, State};
 use super::store::{Content, Key};
-use crate::cosi::{
+use crate::api::cosi::{
     BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineStatus, MachineType,
     NodeAddresses, NodeStatus, ResourceSpec, RunningService, SecurityState, SingletonSpec, Stage,
     StaticPodStatus, SystemDisk, SystemInformation, TalosVersion, TimeStatus,
 };
-use crate::pb::definitions::{
+use crate::api::pb::definitions::{
     block, etcd, extensions, hardware, k8s, network, runtime, time, v1alpha1,
 };
-use crate::pb::{common, resource};
+use crate::api::pb::{common, resource};
 
 /// Id of the only etcd member; any sixteen digits would do.
 pub(super) const MEMBER_ID: u64 = 0x8e9e_05c5_2164_694d;

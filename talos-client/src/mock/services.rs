@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::node::{Etcd, Mode, Node};
-use crate::pb::machine as pb;
+use crate::api::pb::machine as pb;
 
 /// The list as a node in this state gives it.
 pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {

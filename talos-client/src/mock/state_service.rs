@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use super::node::Node;
 use super::server::Peer;
 use super::store::StoredChange;
-use crate::pb::cosi::resource as pb;
-use crate::pb::cosi::resource::state_server::{State, StateServer};
+use crate::api::pb::cosi::resource as pb;
+use crate::api::pb::cosi::resource::state_server::{State, StateServer};
 
 /// Types with their namespaces: those that mock nodes have, and others that bootstrappers ask for.
 const TYPES: [(&str, &str); 22] = [

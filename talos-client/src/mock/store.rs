@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::log::Log;
-use crate::pb::cosi::resource as pb;
+use crate::api::pb::cosi::resource as pb;
 
 /// Type and id.
 pub(super) type Key = (&'static str, String);

@@ -6,7 +6,7 @@ use super::pem::{self, CertificateAndKey};
 use super::validate::Sections;
 use super::{SecretsBundle, non_empty};
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
+use crate::go::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
 
 const OPERATION: &str = "read secrets bundle";
 

@@ -12,7 +12,7 @@ use super::validate::check_pair;
 use super::{SecretsBundle, non_empty};
 use crate::config::{MachineConfig, VersionContract};
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::Node;
+use crate::go::yaml::Node;
 
 const FROM_CONFIG: &str = "extract secrets from machine configuration";
 const FROM_PKI: &str = "read Kubernetes PKI";

@@ -6,8 +6,8 @@ use super::SecretsBundle;
 use super::key::{KeyUse, PrivateKey};
 use super::pem::CertificateAndKey;
 use super::pki;
-use crate::config::multi_error;
 use crate::error::{Error, ErrorKind, Result};
+use crate::go::text::multi_error;
 
 /// Which sections a document had; the reference words a missing section differently from empty fields.
 #[derive(Debug, Clone, Copy)]

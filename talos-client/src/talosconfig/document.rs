@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::context::{Auth, Basic};
 use super::{Context, Talosconfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
+use crate::go::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
 
 const OPERATION: &str = "read talosconfig";
 

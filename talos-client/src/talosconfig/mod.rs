@@ -20,7 +20,6 @@
 
 mod context;
 mod document;
-mod glob;
 mod order;
 
 use std::collections::BTreeMap;
@@ -28,6 +27,7 @@ use std::collections::BTreeMap;
 pub use context::Context;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::go::glob::Pattern;
 use crate::secrets::ClientCertificate;
 use order::ContextName;
 
@@ -170,7 +170,7 @@ impl Talosconfig {
     /// # Errors
     /// `InvalidInput` with the reference's text when the pattern is malformed.
     pub fn remove(&mut self, pattern: &str) -> Result<Removed> {
-        let pattern = glob::Pattern::parse(pattern).ok_or_else(|| {
+        let pattern = Pattern::parse(pattern).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, OPERATION)
                 .with_target(pattern)
                 .with_message("syntax error in pattern")

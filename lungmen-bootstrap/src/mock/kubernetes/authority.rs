@@ -15,7 +15,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::service::{Error, ErrorKind, Result, certificates, private_key, provider};
+use crate::services::{Error, ErrorKind, Result, certificates, private_key, provider};
 
 const OPERATION: &str = "start Kubernetes mock";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::authority;
-use crate::service::Result;
+use crate::services::Result;
 
 /// A machine of the faked cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

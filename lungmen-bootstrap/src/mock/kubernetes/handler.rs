@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::KubernetesRoute;
 use super::access::{Attributes, User, allowed, authenticate};
+use super::cluster_state::World;
 use super::resource::{Resource, Target};
 use super::selector::Selector;
 use super::status::{Answer, Refusal};
 use super::store::{Key, list_document};
 use super::watch::{self, WatchSpec};
-use super::world::World;
 use super::{review, write};
 use crate::mock::serve::{self, Call, Fault, Incoming, Reply, Service};
 

@@ -13,6 +13,7 @@
 mod access;
 mod apply;
 mod authority;
+mod cluster_state;
 mod config;
 mod handler;
 mod resource;
@@ -23,7 +24,6 @@ mod status;
 mod store;
 mod talos;
 mod watch;
-mod world;
 mod write;
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,15 +39,15 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use authority::Authority;
+use cluster_state::World;
 use resource::{Target, by_plural};
 use store::Key;
-use world::World;
 
 pub use config::{KubernetesMockConfig, KubernetesTimings, MockNode};
 
 use super::serve::{Bound, Call, Fault, serve};
-use crate::kubernetes::{Client, Kubeconfig};
-use crate::service::{Error, ErrorKind, Result};
+use crate::services::kubernetes::{Client, Kubeconfig};
+use crate::services::{Error, ErrorKind, Result};
 
 /// A group of requests, for faults and assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,7 +177,7 @@ impl KubernetesMock {
         })
     }
 
-    /// Where it listens, for [`ClientBuilder::dial`](crate::kubernetes::ClientBuilder::dial).
+    /// Where it listens, for [`ClientBuilder::dial`](crate::services::kubernetes::ClientBuilder::dial).
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

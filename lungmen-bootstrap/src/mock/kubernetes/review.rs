@@ -4,11 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::access::{Attributes, User, allowed};
+use super::cluster_state::World;
 use super::handler::parameters;
 use super::resource::by_plural;
 use super::status::{Answer, Refusal};
 use super::store::Key;
-use super::world::World;
 use crate::mock::serve::{self, Incoming};
 
 /// `POST selfsubjectaccessreviews`

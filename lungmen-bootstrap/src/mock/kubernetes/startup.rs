@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::KubernetesEvent;
+use super::cluster_state::World;
 use super::config::MockNode;
 use super::resource::by_plural;
 use super::store::{Key, now};
 use super::talos::{self, PodSpec, STATIC_PODS};
-use super::world::World;
 
 /// Plays the start-up after the port is open.
 pub(super) async fn play(world: Arc<World>) {

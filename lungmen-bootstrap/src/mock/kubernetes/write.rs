@@ -3,11 +3,11 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::cluster_state::World;
 use super::handler::parameters;
 use super::resource::Resource;
 use super::status::{Answer, Refusal};
 use super::store::Key;
-use super::world::World;
 use crate::mock::serve::{self, Incoming};
 
 const APPLY: &str = "application/apply-patch+yaml";

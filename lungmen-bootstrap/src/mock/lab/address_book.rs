@@ -7,7 +7,7 @@ use talos_client::DEFAULT_PORT;
 
 use super::cluster::KUBERNETES_PORT;
 use super::world::World;
-use crate::network::AddressBook;
+use crate::run::dial::AddressBook;
 
 /// The addresses of the lab, read from the state of its servers at the moment of dialling.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::pace::Delays;
 use super::world::World;
-use crate::kubernetes::{Client, Kubeconfig};
+use crate::services::kubernetes::{Client, Kubeconfig};
 
 /// What an application set deploys to every registered cluster.
 const APPLICATIONS: [&str; 2] = ["cert-manager", "longhorn"];

@@ -25,12 +25,12 @@ use proxmox_client::mock::{PveMock, PveMockBuilder};
 use talos_client::mock::TalosMock;
 use tokio::task::JoinSet;
 
-use crate::builder::ClusterBootstrapBuilder;
 use crate::error::Result;
 use crate::mock::kubernetes::KubernetesMock;
 use crate::mock::openbao::OpenBaoMock;
+use crate::run::builder::ClusterBootstrapBuilder;
+use crate::run::timing::Timing;
 use crate::spec::Spec;
-use crate::timing::Timing;
 
 pub use pace::Pace;
 pub(crate) use world::Expected;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::mock::kubernetes::KubernetesTimings;
-use crate::timing::Timing;
+use crate::run::timing::Timing;
 
 /// How long things take in the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,9 +19,9 @@ use talos_client::machine::ApplyOptions;
 use talos_client::mock::MockEvent;
 
 use super::world::{Expected, World};
-use crate::artifacts::write_private;
 use crate::error::{Error, ErrorKind, Result};
-use crate::openbao::SecretMap;
+use crate::services::openbao::SecretMap;
+use crate::state::artifacts::write_private;
 
 /// How often a change of the world is looked for.
 const INTERVAL: Duration = Duration::from_millis(100);

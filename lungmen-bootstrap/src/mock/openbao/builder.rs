@@ -13,8 +13,8 @@ use super::policy::Rule;
 use super::state::{Account, State, Token};
 use super::{OpenBaoMock, Shared};
 use crate::mock::serve::serve;
-use crate::openbao::TlsTrust;
-use crate::service::{Error, ErrorKind, Result, private_key, provider};
+use crate::services::openbao::TlsTrust;
+use crate::services::{Error, ErrorKind, Result, private_key, provider};
 
 /// Settings of an [`OpenBaoMock`].
 #[derive(Debug)]

@@ -31,8 +31,8 @@ pub use builder::OpenBaoMockBuilder;
 pub use state::OpenBaoMode;
 
 use super::serve::{Call, CallLog, Fault, FaultQueue};
-use crate::openbao::{Client, Credentials, TlsTrust};
-use crate::service::Result;
+use crate::services::Result;
+use crate::services::openbao::{Client, Credentials, TlsTrust};
 
 /// A group of requests, for faults and assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

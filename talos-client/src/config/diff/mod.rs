@@ -5,7 +5,7 @@ mod secret;
 use std::fmt;
 
 use super::machine_config::{Document, MachineConfig};
-use crate::yaml::{Kind, Mapping, Node, Scalar, Value, first_difference};
+use crate::go::yaml::{Kind, Mapping, Node, Scalar, Value, first_difference};
 use secret::is_secret;
 
 const REDACTED: &str = "[redacted]";

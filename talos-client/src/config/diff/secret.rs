@@ -1,6 +1,6 @@
 //! Which values of a configuration are secrets.
 
-use crate::yaml::Scalar;
+use crate::go::yaml::Scalar;
 
 /// Whether the value under a key must not be shown: keys and tokens by name, and whatever looks like one.
 pub(super) fn is_secret(path: &[String], scalar: &Scalar) -> bool {

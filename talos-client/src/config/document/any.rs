@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::yaml::{Kind, Mapping, Node, Value as Resolved};
+use crate::go::yaml::{Kind, Mapping, Node, Value as Resolved};
 
 /// A free-form value.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl PartialEq for Any {
             (Self::List(left), Self::List(right)) => left == right,
             (Self::Map(left), Self::Map(right)) => left == right,
             (Self::General(left), Self::General(right)) => {
-                crate::yaml::first_difference(left, right).is_none()
+                crate::go::yaml::first_difference(left, right).is_none()
             }
             _ => false,
         }

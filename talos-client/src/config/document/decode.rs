@@ -4,7 +4,7 @@ use super::any::Any;
 use super::scalar::{self, Habits, Misfit};
 use super::value::{Argument, Value, zero};
 use crate::config::schema::{Codec, Minor, Schema, Shape, Struct, TypeId};
-use crate::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
+use crate::go::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
 
 /// Decodes a node as a type.
 ///

@@ -2,7 +2,7 @@
 
 use super::value::{Argument, Value};
 use crate::config::schema::{Codec, Schema, Shape, TypeId, disk_size_text, duration_text};
-use crate::yaml::{Mapping, Node};
+use crate::go::yaml::{Mapping, Node};
 
 /// Encodes a value of a type.
 pub(crate) fn encode(schema: &Schema, ty: TypeId, value: &Value) -> Node {

@@ -2,10 +2,10 @@
 
 use super::value::{Argument, Value};
 use crate::config::schema::{
-    Codec, Int, Minor, Url, canonical_address, canonical_hardware_address, check_byte_size,
+    Codec, Int, Minor, UrlParts, canonical_address, canonical_hardware_address, check_byte_size,
     check_disk_size_matcher, check_percentage, parse_disk_size, parse_duration,
 };
-use crate::yaml::{Scalar, Value as Resolved};
+use crate::go::yaml::{Scalar, Value as Resolved};
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -95,7 +95,7 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, habits: Habits) -> Result<Valu
             .parse(text)
             .map(|number| Value::Int(number.into()))
             .map_err(Misfit::Refused),
-        Codec::Url => Url::parse(text)
+        Codec::Url => UrlParts::parse(text)
             .map(|url| Value::Url(Some(Box::new(url))))
             .map_err(Misfit::Refused),
         Codec::PortRange => ports(scalar, habits).map_err(Misfit::Refused),

@@ -1,7 +1,7 @@
 //! The check for keys that a type does not have.
 
 use crate::config::schema::{Schema, Shape, TypeId};
-use crate::yaml::{Kind, Mapping, Node, as_written};
+use crate::go::yaml::{Kind, Mapping, Node, as_written};
 
 /// Checks that every key of a node belongs to its type.
 ///

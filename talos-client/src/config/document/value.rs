@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::any::Any;
-use crate::config::schema::{Codec, Schema, Shape, TypeId, Url};
+use crate::config::schema::{Codec, Schema, Shape, TypeId, UrlParts};
 
 /// A value of a type of the schema. Lists and maps can be absent (Go's nil), which is not the same as empty.
 #[derive(Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub(crate) enum Value {
         bytes: Option<String>,
         percentage: Option<String>,
     },
-    Url(Option<Box<Url>>),
+    Url(Option<Box<UrlParts>>),
     Ports(u16, u16),
     Argument(Argument),
 }

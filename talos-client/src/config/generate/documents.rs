@@ -4,9 +4,10 @@ use super::endpoint::Endpoint;
 use super::machine_type::MachineType;
 use super::node::Fields;
 use super::plan::{Plan, text};
-use crate::config::{Document, MachineConfig, quoted};
+use crate::config::{Document, MachineConfig};
 use crate::error::Result;
-use crate::yaml::Node;
+use crate::go::text::quoted;
+use crate::go::yaml::Node;
 
 impl Plan<'_> {
     /// The configuration before patches.

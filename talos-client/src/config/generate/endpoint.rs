@@ -1,8 +1,8 @@
 //! The endpoint of the control plane, with the complaints of `talosctl gen config`.
 
-use crate::config::quoted;
-use crate::config::validate::url::{Url, check_endpoint};
 use crate::error::{Error, ErrorKind, Result};
+use crate::go::text::quoted;
+use crate::go::url::{Url, check_endpoint};
 
 /// A checked endpoint.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use super::machine_type::MachineType;
 use super::node::Fields;
 use super::plan::{Plan, text};
 use super::v1alpha1::{audit_policy, pod_security};
+use crate::go::yaml::Node;
 use crate::secrets::CertificateAndKey;
-use crate::yaml::Node;
 
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const EXCLUDE_FROM_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";

@@ -5,10 +5,11 @@ use std::fmt;
 use indexmap::IndexMap;
 
 use super::node::Fields;
-use crate::config::validate::url::Url;
-use crate::config::{VersionContract, quoted};
+use crate::config::VersionContract;
 use crate::error::{Error, ErrorKind, Result};
-use crate::yaml::Node;
+use crate::go::text::quoted;
+use crate::go::url::Url;
+use crate::go::yaml::Node;
 
 /// Registry host to the URLs asked instead, as given: the generating release decides what a repeated host means.
 ///
@@ -77,7 +78,7 @@ impl Mirrors {
         let mirrors = Node::mapping(entries);
         let is_empty = mirrors
             .as_mapping()
-            .is_none_or(crate::yaml::Mapping::is_empty);
+            .is_none_or(crate::go::yaml::Mapping::is_empty);
         (!is_empty).then(|| Fields::new().node("mirrors", mirrors).into())
     }
 

@@ -1,6 +1,6 @@
 //! Building mappings whose entries depend on conditions.
 
-use crate::yaml::{Mapping, Node};
+use crate::go::yaml::{Mapping, Node};
 
 /// A mapping under construction, in the order its entries are added.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 use super::machine_type::MachineType;
 use super::node::Fields;
 use super::plan::{Plan, text};
+use crate::go::yaml::Node;
 use crate::secrets::CertificateAndKey;
-use crate::yaml::Node;
 
 const POD_SUBNET: &str = "10.244.0.0/16";
 const SERVICE_SUBNET: &str = "10.96.0.0/12";

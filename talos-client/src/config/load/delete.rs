@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::text_of;
-use crate::yaml::{Kind, Mapping, Node};
+use crate::go::yaml::{Kind, Mapping, Node};
 
 /// Something that a patch deletes.
 #[derive(Debug, Clone)]
@@ -204,7 +204,7 @@ fn is_empty_document(document: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::parse_documents;
+    use crate::go::yaml::parse_documents;
 
     fn extract(text: &str) -> (Vec<String>, Option<String>) {
         let mut document = parse_documents(text).unwrap().remove(0);

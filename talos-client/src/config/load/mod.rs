@@ -5,7 +5,7 @@ mod delete;
 use crate::config::document::{TypedDocument, check_unknown_keys, decode};
 use crate::config::schema::{DocumentKind, Minor, Schema};
 use crate::config::{Document, MachineConfig, TalosVersion};
-use crate::yaml::{Kind, Mapping, Node, Source, parse_lenient};
+use crate::go::yaml::{Kind, Mapping, Node, Source, parse_lenient};
 use crate::{Error, ErrorKind};
 
 pub(crate) use delete::Selector;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Document, MachineConfig};
-use crate::yaml::Node;
+use crate::go::yaml::Node;
 
 /// Reading.
 impl MachineConfig {

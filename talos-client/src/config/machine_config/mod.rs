@@ -6,7 +6,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::yaml::{self, Node};
+use crate::go::yaml::{self, Node};
 use crate::{Error, ErrorKind, Result};
 
 const V1ALPHA1: &str = "v1alpha1";

@@ -3,7 +3,7 @@
 use super::json::Operation;
 use crate::config::load::{PatchDocument, load_patch};
 use crate::config::schema::Schema;
-use crate::yaml::{Kind, Mapping, Node, Source, parse_lenient};
+use crate::go::yaml::{Kind, Mapping, Node, Source, parse_lenient};
 
 /// A patch that is ready to be applied.
 pub(super) enum Patch {

@@ -1,6 +1,6 @@
 //! JSON patches (RFC 6902) on the node tree, with the deviations of the library that Talos uses.
 
-use crate::yaml::{Kind, MAX_BYTES, MAX_DEPTH, Mapping, Node, first_difference};
+use crate::go::yaml::{Kind, MAX_BYTES, MAX_DEPTH, Mapping, Node, first_difference};
 
 /// One operation, as written.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Operation {
 
     fn text(&self, member: &str) -> Option<&str> {
         let scalar = self.members.get(member)?.as_scalar()?;
-        let is_string = matches!(scalar.value(), crate::yaml::Value::String(_));
+        let is_string = matches!(scalar.value(), crate::go::yaml::Value::String(_));
         is_string.then(|| scalar.text())
     }
 

@@ -20,7 +20,7 @@ use super::load::load_config;
 use super::machine_config::{Document, MachineConfig};
 use super::schema::Schema;
 use super::version::TalosVersion;
-use crate::yaml::{Mapping, Node};
+use crate::go::yaml::{Mapping, Node};
 use crate::{Error, ErrorKind, Result};
 use detect::{Patch, detect};
 

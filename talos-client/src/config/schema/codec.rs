@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Enumeration;
 use super::enums::enumeration;
 use super::size;
-use crate::config::address::{check_address, check_prefix, parse_ip, parse_prefix};
+use crate::go::address::{check_address, check_prefix, parse_ip, parse_prefix};
 
 /// A form of texts and numbers that a Go type reads and writes by itself.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ mod codec;
 mod enums;
 mod shape;
 mod size;
-mod url;
+mod url_parts;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ pub(crate) use codec::{
 };
 pub(crate) use enums::Enumeration;
 pub(crate) use shape::{Field, Int, Merge, Shape, Struct, Type, TypeId};
-pub(crate) use url::Url;
+pub(crate) use url_parts::UrlParts;
 
 use super::version::TalosVersion;
 

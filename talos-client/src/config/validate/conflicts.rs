@@ -1,9 +1,9 @@
 //! Settings that a document and the `v1alpha1` document both make.
 
-use super::findings::quoted;
 use super::view::View;
 use crate::config::schema::parse_duration;
 use crate::config::{Document, VersionContract};
+use crate::go::text::quoted;
 
 /// The conflict of one document with the `v1alpha1` document; only the first is reported.
 pub(super) fn check(

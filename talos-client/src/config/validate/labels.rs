@@ -1,7 +1,7 @@
 //! Node labels, annotations and taints by the rules of Kubernetes.
 
-use super::findings::{multi_error, quoted};
 use super::view::View;
+use crate::go::text::{multi_error, quoted};
 
 const NAME_LIMIT: usize = 63;
 const DOMAIN_LIMIT: usize = 253;

@@ -14,10 +14,9 @@ pub(super) mod view;
 use std::fmt;
 use std::str::FromStr;
 
-pub(super) use super::url;
-use super::{MachineConfig, TalosVersion, VersionContract, address};
+use super::{MachineConfig, TalosVersion, VersionContract};
+use crate::go::text::{multi_error, quoted};
 use crate::{Error, ErrorKind, Result};
-pub(crate) use findings::{multi_error, quoted};
 use view::View;
 
 const OPERATION: &str = "validate machine configuration";

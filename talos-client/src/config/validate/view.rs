@@ -1,6 +1,6 @@
 //! Typed reading of a loaded document: absent and `null` are the same, as for the decoder of the reference.
 
-use crate::yaml::Node;
+use crate::go::yaml::Node;
 
 /// A place in a document, which may be empty.
 #[derive(Debug, Clone, Copy)]

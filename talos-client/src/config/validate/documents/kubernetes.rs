@@ -1,14 +1,15 @@
 //! Kubernetes components, which v1.14 moved out of the `v1alpha1` document.
 
-use super::super::address::{bad_filters, parse_prefix};
-use super::super::findings::{Findings, quoted};
+use super::super::findings::Findings;
 use super::super::labels::{check_annotations, check_domain, check_labels, check_taints};
-use super::super::url::{Url, check_endpoint};
 use super::super::v1alpha1::{API_ROLES, PROTECTED_KUBELET_FIELDS, check_resources};
 use super::super::view::View;
 use super::registry::{check_identity, check_pem};
 use super::{Rule, require};
 use crate::config::VersionContract;
+use crate::go::address::{bad_filters, parse_prefix};
+use crate::go::text::quoted;
+use crate::go::url::{Url, check_endpoint};
 
 const AUTHORIZERS: [&str; 3] = ["Node", "RBAC", "Webhook"];
 

@@ -1,13 +1,14 @@
 //! Links: physical, virtual and aliases.
 
-use super::super::address::{parse_ip, parse_prefix};
 use super::super::cel::{Environment, check_bool};
-use super::super::findings::{Findings, quoted};
+use super::super::findings::Findings;
 use super::super::v1alpha1::decode_base64;
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
+use crate::go::address::{parse_ip, parse_prefix};
+use crate::go::text::quoted;
 
 const NAME_REQUIRED: &str = "name must be specified";
 

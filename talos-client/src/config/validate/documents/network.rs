@@ -1,11 +1,12 @@
 //! Network settings of the machine: host name, resolver, time, addresses, rules and probes.
 
-use super::super::address::{bad_filters, check_address, check_prefix, is_address};
-use super::super::findings::{Findings, quoted};
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
 use crate::config::schema::{duration_text, parse_duration};
+use crate::go::address::{bad_filters, check_address, check_prefix, is_address};
+use crate::go::text::quoted;
 
 const KUBESPAN_MINIMUM_MTU: i64 = 1280;
 /// Priorities of the rules that the kernel and KubeSpan install.

@@ -1,10 +1,11 @@
 //! Image registries: mirrors, authentication and TLS.
 
-use super::super::findings::{Findings, quoted};
-use super::super::url::Url;
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
+use crate::go::text::quoted;
+use crate::go::url::Url;
 
 pub(super) fn check_mirror(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     require(document, "name", "name must be specified", findings);

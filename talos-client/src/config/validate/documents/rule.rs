@@ -1,9 +1,9 @@
 //! Firewall rules.
 
-use super::super::address::parse_prefix;
 use super::super::findings::Findings;
 use super::super::view::View;
 use crate::config::VersionContract;
+use crate::go::address::parse_prefix;
 
 pub(super) fn check(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     if let Err(error) = rule(document) {

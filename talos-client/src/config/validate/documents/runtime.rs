@@ -1,12 +1,13 @@
 //! Services of the operating system: logs, events, watchdog, out-of-memory handler, environment.
 
-use super::super::address::check_host_port;
 use super::super::cel::{Environment, check_bool, check_double};
-use super::super::findings::{Findings, quoted};
-use super::super::url::Url;
+use super::super::findings::Findings;
 use super::super::view::View;
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
+use crate::go::address::check_host_port;
+use crate::go::text::quoted;
+use crate::go::url::Url;
 
 const WATCHDOG_MINIMUM_NANOSECONDS: i64 = 10_000_000_000;
 

@@ -2,12 +2,12 @@
 
 use super::super::cel::{Environment, check_bool};
 use super::super::findings::Findings;
-use super::super::url::Url;
 use super::super::v1alpha1::{check_runtime_spec, decode_base64};
 use super::super::view::View;
 use super::{Rule, require};
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
+use crate::go::url::Url;
 
 const CLUSTER_SECRET_BYTES: usize = 32;
 

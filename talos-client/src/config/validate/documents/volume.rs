@@ -1,10 +1,11 @@
 //! Volumes.
 
 use super::super::cel::{Environment, check_bool};
-use super::super::findings::{Findings, quoted, quoted_list};
+use super::super::findings::Findings;
 use super::super::view::View;
 use crate::config::VersionContract;
 use crate::config::schema::parse_disk_size;
+use crate::go::text::{quoted, quoted_list};
 
 /// A partition label holds 36 characters, two of which are the prefix of the volume kind.
 const NAME_LIMIT: usize = 34;

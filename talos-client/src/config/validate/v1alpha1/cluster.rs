@@ -1,11 +1,12 @@
 //! The `cluster` section.
 
-use super::super::address::bad_filters;
-use super::super::findings::{Findings, quoted};
-use super::super::url::{Url, check_endpoint};
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::{Role, Subject};
 use crate::config::VersionContract;
+use crate::go::address::bad_filters;
+use crate::go::text::quoted;
+use crate::go::url::{Url, check_endpoint};
 
 const DEFAULT_DISCOVERY_ENDPOINT: &str = "https://discovery.talos.dev/";
 const AUTHORIZERS: [&str; 3] = ["Node", "RBAC", "Webhook"];

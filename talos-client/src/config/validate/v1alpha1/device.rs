@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 
-use super::super::address::{check_cidr, check_ip_or_cidr, contains_port, parse_ip};
-use super::super::findings::{Findings, quoted};
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::{Subject, bond};
+use crate::go::address::{check_cidr, check_ip_or_cidr, contains_port, parse_ip};
+use crate::go::text::quoted;
 
 const SELECTOR_FIELDS: [&str; 6] = [
     "busPath",

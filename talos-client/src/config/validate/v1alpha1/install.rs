@@ -1,10 +1,11 @@
 //! The `machine.install` section.
 
 use super::super::Mode;
-use super::super::findings::{Findings, quoted};
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::Subject;
 use crate::config::VersionContract;
+use crate::go::text::quoted;
 
 pub(super) fn check(subject: Subject<'_>, findings: &mut Findings) {
     if subject.mode != Mode::Metal {

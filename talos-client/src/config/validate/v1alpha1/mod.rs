@@ -8,10 +8,11 @@ mod runtime_spec;
 mod services;
 
 use super::Mode;
-use super::findings::{Findings, quoted};
+use super::findings::Findings;
 use super::labels;
 use super::view::View;
 use crate::config::VersionContract;
+use crate::go::text::quoted;
 
 pub(super) use cluster::check_resources;
 pub(super) use device::decode_base64;

@@ -5,7 +5,7 @@
 
 use super::super::findings::Findings;
 use super::super::view::View;
-use crate::yaml::{Node, Value};
+use crate::go::yaml::{Node, Value};
 
 enum Shape {
     Text,
@@ -271,7 +271,7 @@ fn kind(node: &Node) -> &'static str {
     if node.as_sequence().is_some() {
         return "array";
     }
-    match node.as_scalar().map(crate::yaml::Scalar::value) {
+    match node.as_scalar().map(crate::go::yaml::Scalar::value) {
         None => "object",
         Some(Value::Bool(_)) => "bool",
         Some(Value::Int(_) | Value::Uint(_) | Value::Float(_)) => "number",
@@ -283,7 +283,7 @@ fn check_integer(value: View<'_>, ty: &str) -> Result<(), String> {
     let Some(node) = value.node() else {
         return Ok(());
     };
-    let number = match node.as_scalar().map(crate::yaml::Scalar::value) {
+    let number = match node.as_scalar().map(crate::go::yaml::Scalar::value) {
         Some(Value::Int(number)) => i128::from(number),
         Some(Value::Uint(number)) => i128::from(number),
         Some(Value::Float(number)) => return Err(format!("number {number}")),
@@ -304,7 +304,7 @@ fn check_integer(value: View<'_>, ty: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::parse_documents;
+    use crate::go::yaml::parse_documents;
 
     fn errors(text: &str) -> Vec<String> {
         let documents = parse_documents(text).unwrap();

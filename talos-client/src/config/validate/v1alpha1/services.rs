@@ -1,12 +1,13 @@
 //! Disks, kubelet, encryption, KubeSpan, logging, API access and registries.
 
-use super::super::address::{bad_filters, check_prefix};
-use super::super::findings::{Findings, quoted};
-use super::super::url::Url;
+use super::super::findings::Findings;
 use super::super::view::View;
 use super::{Role, Subject};
 use crate::config::VersionContract;
 use crate::config::schema::parse_disk_size;
+use crate::go::address::{bad_filters, check_prefix};
+use crate::go::text::quoted;
+use crate::go::url::Url;
 
 /// Fields of the kubelet configuration that Talos sets itself.
 pub(in super::super) const PROTECTED_KUBELET_FIELDS: [&str; 13] = [

@@ -1,0 +1,392 @@
+//! From what the user wants to a blueprint, or to everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use factory_client::{
+    Arch, ImageRequest, OfflineFactory, Platform, Schematic, SchematicId,
+    TalosVersion as ImageVersion,
+};
+use proxmox_client::id::{NodeName, StorageName};
+use proxmox_client::storage::Content;
+use talos_client::config::TalosVersion;
+use url::Url;
+
+use super::vm::Shared;
+use super::{Blueprint, Machine, Parts, config, vm};
+use crate::desired::ownership::MachineUuid;
+use crate::error::{Error, Result};
+use crate::run::report::ClusterName;
+use crate::spec::machine::{MachineSpec, Placement, Role};
+use crate::spec::patch::PatchSource;
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::release::TalosRelease;
+use crate::spec::{ArgoCdTarget, OpenBaoTarget};
+
+/// What the user wants, unchecked.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs {
+    pub(crate) name: String,
+    pub(crate) endpoint: String,
+    pub(crate) release: Option<TalosRelease>,
+    pub(crate) factory: Option<Url>,
+    pub(crate) placement: Option<Placement>,
+    pub(crate) machines: Vec<MachineSpec>,
+    pub(crate) patches: Vec<PatchSource>,
+    pub(crate) openbao: Option<OpenBaoTarget>,
+    pub(crate) argocd: Option<ArgoCdTarget>,
+}
+
+impl Blueprint {
+    /// Checks everything that needs no call and reports all problems together.
+    pub(crate) fn check(inputs: &Inputs) -> Result<Self> {
+        let mut problems = Problems::default();
+        let blueprint = blueprint(inputs, &mut problems);
+        match blueprint {
+            Some(blueprint) if problems.is_empty() => Ok(blueprint),
+            _ => Err(Error::invalid_spec(problems)),
+        }
+    }
+}
+
+fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
+    let cluster = problems.check(
+        "cluster.name",
+        &inputs.name,
+        inputs.name.parse::<ClusterName>(),
+    );
+    let endpoint = endpoint(&inputs.endpoint, problems);
+    let release = release(inputs, problems);
+    let places = places(inputs.placement.as_ref(), problems);
+    let patches = config::patches("talos.configPatches", &inputs.patches, problems);
+    check_machines(&inputs.machines, problems);
+    check_targets(inputs, problems);
+
+    // Without these there is nothing to compare the machines with.
+    let (cluster, endpoint, release, places) = (cluster?, endpoint?, release?, places?);
+    let iso_file = release.image.file_name();
+    let volume = proxmox_client::id::VolumeId::of_file(
+        &places.iso_storage,
+        Content::Iso.as_str(),
+        &iso_file,
+    );
+    let iso_volume = problems.check("proxmox.isoStorage", &iso_file, volume)?;
+    let machines = machines(inputs, &cluster, &release, &places, &iso_volume, problems);
+    let mut blueprint = Blueprint {
+        talos: release.version,
+        kubernetes_version: release.kubernetes_version,
+        schematic: release.schematic,
+        schematic_id: release.schematic_id,
+        image: release.image,
+        installer: release.installer,
+        warnings: release.warnings,
+        cluster,
+        endpoint,
+        iso_file,
+        iso_volume,
+        node: places.node,
+        storage: places.storage,
+        iso_storage: places.iso_storage,
+        machines,
+        patches,
+        parts: Parts::default(),
+        openbao: inputs.openbao.clone(),
+        argocd: inputs.argocd.clone(),
+    };
+    if problems.is_empty() {
+        config::try_out(&mut blueprint, problems);
+    }
+    Some(blueprint)
+}
+
+fn endpoint(text: &str, problems: &mut Problems) -> Option<Url> {
+    const ALLOWED: &str = "must be an https URL with a host and no path, for example https://kubernetes.example.org:6443";
+    let url = Url::parse(text).ok().filter(|url| {
+        url.scheme() == "https"
+            && url.has_host()
+            && matches!(url.path(), "" | "/")
+            && url.query().is_none()
+            && url.username().is_empty()
+    });
+    if url.is_none() {
+        problems.add(Problem::new("cluster.endpoint", text, ALLOWED));
+    }
+    url
+}
+
+/// Everything that follows from the one Talos version.
+struct Release {
+    version: TalosVersion,
+    kubernetes_version: String,
+    schematic: Schematic,
+    schematic_id: SchematicId,
+    image: factory_client::Image,
+    installer: String,
+    secure_boot: bool,
+    warnings: Vec<String>,
+}
+
+fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
+    let Some(release) = &inputs.release else {
+        problems.add(Problem::missing(
+            "talos.version",
+            "name the Talos version, for example 1.10.7",
+        ));
+        return None;
+    };
+    let version = version(&release.version, problems);
+    let platform = problems.check(
+        "talos.platform",
+        &release.platform,
+        release.platform.parse::<Platform>(),
+    );
+    let arch = problems.check(
+        "talos.architecture",
+        &release.architecture,
+        release.architecture.parse::<Arch>(),
+    );
+    let schematic = Schematic::builder()
+        .extensions(release.extensions.iter().cloned())
+        .build();
+    let schematic = problems.check(
+        "talos.extensions",
+        &release.extensions.join(", "),
+        schematic,
+    )?;
+    let factory = factory(inputs, problems)?;
+    let id = factory.schematic_id(&schematic);
+    let schematic_id = problems.check("talos.extensions", &release.extensions.join(", "), id)?;
+    check_pin(release, &schematic_id, problems);
+    let (version, image_version) = version?;
+    let warnings = check_extensions(&factory, &schematic, &image_version, problems);
+    let image = ImageRequest::iso(platform?)
+        .arch(arch?)
+        .secure_boot(release.secure_boot)
+        .of(schematic_id.clone(), image_version);
+    Some(Release {
+        kubernetes_version: kubernetes_version(release, &version, problems)?,
+        installer: factory.installer_reference(&image.installer()),
+        secure_boot: release.secure_boot,
+        version,
+        schematic,
+        schematic_id,
+        image,
+        warnings,
+    })
+}
+
+fn version(text: &str, problems: &mut Problems) -> Option<(TalosVersion, ImageVersion)> {
+    const ALLOWED: &str = "must be a full Talos version such as 1.10.7, for the ISO, the installer and the configuration alike";
+    let versions = TalosVersion::parse(text)
+        .ok()
+        .zip(ImageVersion::parse(text).ok());
+    if versions.is_none() {
+        problems.add(Problem::new("talos.version", text, ALLOWED));
+    }
+    versions
+}
+
+fn factory(inputs: &Inputs, problems: &mut Problems) -> Option<OfflineFactory> {
+    match &inputs.factory {
+        None => Some(OfflineFactory::community()),
+        Some(url) => problems.check("talos.factory", url, OfflineFactory::new(url.clone())),
+    }
+}
+
+/// A pasted ID may belong to another list of extensions; then the guest agent is missing, and nobody notices.
+fn check_pin(release: &TalosRelease, computed: &SchematicId, problems: &mut Problems) {
+    if let Some(pinned) = &release.pinned_schematic
+        && pinned != computed.as_str()
+    {
+        problems.add(Problem::new(
+            "talos.schematic",
+            pinned,
+            format!("talos.extensions have the ID {computed}; correct one of the two, or leave the ID out"),
+        ));
+    }
+}
+
+fn check_extensions(
+    factory: &OfflineFactory,
+    schematic: &Schematic,
+    version: &ImageVersion,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let report = factory.validate(schematic, version);
+    for finding in report.errors() {
+        problems.add(Problem::new(
+            "talos.extensions",
+            &finding.field,
+            finding.to_string(),
+        ));
+    }
+    report.warnings().map(ToString::to_string).collect()
+}
+
+fn kubernetes_version(
+    release: &TalosRelease,
+    version: &TalosVersion,
+    problems: &mut Problems,
+) -> Option<String> {
+    let Some(wanted) = &release.kubernetes_version else {
+        return Some(version.default_components().kubernetes.to_owned());
+    };
+    let wanted = wanted.trim_start_matches('v');
+    problems.check(
+        "talos.kubernetesVersion",
+        &wanted,
+        version.check_kubernetes(wanted),
+    )?;
+    Some(wanted.to_owned())
+}
+
+struct Places {
+    node: NodeName,
+    storage: StorageName,
+    iso_storage: StorageName,
+}
+
+fn places(placement: Option<&Placement>, problems: &mut Problems) -> Option<Places> {
+    let Some(placement) = placement else {
+        problems.add(Problem::missing(
+            "proxmox.node",
+            "name the node and the two storages",
+        ));
+        return None;
+    };
+    let node = problems.check(
+        "proxmox.node",
+        &placement.node,
+        NodeName::new(placement.node.as_str()),
+    );
+    let storage = problems.check(
+        "proxmox.storage",
+        &placement.storage,
+        StorageName::new(placement.storage.as_str()),
+    );
+    let iso_storage = problems.check(
+        "proxmox.isoStorage",
+        &placement.iso_storage,
+        StorageName::new(placement.iso_storage.as_str()),
+    );
+    Some(Places {
+        node: node?,
+        storage: storage?,
+        iso_storage: iso_storage?,
+    })
+}
+
+/// What is wrong with the machines as a group.
+fn check_machines(machines: &[MachineSpec], problems: &mut Problems) {
+    let control_planes = machines
+        .iter()
+        .filter(|machine| machine.role == Role::ControlPlane)
+        .count();
+    if control_planes % 2 == 0 {
+        problems.add(Problem::new(
+            "machines",
+            format!("{control_planes} control plane machines"),
+            "must be an odd number of control plane machines: etcd needs a majority",
+        ));
+    }
+    check_unique(
+        machines,
+        "vmId",
+        |machine| machine.vm_id.to_string(),
+        problems,
+    );
+    check_unique(machines, "name", |machine| machine.name.clone(), problems);
+    check_unique(
+        machines,
+        "address",
+        |machine| machine.address.to_string(),
+        problems,
+    );
+    for (index, machine) in machines.iter().enumerate() {
+        if machine.disks.is_empty() {
+            problems.add(Problem::missing(
+                format!("machines[{index}].disks"),
+                "name at least the system disk",
+            ));
+        }
+    }
+}
+
+fn check_unique(
+    machines: &[MachineSpec],
+    field: &str,
+    value: impl Fn(&MachineSpec) -> String,
+    problems: &mut Problems,
+) {
+    let mut seen = BTreeMap::new();
+    for (index, machine) in machines.iter().enumerate() {
+        if let Some(first) = seen.insert(value(machine), index) {
+            problems.add(Problem::new(
+                format!("machines[{index}].{field}"),
+                value(machine),
+                format!("must be another one than that of machines[{first}]"),
+            ));
+        }
+    }
+}
+
+fn check_targets(inputs: &Inputs, problems: &mut Problems) {
+    let mut filled = |path: &str, text: &str, allowed: &dyn fmt::Display| {
+        let slashed = text.starts_with('/') || text.ends_with('/') || text.contains("//");
+        if text.trim().is_empty() || slashed {
+            problems.add(Problem::new(path, text, allowed.to_string()));
+        }
+    };
+    if let Some(target) = &inputs.openbao {
+        filled(
+            "openbao.mount",
+            &target.mount,
+            &"must be a mount without slashes at its ends, for example secret",
+        );
+        filled(
+            "openbao.path",
+            &target.path,
+            &"must be a path without slashes at its ends, for example talos/a.b",
+        );
+    }
+    if let Some(target) = &inputs.argocd {
+        filled(
+            "argocd.clusterName",
+            &target.cluster_name,
+            &"must be a name",
+        );
+    }
+}
+
+fn machines(
+    inputs: &Inputs,
+    cluster: &ClusterName,
+    release: &Release,
+    places: &Places,
+    iso: &proxmox_client::id::VolumeId,
+    problems: &mut Problems,
+) -> Vec<Machine> {
+    let shared = Shared {
+        storage: &places.storage,
+        iso,
+        secure_boot: release.secure_boot,
+    };
+    inputs
+        .machines
+        .iter()
+        .enumerate()
+        .filter_map(|(index, spec)| {
+            let path = format!("machines[{index}]");
+            let uuid = MachineUuid::derive(cluster.as_str(), &spec.name, spec.vm_id);
+            let patches =
+                config::patches(&format!("{path}.configPatches"), &spec.patches, problems);
+            let vm = vm::vm(&path, spec, uuid, &shared, problems)?;
+            Some(Machine {
+                spec: spec.clone(),
+                uuid,
+                vm,
+                patches,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! The machine configurations of a blueprint.
+
+use talos_client::config::{
+    ConfigPatch, GenerateInput, LintContext, LintDisk, LintId, MachineConfig, MachineType, Mode,
+    ValidationOptions, VersionContract,
+};
+use talos_client::secrets::SecretsBundle;
+
+use super::{Blueprint, Machine, Parts};
+use crate::error::Result;
+use crate::spec::machine::{Disk, Role};
+use crate::spec::patch::PatchSource;
+use crate::spec::problem::{Problem, Problems};
+
+/// A contract whose secrets are made in milliseconds: from v1.7 on the RSA key takes seconds.
+const QUICK: VersionContract = VersionContract::new(1, 6);
+
+/// The patches that are YAML; problems name the file, the line and the column.
+pub(super) fn patches(
+    path: &str,
+    sources: &[PatchSource],
+    problems: &mut Problems,
+) -> Vec<ConfigPatch> {
+    for (index, source) in sources.iter().enumerate() {
+        if let Err(error) = talos_client::yaml::parse_documents(source.text()) {
+            problems.add(Problem::new(
+                format!("{path}[{index}]"),
+                source.origin(),
+                format!("must be a machine configuration patch: {}", error.message()),
+            ));
+        }
+    }
+    sources
+        .iter()
+        .map(|source| ConfigPatch::new(source.text()).with_origin(source.origin()))
+        .collect()
+}
+
+impl Blueprint {
+    /// The configuration of a machine: generated, then patched with those of the cluster, then with its own.
+    pub(crate) fn machine_config(
+        &self,
+        machine: &Machine,
+        secrets: &SecretsBundle,
+    ) -> Result<MachineConfig> {
+        let endpoint = self.endpoint.as_str().trim_end_matches('/');
+        let input = GenerateInput::new(self.cluster.as_str(), endpoint, secrets)?
+            .talos_version(self.talos.clone())
+            .kubernetes_version(&self.kubernetes_version)
+            .install_image(&self.installer);
+        let kind = match machine.spec.role {
+            Role::ControlPlane => MachineType::ControlPlane,
+            Role::Worker => MachineType::Worker,
+        };
+        let patches = self.patches.iter().chain(&machine.patches);
+        Ok(patches
+            .cloned()
+            .fold(input, GenerateInput::config_patch)
+            .generate(kind)?)
+    }
+}
+
+/// Makes every configuration with throw-away secrets, so that a patch that cannot be applied and a configuration that
+/// the node would refuse are known before a machine exists.
+pub(super) fn try_out(blueprint: &mut Blueprint, problems: &mut Problems) {
+    let secrets = match SecretsBundle::generate_blocking(QUICK) {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            problems.add(Problem::new(
+                "talos.version",
+                blueprint.image.version(),
+                error.to_string(),
+            ));
+            return;
+        }
+    };
+    let mut warnings = Vec::new();
+    let mut first_parts = None;
+    for (index, machine) in blueprint.machines.iter().enumerate() {
+        let path = format!("machines[{index}].configPatches");
+        match blueprint.machine_config(machine, &secrets) {
+            Ok(config) => {
+                judge(&path, blueprint, machine, &config, problems, &mut warnings);
+                if machine.spec.role == Role::ControlPlane {
+                    first_parts.get_or_insert_with(|| parts(&config));
+                }
+            }
+            Err(error) => problems.add(Problem::new(&path, error.target(), error.to_string())),
+        }
+    }
+    blueprint.parts = first_parts.unwrap_or_default();
+    blueprint.warnings.extend(warnings);
+}
+
+/// Asks the validator of the reference and our own lints what they think of a configuration.
+fn judge(
+    path: &str,
+    blueprint: &Blueprint,
+    machine: &Machine,
+    config: &MachineConfig,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) {
+    // Talos on nocloud validates as in the cloud: a missing install disk is not refused there.
+    let validation = config.validate(&ValidationOptions::new(Mode::Metal, &blueprint.talos));
+    for error in validation.errors() {
+        problems.add(Problem::new(path, &machine.spec.name, error.as_str()));
+    }
+    warnings.extend(validation.warnings().iter().cloned());
+    for finding in config.lint(&context(blueprint, machine)) {
+        if FATAL.contains(&finding.id()) {
+            let allowed = format!("{}; {}", finding.message(), finding.fix());
+            problems.add(Problem::new(
+                format!("{path}: {}", finding.path()),
+                &machine.spec.name,
+                allowed,
+            ));
+        } else {
+            warnings.push(format!("{}: {finding}", machine.spec.name));
+        }
+    }
+}
+
+/// Findings with which the node would not install, or would come back as another system than the one that was booted.
+const FATAL: [LintId; 8] = [
+    LintId::InstallMissing,
+    LintId::InstallDiskUnknown,
+    LintId::InstallerPlatform,
+    LintId::InstallerSecureBoot,
+    LintId::InstallerSchematic,
+    LintId::InstallerVersion,
+    LintId::KubernetesVersion,
+    LintId::TpmMissing,
+];
+
+fn context(blueprint: &Blueprint, machine: &Machine) -> LintContext {
+    LintContext::new(&blueprint.talos)
+        .platform(blueprint.image.request().platform().as_str())
+        .secure_boot(blueprint.image.request().is_secure_boot())
+        .tpm(machine.spec.tpm)
+        .schematic(blueprint.schematic_id.as_str())
+        .disks(disks(&machine.spec.disks))
+}
+
+/// The disks as Talos sees them behind a virtio SCSI controller.
+fn disks(disks: &[Disk]) -> impl Iterator<Item = LintDisk> {
+    disks.iter().zip('a'..='z').map(|(disk, letter)| {
+        LintDisk::new(format!("/dev/sd{letter}"), u64::from(disk.size_gib) << 30)
+            .transport("virtio")
+    })
+}
+
+fn parts(config: &MachineConfig) -> Parts {
+    Parts {
+        cni: config.cni_name().to_owned(),
+        proxy_disabled: config.is_proxy_disabled(),
+        coredns_disabled: config.is_coredns_disabled(),
+    }
+}

@@ -1,0 +1,120 @@
+//! A specification that was checked: everything a run needs, in the types of the clients.
+
+mod check;
+mod config;
+pub(crate) mod ownership;
+mod plan;
+mod vm;
+
+use factory_client::{Image, Schematic, SchematicId};
+use proxmox_client::id::{NodeName, StorageName, VolumeId};
+use proxmox_client::vm::VmSpec;
+use talos_client::config::{ConfigPatch, TalosVersion};
+use url::Url;
+
+use crate::desired::ownership::MachineUuid;
+use crate::run::report::ClusterName;
+use crate::spec::machine::{MachineSpec, Role};
+use crate::spec::{ArgoCdTarget, OpenBaoTarget};
+use crate::state::artifacts::Artifact;
+
+pub(crate) use check::Inputs;
+
+/// What a run builds. It exists only when nothing is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Blueprint {
+    pub(crate) cluster: ClusterName,
+    pub(crate) endpoint: Url,
+    pub(crate) talos: TalosVersion,
+    pub(crate) kubernetes_version: String,
+    pub(crate) schematic: Schematic,
+    pub(crate) schematic_id: SchematicId,
+    pub(crate) image: Image,
+    pub(crate) iso_file: String,
+    pub(crate) iso_volume: VolumeId,
+    pub(crate) installer: String,
+    pub(crate) node: NodeName,
+    pub(crate) storage: StorageName,
+    pub(crate) iso_storage: StorageName,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) patches: Vec<ConfigPatch>,
+    pub(crate) parts: Parts,
+    pub(crate) openbao: Option<OpenBaoTarget>,
+    pub(crate) argocd: Option<ArgoCdTarget>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A machine with the VM it becomes.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) spec: MachineSpec,
+    pub(crate) uuid: MachineUuid,
+    pub(crate) vm: VmSpec,
+    pub(crate) patches: Vec<ConfigPatch>,
+}
+
+/// Parts of Kubernetes that the configuration switches off or brings along.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    pub(crate) cni: String,
+    pub(crate) proxy_disabled: bool,
+    pub(crate) coredns_disabled: bool,
+}
+
+impl Blueprint {
+    pub(crate) fn talos_version(&self) -> String {
+        self.image.version().to_string()
+    }
+
+    pub(crate) fn control_planes(&self) -> impl Iterator<Item = &Machine> {
+        self.machines
+            .iter()
+            .filter(|machine| machine.spec.role == Role::ControlPlane)
+    }
+
+    /// The control plane machine that is bootstrapped and asked first. A blueprint always has one.
+    pub(crate) fn first_control_plane(&self) -> &Machine {
+        self.control_planes().next().unwrap_or(&self.machines[0])
+    }
+
+    pub(crate) fn control_plane_addresses(&self) -> Vec<String> {
+        self.control_planes()
+            .map(|machine| machine.spec.address.to_string())
+            .collect()
+    }
+
+    /// `controlplane.yaml` for the only machine of its role, `controlplane-tal01.yaml` among several.
+    pub(crate) fn artifact_of(&self, machine: &Machine) -> Artifact {
+        let role = machine.spec.role;
+        let several = self
+            .machines
+            .iter()
+            .filter(|other| other.spec.role == role)
+            .count()
+            > 1;
+        Artifact::MachineConfig {
+            role,
+            host: several.then(|| machine.host().to_owned()),
+        }
+    }
+
+    /// Every file of the output directory.
+    pub(crate) fn artifacts(&self) -> Vec<Artifact> {
+        std::iter::once(Artifact::Secrets)
+            .chain(
+                self.machines
+                    .iter()
+                    .map(|machine| self.artifact_of(machine)),
+            )
+            .chain([Artifact::Talosconfig, Artifact::Kubeconfig])
+            .collect()
+    }
+}
+
+impl Machine {
+    /// The name up to its first dot.
+    pub(crate) fn host(&self) -> &str {
+        let name = self.spec.name.as_str();
+        name.split_once('.').map_or(name, |(host, _)| host)
+    }
+}

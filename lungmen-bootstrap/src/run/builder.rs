@@ -1,0 +1,281 @@
+//! From wishes and clients to a bootstrap that can run.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::desired::{Blueprint, Inputs};
+use crate::error::{Error, Result};
+use crate::openbao;
+use crate::run::bootstrap::ClusterBootstrap;
+use crate::run::clients::Clients;
+use crate::run::context::{Shared, World};
+use crate::run::dial::{AddressBook, Direct};
+use crate::run::event::{Observer, Observers};
+use crate::run::timing::Timing;
+use crate::spec::machine::{MachineSpec, Placement};
+use crate::spec::patch::PatchSource;
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::release::TalosRelease;
+use crate::spec::{ArgoCdTarget, OpenBaoTarget, Spec};
+use crate::state::artifacts::Artifacts;
+use crate::state::journal::{Journal, MemoryJournal};
+use crate::verbs::plan::Plan;
+
+/// Collects what a run needs. Nothing is checked before [`build`](Self::build), which reports all problems together.
+#[must_use = "nothing happens before `build` and `run`"]
+pub struct ClusterBootstrapBuilder {
+    inputs: Inputs,
+    proxmox: Option<proxmox_client::Client>,
+    factory: Option<factory_client::Client>,
+    openbao: Option<openbao::Client>,
+    argocd: Option<argocd_client::Client>,
+    timing: Timing,
+    output: PathBuf,
+    merge_talosconfig: Option<PathBuf>,
+    journal: Arc<dyn Journal>,
+    addresses: Arc<dyn AddressBook>,
+    observers: Observers,
+}
+
+impl fmt::Debug for ClusterBootstrapBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterBootstrapBuilder")
+            .field("inputs", &self.inputs)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClusterBootstrapBuilder {
+    pub(crate) fn new(name: String, endpoint: String) -> Self {
+        Self {
+            inputs: Inputs {
+                name,
+                endpoint,
+                release: None,
+                factory: None,
+                placement: None,
+                machines: Vec::new(),
+                patches: Vec::new(),
+                openbao: None,
+                argocd: None,
+            },
+            proxmox: None,
+            factory: None,
+            openbao: None,
+            argocd: None,
+            timing: Timing::default(),
+            output: PathBuf::from("generated"),
+            merge_talosconfig: None,
+            journal: Arc::new(MemoryJournal::default()),
+            addresses: Arc::new(Direct),
+            observers: Observers::default(),
+        }
+    }
+
+    pub(crate) fn from_spec(spec: Spec) -> Self {
+        let mut builder = Self::new(spec.name, spec.endpoint);
+        builder.inputs.release = Some(spec.release);
+        builder.inputs.factory = spec.factory;
+        builder.inputs.placement = Some(spec.placement);
+        builder.inputs.machines = spec.machines;
+        builder.inputs.patches = spec.patches;
+        builder.inputs.openbao = spec.openbao;
+        builder.inputs.argocd = spec.argocd;
+        builder
+    }
+
+    /// The Talos release of all machines.
+    pub fn release(mut self, release: TalosRelease) -> Self {
+        self.inputs.release = Some(release);
+        self
+    }
+
+    /// The Image Factory under which *nodes* find the installer image; the public one unless set.
+    pub fn factory_url(mut self, url: Url) -> Self {
+        self.inputs.factory = Some(url);
+        self
+    }
+
+    /// Where the machines are placed.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.inputs.placement = Some(placement);
+        self
+    }
+
+    /// Adds a machine. The first control plane machine is the one that is bootstrapped.
+    pub fn machine(mut self, machine: MachineSpec) -> Self {
+        self.inputs.machines.push(machine);
+        self
+    }
+
+    /// Adds a machine configuration patch for all machines; repeatable, applied in order.
+    pub fn config_patch(mut self, patch: PatchSource) -> Self {
+        self.inputs.patches.push(patch);
+        self
+    }
+
+    /// The Proxmox VE that runs the machines.
+    pub fn proxmox(mut self, client: proxmox_client::Client) -> Self {
+        self.proxmox = Some(client);
+        self
+    }
+
+    /// The Image Factory that builds the ISO.
+    pub fn factory(mut self, client: factory_client::Client) -> Self {
+        self.factory = Some(client);
+        self
+    }
+
+    /// Keeps secrets bundle and talosconfig in OpenBao; without it they are only in the output directory.
+    pub fn openbao(mut self, client: openbao::Client, target: OpenBaoTarget) -> Self {
+        self.inputs.openbao = Some(target);
+        self.openbao = Some(client);
+        self
+    }
+
+    /// The client for the OpenBao of the specification.
+    pub fn openbao_client(mut self, client: openbao::Client) -> Self {
+        self.openbao = Some(client);
+        self
+    }
+
+    /// Registers the cluster in Argo CD and waits for its applications.
+    pub fn argocd(mut self, client: argocd_client::Client, target: ArgoCdTarget) -> Self {
+        self.inputs.argocd = Some(target);
+        self.argocd = Some(client);
+        self
+    }
+
+    /// The client for the Argo CD of the specification.
+    pub fn argocd_client(mut self, client: argocd_client::Client) -> Self {
+        self.argocd = Some(client);
+        self
+    }
+
+    /// The deadlines of all waits.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// The folder of the files; `generated` unless set. It is created with mode 0700.
+    pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.output = folder.into();
+        self
+    }
+
+    /// Also merges the context of the cluster into this talosconfig, by the rules of `talosctl config merge`.
+    pub fn merge_talosconfig(mut self, file: impl Into<PathBuf>) -> Self {
+        self.merge_talosconfig = Some(file.into());
+        self
+    }
+
+    /// Where progress is recorded; in memory unless set.
+    pub fn journal(mut self, journal: impl Journal + 'static) -> Self {
+        self.journal = Arc::new(journal);
+        self
+    }
+
+    /// Where addresses of the cluster are really dialled; they themselves unless set.
+    pub fn address_book(mut self, addresses: impl AddressBook + 'static) -> Self {
+        self.addresses = Arc::new(addresses);
+        self
+    }
+
+    /// Is told every event; repeatable. It is called from the run itself, so it must not block for long.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
+    /// What each VM will be once it is configured.
+    #[cfg(feature = "mock")]
+    pub(crate) fn expected_machines(&self) -> Vec<(u32, crate::mock::Expected)> {
+        let machines = self.inputs.machines.iter();
+        machines
+            .map(|machine| {
+                let expected = crate::mock::Expected {
+                    address: machine.address,
+                    is_worker: machine.role == crate::spec::machine::Role::Worker,
+                };
+                (machine.vm_id, expected)
+            })
+            .collect()
+    }
+
+    #[cfg(feature = "mock")]
+    pub(crate) fn openbao_target(&self) -> Option<&OpenBaoTarget> {
+        self.inputs.openbao.as_ref()
+    }
+
+    /// What a run would do. Needs no client and makes no call.
+    ///
+    /// # Errors
+    /// `InvalidSpec` with all problems of the specification.
+    pub fn plan(&self) -> Result<Plan> {
+        Ok(Blueprint::check(&self.inputs)?.plan())
+    }
+
+    /// Checks everything that can be checked without a call.
+    ///
+    /// # Errors
+    /// `InvalidSpec` with all problems: of the specification, and clients that it needs.
+    pub fn build(self) -> Result<ClusterBootstrap> {
+        let blueprint = Blueprint::check(&self.inputs);
+        let clients = self.clients();
+        let (blueprint, clients) = match (blueprint, clients) {
+            (Ok(blueprint), Ok(clients)) => (blueprint, clients),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+            (Err(spec), Err(clients)) => return Err(spec.with_problems_of(clients)),
+        };
+        Ok(ClusterBootstrap::new(World::new(Shared {
+            blueprint,
+            clients,
+            timing: self.timing,
+            artifacts: Artifacts::new(self.output),
+            merge_talosconfig: self.merge_talosconfig,
+            journal: self.journal,
+            addresses: self.addresses,
+            observers: self.observers,
+        })))
+    }
+
+    fn clients(&self) -> Result<Clients> {
+        let mut problems = Problems::default();
+        let mut need = |there: bool, path: &str, setter: &str| {
+            if !there {
+                problems.add(Problem::missing(
+                    path,
+                    format!("give the client with `{setter}`"),
+                ));
+            }
+        };
+        need(self.proxmox.is_some(), "proxmox", "proxmox");
+        need(self.factory.is_some(), "talos.factory", "factory");
+        let wants_openbao = self.inputs.openbao.is_some();
+        need(
+            !wants_openbao || self.openbao.is_some(),
+            "openbao",
+            "openbao_client",
+        );
+        let wants_argocd = self.inputs.argocd.is_some();
+        need(
+            !wants_argocd || self.argocd.is_some(),
+            "argocd",
+            "argocd_client",
+        );
+        match (&self.proxmox, &self.factory) {
+            (Some(proxmox), Some(factory)) if problems.is_empty() => Ok(Clients {
+                proxmox: proxmox.clone(),
+                factory: factory.clone(),
+                openbao: self.openbao.clone(),
+                argocd: self.argocd.clone(),
+            }),
+            _ => Err(Error::invalid_spec(problems)),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One request to the API server, and what a failed one means.
+
+use http::{Method, Request};
+use serde_json::Value;
+
+use crate::services::{Error, ErrorKind, Result};
+
+/// The name under which our server-side applies own their fields.
+pub(super) const FIELD_MANAGER: &str = "lungmen-bootstrap";
+
+/// A request: operation name for errors, method, path with query, body.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    operation: &'static str,
+    method: Method,
+    path: String,
+    body: Option<(&'static str, Value)>,
+}
+
+impl Call {
+    pub(super) fn get(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::GET, path)
+    }
+
+    pub(super) fn delete(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::DELETE, path)
+    }
+
+    pub(super) fn create(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
+        let mut call = Self::new(operation, Method::POST, path);
+        call.body = Some(("application/json", body));
+        call
+    }
+
+    /// Server-side apply, taking over fields that somebody else owns.
+    pub(super) fn apply(operation: &'static str, path: &str, body: Value) -> Self {
+        let path = format!("{path}?force=true&fieldManager={FIELD_MANAGER}");
+        let mut call = Self::new(operation, Method::PATCH, path);
+        call.body = Some(("application/apply-patch+yaml", body));
+        call
+    }
+
+    fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
+        Self {
+            operation,
+            method,
+            path: path.into(),
+            body: None,
+        }
+    }
+
+    pub(super) fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path without its query.
+    pub(super) fn target(&self) -> &str {
+        self.path.split('?').next().unwrap_or(&self.path)
+    }
+
+    pub(super) fn request(&self) -> Result<Request<Vec<u8>>> {
+        let builder = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header(http::header::ACCEPT, "application/json");
+        let request = match &self.body {
+            None => builder.body(Vec::new()),
+            Some((content_type, body)) => builder
+                .header(http::header::CONTENT_TYPE, *content_type)
+                .body(body.to_string().into_bytes()),
+        };
+        request.map_err(|error| {
+            Error::new(ErrorKind::InvalidInput, self.operation)
+                .with_target(self.target())
+                .with_message(error.to_string())
+        })
+    }
+}
+
+/// What kube's error means; bodies are never quoted, the server's own message is kept.
+pub(super) fn refused(operation: &'static str, error: kube::Error) -> Error {
+    match error {
+        kube::Error::Api(status) => api_refusal(operation, &status),
+        kube::Error::Service(cause) => {
+            let connecting = cause
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
+            Error::transport(operation, connecting, cause)
+        }
+        kube::Error::HyperError(cause) => Error::transport(operation, false, cause),
+        kube::Error::ReadEvents(cause) => Error::transport(operation, false, cause),
+        kube::Error::SerdeError(cause) => decode_failure(operation, &cause),
+        kube::Error::FromUtf8(_) => {
+            Error::new(ErrorKind::Decode, operation).with_message("the answer is not UTF-8")
+        }
+        other => Error::new(ErrorKind::Interrupted, operation).with_source(other),
+    }
+}
+
+fn api_refusal(operation: &'static str, status: &kube::core::Status) -> Error {
+    let kind = match status.code {
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::NotFound,
+        409 if status.reason == "AlreadyExists" => ErrorKind::AlreadyExists,
+        409 => ErrorKind::Conflict,
+        410 => ErrorKind::Interrupted,
+        429 => ErrorKind::Busy,
+        503 => ErrorKind::NotReady,
+        code if code >= 500 => ErrorKind::Server,
+        _ => ErrorKind::Rejected,
+    };
+    Error::new(kind, operation)
+        .with_message(status.message.clone())
+        .with_status(status.code)
+}
+
+/// Where decoding stopped; serde's own text can quote the value, and values can be tokens.
+pub(super) fn decode_failure(operation: &'static str, error: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::Decode, operation).with_message(format!(
+        "{:?} error at line {}, column {}",
+        error.classify(),
+        error.line(),
+        error.column()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn kind_of(code: u16, reason: &str) -> ErrorKind {
+        let status = Status::failure("text", reason).with_code(code);
+        refused("read", kube::Error::Api(status.boxed())).kind()
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_code_and_reason() {
+        assert_eq!(kind_of(401, "Unauthorized"), ErrorKind::Unauthenticated);
+        assert_eq!(kind_of(403, "Forbidden"), ErrorKind::Forbidden);
+        assert_eq!(kind_of(409, "AlreadyExists"), ErrorKind::AlreadyExists);
+        assert_eq!(kind_of(409, "Conflict"), ErrorKind::Conflict);
+        assert_eq!(kind_of(422, "Invalid"), ErrorKind::Rejected);
+        assert_eq!(kind_of(503, ""), ErrorKind::NotReady);
+        assert_eq!(kind_of(500, ""), ErrorKind::Server);
+    }
+
+    #[test]
+    fn an_apply_names_its_owner_and_forces() {
+        let call = Call::apply("apply", "/api/v1/namespaces/a/secrets/b", Value::Null);
+
+        let request = call.request().unwrap();
+
+        assert_eq!(
+            request.uri().query(),
+            Some("force=true&fieldManager=lungmen-bootstrap")
+        );
+        assert_eq!(call.target(), "/api/v1/namespaces/a/secrets/b");
+        assert_eq!(
+            request.headers()["content-type"],
+            "application/apply-patch+yaml"
+        );
+    }
+
+    #[test]
+    fn a_decode_failure_does_not_quote_the_answer() {
+        let cause = serde_json::from_str::<u8>("\"hunter2\"").unwrap_err();
+
+        let error = refused("read", kube::Error::SerdeError(cause));
+
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Waiting for the token that kube-controller-manager writes into a token Secret.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use kube::core::WatchEvent;
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::client::Client;
+use super::request::{Call, refused};
+use crate::services::{Error, ErrorKind, Result};
+
+const OPERATION: &str = "wait for token";
+/// Between two looks at the Secret when a watch ends without news; `argocd` polls at this pace.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Client {
+    /// The token of the Secret at `path`, once it is there.
+    ///
+    /// # Errors
+    ///
+    /// `Deadline` when it does not appear in time; `NotFound` when the Secret is gone.
+    pub(super) async fn wait_token(&self, path: &str, within: Duration) -> Result<SecretString> {
+        let deadline = Instant::now() + within;
+        let overdue = |cause: Option<Error>| {
+            let message = "kube-controller-manager has not filled the token Secret";
+            let error = Error::new(ErrorKind::Deadline, OPERATION)
+                .with_target(path)
+                .with_message(format!("{message} within {within:?}"));
+            match cause {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            }
+        };
+        let mut last = None;
+        loop {
+            match timeout_at(deadline, self.look_and_watch(path)).await {
+                Ok(Ok(Some(token))) => return Ok(token),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) if error.is_retryable() => last = Some(error),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(overdue(last)),
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return Err(overdue(last));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Reads the Secret, and watches it from there when it has no token. `None` when the watch ends before.
+    async fn look_and_watch(&self, path: &str) -> Result<Option<SecretString>> {
+        let secret = self.send(Call::get(OPERATION, path)).await?;
+        if let Some(token) = token_of(&secret)? {
+            return Ok(Some(token));
+        }
+        let (Some((collection, name)), Some(version)) = (
+            path.rsplit_once('/'),
+            secret["metadata"]["resourceVersion"].as_str(),
+        ) else {
+            return Ok(None);
+        };
+        let watch = format!(
+            "{collection}?watch=true&fieldSelector=metadata.name%3D{name}&resourceVersion={version}&timeoutSeconds=290"
+        );
+        let request = Call::get(OPERATION, watch).request()?;
+        let failed = |error| refused(OPERATION, error).with_target(path);
+        let events = self
+            .kube()
+            .request_events::<Value>(request)
+            .await
+            .map_err(failed)?;
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match event.map_err(failed)? {
+                WatchEvent::Added(secret) | WatchEvent::Modified(secret) => {
+                    if let Some(token) = token_of(&secret)? {
+                        return Ok(Some(token));
+                    }
+                }
+                WatchEvent::Error(status) => return Err(failed(kube::Error::Api(status))),
+                WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The decoded `data.token` of a Secret, when it has one.
+///
+/// # Errors
+///
+/// `Decode` when it is no base64 text; the text is not quoted.
+pub(super) fn token_of(secret: &Value) -> Result<Option<SecretString>> {
+    let Some(encoded) = secret["data"]["token"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+    else {
+        return Ok(None);
+    };
+    let broken =
+        || Error::new(ErrorKind::Decode, OPERATION).with_message("data.token is not base64 text");
+    let bytes = STANDARD.decode(encoded).map_err(|_| broken())?;
+    let token = String::from_utf8(bytes).map_err(|_| broken())?;
+    Ok(Some(SecretString::from(token)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+
+    #[test]
+    fn the_token_is_decoded() {
+        let token = token_of(&json!({"data": {"token": "aGk="}}))
+            .unwrap()
+            .unwrap();
+
+        assert_eq!(token.expose_secret(), "hi");
+        assert!(token_of(&json!({"data": {"token": ""}})).unwrap().is_none());
+        assert!(token_of(&json!({})).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_broken_token_is_not_quoted() {
+        let error = token_of(&json!({"data": {"token": "hunter2!"}})).unwrap_err();
+
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Tokens: what a login returns, and what the server knows about ours.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::services::{Error, ErrorKind, Result};
+
+/// A token as the server sees it, without the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenInfo {
+    /// Name of its owner, for example `approle`, or `token` for tokens no login made.
+    pub display_name: String,
+    /// Policies it carries.
+    pub policies: Vec<String>,
+    /// Time left; `None` for a token that does not expire.
+    pub time_to_live: Option<Duration>,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+}
+
+impl TokenInfo {
+    pub(super) fn decode(answer: &Value) -> Result<Self> {
+        let data = &answer["data"];
+        let Some(display_name) = data["display_name"].as_str() else {
+            return Err(Error::new(ErrorKind::Decode, "look up token")
+                .with_message("data.display_name is missing"));
+        };
+        let policies = data["policies"].as_array().cloned().unwrap_or_default();
+        Ok(Self {
+            display_name: display_name.to_owned(),
+            policies: policies
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            time_to_live: data["ttl"]
+                .as_u64()
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
+            renewable: data["renewable"].as_bool().unwrap_or(false),
+        })
+    }
+}
+
+/// The token of a login's answer.
+///
+/// # Errors
+///
+/// `Unsupported` when a second factor is wanted, `Decode` when there is no token.
+pub(super) fn client_token(answer: &Value) -> Result<SecretString> {
+    let auth = &answer["auth"];
+    if !auth["mfa_requirement"].is_null() {
+        return Err(Error::new(ErrorKind::Unsupported, "log in")
+            .with_message("the server wants multi-factor authentication"));
+    }
+    auth["client_token"]
+        .as_str()
+        .filter(|token| !token.is_empty())
+        .map(SecretString::from)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Decode, "log in").with_message("auth.client_token is missing")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_login_that_wants_a_second_factor_is_not_supported() {
+        let answer =
+            json!({"auth": {"client_token": "", "mfa_requirement": {"mfa_request_id": "1"}}});
+
+        assert_eq!(
+            client_token(&answer).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+    }
+
+    #[test]
+    fn a_root_token_does_not_expire() {
+        let answer = json!({"data": {"display_name": "root", "policies": ["root"], "ttl": 0, "renewable": false}});
+
+        let info = TokenInfo::decode(&answer).unwrap();
+
+        assert_eq!(info.time_to_live, None);
+        assert_eq!(info.policies, ["root"]);
+    }
+}

@@ -1,0 +1,329 @@
+//! The only place that sends: headers, one redirect, attempt timeout, retries by idempotency.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::refusal::refusal;
+use crate::services::{Error, ErrorKind, Result};
+
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
+
+/// Whether a request may be sent again when nobody knows if the first one had an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idempotency {
+    Safe,
+    Unsafe,
+}
+
+/// One request: operation name for errors, what it is aimed at, path below `/v1/`, body.
+#[derive(Clone)]
+pub(super) struct Request {
+    operation: &'static str,
+    target: String,
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    idempotency: Idempotency,
+    any_status: bool,
+}
+
+impl Request {
+    pub(super) fn read(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::GET, path)
+    }
+
+    pub(super) fn delete(operation: &'static str, path: impl Into<String>) -> Self {
+        Self::new(operation, Method::DELETE, path)
+    }
+
+    /// A write that has the same effect however often it is sent.
+    pub(super) fn write(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
+        let mut request = Self::new(operation, Method::POST, path);
+        request.body = Some(body);
+        request
+    }
+
+    /// A write that must not be sent again when its fate is unknown.
+    pub(super) fn write_once(
+        operation: &'static str,
+        path: impl Into<String>,
+        body: Value,
+    ) -> Self {
+        let mut request = Self::write(operation, path, body);
+        request.idempotency = Idempotency::Unsafe;
+        request
+    }
+
+    fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self {
+            operation,
+            target: path.clone(),
+            method,
+            path,
+            body: None,
+            idempotency: Idempotency::Safe,
+            any_status: false,
+        }
+    }
+
+    /// What errors call the thing this request is about.
+    pub(super) fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = target.into();
+        self
+    }
+
+    /// Takes the body of every answer, whatever its status (`sys/health` says with the status how the server is).
+    pub(super) fn any_status(mut self) -> Self {
+        self.any_status = true;
+        self
+    }
+}
+
+/// Address, HTTP client, namespace, and the index of our last write.
+pub(super) struct Transport {
+    pub(super) http: reqwest::Client,
+    pub(super) address: Url,
+    pub(super) namespace: Option<HeaderValue>,
+    pub(super) deadline: Duration,
+    pub(super) last_write: Mutex<Option<HeaderValue>>,
+}
+
+impl Transport {
+    /// Sends with retries: any request when the refusal is certain, idempotent ones also when it is not.
+    pub(super) async fn send(
+        &self,
+        request: &Request,
+        token: Option<&SecretString>,
+    ) -> Result<Value> {
+        let header = token.map(token_header).transpose()?;
+        let schedule = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(3)
+            .with_jitter();
+        let attempts = (|| self.attempt(request, header.as_ref()))
+            .retry(schedule)
+            .when(|error| {
+                let repeatable =
+                    request.idempotency == Idempotency::Safe || !error.may_have_taken_effect();
+                error.is_retryable() && repeatable
+            })
+            .adjust(|error, pause| Some(pause?.max(error.retry_after().unwrap_or_default())));
+        match tokio::time::timeout(self.deadline, attempts).await {
+            Ok(answer) => answer.map_err(|error| error.with_target(&request.target)),
+            Err(_) => Err(Error::new(ErrorKind::Deadline, request.operation)
+                .with_target(&request.target)
+                .with_message(format!("no success within {:?}", self.deadline))),
+        }
+    }
+
+    async fn attempt(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Value> {
+        let started = tokio::time::Instant::now();
+        let answer = self.exchange(request, token).await;
+        tracing::debug!(
+            operation = request.operation,
+            method = %request.method,
+            status = answer.as_ref().map_or_else(Error::status, |_| Some(200)),
+            duration = ?started.elapsed(),
+            "openbao request"
+        );
+        answer
+    }
+
+    async fn exchange(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Value> {
+        let url = self.url(request)?;
+        let first = self.once(request, url.clone(), token).await?;
+        let response = match redirect(request.operation, &url, &first)? {
+            Some(elsewhere) => self.once(request, elsewhere, token).await?,
+            None => first,
+        };
+        self.read(request, response).await
+    }
+
+    async fn once(
+        &self,
+        request: &Request,
+        url: Url,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response> {
+        let mut builder = self
+            .http
+            .request(request.method.clone(), url)
+            .header(REQUEST, "true");
+        if let Some(token) = token {
+            builder = builder.header(TOKEN, token.clone());
+        }
+        if let Some(namespace) = &self.namespace {
+            builder = builder.header(NAMESPACE, namespace.clone());
+        }
+        if request.method == Method::GET
+            && let Some(index) = self.last_write()
+        {
+            builder = builder.header(INDEX, index);
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string());
+        }
+        builder
+            .send()
+            .await
+            .map_err(|error| unsent(request.operation, error))
+    }
+
+    async fn read(&self, request: &Request, response: reqwest::Response) -> Result<Value> {
+        let status = response.status();
+        let pause = retry_after(&response);
+        if request.method != Method::GET
+            && status.is_success()
+            && let Some(index) = response.headers().get(INDEX)
+        {
+            *self
+                .last_write
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(index.clone());
+        }
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| unsent(request.operation, error))?;
+        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        if status.is_success() || (request.any_status && body.is_some()) {
+            return match body {
+                Some(body) => Ok(body),
+                None if bytes.is_empty() => Ok(Value::Null),
+                None => Err(Error::new(ErrorKind::Decode, request.operation)
+                    .with_status(status.as_u16())
+                    .with_message(format!("{} bytes that are no JSON", bytes.len()))),
+            };
+        }
+        Err(refusal(request.operation, status.as_u16(), body.as_ref()).with_retry_after(pause))
+    }
+
+    fn url(&self, request: &Request) -> Result<Url> {
+        let base = self.address.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}/v1/{}", request.path)).map_err(|error| {
+            Error::new(ErrorKind::InvalidInput, request.operation).with_message(error.to_string())
+        })
+    }
+
+    fn last_write(&self) -> Option<HeaderValue> {
+        self.last_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Where a 307 sends us; a standby that may not forward names the active node.
+fn redirect(
+    operation: &'static str,
+    from: &Url,
+    response: &reqwest::Response,
+) -> Result<Option<Url>> {
+    if response.status() != StatusCode::TEMPORARY_REDIRECT {
+        return Ok(None);
+    }
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let Some(to) = location.and_then(|location| from.join(location).ok()) else {
+        return Ok(None);
+    };
+    if from.scheme() == "https" && to.scheme() != "https" {
+        return Err(Error::new(ErrorKind::Rejected, operation)
+            .with_status(307)
+            .with_message("redirected from https to http, which would show the token"));
+    }
+    Ok(Some(to))
+}
+
+fn token_header(token: &SecretString) -> Result<HeaderValue> {
+    let text = token.expose_secret();
+    let printable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let mut header = HeaderValue::from_str(text)
+        .ok()
+        .filter(|_| printable)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "authenticate")
+                .with_message("the token is empty or not printable ASCII")
+        })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
+fn unsent(operation: &'static str, error: reqwest::Error) -> Error {
+    // The URL belongs to the error's text; the target says the same without the query.
+    let error = error.without_url();
+    if error.is_timeout() && !error.is_connect() {
+        return Error::new(ErrorKind::Timeout, operation)
+            .with_message("no answer in time")
+            .with_source(error);
+    }
+    let connecting = error.is_connect();
+    Error::transport(operation, connecting, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_no_printable_ascii_is_refused_without_quoting_it() {
+        for token in ["", "s.hunter2\n", "s.hünter2", "s.hunter 2"] {
+            let error = token_header(&SecretString::from(token)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(!format!("{error:?}").contains("nter"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_https() {
+        let answer = |location: &str| {
+            let response = http::Response::builder()
+                .status(307)
+                .header(LOCATION, location);
+            reqwest::Response::from(response.body("").unwrap())
+        };
+        let secure: Url = "https://bao.example:8200/v1/a".parse().unwrap();
+        let followed = |location: &str| redirect("read", &secure, &answer(location));
+
+        assert_eq!(
+            followed("https://active.example/v1/a")
+                .unwrap()
+                .unwrap()
+                .host_str(),
+            Some("active.example")
+        );
+        assert_eq!(followed("/v1/b").unwrap().unwrap().path(), "/v1/b");
+        assert_eq!(
+            followed("http://active.example/v1/a").unwrap_err().kind(),
+            ErrorKind::Rejected
+        );
+    }
+
+    #[test]
+    fn a_token_header_is_marked_sensitive() {
+        let header = token_header(&SecretString::from("s.abc")).unwrap();
+
+        assert_eq!(format!("{header:?}"), "Sensitive");
+    }
+}

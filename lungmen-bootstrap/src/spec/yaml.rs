@@ -1,0 +1,263 @@
+//! From YAML text to [`Spec`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use url::Url;
+
+use super::fields::Fields;
+use super::{ArgoCdTarget, OpenBaoTarget, Spec};
+use crate::error::{Error, Result};
+use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Placement, Role};
+use crate::spec::patch::PatchSource;
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::release::TalosRelease;
+
+type PatchFiles<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
+
+pub(super) fn spec(text: &str, files: PatchFiles<'_>) -> Result<Spec> {
+    let value = serde_yaml::from_str(text).map_err(|error| not_yaml(&error))?;
+    let problems = Rc::new(RefCell::new(Problems::default()));
+    let spec = root(&Fields::root(value, &problems), files);
+    let found = std::mem::take(&mut *problems.borrow_mut());
+    if found.is_empty() {
+        Ok(spec)
+    } else {
+        Err(Error::invalid_spec(found))
+    }
+}
+
+fn not_yaml(error: &serde_yaml::Error) -> Error {
+    let at = error.location().map_or_else(
+        || "the document".to_owned(),
+        |location| format!("line {} column {}", location.line(), location.column()),
+    );
+    let mut problems = Problems::default();
+    problems.add(Problem::missing(at, format!("is not YAML: {error}")));
+    Error::invalid_spec(problems)
+}
+
+fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
+    let cluster = fields.section("cluster");
+    let proxmox = fields.section("proxmox");
+    let talos = fields.section("talos");
+    let name: String = cluster
+        .required("name", "the name of the cluster, for example lungmen.akn")
+        .unwrap_or_default();
+    let spec = Spec {
+        endpoint: cluster
+            .required(
+                "endpoint",
+                "the https URL of the Kubernetes API, https://host:6443",
+            )
+            .unwrap_or_default(),
+        release: release(&talos),
+        factory: talos.optional("factory", "the URL of an Image Factory"),
+        patches: patches(&talos, files),
+        proxmox_endpoint: proxmox.optional("endpoint", "the URL of a Proxmox VE API"),
+        placement: placement(&proxmox),
+        machines: fields
+            .sections("machines")
+            .into_iter()
+            .filter_map(|machine_fields| machine(machine_fields, files))
+            .collect(),
+        openbao: fields.optional_section("openbao").map(openbao),
+        argocd: fields
+            .optional_section("argocd")
+            .map(|section| argocd(section, &name)),
+        name,
+    };
+    cluster.finish();
+    talos.finish();
+    proxmox.finish();
+    spec
+}
+
+fn release(talos: &Fields) -> TalosRelease {
+    let version: Option<String> =
+        talos.required("version", "a full Talos version, for example 1.10.7");
+    let mut release =
+        TalosRelease::new(version.unwrap_or_default()).extensions(talos.texts("extensions"));
+    release.secure_boot = flag(talos, "secureBoot").unwrap_or(false);
+    if let Some(architecture) = talos.optional::<String>("architecture", "amd64 or arm64") {
+        release.architecture = architecture;
+    }
+    if let Some(platform) =
+        talos.optional::<String>("platform", "a Talos platform, nocloud for Proxmox VE")
+    {
+        release.platform = platform;
+    }
+    release.pinned_schematic = talos.optional("schematic", "a schematic ID: 64 hexadecimal digits");
+    release.kubernetes_version = talos.optional("kubernetesVersion", "a full Kubernetes version");
+    release
+}
+
+fn placement(proxmox: &Fields) -> Placement {
+    let required = |name, allowed| {
+        proxmox
+            .required::<String>(name, allowed)
+            .unwrap_or_default()
+    };
+    Placement::new(
+        required("node", "the name of the Proxmox node"),
+        required("storage", "the storage of the disks (content type images)"),
+        required("isoStorage", "the storage of the ISO (content type iso)"),
+    )
+}
+
+fn machine(fields: Fields, files: PatchFiles<'_>) -> Option<MachineSpec> {
+    let name: Option<String> = fields.required("name", "a DNS name");
+    let vm_id = fields.required("vmId", "a whole number from 100 to 999999999");
+    let address = fields.required("address", "an IP address");
+    let network = network(&fields);
+    let details = Details::read(&fields, files);
+    fields.finish();
+    let mut machine = MachineSpec::new(name?, vm_id?, address?, network?);
+    details.apply(&mut machine);
+    Some(machine)
+}
+
+/// The optional fields of a machine.
+struct Details {
+    role: Option<Role>,
+    cores: Option<u32>,
+    memory_mib: Option<u64>,
+    cpu: Option<String>,
+    disks: Vec<Disk>,
+    efi: Option<Efi>,
+    tpm: Option<bool>,
+    guest_agent: Option<bool>,
+    tags: Vec<String>,
+    description: Option<String>,
+    patches: Vec<PatchSource>,
+}
+
+impl Details {
+    fn read(fields: &Fields, files: PatchFiles<'_>) -> Self {
+        Self {
+            role: fields.optional("role", "controlplane or worker"),
+            cores: fields.optional("cores", "a whole number of cores"),
+            memory_mib: fields.optional("memoryMiB", "a whole number of MiB"),
+            cpu: fields.optional("cpu", "a CPU model of Proxmox VE"),
+            disks: fields
+                .sections("disks")
+                .into_iter()
+                .filter_map(disk)
+                .collect(),
+            efi: fields.optional("efi", "4m or 2m"),
+            tpm: flag(fields, "tpm"),
+            guest_agent: flag(fields, "guestAgent"),
+            tags: fields.texts("tags"),
+            description: fields.optional("description", "a text"),
+            patches: patches(fields, files),
+        }
+    }
+
+    fn apply(self, machine: &mut MachineSpec) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut machine.role, self.role);
+        set(&mut machine.cores, self.cores);
+        set(&mut machine.memory_mib, self.memory_mib);
+        set(&mut machine.cpu, self.cpu);
+        set(&mut machine.efi, self.efi);
+        set(&mut machine.tpm, self.tpm);
+        set(&mut machine.guest_agent, self.guest_agent);
+        set(&mut machine.description, self.description);
+        set(
+            &mut machine.disks,
+            Some(self.disks).filter(|disks| !disks.is_empty()),
+        );
+        machine.tags = self.tags;
+        machine.patches = self.patches;
+    }
+}
+
+fn disk(fields: Fields) -> Option<Disk> {
+    let size = fields.required("sizeGiB", "a whole number of GiB");
+    let mut disk = Disk::new(size.unwrap_or_default());
+    disk.ssd = flag(&fields, "ssd").unwrap_or(disk.ssd);
+    disk.io_thread = flag(&fields, "ioThread").unwrap_or(disk.io_thread);
+    disk.discard = flag(&fields, "discard").unwrap_or(disk.discard);
+    fields.finish();
+    size.map(|_| disk)
+}
+
+fn network(machine: &Fields) -> Option<Network> {
+    let fields = machine.section("network");
+    let bridge: Option<String> = fields.required("bridge", "a bridge of the Proxmox node");
+    let vlan = fields.optional("vlan", "a VLAN tag from 1 to 4094");
+    let firewall = flag(&fields, "firewall").unwrap_or(false);
+    fields.finish();
+    let mut network = Network::new(bridge?);
+    network.vlan = vlan;
+    network.firewall = firewall;
+    Some(network)
+}
+
+fn patches(fields: &Fields, files: PatchFiles<'_>) -> Vec<PatchSource> {
+    let path = fields.path_of("configPatches");
+    fields
+        .texts("configPatches")
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, name)| match files(&name) {
+            Ok(text) => Some(PatchSource::new(name, text)),
+            Err(error) => {
+                fields.problem(Problem::new(
+                    format!("{path}[{index}]"),
+                    name,
+                    format!("must be a readable patch file: {error}"),
+                ));
+                None
+            }
+        })
+        .collect()
+}
+
+fn openbao(fields: Fields) -> OpenBaoTarget {
+    let address: Option<Url> = fields.optional("address", "the URL of an OpenBao server");
+    let mount = fields.optional::<String>("mount", "the mount of a KV version 2 engine");
+    let path = fields.required::<String>("path", "the path of the secret below the mount");
+    fields.finish();
+    OpenBaoTarget {
+        address,
+        ..OpenBaoTarget::new(
+            mount.unwrap_or_else(|| "secret".into()),
+            path.unwrap_or_default(),
+        )
+    }
+}
+
+fn argocd(fields: Fields, cluster: &str) -> ArgoCdTarget {
+    let server = fields.optional("server", "the host or URL of an Argo CD server");
+    let name = fields.optional::<String>("clusterName", "the name of the cluster in Argo CD");
+    let labels = fields
+        .texts("labels")
+        .into_iter()
+        .filter_map(|label| match label.split_once('=') {
+            Some((key, value)) => Some((key.to_owned(), value.to_owned())),
+            None => {
+                fields.problem(Problem::new(
+                    fields.path_of("labels"),
+                    label,
+                    "must be key=value",
+                ));
+                None
+            }
+        })
+        .collect();
+    fields.finish();
+    ArgoCdTarget {
+        server,
+        labels,
+        ..ArgoCdTarget::new(name.unwrap_or_else(|| cluster.to_owned()))
+    }
+}
+
+fn flag(fields: &Fields, name: &'static str) -> Option<bool> {
+    fields.optional(name, "true or false")
+}

@@ -1,0 +1,72 @@
+//! The context of the cluster in a talosconfig of the user's.
+
+use std::io::ErrorKind as IoKind;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+use talos_client::talosconfig::{Context, Talosconfig};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::run::context::World;
+use crate::state::artifacts::{Artifact, write_private};
+
+/// Whether a context of the file is the one of the output directory, whatever it is called there.
+pub(crate) fn has_context(world: &World, path: &Path) -> Result<bool> {
+    let ours = ours(world)?;
+    let wanted = ours.current_context()?;
+    let theirs = read(path)?;
+    Ok(theirs
+        .contexts()
+        .any(|(_, context)| is_same(context, wanted)))
+}
+
+/// Adds the context by the rules of `talosctl config merge`: a name that is taken gets a suffix, and the context becomes
+/// the current one. Nothing is added twice.
+pub(crate) fn merge(world: &World, path: &Path) -> Result<()> {
+    if has_context(world, path)? {
+        return Ok(());
+    }
+    let mut theirs = read(path)?;
+    for rename in theirs.merge(&ours(world)?) {
+        world.note(format!(
+            "the context {} is called {} there",
+            rename.from, rename.to
+        ));
+    }
+    write_private(path, theirs.to_yaml().expose_secret().as_bytes())
+        .map_err(|error| Error::io("write", &path.display().to_string(), error))
+}
+
+fn ours(world: &World) -> Result<Talosconfig> {
+    let text = world
+        .artifacts()
+        .read(&Artifact::Talosconfig)?
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Io, "read")
+                .with_target(
+                    world
+                        .artifacts()
+                        .path(&Artifact::Talosconfig)
+                        .display()
+                        .to_string(),
+                )
+                .with_message("the file is gone")
+        })?;
+    Ok(Talosconfig::parse(text.expose_secret())?)
+}
+
+fn read(path: &Path) -> Result<Talosconfig> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Talosconfig::parse(&text)?),
+        Err(error) if error.kind() == IoKind::NotFound => Ok(Talosconfig::new()),
+        Err(error) => Err(Error::io("read", &path.display().to_string(), error)),
+    }
+}
+
+fn is_same(one: &Context, two: &Context) -> bool {
+    let identity = |context: &Context| {
+        let certificate = context.client_certificate().ok().flatten();
+        certificate.map(|certificate| certificate.certificate_pem().to_owned())
+    };
+    identity(one).is_some() && identity(one) == identity(two)
+}

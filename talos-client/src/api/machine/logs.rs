@@ -1,0 +1,164 @@
+//! Logs, the kernel's messages, and files.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::reply::check;
+use super::{Machine, machine_service};
+use crate::api::pb::{common, machine as pb};
+use crate::{ResponseStream, Result};
+
+/// Whose logs are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LogDriver {
+    /// Talos' own services.
+    #[default]
+    Containerd,
+    /// Containers of Kubernetes.
+    Cri,
+}
+
+/// Which log to read, and how much of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct LogsRequest {
+    namespace: String,
+    id: String,
+    driver: LogDriver,
+    follow: bool,
+    tail_lines: Option<u16>,
+}
+
+impl LogsRequest {
+    /// The log of a Talos service such as `etcd` or `kubelet`.
+    pub fn service(id: impl Into<String>) -> Self {
+        Self {
+            namespace: "system".to_owned(),
+            id: id.into(),
+            driver: LogDriver::Containerd,
+            follow: false,
+            tail_lines: None,
+        }
+    }
+
+    /// The log of a Kubernetes container, `<namespace>/<pod>:<container>:<begin of its id>`.
+    pub fn container(id: impl Into<String>) -> Self {
+        Self {
+            namespace: "k8s.io".to_owned(),
+            driver: LogDriver::Cri,
+            ..Self::service(id)
+        }
+    }
+
+    /// Stays connected and sends new lines too.
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// Begins with so many past lines instead of all.
+    pub fn tail_lines(mut self, lines: u16) -> Self {
+        self.tail_lines = Some(lines);
+        self
+    }
+
+    fn to_wire(&self) -> pb::LogsRequest {
+        let driver = match self.driver {
+            LogDriver::Containerd => common::ContainerDriver::Containerd,
+            LogDriver::Cri => common::ContainerDriver::Cri,
+        };
+        pb::LogsRequest {
+            namespace: self.namespace.clone(),
+            id: self.id.clone(),
+            driver: driver.into(),
+            follow: self.follow,
+            // Zero, the default of the wire, is a tail of no lines.
+            tail_lines: self.tail_lines.map_or(-1, i32::from),
+        }
+    }
+}
+
+impl Machine {
+    /// Streams a log in pieces of about a kilobyte, not in lines.
+    pub fn logs(&self, request: LogsRequest) -> ResponseStream<Bytes> {
+        self.transport.stream(
+            "read logs",
+            move |service| async move { machine_service(service).logs(request.to_wire()).await },
+            |data| chunk("read logs", data),
+        )
+    }
+
+    /// Streams what the kernel has logged, one record per item: `facility: priority: [time]: message`.
+    pub fn dmesg(&self) -> ResponseStream<Bytes> {
+        self.transport.stream(
+            "read kernel log",
+            |service| async move {
+                let request = pb::DmesgRequest::default();
+                machine_service(service).dmesg(request).await
+            },
+            |data| chunk("read kernel log", data),
+        )
+    }
+
+    /// Reads a regular file of the node. Needs `os:admin`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when it does not exist, [`crate::ErrorKind::Server`] when it is not a regular
+    /// file.
+    pub async fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        const OPERATION: &str = "read file";
+        let path = path.to_owned();
+        self.transport
+            .stream(
+                OPERATION,
+                move |service| async move {
+                    let request = pb::ReadRequest { path };
+                    machine_service(service).read(request).await
+                },
+                |data| chunk(OPERATION, data),
+            )
+            .try_fold(Vec::new(), async |mut file, chunk| {
+                file.extend_from_slice(&chunk);
+                Ok(file)
+            })
+            .await
+    }
+}
+
+fn chunk(operation: &'static str, data: common::Data) -> Result<Option<Bytes>> {
+    check(operation, data.metadata.as_ref())?;
+    Ok(Some(Bytes::from(data.bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tail_asked_for_means_the_whole_log() {
+        let wire = LogsRequest::service("etcd").to_wire();
+
+        assert_eq!(wire.tail_lines, -1);
+        assert_eq!(wire.namespace, "system");
+        assert_eq!(
+            LogsRequest::service("etcd")
+                .tail_lines(5)
+                .to_wire()
+                .tail_lines,
+            5
+        );
+    }
+
+    #[test]
+    fn a_container_is_read_through_the_container_runtime_interface() {
+        let wire =
+            LogsRequest::container("kube-system/kube-apiserver-tal01:kube-apiserver:0123456789ab")
+                .follow()
+                .to_wire();
+
+        assert_eq!(wire.driver, i32::from(common::ContainerDriver::Cri));
+        assert_eq!(wire.namespace, "k8s.io");
+        assert!(wire.follow);
+    }
+}

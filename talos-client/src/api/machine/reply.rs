@@ -1,0 +1,114 @@
+//! Unpacking the reply envelope.
+
+use crate::api::channel::Transport;
+use crate::api::pb::{common, machine, storage};
+use crate::{Code, Error, ErrorKind, Result, api::status};
+
+/// A reply: a list of messages, one per node.
+pub(crate) trait Reply {
+    type Message: Message;
+    fn messages(self) -> Vec<Self::Message>;
+}
+
+/// One node's message; its metadata is filled only when the call was passed on to several nodes.
+pub(crate) trait Message {
+    fn metadata(&self) -> Option<&common::Metadata>;
+}
+
+macro_rules! replies {
+    ($($reply:path => $message:path),+ $(,)?) => {$(
+        impl Reply for $reply {
+            type Message = $message;
+            fn messages(self) -> Vec<$message> {
+                self.messages
+            }
+        }
+        impl Message for $message {
+            fn metadata(&self) -> Option<&common::Metadata> {
+                self.metadata.as_ref()
+            }
+        }
+    )+};
+}
+
+replies! {
+    machine::ApplyConfigurationResponse => machine::ApplyConfiguration,
+    machine::BootstrapResponse => machine::Bootstrap,
+    machine::EtcdMemberListResponse => machine::EtcdMembers,
+    machine::EtcdStatusResponse => machine::EtcdStatus,
+    machine::HostnameResponse => machine::Hostname,
+    machine::MemoryResponse => machine::Memory,
+    machine::RebootResponse => machine::Reboot,
+    machine::ResetResponse => machine::Reset,
+    machine::ServiceListResponse => machine::ServiceList,
+    machine::ShutdownResponse => machine::Shutdown,
+    machine::SystemStatResponse => machine::SystemStat,
+    machine::VersionResponse => machine::Version,
+    storage::DisksResponse => storage::Disks,
+}
+
+/// The only message of a reply.
+pub(crate) fn only<R: Reply>(
+    transport: &Transport,
+    operation: &'static str,
+    reply: R,
+) -> Result<R::Message> {
+    let mut messages = reply.messages();
+    let count = messages.len();
+    match messages.pop() {
+        Some(message) if count == 1 => {
+            check(operation, message.metadata())
+                .map_err(|error| error.with_target(transport.target()))?;
+            Ok(message)
+        }
+        _ => Err(Error::new(ErrorKind::Decode, operation)
+            .with_target(transport.target())
+            .with_message(format!("expected one message in the reply, got {count}"))),
+    }
+}
+
+/// Fails when a message carries the error of its node instead of an answer.
+pub(crate) fn check(operation: &'static str, metadata: Option<&common::Metadata>) -> Result<()> {
+    let Some(metadata) = metadata.filter(|metadata| !metadata.error.is_empty()) else {
+        return Ok(());
+    };
+    let (code, message) = match &metadata.status {
+        Some(status) => (Code::from_number(status.code), status.message.as_str()),
+        None => (Code::Unknown, metadata.error.as_str()),
+    };
+    Err(status::from_code(operation, code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::pb::google::rpc;
+
+    #[test]
+    fn an_error_inside_a_message_has_the_code_of_its_status() {
+        let metadata = common::Metadata {
+            hostname: "10.0.2.11".to_owned(),
+            error: "rpc error: code = NotFound desc = no such file".to_owned(),
+            status: Some(rpc::Status {
+                code: Code::NotFound.number(),
+                message: "no such file".to_owned(),
+                details: Vec::new(),
+            }),
+        };
+
+        let error = check("read file", Some(&metadata)).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(error.message(), "no such file");
+    }
+
+    #[test]
+    fn a_host_name_alone_is_no_error() {
+        let metadata = common::Metadata {
+            hostname: "10.0.2.11".to_owned(),
+            ..Default::default()
+        };
+
+        assert!(check("read file", Some(&metadata)).is_ok());
+    }
+}

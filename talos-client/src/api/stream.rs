@@ -1,0 +1,107 @@
+//! Server streams with a deadline.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
+use tokio::time::Sleep;
+
+use crate::{Error, ErrorKind, Result, api::status};
+
+/// What a node sends piece by piece: events, log lines, changes of a resource.
+///
+/// Nothing is sent before the stream is polled, so an error of the call is its first item. The stream ends after
+/// an error, and with [`ErrorKind::Deadline`] when its time is over (one hour unless set otherwise).
+#[must_use = "nothing is sent before the stream is polled"]
+pub struct ResponseStream<T> {
+    operation: &'static str,
+    target: String,
+    items: BoxStream<'static, Result<T>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    limit: Duration,
+    over: bool,
+}
+
+impl<T: Send + 'static> ResponseStream<T> {
+    /// `items` takes one message of the wire apart.
+    pub(crate) fn open<P, I>(
+        operation: &'static str,
+        target: String,
+        opening: impl Future<Output = Result<tonic::Streaming<P>>> + Send + 'static,
+        items: impl Fn(P) -> Result<I> + Send + 'static,
+    ) -> Self
+    where
+        P: Send + 'static,
+        I: IntoIterator<Item = T> + Send + 'static,
+        I::IntoIter: Send,
+    {
+        let opening: BoxFuture<'static, _> = Box::pin(opening);
+        let of = target.clone();
+        let items = futures_util::stream::once(opening)
+            .map_ok(move |stream| {
+                let of = of.clone();
+                stream.map_err(move |status| status::from_status(operation, &of, &status))
+            })
+            .try_flatten()
+            .and_then(move |message| std::future::ready(items(message)))
+            .map_ok(|items| futures_util::stream::iter(items.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed();
+        Self {
+            operation,
+            target,
+            items,
+            deadline: None,
+            limit: Duration::MAX,
+            over: false,
+        }
+    }
+
+    /// Ends the stream with an error when it has not ended by itself after `deadline`, counted from the first poll.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.limit = deadline;
+        self.deadline = None;
+        self
+    }
+}
+
+impl<T> Stream for ResponseStream<T> {
+    type Item = Result<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(item) = this.items.poll_next_unpin(context) {
+            this.over = !matches!(item, Some(Ok(_)));
+            return Poll::Ready(item);
+        }
+        let limit = this.limit;
+        let deadline = this
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if deadline.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        this.over = true;
+        Poll::Ready(Some(Err(Error::new(ErrorKind::Deadline, this.operation)
+            .with_target(this.target.clone())
+            .with_message(format!(
+                "the stream was still open after {limit:?}"
+            )))))
+    }
+}
+
+impl<T> fmt::Debug for ResponseStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseStream")
+            .field("operation", &self.operation)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}

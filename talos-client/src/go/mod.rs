@@ -1,0 +1,7 @@
+//! What imitates Go: its YAML, URL, address and glob packages and its formatted text, as far as the reference tools show their behaviour.
+
+pub(crate) mod address;
+pub(crate) mod glob;
+pub(crate) mod text;
+pub(crate) mod url;
+pub mod yaml;
