@@ -53,9 +53,9 @@ fn proxmox(endpoint: Option<&Url>) -> Result<proxmox_client::Client, Failure> {
         &["PROXMOX_VE_ENDPOINT"],
     )?;
     let token = ApiToken::parse(&secret(&["PROXMOX_VE_API_TOKEN"])?)?;
-    let mut builder = proxmox_client::Client::builder(endpoint).credentials(token);
+    let mut builder = proxmox_client::Client::builder(endpoint, token);
     if let Some(pin) = variable(&["PROXMOX_VE_FINGERPRINT"]) {
-        builder = builder.tls(proxmox_client::TlsTrust::Pinned(pin.parse()?));
+        builder = builder.trust(proxmox_client::TlsTrust::pinned(pin.parse()?));
     }
     Ok(builder.build()?)
 }

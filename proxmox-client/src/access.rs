@@ -1,15 +1,15 @@
-//! Privileges: what the caller has, what it needs, what is missing.
+//! Privileges: those the caller has, needs and lacks.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::wire;
 
-/// A privilege that a call needs on a path; any of the alternatives is enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A privilege that a call needs on a path. Any of the alternatives is enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
     path: String,
     privileges: Vec<String>,
@@ -33,7 +33,7 @@ impl Requirement {
 }
 
 /// A privilege that the caller does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MissingPermission {
     /// The object, for example `/vms/100`.
@@ -65,7 +65,8 @@ impl fmt::Display for MissingPermission {
 ///
 /// The server lists the paths that have their own entry; every path below inherits what
 /// propagates from its nearest listed ancestor, unless it is listed itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Permissions {
     paths: BTreeMap<String, BTreeMap<String, bool>>,
 }

@@ -1,4 +1,4 @@
-//! Building a client from explicit values; nothing is read from the environment.
+//! Building a client from explicit values. Nothing is read from the environment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,96 +13,105 @@ use crate::credentials::{Authenticator, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::RetryPolicy;
 use crate::tls::TlsTrust;
-use crate::transport::{PLACES, Transport};
+use crate::transport::{CONCURRENT_REQUESTS, Transport};
 
-/// Collects what a [`Client`] needs; made by [`Client::builder`].
+/// Builder for [`Client`], made by [`Client::builder`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct ClientBuilder {
     endpoint: Url,
-    credentials: Option<Credentials>,
+    credentials: Credentials,
     trust: TlsTrust,
     retry: RetryPolicy,
     connect_timeout: Duration,
-    request_timeout: Duration,
+    timeout: Duration,
     upload_timeout: Duration,
+    proxy: Option<Url>,
     plain_http: bool,
 }
 
 impl ClientBuilder {
-    pub(crate) fn new(endpoint: Url) -> Self {
+    pub(crate) fn new(endpoint: Url, credentials: Credentials) -> Self {
         Self {
             endpoint,
-            credentials: None,
+            credentials,
             trust: TlsTrust::default(),
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
             upload_timeout: Duration::from_secs(600),
+            proxy: None,
             plain_http: false,
         }
     }
 
-    /// Who calls. Required.
-    pub fn credentials(mut self, credentials: impl Into<Credentials>) -> Self {
-        self.credentials = Some(credentials.into());
-        self
-    }
-
-    /// Which server certificate is accepted; by default one that a public authority issued.
-    pub fn tls(mut self, trust: TlsTrust) -> Self {
+    /// Sets which server certificates are accepted. The default is the trust store of the operating system.
+    ///
+    /// A new Proxmox VE has a certificate of its own authority, `/etc/pve/pve-root-ca.pem` (valid for ten years):
+    /// give that one, or the fingerprint of the node's certificate, which the node renews within two years.
+    pub fn trust(mut self, trust: TlsTrust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// When single requests are repeated; by default four attempts within 30 s.
+    /// Sets how single requests are repeated. The default is four attempts within 30 s.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// The longest time for DNS, TCP and TLS; by default 10 s.
+    /// Sets the timeout for DNS, TCP and TLS. The default is 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The longest time for one attempt of a request other than an upload; by default 60 s.
+    /// Sets the timeout for one attempt of a request other than an upload. The default is 60 s.
     ///
-    /// A node that forwards a call to another one gives up after 30 s itself.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+    /// A node that forwards a call to another node gives up after 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// The longest time without progress during an upload, and for its answer afterwards, which
-    /// comes only after the node has stored everything; by default 10 minutes.
+    /// Sets the longest time without progress during an upload. The default is 10 minutes.
+    ///
+    /// It also limits the wait for the response, which arrives only after the node has stored the whole file.
     pub fn upload_timeout(mut self, timeout: Duration) -> Self {
         self.upload_timeout = timeout;
         self
     }
 
-    /// Accepts an `http://` endpoint, over which credentials travel unprotected. A real server
-    /// only redirects such requests; this is for test servers on the loopback interface.
+    /// Sends all requests through this HTTP proxy. The default is no proxy; the environment is not read.
+    pub fn proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Sends all requests directly, which is the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
+        self
+    }
+
+    /// Accepts an `http://` endpoint, over which credentials travel unprotected.
+    ///
+    /// A real server only redirects such requests. This is for test servers on the loopback interface.
     pub fn danger_allow_plain_http(mut self) -> Self {
         self.plain_http = true;
         self
     }
 
-    /// Makes the client. Nothing is sent yet.
+    /// Builds the client. Nothing is sent.
     ///
     /// # Errors
-    /// `Configuration`: the endpoint is not `https://HOST:PORT`, credentials are missing, or the
-    /// authority certificate cannot be used.
+    /// `Configuration` when the endpoint is not `https://HOST:PORT`, when the credentials cannot be sent in a header,
+    /// or when the authority certificate or the proxy cannot be used.
     pub fn build(self) -> Result<Client> {
         let base = self.base()?;
-        let credentials = self
-            .credentials
-            .as_ref()
-            .ok_or_else(|| configuration("credentials are missing"))?;
-        // The server speaks HTTP/1 only, and closes an idle connection after 5 s: one that is
-        // reused at that moment breaks without an answer.
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.trust.client_config()?)
+        // The server speaks HTTP/1 only, and closes an idle connection after 5 s: a connection that is reused at that
+        // moment breaks without a response.
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.trust.client_config(self.endpoint.scheme())?)
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -115,17 +124,24 @@ impl ClientBuilder {
             .default_headers(HeaderMap::from_iter([(
                 header::ACCEPT,
                 HeaderValue::from_static("application/json"),
-            )]))
-            .build()
-            .map_err(|error| configuration("HTTP client").with_source(error))?;
+            )]));
+        if let Some(proxy) = &self.proxy {
+            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| {
+                configuration("the proxy cannot be used").with_source(error.without_url())
+            })?;
+            http = http.proxy(proxy);
+        }
+        let http = http.build().map_err(|error| {
+            configuration("the HTTP client cannot be set up").with_source(error)
+        })?;
         Ok(Client::from_transport(Arc::new(Transport {
             http,
             base,
-            authenticator: Authenticator::new(credentials)?,
+            authenticator: Authenticator::new(&self.credentials)?,
             retry: self.retry,
-            request_timeout: self.request_timeout,
+            timeout: self.timeout,
             upload_timeout: self.upload_timeout,
-            places: Semaphore::new(PLACES),
+            permits: Semaphore::new(CONCURRENT_REQUESTS),
             uploading: Mutex::default(),
         })))
     }
@@ -177,9 +193,7 @@ mod tests {
 
     fn build(endpoint: &str) -> Result<Client> {
         let token = ApiToken::new("ci@pve!boot", "secret".into())?;
-        Client::builder(endpoint.parse().unwrap())
-            .credentials(token)
-            .build()
+        Client::builder(endpoint.parse().unwrap(), token).build()
     }
 
     #[test]
@@ -206,14 +220,5 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{endpoint}");
             assert!(!error.to_string().contains("canary"));
         }
-    }
-
-    #[test]
-    fn credentials_are_required() {
-        let error = Client::builder("https://pve:8006".parse().unwrap())
-            .build()
-            .unwrap_err();
-
-        assert!(error.to_string().contains("credentials are missing"));
     }
 }

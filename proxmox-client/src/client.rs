@@ -1,4 +1,4 @@
-//! The client: a cheap clone that hands out handles.
+//! The client, from which all handles are made.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use url::Url;
 use crate::access::{Permissions, Requirement};
 use crate::builder::ClientBuilder;
 use crate::cluster::Cluster;
+use crate::credentials::Credentials;
 use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeName;
@@ -20,17 +21,17 @@ use crate::version::Version;
 
 /// A connection to one Proxmox VE cluster. Clones share connections and credentials.
 ///
-/// Handles are made without I/O; a call on a handle is one request unless its documentation says
-/// otherwise. Nothing waits behind the caller's back: long work is returned as a [`Task`].
+/// Making a handle sends nothing. A call on a handle is one request unless its documentation says otherwise. Long work
+/// is returned as a [`Task`], which the caller waits for.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
 }
 
 impl Client {
-    /// Starts with the address of a node, for example `https://pve-01.example.org:8006`.
-    pub fn builder(endpoint: Url) -> ClientBuilder {
-        ClientBuilder::new(endpoint)
+    /// A builder for a client of the node at `endpoint`, for example `https://pve-01.example.org:8006`.
+    pub fn builder(endpoint: Url, credentials: impl Into<Credentials>) -> ClientBuilder {
+        ClientBuilder::new(endpoint, credentials.into())
     }
 
     pub(crate) fn from_transport(transport: Arc<Transport>) -> Self {
@@ -101,7 +102,7 @@ impl Client {
         let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
         Err(Error::new(ErrorKind::Forbidden, "check permissions")
             .with_message(format!("missing privileges: {}", list.join(", ")))
-            .with_permissions(missing))
+            .with_missing_permissions(missing))
     }
 
     /// Any other call of the API: `path` without `/api2/json`, `params` as form fields (or query

@@ -1,4 +1,4 @@
-//! Who calls: an API token, or a user with a password whose ticket is renewed.
+//! Credentials: an API token, or a user with a password, whose ticket the client renews.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::request::{Request, SEGMENT};
 use crate::wire;
 
-/// Who calls. The paved way is an API token.
+/// The credentials of a client. API tokens are preferred: they need no login and can be limited.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -22,6 +22,24 @@ pub enum Credentials {
     /// A user with a password: the client logs in, renews the ticket every 90 minutes and once
     /// after a 401, and sends the CSRF token with everything that changes something.
     Password(Password),
+}
+
+impl Credentials {
+    /// An API token in the one-line form `user@realm!name=secret`.
+    ///
+    /// # Errors
+    /// `Configuration` when the text does not have that form. The text is not repeated in the error.
+    pub fn token(text: &SecretString) -> Result<Self> {
+        ApiToken::parse(text).map(Self::ApiToken)
+    }
+
+    /// A user of the form `name@realm`, with a password.
+    ///
+    /// # Errors
+    /// `Configuration` when the realm is missing.
+    pub fn password(username: &str, password: SecretString) -> Result<Self> {
+        Password::new(username, password).map(Self::Password)
+    }
 }
 
 impl From<ApiToken> for Credentials {
@@ -54,15 +72,15 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
-    /// A token from its id and its secret.
+    /// A token from its ID and its secret.
     ///
     /// # Errors
-    /// `Configuration` when the id is not of the form `user@realm!name`, or the secret is empty or
-    /// cannot be sent in a header.
+    /// `Configuration` when the ID does not have the form `user@realm!name`, or when the secret is empty or cannot be
+    /// sent in a header.
     pub fn new(id: &str, secret: SecretString) -> Result<Self> {
         if !is_token_id(id) {
             return Err(configuration(
-                "the API token id is not of the form user@realm!name",
+                "the API token ID does not have the form user@realm!name",
             ));
         }
         let text = secret.expose_secret();
@@ -72,7 +90,7 @@ impl ApiToken {
                 .all(|c| c.is_ascii_graphic() && !";=%".contains(c))
         {
             return Err(configuration(
-                "the API token secret is empty or has illegal characters",
+                "the API token secret is empty or has characters that no header can carry",
             ));
         }
         Ok(Self {
@@ -84,12 +102,12 @@ impl ApiToken {
     /// A token in the one-line form `user@realm!name=secret`.
     ///
     /// # Errors
-    /// `Configuration` as [`new`](Self::new); the text is not repeated in the error.
+    /// `Configuration` when the text does not have that form. The text is not repeated in the error.
     pub fn parse(text: &SecretString) -> Result<Self> {
         match text.expose_secret().trim().rsplit_once('=') {
             Some((id, secret)) => Self::new(id, secret.to_owned().into()),
             None => Err(configuration(
-                "the API token is not of the form user@realm!name=secret",
+                "the API token does not have the form user@realm!name=secret",
             )),
         }
     }
@@ -120,25 +138,27 @@ impl fmt::Debug for ApiToken {
 /// A user name with realm, a password, and a one-time password where a second factor is set up.
 #[derive(Clone)]
 pub struct Password {
-    user: String,
+    username: String,
     password: SecretString,
     totp: Option<SecretString>,
 }
 
 impl Password {
-    /// `user` is of the form `name@realm`, for example `root@pam`.
+    /// `username` has the form `name@realm`, for example `root@pam`.
     ///
     /// # Errors
     /// `Configuration` when the realm is missing.
-    pub fn new(user: &str, password: SecretString) -> Result<Self> {
-        if is_user_id(user) {
+    pub fn new(username: &str, password: SecretString) -> Result<Self> {
+        if is_user_id(username) {
             Ok(Self {
-                user: user.to_owned(),
+                username: username.to_owned(),
                 password,
                 totp: None,
             })
         } else {
-            Err(configuration("the user is not of the form name@realm"))
+            Err(configuration(
+                "the username does not have the form name@realm",
+            ))
         }
     }
 
@@ -154,7 +174,7 @@ impl Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Password")
-            .field("user", &self.user)
+            .field("username", &self.username)
             .finish_non_exhaustive()
     }
 }
@@ -219,7 +239,7 @@ pub(crate) struct Authentication {
 }
 
 #[derive(Deserialize)]
-struct TicketAnswer {
+struct TicketResponse {
     ticket: SecretString,
     #[serde(rename = "CSRFPreventionToken", default)]
     csrf: SecretString,
@@ -318,35 +338,35 @@ where
 {
     let request = || {
         Request::post("log in", "/access/ticket", &[])
-            .target(format!("user {}", login.user))
-            .param("username", &login.user)
+            .target(format!("user {}", login.username))
+            .param("username", &login.username)
     };
     let first = send(request().param("password", secret.expose_secret())).await?;
-    let mut answer = read_ticket(login, first)?;
-    if answer.need_tfa {
+    let mut response = read_ticket(login, first)?;
+    if response.need_tfa {
         let Some(code) = &login.totp else {
             return Err(Error::new(ErrorKind::Unauthenticated, "log in")
-                .with_target(format!("user {}", login.user))
-                .with_message("the user has a second factor and no one-time password was given"));
+                .with_target(format!("user {}", login.username))
+                .with_message("the user has a second factor, and no one-time password was given"));
         };
         let second = request()
-            .param("tfa-challenge", answer.ticket.expose_secret())
+            .param("tfa-challenge", response.ticket.expose_secret())
             .param("password", format!("totp:{}", code.expose_secret()));
-        answer = read_ticket(login, send(second).await?)?;
+        response = read_ticket(login, send(second).await?)?;
     }
     Ok(Ticket {
-        ticket: answer.ticket,
-        csrf: answer.csrf,
+        ticket: response.ticket,
+        csrf: response.csrf,
         obtained: Instant::now(),
         serial: previous + 1,
     })
 }
 
-fn read_ticket(login: &Password, data: serde_json::Value) -> Result<TicketAnswer> {
+fn read_ticket(login: &Password, data: serde_json::Value) -> Result<TicketResponse> {
     serde_json::from_value(data).map_err(|_| {
         Error::new(ErrorKind::Decode, "log in")
-            .with_target(format!("user {}", login.user))
-            .with_message("the answer has no ticket")
+            .with_target(format!("user {}", login.username))
+            .with_message("the response has no ticket")
     })
 }
 

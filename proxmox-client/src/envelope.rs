@@ -1,6 +1,6 @@
-//! From an HTTP answer to a value or an error.
+//! From an HTTP response to a value or an error.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::access::MissingPermission;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reason::{Reason, kind_of};
 use crate::request::Request;
 use crate::wire;
 
-/// What every successful answer is wrapped in.
+/// What every successful response is wrapped in.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Envelope {
@@ -25,12 +26,13 @@ pub struct Envelope {
     pub total: Option<u64>,
 }
 
-/// An answer as it came off the wire.
-pub(crate) struct Answer {
+/// A response as it was received.
+pub(crate) struct ServerResponse {
     pub(crate) status: StatusCode,
     /// The text of the status line, when it is not the standard one.
     pub(crate) phrase: Option<String>,
     pub(crate) content_type: String,
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) body: bytes::Bytes,
 }
 
@@ -46,7 +48,7 @@ struct Body {
     total: Option<u64>,
 }
 
-impl Answer {
+impl ServerResponse {
     pub(crate) fn into_envelope(self, request: &Request) -> Result<Envelope> {
         let body: Option<Body> = serde_json::from_slice(&self.body).ok();
         if !self.status.is_success() {
@@ -58,10 +60,10 @@ impl Answer {
                 message: body.message,
                 total: body.total,
             }),
-            None => Err(decode_error(request, "the answer is not a JSON envelope")
+            None => Err(decode_error(request, "the response is not a JSON envelope")
                 .with_status(self.status)
                 .with_message(format!(
-                    "the answer is not a JSON envelope (content type `{}`, {} bytes)",
+                    "the response is not a JSON envelope (content type `{}`, {} bytes)",
                     self.content_type,
                     self.body.len()
                 ))),
@@ -71,17 +73,21 @@ impl Answer {
     /// The text is in the body since PVE 8.4 and only in the status line before; 401 and the early
     /// 403 of an upload have no body in any version.
     fn into_error(self, request: &Request, body: Option<Body>) -> Error {
-        let (text, fields) = match body {
-            Some(body) => (body.message, fields(&body.errors)),
-            None => (None, BTreeMap::new()),
+        let (text, diagnostics) = match body {
+            Some(body) => (body.message, diagnostics(&body.errors)),
+            None => (None, Diagnostics::new()),
         };
         let text = text
             .or_else(|| self.phrase.filter(|phrase| !phrase.is_empty()))
             .or_else(|| self.status.canonical_reason().map(str::to_owned))
             .unwrap_or_default();
         let reason = Reason::of(&text)
-            .or_else(|| fields.values().find_map(|problem| Reason::of(problem)))
-            .or_else(|| id_taken(request, &fields))
+            .or_else(|| {
+                diagnostics
+                    .iter()
+                    .find_map(|known| Reason::of(&known.message))
+            })
+            .or_else(|| id_taken(request, &diagnostics))
             .or_else(|| (self.status.as_u16() == 595).then_some(Reason::NodeUnreachable));
         let mut kind = kind_of(self.status, reason);
         // A proxy in front of the server answers in its own words and in HTML.
@@ -91,31 +97,32 @@ impl Answer {
         Error::new(kind, request.operation)
             .with_target(request.target.clone())
             .with_status(self.status)
-            .with_permissions(MissingPermission::in_text(&text).into_iter().collect())
+            .with_retry_after(self.retry_after)
+            .with_missing_permissions(MissingPermission::in_text(&text).into_iter().collect())
             .with_message(text.trim_end())
             .with_reason(reason)
-            .with_fields(fields)
+            .with_diagnostics(diagnostics)
     }
 }
 
 /// `GET /cluster/nextid?vmid=` says "VM 104 already exists" as a parameter problem.
-fn id_taken(request: &Request, fields: &BTreeMap<String, String>) -> Option<Reason> {
+fn id_taken(request: &Request, diagnostics: &Diagnostics) -> Option<Reason> {
     let taken = request.route == "/cluster/nextid"
-        && fields
-            .get("vmid")
+        && diagnostics
+            .message_of("vmid")
             .is_some_and(|text| text.contains("already exists"));
     taken.then_some(Reason::VmIdTaken)
 }
 
-fn fields(errors: &Value) -> BTreeMap<String, String> {
+fn diagnostics(errors: &Value) -> Diagnostics {
     let Value::Object(errors) = errors else {
-        return BTreeMap::new();
+        return Diagnostics::new();
     };
     errors
         .iter()
         .map(|(name, problem)| {
             let problem = wire::text(problem).unwrap_or_else(|| problem.to_string());
-            (name.clone(), problem.trim_end().to_owned())
+            Diagnostic::error(name, problem.trim_end())
         })
         .collect()
 }
@@ -129,7 +136,7 @@ pub(crate) fn decode<T: DeserializeOwned>(request: &Request, data: Value) -> Res
         };
         decode_error(
             request,
-            &format!("`{place}` of the answer is not of the expected shape"),
+            &format!("`{place}` of the response does not have the expected shape"),
         )
     })
 }
@@ -145,10 +152,11 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, phrase: Option<&str>, body: &str) -> Result<Envelope> {
-        Answer {
+        ServerResponse {
             status: StatusCode::from_u16(status).unwrap(),
             phrase: phrase.map(str::to_owned),
             content_type: "application/json".into(),
+            retry_after: None,
             body: body.to_owned().into(),
         }
         .into_envelope(&Request::get("test", "/cluster/nextid", &[]))
@@ -184,7 +192,10 @@ mod tests {
         let error = answer(400, Some("Parameter verification failed."), body).unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-        assert_eq!(error.fields()["vmid"], "VM 104 already exists");
+        assert_eq!(
+            error.diagnostics().message_of("vmid"),
+            Some("VM 104 already exists")
+        );
     }
 
     #[test]

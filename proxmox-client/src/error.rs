@@ -1,12 +1,14 @@
 //! The one error type of this crate: what was attempted, on what, and what that means.
 
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use crate::access::MissingPermission;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reason::Reason;
 use crate::task::TaskFailure;
 use crate::tls::PinMismatch;
@@ -14,57 +16,86 @@ use crate::tls::PinMismatch;
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-type Source = Box<dyn StdError + Send + Sync + 'static>;
+type Source = Box<dyn StdError + Send + Sync>;
 
-/// What went wrong, independent of where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What went wrong, independent of the operation.
+///
+/// Prints as a plain phrase, and is serialized in snake case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Bad builder input: an endpoint, a fingerprint, missing credentials. Nothing was sent.
+    /// The client cannot be built: an endpoint, a fingerprint or credentials are invalid. Nothing was sent.
     Configuration,
-    /// A value that cannot be sent; [`Error::fields`] names each problem. Nothing was sent.
-    InvalidRequest,
-    /// DNS or TCP, or status 595 (the contacted node cannot reach the target node): not executed.
+    /// A value cannot be sent; [`Error::diagnostics`] names each field. Nothing was sent.
+    InvalidInput,
+    /// DNS or TCP failed, or the contacted node cannot reach the target node (status 595). Nothing was executed.
     Connect,
     /// The server's certificate is not the trusted one. Never retried.
     Certificate,
-    /// One attempt took too long.
+    /// One attempt took longer than the timeout.
     Timeout,
-    /// The connection broke after sending began, or a forwarding node lost its peer (596 to 599).
+    /// The connection broke after sending started, or a forwarding node lost its peer (status 596 to 599).
     Interrupted,
-    /// 401: unknown or expired credentials.
+    /// The credentials are unknown or expired (status 401).
     Unauthenticated,
-    /// 403: [`Error::missing_permissions`] has path and privilege when the server names them.
+    /// A privilege is missing (status 403); [`Error::missing_permissions`] has path and privilege where the server names them.
     Forbidden,
-    /// The VM, storage, node, volume, bridge or task does not exist.
+    /// The VM, storage, node, volume, bridge, snapshot or task does not exist.
     NotFound,
-    /// The VM id or the file is taken.
+    /// The VM ID, the name or the file is taken.
     AlreadyExists,
-    /// The object is in another state than the call needs (running, changed meanwhile).
+    /// The object is in a state that does not allow the call: running, stopped, or changed meanwhile.
     Conflict,
-    /// A lock, a missing quorum or a busy proxy; the refusal is certain and passes.
+    /// A lock, a missing quorum or a busy proxy. The call certainly had no effect, and can succeed later.
     Busy,
-    /// The guest agent does not answer yet.
+    /// The guest agent does not respond yet.
     NotReady,
-    /// 501: this server version does not know the call.
+    /// This server version does not know the call (status 501).
     Unsupported,
-    /// Any other refusal; [`Error::fields`] has the parameters when the server names them.
+    /// The server rejected the call for another reason; [`Error::diagnostics`] names the parameters where the server does.
     Rejected,
-    /// The server failed while working on the request.
+    /// The server failed while it worked on the request.
     Server,
-    /// The answer is not of the expected shape.
+    /// The response does not have the expected shape.
     Decode,
-    /// A background task ended badly; [`Error::task`] has its id, exit text and last log lines.
+    /// Reading a local file failed.
+    Io,
+    /// A background task failed; [`Error::task`] has its ID, exit status and last log lines.
     TaskFailed,
-    /// Our own time budget ran out; the source is the last cause.
+    /// The caller's deadline passed; the source is the last error, if there was one.
     Deadline,
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: &[Self] = &[
+        Self::Configuration,
+        Self::InvalidInput,
+        Self::Connect,
+        Self::Certificate,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::Conflict,
+        Self::Busy,
+        Self::NotReady,
+        Self::Unsupported,
+        Self::Rejected,
+        Self::Server,
+        Self::Decode,
+        Self::Io,
+        Self::TaskFailed,
+        Self::Deadline,
+    ];
+
     const fn text(self) -> &'static str {
         match self {
-            Self::Configuration => "bad client configuration",
-            Self::InvalidRequest => "invalid request",
+            Self::Configuration => "invalid client configuration",
+            Self::InvalidInput => "invalid input",
             Self::Connect => "cannot connect",
             Self::Certificate => "certificate not accepted",
             Self::Timeout => "timed out",
@@ -72,21 +103,57 @@ impl ErrorKind {
             Self::Unauthenticated => "not authenticated",
             Self::Forbidden => "not permitted",
             Self::NotFound => "not found",
-            Self::AlreadyExists => "exists already",
+            Self::AlreadyExists => "already exists",
             Self::Conflict => "conflicts with the present state",
             Self::Busy => "busy",
             Self::NotReady => "not ready yet",
             Self::Unsupported => "not supported by this server",
             Self::Rejected => "rejected",
             Self::Server => "server error",
-            Self::Decode => "unexpected answer",
+            Self::Decode => "unexpected response",
+            Self::Io => "input or output failed",
             Self::TaskFailed => "task failed",
             Self::Deadline => "deadline exceeded",
         }
     }
 }
 
-/// An error of this crate: kind, operation, target, the server's own text, and the cause.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// An error of this crate: kind, operation, target, server, the server's own text, and the cause.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use proxmox_client::mock::{Fault, PveMock, Route};
+/// use proxmox_client::{ErrorKind, id::VmId};
+///
+/// let mock = PveMock::start().await;
+/// let vm = mock.client().node("pve-01".parse()?).vm(VmId::new(104)?);
+///
+/// let error = vm.config().await.unwrap_err();
+///
+/// match error.kind() {
+///     ErrorKind::NotFound => {} // no VM of that ID on that node
+///     ErrorKind::Forbidden => panic!("grant {:?}", error.missing_permissions()),
+///     _ if error.is_retryable() => panic!("try again later: {error}"),
+///     _ => panic!("{error}"),
+/// }
+/// # Ok::<(), proxmox_client::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// A test of your own can construct one:
+///
+/// ```
+/// use proxmox_client::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Busy, "start VM").with_target("node pve-01, VM 104");
+/// assert!(error.is_retryable() && !error.may_have_taken_effect());
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -95,10 +162,12 @@ struct Inner {
     kind: ErrorKind,
     operation: &'static str,
     target: String,
+    server: Option<String>,
     message: String,
     status: Option<StatusCode>,
     reason: Option<Reason>,
-    fields: BTreeMap<String, String>,
+    retry_after: Option<Duration>,
+    diagnostics: Diagnostics,
     detail: Detail,
     source: Option<Source>,
 }
@@ -108,21 +177,25 @@ struct Inner {
 enum Detail {
     None,
     Permissions(Vec<MissingPermission>),
-    Task(TaskFailure),
+    Task(TaskFailure, Vec<MissingPermission>),
     Pin(PinMismatch),
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str) -> Self {
+    /// An error without details.
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self {
             inner: Box::new(Inner {
                 kind,
                 operation,
                 target: String::new(),
+                server: None,
                 message: String::new(),
                 status: None,
                 reason: None,
-                fields: BTreeMap::new(),
+                retry_after: None,
+                diagnostics: Diagnostics::new(),
                 detail: Detail::None,
                 source: None,
             }),
@@ -131,42 +204,72 @@ impl Error {
 
     /// One field of a value that cannot be used: `field` names it, `problem` says why.
     pub(crate) fn field(operation: &'static str, field: &str, problem: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidRequest, operation)
-            .with_fields(BTreeMap::from([(field.to_owned(), problem.into())]))
+        Self::new(ErrorKind::InvalidInput, operation)
+            .with_diagnostics([Diagnostic::error(field, problem)].into_iter().collect())
     }
 
-    pub(crate) fn with_target(mut self, target: impl Into<String>) -> Self {
+    /// Sets what the operation was attempted on.
+    #[must_use]
+    pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.inner.target = target.into();
         self
     }
 
-    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+    /// Sets the address of the server, without credentials.
+    #[must_use]
+    pub fn with_server(mut self, server: impl Into<String>) -> Self {
+        self.inner.server = Some(server.into());
+        self
+    }
+
+    /// Sets the text of the server, or the description of the failure.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.inner.message = message.into();
         self
     }
 
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+    /// Sets the HTTP status of the response.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
         self
     }
 
-    pub(crate) fn with_reason(mut self, reason: Option<Reason>) -> Self {
-        self.inner.reason = reason;
+    /// Sets what the text of the server means.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<Option<Reason>>) -> Self {
+        self.inner.reason = reason.into();
         self
     }
 
-    pub(crate) fn with_fields(mut self, fields: BTreeMap<String, String>) -> Self {
-        self.inner.fields = fields;
+    /// Sets the time after which the server asks to repeat the request.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.inner.retry_after = delay.into();
         self
     }
 
-    pub(crate) fn with_permissions(mut self, missing: Vec<MissingPermission>) -> Self {
+    /// Sets what is wrong with which field.
+    #[must_use]
+    pub fn with_diagnostics(mut self, diagnostics: Diagnostics) -> Self {
+        self.inner.diagnostics = diagnostics;
+        self
+    }
+
+    /// Sets the privileges that are missing.
+    #[must_use]
+    pub fn with_missing_permissions(mut self, missing: Vec<MissingPermission>) -> Self {
         self.inner.detail = Detail::Permissions(missing);
         self
     }
 
-    pub(crate) fn with_task(mut self, failure: TaskFailure) -> Self {
-        self.inner.detail = Detail::Task(failure);
+    pub(crate) fn with_task(
+        mut self,
+        failure: TaskFailure,
+        missing: impl IntoIterator<Item = MissingPermission>,
+    ) -> Self {
+        self.inner.detail = Detail::Task(failure, missing.into_iter().collect());
         self
     }
 
@@ -175,7 +278,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.inner.source = Some(source.into());
         self
     }
@@ -192,41 +297,55 @@ impl Error {
         self.inner.operation
     }
 
-    /// What it was attempted on, for example `"node pve-01, VM 2411000"`. Never a secret.
+    /// What the operation was attempted on, for example `"node pve-01, VM 2411000"`. Never a secret.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.inner.target
     }
 
-    /// The server's text as it was given, possibly of several lines; empty when there is none.
+    /// The server's text, possibly of several lines, or the description of the failure; may be empty.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The HTTP status of the answer, if one came.
+    /// The HTTP status of the response; `None` when none arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.inner.status
     }
 
-    /// What the server's text means, where it is a known one. Also set for failed tasks.
+    /// What the server's text means, where the text is a known one. Also set for failed tasks.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.inner.reason
     }
 
-    /// Parameter or field name to problem; empty when the problem is not about a field.
+    /// What is wrong with which parameter or field; empty when the failure is not about a field.
     #[must_use]
-    pub fn fields(&self) -> &BTreeMap<String, String> {
-        &self.inner.fields
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.inner.diagnostics
     }
 
-    /// The privileges that were missing: one for a refused call, all of them for a preflight.
+    /// The address of the server, `https://HOST:PORT`; `None` when nothing was to be sent.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.inner.server.as_deref()
+    }
+
+    /// How long the server asks to wait before the request is repeated (`Retry-After`, in seconds).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// The missing privileges: one for a rejected call, all of them for [`Client::preflight`].
+    ///
+    /// [`Client::preflight`]: crate::Client::preflight
     #[must_use]
     pub fn missing_permissions(&self) -> &[MissingPermission] {
         match &self.inner.detail {
-            Detail::Permissions(missing) => missing,
+            Detail::Permissions(missing) | Detail::Task(_, missing) => missing,
             _ => &[],
         }
     }
@@ -235,7 +354,7 @@ impl Error {
     #[must_use]
     pub fn task(&self) -> Option<&TaskFailure> {
         match &self.inner.detail {
-            Detail::Task(failure) => Some(failure),
+            Detail::Task(failure, _) => Some(failure),
             _ => None,
         }
     }
@@ -268,7 +387,7 @@ impl Error {
             | ErrorKind::Interrupted
             | ErrorKind::Busy
             | ErrorKind::NotReady => true,
-            // A 500 is a refusal in words that repeating does not change; 502 and 504 are a proxy's.
+            // A 500 is a rejection in words, which repeating does not change; 502 and 504 come from a proxy.
             ErrorKind::Server => self.inner.status.is_some_and(|status| {
                 status == StatusCode::BAD_GATEWAY || status == StatusCode::GATEWAY_TIMEOUT
             }),
@@ -308,16 +427,10 @@ impl fmt::Display for Error {
         } else {
             write!(f, ": {}", lines.join("; ").trim_end_matches('.'))?;
         }
-        let mut separator = ": ";
-        for (field, problem) in &inner.fields {
-            write!(
-                f,
-                "{separator}{field}: {}",
-                problem.trim().replace('\n', "; ")
-            )?;
-            separator = "; ";
+        if inner.diagnostics.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        write!(f, ": {}", inner.diagnostics)
     }
 }
 
@@ -331,7 +444,9 @@ impl fmt::Debug for Error {
             .field("message", &inner.message)
             .field("status", &inner.status)
             .field("reason", &inner.reason)
-            .field("fields", &inner.fields)
+            .field("server", &inner.server)
+            .field("retry_after", &inner.retry_after)
+            .field("diagnostics", &inner.diagnostics)
             .field("detail", &inner.detail)
             .field("source", &inner.source)
             .finish()
@@ -349,6 +464,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_is_printed_and_survives_json() {
+        for kind in ErrorKind::ALL {
+            let text = serde_json::to_string(kind).unwrap();
+
+            assert_eq!(serde_json::from_str::<ErrorKind>(&text).unwrap(), *kind);
+            assert!(!kind.to_string().is_empty());
+        }
+        assert_eq!(
+            serde_json::to_string(&ErrorKind::NotFound).unwrap(),
+            "\"not_found\""
+        );
+    }
+
+    #[test]
     fn the_error_is_one_pointer_wide() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
@@ -358,7 +487,11 @@ mod tests {
         let error = Error::new(ErrorKind::Rejected, "create VM")
             .with_target("node pve-01, VM 104")
             .with_message("Parameter verification failed.\n")
-            .with_fields(BTreeMap::from([("boot".into(), "invalid format\n".into())]));
+            .with_diagnostics(
+                [Diagnostic::error("boot", "invalid format\n")]
+                    .into_iter()
+                    .collect(),
+            );
 
         assert_eq!(
             error.to_string(),

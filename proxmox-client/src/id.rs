@@ -23,7 +23,7 @@ impl VmId {
     /// Checks the range.
     ///
     /// # Errors
-    /// `InvalidRequest` outside 100 to 999999999.
+    /// `InvalidInput` outside 100 to 999999999.
     pub fn new(number: u32) -> Result<Self> {
         if (Self::MIN..=Self::MAX).contains(&number) {
             Ok(Self(number))
@@ -97,7 +97,7 @@ macro_rules! text_id {
             /// Checks the form.
             ///
             /// # Errors
-            /// `InvalidRequest` with the rule when the text breaks it.
+            /// `InvalidInput` with the rule when the text breaks it.
             pub fn new(text: impl Into<String>) -> Result<Self> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
@@ -207,7 +207,7 @@ impl VolumeId {
     /// `[a-zA-Z0-9_.-]` by an underscore; so does this.
     ///
     /// # Errors
-    /// `InvalidRequest` when nothing is left of the name, or it is longer than 255 bytes.
+    /// `InvalidInput` when nothing is left of the name, or it is longer than 255 bytes.
     pub fn of_file(storage: &StorageName, content: &str, file_name: &str) -> Result<Self> {
         let name = normalized_file_name(file_name);
         if name.is_empty() || name.len() > 255 {

@@ -237,7 +237,7 @@ impl Node {
     /// blindly.
     ///
     /// # Errors
-    /// `InvalidRequest` with all problems before anything is sent; `AlreadyExists` when the id is
+    /// `InvalidInput` with all problems before anything is sent; `AlreadyExists` when the id is
     /// taken; `Forbidden` with path and privilege; `NotFound` for an unknown storage; `Rejected`
     /// with the parameters; `Busy` for locks and a missing quorum.
     pub async fn create_vm(&self, spec: &VmSpec) -> Result<Task> {

@@ -26,7 +26,7 @@ impl PropertyString {
     /// Splits the text.
     ///
     /// # Errors
-    /// `InvalidRequest` with the server's own words for a duplicate key, a second bare value or an
+    /// `InvalidInput` with the server's own words for a duplicate key, a second bare value or an
     /// empty key or value.
     pub fn parse(text: &str) -> Result<Self> {
         let mut parsed = Self::default();

@@ -1,51 +1,55 @@
-//! Background tasks: what the server goes on doing after it has answered.
+//! Background tasks, which the server continues after it has responded.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use futures_util::stream::{self, Stream, TryStreamExt};
+use serde::{Deserialize, Serialize};
 
+use crate::access::MissingPermission;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::Poll;
+use crate::poll::{DurationText, Poll, Probed, WaitState};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::upid::TaskId;
 use crate::wire;
 
-/// Long work on the server. Dropping it does not stop the work.
-#[must_use = "the server works in the background; wait for the task or keep its id"]
+/// A background task of a node. Dropping the handle does not stop the task.
+#[must_use = "the server works in the background; wait for the task or keep its ID"]
 #[derive(Debug, Clone)]
 pub struct Task {
     client: Client,
     id: TaskId,
 }
 
-/// How far a task is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The state of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TaskStatus {
-    /// Still at work.
+    /// The task has not ended.
     Running,
-    /// Done.
+    /// The task succeeded.
     Ok,
-    /// Done, with this many warnings in the log.
+    /// The task succeeded, with this many warnings in its log.
     Warnings(u32),
-    /// Ended with this text instead of OK; includes interruption and unknown endings, which
-    /// [`Reason::of`] tells apart.
+    /// The task ended with this exit status. Interrupted tasks and tasks of unknown outcome are included;
+    /// [`Reason::of`] distinguishes them.
     Failed(String),
 }
 
-/// A task that ended well.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The result of a task that succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Completion {
     /// The warnings of the log; empty when there were none.
     pub warnings: Vec<String>,
 }
 
-/// A task that ended badly or was not waited for to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A task that failed, or that had not ended at the deadline of a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskFailure {
     /// The task, to look it up on the server.
@@ -57,7 +61,7 @@ pub struct TaskFailure {
 }
 
 #[derive(Deserialize)]
-struct StatusAnswer {
+struct StatusResponse {
     #[serde(deserialize_with = "wire::string")]
     status: String,
     #[serde(default, deserialize_with = "wire::opt_string")]
@@ -80,7 +84,7 @@ impl Task {
         Self { client, id }
     }
 
-    /// The id. Keep it to go on waiting later with [`Client::task`].
+    /// The ID. Keep it to wait for the task in another process, with [`Client::task`].
     #[must_use]
     pub fn id(&self) -> &TaskId {
         &self.id
@@ -99,30 +103,33 @@ impl Task {
         format!("task {}", self.id)
     }
 
-    /// Asks once how far the task is.
+    /// The state of the task.
     ///
     /// # Errors
-    /// `NotFound` when the node does not know the task, which is also the answer during the first
-    /// moments of its life; the kinds of a read.
+    /// `NotFound` when the node does not know the task, which is also the response in the first moments after its
+    /// start; `Forbidden` for a task of another user without `Sys.Audit` on the node; `Connect`, `Certificate`,
+    /// `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn status(&self) -> Result<TaskStatus> {
         let request = self.request("read task status", "/nodes/{node}/tasks/{upid}/status");
-        let answer: StatusAnswer = self.client.transport().call(request).await?;
+        let answer: StatusResponse = self.client.transport().call(request).await?;
         Ok(answer.into_status())
     }
 
-    /// Lines of the log, from line `start` (counted from 0), at most `limit`.
+    /// At most `limit` lines of the log, from line `start` (counted from 0). A limit of 0 means all lines.
     ///
     /// # Errors
-    /// The kinds of a read.
+    /// `NotFound` when the node does not know the task; `Connect`, `Certificate`,
+    /// `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn log(&self, start: u64, limit: u64) -> Result<Vec<String>> {
         let lines = self.log_page(start, limit).await?.0;
         Ok(lines)
     }
 
-    /// The last `lines` lines of the log. Two requests: the server counts from the beginning only.
+    /// The last `lines` lines of the log. Sends two requests, because the server counts from the beginning only.
     ///
     /// # Errors
-    /// The kinds of a read.
+    /// `NotFound` when the node does not know the task; `Connect`, `Certificate`,
+    /// `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn log_tail(&self, lines: u64) -> Result<Vec<String>> {
         let (first, total) = self.log_page(0, lines).await?;
         let total = total.unwrap_or(0);
@@ -130,6 +137,25 @@ impl Task {
             return Ok(first);
         }
         self.log(total - lines, lines).await
+    }
+
+    /// The lines of the log, from the first one, until the task has ended.
+    ///
+    /// Reads what is new after every interval of `poll`. The outcome of the task is not part of the stream; ask for
+    /// [`status`](Self::status) afterwards.
+    ///
+    /// # Errors
+    /// The last item is an error when the log cannot be read: `Deadline` when the task had not ended at the deadline,
+    /// or a kind of [`log`](Self::log) that waiting does not change.
+    pub fn log_lines(&self, poll: Poll) -> impl Stream<Item = Result<String>> + Send + use<> {
+        let follow = LogFollow {
+            task: self.clone(),
+            poll,
+            started: Instant::now(),
+            read: 0,
+            probes: 0,
+        };
+        stream::try_unfold(Some(follow), LogFollow::next).try_flatten()
     }
 
     async fn log_page(&self, start: u64, limit: u64) -> Result<(Vec<String>, Option<u64>)> {
@@ -148,10 +174,11 @@ impl Task {
         Ok((lines, envelope.total))
     }
 
-    /// Asks the node to stop the task. It stops a little later; wait for it afterwards.
+    /// Asks the node to stop the task. The task stops a little later; wait for its end afterwards. May be repeated.
     ///
     /// # Errors
-    /// `Forbidden` when the task belongs to somebody else, and the kinds of a change.
+    /// `Forbidden` for a task of another user without `Sys.Modify` on the node; `NotFound` for an unknown task;
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Busy`, `Server`.
     pub async fn abort(&self) -> Result<()> {
         let args = [self.id.node().as_str(), self.id.as_str()];
         let request =
@@ -159,61 +186,65 @@ impl Task {
         self.client.transport().send(&request).await.map(|_| ())
     }
 
-    /// Asks until the task has ended well. Warnings are a success and are returned.
+    /// Waits until the task has ended. Warnings are a success and are returned.
     ///
-    /// Failures of single questions (a node that restarts its proxy, a broken connection) are
-    /// tolerated until the deadline. After the deadline the task goes on; its id is in the error.
+    /// A failed probe (a node that restarts its proxy, a broken connection) does not end the wait. After the deadline
+    /// the task goes on; its ID is in the error. Waiting may be repeated.
     ///
     /// # Errors
-    /// `TaskFailed` with exit text and last log lines; `Deadline`; and at once whatever no
-    /// repetition changes, such as `Unauthenticated`, `Certificate` or an unknown task.
-    pub async fn wait(&self, poll: &Poll) -> Result<Completion> {
-        self.wait_reporting(poll, |_| {}).await
+    /// `TaskFailed` with exit status and last log lines; `Deadline` with the last cause; at once `Unauthenticated`,
+    /// `Certificate`, `Forbidden`, `Decode`, and `NotFound` for a task that the node does not know after 10 s.
+    pub async fn wait(&self, poll: Poll) -> Result<Completion> {
+        self.wait_until_ended(poll, LogUse::Ignore, |_| {}).await
     }
 
-    /// As [`wait`](Self::wait), handing every new log line to `report`. Asks for the log with
-    /// every second question.
+    /// Waits as [`wait`](Self::wait) does and calls `observer` after every probe.
+    ///
+    /// The cause that the observer sees is the newest line of the log, which is read with every probe.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait).
-    pub async fn wait_reporting(
+    /// `TaskFailed` with exit status and last log lines; `Deadline` with the last cause; at once `Unauthenticated`,
+    /// `Certificate`, `Forbidden`, `Decode`, and `NotFound` for a task that the node does not know after 10 s.
+    pub async fn wait_observed(
         &self,
-        poll: &Poll,
-        mut report: impl FnMut(&str) + Send,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<Completion> {
+        self.wait_until_ended(poll, LogUse::NewestLine, observer)
+            .await
+    }
+
+    async fn wait_until_ended(
+        &self,
+        poll: Poll,
+        log_use: LogUse,
+        observer: impl FnMut(&WaitState),
     ) -> Result<Completion> {
         let started = Instant::now();
-        let mut asked = 0;
-        let mut reported = 0;
-        loop {
-            let last_failure = match self.status().await {
-                Ok(TaskStatus::Running) => None,
-                Ok(status) => {
-                    self.report_new(&mut reported, &mut report).await;
-                    return self.conclude(status).await;
+        let newest = NewestLine::default();
+        let probe = || async {
+            match self.status().await {
+                Ok(TaskStatus::Running) => {
+                    if log_use == LogUse::NewestLine {
+                        newest.update(self).await;
+                    }
+                    Ok(Probed::Pending(newest.text()))
                 }
-                Err(error) if passes(&error, started) => Some(error),
-                Err(error) => return Err(error),
-            };
-            if asked % 2 == 1 {
-                self.report_new(&mut reported, &mut report).await;
+                Ok(ended) => Ok(Probed::Ready(ended)),
+                Err(error) if !error.is_retryable() && passes(&error, started) => {
+                    Ok(Probed::Pending(error.to_string()))
+                }
+                Err(error) => Err(error),
             }
-            let pause = poll.pause(asked);
-            if started.elapsed() + pause > poll.deadline() {
-                return Err(self.too_late(poll, last_failure).await);
-            }
-            tokio::time::sleep(pause).await;
-            asked += 1;
-        }
-    }
-
-    async fn report_new(&self, reported: &mut u64, report: &mut (impl FnMut(&str) + Send)) {
-        // The log is decoration: a failure to read it must not end the wait.
-        let Ok(lines) = self.log(*reported, 500).await else {
-            return;
         };
-        for line in &lines {
-            report(line);
-            *reported += 1;
+        let waiting_for = format!("{} {} to end", self.id.worker(), self.id.subject());
+        let ended = poll
+            .wait(WAIT, &self.target(), waiting_for, observer, probe)
+            .await;
+        match ended {
+            Ok(status) => self.conclude(status).await,
+            Err(error) if error.kind() == ErrorKind::Deadline => Err(self.too_late(error).await),
+            Err(error) => Err(error),
         }
     }
 
@@ -221,7 +252,7 @@ impl Task {
         match status {
             TaskStatus::Running | TaskStatus::Ok => Ok(Completion::default()),
             TaskStatus::Warnings(_) => {
-                let log = self.log(0, 0).await.unwrap_or_default();
+                let log = within(FINAL_LOG, self.log(0, 0)).await;
                 let warnings = log
                     .into_iter()
                     .filter(|line| line.starts_with("WARN"))
@@ -229,53 +260,162 @@ impl Task {
                 Ok(Completion { warnings })
             }
             TaskStatus::Failed(exit_text) => {
-                let log = self.log_tail(TAIL).await.unwrap_or_default();
+                let log = within(FINAL_LOG, self.log_tail(TAIL)).await;
                 Err(self.failed(exit_text, log))
             }
         }
     }
 
     fn failed(&self, exit_text: String, log: Vec<String>) -> Error {
-        // The exit text can be a summary ("download failed: command ... exit code 4"); the log has
-        // the sentence that says why.
+        // The exit status can be a summary ("download failed: command ... exit code 4"); the log has the sentence that
+        // says why.
         let reason = Reason::of(&exit_text)
             .filter(|reason| *reason != Reason::DownloadFailed)
-            .or_else(|| log.iter().rev().find_map(|line| Reason::of(line)));
-        Error::new(ErrorKind::TaskFailed, "wait for task")
+            .or_else(|| log.iter().rev().find_map(|line| Reason::of(line)))
+            .or_else(|| Reason::of(&exit_text));
+        let missing = MissingPermission::in_text(&exit_text).or_else(|| {
+            log.iter()
+                .rev()
+                .find_map(|line| MissingPermission::in_text(line))
+        });
+        let error = Error::new(ErrorKind::TaskFailed, WAIT)
             .with_target(self.target())
+            .with_server(self.client.transport().server())
             .with_message(exit_text.clone())
-            .with_reason(reason)
-            .with_task(TaskFailure {
+            .with_reason(reason);
+        error.with_task(
+            TaskFailure {
                 id: self.id.clone(),
                 exit_text,
                 log,
-            })
+            },
+            missing,
+        )
     }
 
-    async fn too_late(&self, poll: &Poll, last_failure: Option<Error>) -> Error {
-        let log = match &last_failure {
-            None => self.log_tail(TAIL).await.unwrap_or_default(),
+    async fn too_late(&self, error: Error) -> Error {
+        let log = match std::error::Error::source(&error) {
+            None => within(LATE_LOG, self.log_tail(TAIL)).await,
             Some(_) => Vec::new(),
         };
-        let error = Error::new(ErrorKind::Deadline, "wait for task")
-            .with_target(self.target())
-            .with_message(format!(
-                "still running after {} s",
-                poll.deadline().as_secs_f32()
-            ))
-            .with_task(TaskFailure {
-                id: self.id.clone(),
-                exit_text: String::new(),
-                log,
-            });
-        match last_failure {
-            Some(cause) => error.with_source(cause),
-            None => error,
-        }
+        let failure = TaskFailure {
+            id: self.id.clone(),
+            exit_text: String::new(),
+            log,
+        };
+        error
+            .with_server(self.client.transport().server())
+            .with_task(failure, None)
     }
 }
 
-/// Whether a failed question says nothing about the task.
+/// Where a reader of a growing log is.
+struct LogFollow {
+    task: Task,
+    poll: Poll,
+    started: Instant,
+    read: u64,
+    probes: u32,
+}
+
+type Lines = stream::Iter<std::vec::IntoIter<Result<String>>>;
+
+impl LogFollow {
+    /// The next lines; the last ones come after the task was seen to have ended.
+    async fn next(follow: Option<Self>) -> Result<Option<(Lines, Option<Self>)>> {
+        let Some(mut follow) = follow else {
+            return Ok(None);
+        };
+        loop {
+            let ended = match follow.task.status().await {
+                Ok(status) => status != TaskStatus::Running,
+                Err(error) if passes(&error, follow.started) => false,
+                Err(error) => return Err(error),
+            };
+            let lines = match follow.task.log(follow.read, 0).await {
+                Ok(lines) => lines,
+                Err(error) if passes(&error, follow.started) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            follow.read += lines.len() as u64;
+            if ended || !lines.is_empty() {
+                let lines: Vec<_> = lines.into_iter().map(Ok).collect();
+                return Ok(Some((stream::iter(lines), (!ended).then_some(follow))));
+            }
+            follow.pause().await?;
+        }
+    }
+
+    async fn pause(&mut self) -> Result<()> {
+        self.probes += 1;
+        let interval = self.poll.interval(self.probes);
+        if self.started.elapsed() + interval > self.poll.total() {
+            let end = DurationText(self.poll.total());
+            let message = format!("timed out after {end} waiting for the log to end");
+            return Err(Error::new(ErrorKind::Deadline, "read task log")
+                .with_target(self.task.target())
+                .with_server(self.task.client.transport().server())
+                .with_message(message));
+        }
+        tokio::time::sleep(interval).await;
+        Ok(())
+    }
+}
+
+const WAIT: &str = "wait for task";
+/// How long reading the log may take once the end of the task is known.
+const FINAL_LOG: Duration = Duration::from_secs(10);
+/// How long reading the log may take after the caller's deadline.
+const LATE_LOG: Duration = Duration::from_secs(1);
+
+/// The lines of a log, or none when they cannot be read in time: the log only explains, it decides nothing.
+async fn within(limit: Duration, lines: impl Future<Output = Result<Vec<String>>>) -> Vec<String> {
+    match tokio::time::timeout(limit, lines).await {
+        Ok(Ok(lines)) => lines,
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// Whether a wait reads the log of the task as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LogUse {
+    Ignore,
+    NewestLine,
+}
+
+/// The newest line of a log that is read piece by piece.
+#[derive(Default)]
+struct NewestLine(Mutex<(u64, String)>);
+
+impl NewestLine {
+    async fn update(&self, task: &Task) {
+        let start = self.lock().0;
+        // A failure to read the log must not end the wait.
+        let Ok(lines) = task.log(start, 500).await else {
+            return;
+        };
+        let mut state = self.lock();
+        state.0 += lines.len() as u64;
+        if let Some(line) = lines.into_iter().rev().find(|line| !line.trim().is_empty()) {
+            state.1 = line;
+        }
+    }
+
+    fn text(&self) -> String {
+        let state = self.lock();
+        if state.1.is_empty() {
+            "running".to_owned()
+        } else {
+            state.1.clone()
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (u64, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a failed probe says nothing about the task.
 fn passes(error: &Error, started: Instant) -> bool {
     match error.kind() {
         ErrorKind::NotFound => {
@@ -286,7 +426,7 @@ fn passes(error: &Error, started: Instant) -> bool {
     }
 }
 
-impl StatusAnswer {
+impl StatusResponse {
     fn into_status(self) -> TaskStatus {
         if self.status != "stopped" {
             return TaskStatus::Running;
@@ -320,7 +460,7 @@ mod tests {
     use super::*;
 
     fn status(status: &str, exit: Option<&str>) -> TaskStatus {
-        StatusAnswer {
+        StatusResponse {
             status: status.into(),
             exitstatus: exit.map(str::to_owned),
         }

@@ -1,4 +1,6 @@
-//! How the server is trusted: public roots, the cluster's authority, or one pinned certificate.
+//! Which server certificates a client accepts: always explicit, never a process-wide default.
+//!
+//! Mirrored: the same text stands in every crate of the workspace that speaks HTTPS, and a policy test compares the copies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,73 +11,124 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_platform_verifier::Verifier;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result}; // mirror: own path
 
-/// Which server certificates are accepted. There is no mode that accepts any certificate.
-#[derive(Debug, Clone, Default)]
+/// Which server certificates are accepted. No variant accepts every certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsTrust {
-    /// Certificates issued by a publicly known authority, for example through ACME.
+    /// Certificates that the trust store of the operating system accepts.
     #[default]
-    PublicRoots,
-    /// Certificates issued by this authority: `/etc/pve/pve-root-ca.pem`, valid for ten years.
+    SystemRoots,
+    /// Certificates issued by one of these authorities; the system's are not accepted.
     ///
-    /// The name or address in the endpoint must be in the certificate.
-    Authority(CertificateDer<'static>),
-    /// Exactly this certificate, whatever its issuer, names and dates; a certificate that a known
-    /// authority issued is refused too when it is another one.
-    ///
-    /// The node renews its own certificate within two years; the pin changes then.
+    /// The name or address in the endpoint must be in the certificate. A self-signed server certificate can be given
+    /// as its own authority.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// Exactly the certificate with this fingerprint, whatever its issuer, names and dates. Another certificate is
+    /// refused even when a known authority issued it.
     Pinned(Fingerprint),
 }
 
 impl TlsTrust {
-    /// Trusts the first certificate of a PEM text as authority.
-    ///
-    /// # Errors
-    /// `Configuration` when there is no certificate in the text.
-    pub fn authority_pem(pem: &str) -> Result<Self> {
-        CertificateDer::from_pem_slice(pem.as_bytes())
-            .map(Self::Authority)
-            .map_err(|_| configuration("no certificate in the PEM text of the authority"))
+    /// Trusts one authority, in DER form.
+    #[must_use]
+    pub fn authority(certificate: CertificateDer<'static>) -> Self {
+        Self::Authorities(vec![certificate])
     }
 
-    pub(crate) fn client_config(&self) -> Result<ClientConfig> {
+    /// Trusts several authorities, in DER form.
+    #[must_use]
+    pub fn authorities(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        Self::Authorities(certificates.into_iter().collect())
+    }
+
+    /// Trusts all certificates of a PEM text as authorities.
+    ///
+    /// # Errors
+    /// `Configuration` when the text has no certificate, or one that cannot be read.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        certificates(pem).map(Self::Authorities)
+    }
+
+    /// Trusts the one certificate with this SHA-256 fingerprint.
+    #[must_use]
+    pub const fn pinned(fingerprint: Fingerprint) -> Self {
+        Self::Pinned(fingerprint)
+    }
+
+    /// The TLS configuration of a client. It offers no application protocol, so that HTTP/1.1 is spoken.
+    ///
+    /// `scheme` is that of the endpoint: a plain connection must not fail on a system without a trust store, although
+    /// the server may redirect it to HTTPS.
+    pub(crate) fn client_config(&self, scheme: &str) -> Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| configuration("TLS setup").with_source(error))?;
-        match self {
-            Self::PublicRoots => Ok(builder
-                .with_platform_verifier()
-                .map_err(|error| configuration("public roots").with_source(error))?
-                .with_no_client_auth()),
-            Self::Authority(certificate) => {
-                let mut roots = RootCertStore::empty();
-                roots
-                    .add(certificate.clone())
-                    .map_err(|error| configuration("authority certificate").with_source(error))?;
-                Ok(builder.with_root_certificates(roots).with_no_client_auth())
+            .map_err(|error| configuration("no common TLS version").with_source(error))?;
+        let verifier: Arc<dyn ServerCertVerifier> = match self {
+            Self::SystemRoots => match Verifier::new(provider) {
+                Ok(verifier) => Arc::new(verifier),
+                Err(error) if scheme == "https" => {
+                    return Err(
+                        configuration("the system's trust store cannot be read").with_source(error)
+                    );
+                }
+                Err(_) => {
+                    return Ok(builder
+                        .with_root_certificates(RootCertStore::empty())
+                        .with_no_client_auth());
+                }
+            },
+            Self::Authorities(authorities) => {
+                return Ok(builder
+                    .with_root_certificates(roots(authorities)?)
+                    .with_no_client_auth());
             }
-            Self::Pinned(fingerprint) => Ok(builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(PinnedVerifier {
-                    expected: *fingerprint,
-                    provider,
-                }))
-                .with_no_client_auth()),
-        }
+            Self::Pinned(fingerprint) => Arc::new(PinnedVerifier {
+                expected: *fingerprint,
+                provider,
+            }),
+        };
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth())
     }
 }
 
-fn configuration(message: &str) -> Error {
-    Error::new(ErrorKind::Configuration, "build client").with_message(message)
+/// The certificates of a PEM text.
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| configuration("a PEM certificate cannot be read").with_source(error))?;
+    if certificates.is_empty() {
+        return Err(configuration("the PEM text has no certificate"));
+    }
+    Ok(certificates)
 }
 
-/// The SHA-256 of a whole certificate, as Proxmox VE shows it on its certificate page.
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore> {
+    if authorities.is_empty() {
+        return Err(configuration("the list of trusted authorities is empty"));
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone()).map_err(|error| {
+            configuration("a trusted authority is not an X.509 certificate").with_source(error)
+        })?;
+    }
+    Ok(roots)
+}
+
+fn configuration(message: &str) -> Error {
+    Error::new(ErrorKind::Configuration, "set up TLS").with_message(message)
+}
+
+/// The SHA-256 of a whole certificate.
 ///
 /// Parses with or without colons, in any letter case; prints in upper case with colons.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,9 +175,9 @@ impl FromStr for Fingerprint {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(ErrorKind::Configuration, "parse fingerprint").with_message(format!(
-                "`{text}` is not a SHA-256 fingerprint (32 hexadecimal pairs, with or without colons)"
-            ))
+            Error::new(ErrorKind::Configuration, "parse fingerprint").with_message(
+                "not a SHA-256 fingerprint (32 hexadecimal pairs, with or without colons)",
+            )
         };
         let digits: Vec<char> = text.trim().chars().filter(|c| *c != ':').collect();
         if digits.len() != 64 {
@@ -148,7 +201,7 @@ impl FromStr for Fingerprint {
 pub struct PinMismatch {
     /// The pin.
     pub expected: Fingerprint,
-    /// What the server presented.
+    /// The fingerprint of the certificate that the server presented.
     pub presented: Fingerprint,
 }
 
@@ -178,7 +231,7 @@ impl ServerCertVerifier for PinnedVerifier {
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         let presented = Fingerprint::of(end_entity);
         if presented == self.expected {
             return Ok(ServerCertVerified::assertion());
@@ -195,7 +248,7 @@ impl ServerCertVerifier for PinnedVerifier {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signature, algorithms)
     }
@@ -205,7 +258,7 @@ impl ServerCertVerifier for PinnedVerifier {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
@@ -248,7 +301,7 @@ pub(crate) fn pin_mismatch(error: &rustls::Error) -> Option<PinMismatch> {
 }
 
 #[cfg(test)]
-mod tests {
+mod tls_tests {
     use super::*;
 
     const TEXT: &str = "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89";
@@ -287,9 +340,24 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_needs_a_certificate() {
-        let error = TlsTrust::authority_pem("-----BEGIN NOTHING-----").unwrap_err();
+    fn authorities_need_a_certificate() {
+        for pem in [
+            "",
+            "hello",
+            "-----BEGIN NOTHING-----",
+            "-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n",
+        ] {
+            let error = TlsTrust::from_pem(pem).unwrap_err();
 
-        assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{pem}");
+        }
+        assert!(TlsTrust::authorities([]).client_config("https").is_err());
+    }
+
+    #[test]
+    fn the_configuration_offers_no_http2() {
+        let config = TlsTrust::default().client_config("http").unwrap();
+
+        assert!(config.alpn_protocols.is_empty());
     }
 }

@@ -11,10 +11,11 @@ use tokio::sync::{Mutex, Semaphore};
 use tracing::debug;
 
 use crate::credentials::Authenticator;
-use crate::envelope::{Answer, Envelope, decode};
+use crate::envelope::{Envelope, ServerResponse, decode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::poll::DurationText;
 use crate::request::Request;
-use crate::retry::{self, RetryPolicy};
+use crate::retry::RetryPolicy;
 use crate::storage::progress::Progress;
 use crate::tls;
 
@@ -23,30 +24,43 @@ pub(crate) struct Transport {
     pub(crate) base: String,
     pub(crate) authenticator: Authenticator,
     pub(crate) retry: RetryPolicy,
-    pub(crate) request_timeout: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) upload_timeout: Duration,
-    /// The server has three workers, and each call occupies one while it is answered.
-    pub(crate) places: Semaphore,
+    /// The server has three workers, and each request occupies one until the response is complete.
+    pub(crate) permits: Semaphore,
     /// An upload is written inside the event loop of a worker: one at a time.
     pub(crate) uploading: Mutex<()>,
 }
 
-/// Requests under way at once.
-pub(crate) const PLACES: usize = 4;
+/// The number of requests of one client that are sent at the same time.
+pub(crate) const CONCURRENT_REQUESTS: usize = 4;
 
 impl Transport {
     /// Sends and decodes the result.
     pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
         let envelope = self.send(&request).await?;
-        decode(&request, envelope.data)
+        decode(&request, envelope.data).map_err(|error| error.with_server(self.server()))
     }
 
     /// Sends until it succeeds or must not be repeated.
     pub(crate) async fn send(&self, request: &Request) -> Result<Envelope> {
-        retry::run(&self.retry, request.idempotency, |number| {
-            self.attempt(request, number)
-        })
-        .await
+        let attempt = |number| async move {
+            match self.attempt(request, number).await {
+                // Not repeated here: each request without an agent occupies a worker of the server for 3 s.
+                Err(error) if error.kind() == ErrorKind::NotReady => Ok(Err(error)),
+                other => other.map(Ok),
+            }
+        };
+        self.retry
+            .run(request.idempotency, attempt)
+            .await
+            .and_then(|result| result)
+            .map_err(|error| error.with_server(self.server()))
+    }
+
+    /// The address of the server, without credentials.
+    pub(crate) fn server(&self) -> &str {
+        self.base.trim_end_matches("/api2/json")
     }
 
     async fn attempt(&self, request: &Request, number: usize) -> Result<Envelope> {
@@ -75,15 +89,15 @@ impl Transport {
         headers: HeaderMap,
         attempt: usize,
     ) -> Result<Envelope> {
-        // Never closed, so always granted.
-        let _place = self.places.acquire().await.ok();
+        // The semaphore is never closed, so the permit is always granted.
+        let _permit = self.permits.acquire().await.ok();
         let started = Instant::now();
         let url = format!("{}{}", self.base, request.path);
         let builder = self
             .http
             .request(request.method.clone(), url)
             .headers(headers)
-            .timeout(request.timeout.unwrap_or(self.request_timeout));
+            .timeout(request.timeout.unwrap_or(self.timeout));
         // GET and DELETE must not have a body; all others need one with a length, even if empty.
         let builder = if request.method == Method::GET || request.method == Method::DELETE {
             builder.query(&request.params)
@@ -129,12 +143,14 @@ impl Transport {
             None => Err(Error::new(ErrorKind::Timeout, request.operation)
                 .with_target(request.target.clone())
                 .with_message(format!(
-                    "no progress for {} s",
-                    self.upload_timeout.as_secs_f32()
+                    "no progress for {}",
+                    DurationText(self.upload_timeout)
                 ))),
         };
         log(request, 1, started, &result);
-        result?.into_envelope(request)
+        result
+            .and_then(|response| response.into_envelope(request))
+            .map_err(|error| error.with_server(self.server()))
     }
 }
 
@@ -149,7 +165,7 @@ impl fmt::Debug for Transport {
 async fn receive(
     response: Result<reqwest::Response, reqwest::Error>,
     request: &Request,
-) -> Result<Answer> {
+) -> Result<ServerResponse> {
     let response = response.map_err(|error| failure(error, request))?;
     let status = response.status();
     let phrase = response
@@ -162,30 +178,36 @@ async fn receive(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    let retry_after = response
+        .headers()
+        .get(http::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
     let body = match response.bytes().await {
         Ok(body) => body,
         // The status line of an error says enough when the connection breaks after it.
         Err(_) if !status.is_success() => bytes::Bytes::new(),
         Err(error) => return Err(failure(error, request)),
     };
-    Ok(Answer {
+    Ok(ServerResponse {
         status,
         phrase,
         content_type,
+        retry_after,
         body,
     })
 }
 
-fn log(request: &Request, attempt: usize, started: Instant, result: &Result<Answer>) {
+fn log(request: &Request, attempt: usize, started: Instant, result: &Result<ServerResponse>) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
-        Ok(answer) => debug!(
+        Ok(response) => debug!(
             method = %request.method,
             route = request.route,
-            status = answer.status.as_u16(),
+            status = response.status.as_u16(),
             attempt,
             duration_ms,
-            "request answered"
+            "response received"
         ),
         Err(error) => debug!(
             method = %request.method,
@@ -198,7 +220,7 @@ fn log(request: &Request, attempt: usize, started: Instant, result: &Result<Answ
     }
 }
 
-/// What a failure without an answer means.
+/// The error of a request that got no response.
 fn failure(error: reqwest::Error, request: &Request) -> Error {
     let error = error.without_url();
     let tls_error = tls::find_tls_error(&error);
@@ -218,13 +240,13 @@ fn failure(error: reqwest::Error, request: &Request) -> Error {
     } else if error.is_timeout() {
         ErrorKind::Timeout
     } else if error.is_builder() {
-        ErrorKind::InvalidRequest
+        ErrorKind::InvalidInput
     } else {
         ErrorKind::Interrupted
     };
     let message = match (&mismatch, kind) {
         (Some(mismatch), _) => mismatch.to_string(),
-        (None, ErrorKind::Timeout) => "no answer in time".to_owned(),
+        (None, ErrorKind::Timeout) => "no response within the timeout".to_owned(),
         (None, _) => root_cause(&error),
     };
     let result = Error::new(kind, request.operation)

@@ -23,7 +23,7 @@ impl TaskId {
     /// Reads an id.
     ///
     /// # Errors
-    /// `InvalidRequest` when the text is not of the form above.
+    /// `InvalidInput` when the text is not of the form above.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let fields: Vec<&str> = text.split(':').collect();

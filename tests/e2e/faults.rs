@@ -42,13 +42,7 @@ async fn a_wrong_token_is_unauthenticated() {
         "00000000-0000-4000-8000-000000000000".into(),
     )
     .unwrap();
-    let client = world
-        .lab
-        .proxmox()
-        .client_builder()
-        .credentials(wrong)
-        .build()
-        .unwrap();
+    let client = world.lab.proxmox().client_builder(wrong).build().unwrap();
 
     let error = world
         .builder()

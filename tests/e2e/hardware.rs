@@ -23,8 +23,8 @@ async fn start(options: &[(&str, &str)]) -> (World, VmId, LabEvent) {
         .client()
         .node(NodeName::new("pve-01").unwrap())
         .vm(id);
-    let poll = Poll::every(Duration::from_millis(5)).within(Duration::from_secs(5));
-    vm.start().await.unwrap().wait(&poll).await.unwrap();
+    let poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_secs(5));
+    vm.start().await.unwrap().wait(poll).await.unwrap();
     let event = loop {
         if let Some(event) = world.lab.events().into_iter().next() {
             break event;

@@ -82,21 +82,19 @@ fn efi_disk(efi: Efi, storage: &StorageName) -> EfiDisk {
         Efi::TwoMib => EfiType::M2,
     };
     // Without Microsoft's keys the firmware is in setup mode, and Talos enrolls its own at the first boot.
-    EfiDisk::new(storage.clone())
-        .efi_type(kind)
-        .pre_enrolled_keys(false)
+    EfiDisk::new(storage.clone()).efi_type(kind)
 }
 
 fn vm_disk(disk: &Disk, storage: &StorageName) -> VmDisk {
     let mut vm_disk = VmDisk::new(storage.clone(), disk.size_gib);
     if disk.io_thread {
-        vm_disk = vm_disk.iothread(true);
+        vm_disk = vm_disk.iothread();
     }
     if disk.ssd {
-        vm_disk = vm_disk.ssd(true);
+        vm_disk = vm_disk.ssd();
     }
     if disk.discard {
-        vm_disk = vm_disk.discard(true);
+        vm_disk = vm_disk.discard();
     }
     vm_disk
 }
@@ -107,7 +105,7 @@ fn network(machine: &MachineSpec, bridge: BridgeName) -> NetworkDevice {
         device = device.vlan(tag);
     }
     if machine.network.firewall {
-        device = device.firewall(true);
+        device = device.firewall();
     }
     device
 }
@@ -117,12 +115,12 @@ fn report(path: &str, machine: &MachineSpec, spec: &VmSpec, problems: &mut Probl
     let Err(error) = spec.validate() else {
         return true;
     };
-    for (option, text) in error.fields() {
-        let (field, value) = origin(option, machine);
+    for diagnostic in error.diagnostics() {
+        let (field, value) = origin(&diagnostic.field, machine);
         problems.add(Problem::new(
             format!("{path}.{field}"),
             value,
-            text.as_str(),
+            diagnostic.message.as_str(),
         ));
     }
     false

@@ -14,15 +14,13 @@ pub(crate) async fn finish(
     task: &Task,
     deadline: Duration,
 ) -> Result<()> {
-    let poll = Poll::every(world.timing().interval).within(deadline);
-    let mut lines = 0;
+    let poll = Poll::every(world.timing().interval).deadline(deadline);
     let completion = task
-        .wait_reporting(&poll, |line| {
-            lines += 1;
+        .wait_observed(poll, |state| {
             world.emit(EventKind::Waiting {
                 waiting_for: what.to_owned(),
-                because: line.to_owned(),
-                attempt: lines,
+                because: state.cause.clone(),
+                attempt: state.attempt,
             });
         })
         .await?;

@@ -45,7 +45,7 @@ impl PveMockBuilder {
             client_token: None,
             timing: Timing::Polls(1),
             tls: false,
-            download_trust: TlsTrust::PublicRoots,
+            download_trust: TlsTrust::SystemRoots,
         }
     }
 
@@ -113,9 +113,9 @@ impl PveMockBuilder {
         self
     }
 
-    /// Trusts this authority when it fetches a URL, in place of the public ones.
+    /// Sets the authority that the node trusts when it downloads a URL. The default is the system trust store.
     pub fn download_authority(mut self, certificate: CertificateDer<'static>) -> Self {
-        self.download_trust = TlsTrust::Authority(certificate);
+        self.download_trust = TlsTrust::authority(certificate);
         self
     }
 

@@ -1,82 +1,122 @@
-//! Failures on demand.
+//! Failures on demand: what a mock server does instead of answering properly.
+//!
+//! Mirrored: the same text stands in every mock of the workspace that speaks HTTP, and a policy test compares the copies.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::route::Route;
-
 /// What goes wrong with a request.
+///
+/// "Has its effect" means that the mock's state changes as it would without the fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// This status with this text, in the status line and the body as the real server has it; the
-    /// call has no effect.
+    /// This status with this text, where the real server has it. The request has no effect.
     Status(u16, String),
-    /// The answer comes later than this; the call has its effect at once.
+    /// 503 with this `Retry-After`, in whole seconds. The request has no effect.
+    RetryAfter(Duration),
+    /// The usual response, this much later. The request has its effect at once.
     Delay(Duration),
-    /// The connection closes without an answer; the call has no effect.
+    /// No response: the connection stays open and nothing comes. The request has no effect.
+    Stall,
+    /// The response starts as usual, and nothing more comes after this many bytes of its body. The request has its effect.
+    StallBody(u64),
+    /// The connection closes without a response. The request has no effect.
     Disconnect,
-    /// The call has its effect, and then the connection closes without an answer.
-    DisconnectAfter,
-    /// An answer that is no envelope; the call has no effect.
+    /// The connection closes without a response. The request has its effect.
+    DropResponse,
+    /// The connection closes after this many bytes of the usual body. The request has its effect.
+    TruncateBody(u64),
+    /// The usual response with one byte of its body changed, at this offset. The request has its effect.
+    CorruptBody(u64),
+    /// 200 with a body that is not of the expected form. The request has no effect.
     Garbage,
 }
 
-impl Fault {
-    /// The refusal of a busy VM, which passes.
-    #[must_use]
-    pub fn locked(vmid: u32) -> Self {
-        let text =
-            format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout");
-        Self::Status(500, text)
-    }
-
-    /// The refusal for a missing privilege.
-    #[must_use]
-    pub fn forbidden(path: &str, privilege: &str) -> Self {
-        Self::Status(
-            403,
-            format!("Permission check failed ({path}, {privilege})"),
-        )
-    }
+/// The faults of a mock by route: those for one request in order, then the permanent one.
+#[derive(Debug)]
+pub(crate) struct FaultQueue<R> {
+    faults: Mutex<Faults<R>>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct FaultQueue {
-    queues: Mutex<Queues>,
+#[derive(Debug)]
+struct Faults<R> {
+    next: HashMap<R, VecDeque<Fault>>,
+    always: HashMap<R, Fault>,
 }
 
-#[derive(Debug, Default)]
-struct Queues {
-    once: HashMap<Route, VecDeque<Fault>>,
-    always: HashMap<Route, Fault>,
-}
-
-impl FaultQueue {
-    pub(super) fn once(&self, route: Route, fault: Fault) {
-        let mut queues = self.lock();
-        queues.once.entry(route).or_default().push_back(fault);
+impl<R: Copy + Eq + Hash> FaultQueue<R> {
+    /// Makes the next request to `route` fail with `fault`; calls are queued in order.
+    pub(crate) fn fail_next(&self, route: R, fault: Fault) {
+        self.lock().next.entry(route).or_default().push_back(fault);
     }
 
-    pub(super) fn always(&self, route: Route, fault: Fault) {
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
+    pub(crate) fn fail_always(&self, route: R, fault: Fault) {
         self.lock().always.insert(route, fault);
     }
 
-    pub(super) fn clear(&self, route: Route) {
-        let mut queues = self.lock();
-        queues.once.remove(&route);
-        queues.always.remove(&route);
+    /// Removes all faults.
+    pub(crate) fn clear(&self) {
+        *self.lock() = Faults::default();
     }
 
-    /// One-shot faults come before the standing one.
-    pub(super) fn take(&self, route: Route) -> Option<Fault> {
-        let mut queues = self.lock();
-        let once = queues.once.get_mut(&route).and_then(VecDeque::pop_front);
-        once.or_else(|| queues.always.get(&route).cloned())
+    /// The fault for a request to `route`.
+    pub(crate) fn take(&self, route: R) -> Option<Fault> {
+        let mut faults = self.lock();
+        let next = faults.next.get_mut(&route).and_then(VecDeque::pop_front);
+        next.or_else(|| faults.always.get(&route).cloned())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Faults<R>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R> Default for FaultQueue<R> {
+    fn default() -> Self {
+        Self {
+            faults: Mutex::default(),
+        }
+    }
+}
+
+impl<R> Default for Faults<R> {
+    fn default() -> Self {
+        Self {
+            next: HashMap::new(),
+            always: HashMap::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod fault_tests {
+    use super::*;
+
+    #[test]
+    fn faults_for_one_request_come_in_order_and_before_the_permanent_one() {
+        let faults = FaultQueue::default();
+        faults.fail_always(1, Fault::Garbage);
+        faults.fail_next(1, Fault::Disconnect);
+        faults.fail_next(1, Fault::Stall);
+        faults.fail_next(2, Fault::DropResponse);
+
+        let taken: Vec<_> = (0..4).map(|_| faults.take(1)).collect();
+
+        assert_eq!(
+            taken,
+            [
+                Some(Fault::Disconnect),
+                Some(Fault::Stall),
+                Some(Fault::Garbage),
+                Some(Fault::Garbage)
+            ]
+        );
+        faults.clear();
+        assert_eq!(faults.take(1), None);
+        assert_eq!(faults.take(2), None);
     }
 }

@@ -153,8 +153,13 @@ pub(super) fn resolve(
     properties: &Map<String, Value>,
     text: &str,
 ) -> Result<BTreeMap<String, String>, String> {
-    let mut parsed = PropertyString::parse(text)
-        .map_err(|error| error.fields().values().next().cloned().unwrap_or_default())?;
+    let mut parsed = PropertyString::parse(text).map_err(|error| {
+        error
+            .diagnostics()
+            .message_of("value")
+            .unwrap_or_default()
+            .to_owned()
+    })?;
     let mut values = BTreeMap::new();
     if let Some(bare) = parsed.take_bare() {
         let default = properties

@@ -1,20 +1,21 @@
 //! A Proxmox VE in the process, for tests of this crate and of programs that use it.
 //!
-//! It keeps a world of nodes, storages, files and VMs, and changes it as the real server would:
-//! long work is a task, refusals have the server's words in the status line, unknown or wrong
-//! parameters are refused by an excerpt of the server's own description of its calls, and a token
-//! can do what its privileges allow. A call that it does not know is answered with 501.
+//! The mock keeps nodes, storages, files and VMs, and changes them as the real server does: long work is a task, error
+//! responses have the server's text in the status line, unknown or wrong parameters are rejected by an excerpt of the
+//! server's own description of its calls, and a token can do what its privileges allow. A call that the mock does not
+//! know gets status 501.
 //!
-//! What differs from the real server: no answer is delayed unless asked for (a wrong password takes
-//! 3 s there), changes of a running VM take effect at once, and nothing is ever really booted: a
-//! program that wants to play the guest listens to [`PveMock::events`].
+//! What differs from the real server: no response is delayed unless a [`Fault`] says so (a wrong password takes 3 s
+//! there), and no VM boots: a program that plays the guest listens to [`PveMock::events`].
 
 mod auth;
+mod body;
 mod builder;
 mod call;
 pub mod contract;
 mod event;
 mod fault;
+mod faults;
 mod format;
 mod handler;
 mod multipart;
@@ -38,7 +39,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::client::Client;
-use crate::credentials::ApiToken;
+use crate::credentials::{ApiToken, Credentials};
 use crate::id::{VmId, VolumeId};
 use crate::retry::RetryPolicy;
 use crate::tls::{Fingerprint, TlsTrust};
@@ -97,7 +98,7 @@ impl PveMock {
         Self::builder().start().await
     }
 
-    /// A server with another world.
+    /// A builder for a server with other nodes, storages, versions or accounts.
     pub fn builder() -> PveMockBuilder {
         PveMockBuilder::new()
     }
@@ -120,25 +121,25 @@ impl PveMock {
         }
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`, or `https` when it was built with TLS.
+    /// The address: `http://127.0.0.1:PORT`, or `https` when it was built with TLS.
     #[must_use]
     pub fn endpoint(&self) -> Url {
         self.inner.endpoint.clone()
     }
 
-    /// The certificate, when it speaks TLS.
+    /// The certificate; `None` without TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<CertificateDer<'static>> {
         self.inner.certificate.clone()
     }
 
-    /// The fingerprint of the certificate, when it speaks TLS.
+    /// The fingerprint of the certificate; `None` without TLS.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.inner.certificate.as_ref().map(builder::fingerprint)
     }
 
-    /// A client with the first token, trusting the certificate, that repeats within milliseconds.
+    /// A client with the first token that trusts the mock and repeats failed requests within milliseconds.
     ///
     /// # Panics
     /// When the token given to the builder is not of the form `user@realm!name`.
@@ -148,26 +149,45 @@ impl PveMock {
         reason = "a mock that cannot be used ends the test"
     )]
     pub fn client(&self) -> Client {
-        let (id, secret) = &self.inner.token;
-        let token = ApiToken::new(id, secret.clone()).expect("a well-formed token");
-        self.client_builder()
-            .credentials(token)
+        self.client_builder(self.credentials())
             .build()
             .expect("a client of the mock")
     }
 
-    /// A builder of a client that trusts the mock, for other credentials or limits.
-    pub fn client_builder(&self) -> crate::ClientBuilder {
+    /// A trust that accepts the mock's certificate.
+    #[must_use]
+    pub fn trust(&self) -> TlsTrust {
+        // Without TLS no certificate is checked; loading the system trust store would take a while.
+        TlsTrust::pinned(self.fingerprint().unwrap_or(NO_CERTIFICATE))
+    }
+
+    /// The credentials of the first token, which [`client`](Self::client) uses.
+    ///
+    /// # Panics
+    /// When the token given to the builder does not have the form `user@realm!name`.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a mock that cannot be used ends the test"
+    )]
+    pub fn credentials(&self) -> Credentials {
+        let (id, secret) = &self.inner.token;
+        ApiToken::new(id, secret.clone())
+            .expect("a well-formed token")
+            .into()
+    }
+
+    /// A builder for a client that trusts the mock, for other credentials or timeouts.
+    pub fn client_builder(&self, credentials: impl Into<Credentials>) -> crate::ClientBuilder {
         use std::time::Duration;
         let retry =
-            RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(5));
-        let builder = Client::builder(self.endpoint()).retry(retry);
+            RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(5));
+        let builder = Client::builder(self.endpoint(), credentials)
+            .trust(self.trust())
+            .retry(retry);
         match self.fingerprint() {
-            Some(fingerprint) => builder.tls(TlsTrust::Pinned(fingerprint)),
-            // No certificate is looked at; loading the public ones takes a while.
-            None => builder
-                .danger_allow_plain_http()
-                .tls(TlsTrust::Pinned(NOBODY)),
+            Some(_) => builder,
+            None => builder.danger_allow_plain_http(),
         }
     }
 
@@ -183,43 +203,42 @@ impl PveMock {
         &self.inner.token.1
     }
 
-    /// The next request of this kind goes wrong so. Several queue up.
+    /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
     pub fn fail_next(&self, route: Route, fault: Fault) {
-        self.inner.shared.world.faults.once(route, fault);
+        self.inner.shared.server.faults.fail_next(route, fault);
     }
 
-    /// Every request of this kind goes wrong so, until [`recover`](Self::recover).
+    /// Makes every request to `route` fail with `fault` until [`clear_faults`](Self::clear_faults).
     pub fn fail_always(&self, route: Route, fault: Fault) {
-        self.inner.shared.world.faults.always(route, fault);
+        self.inner.shared.server.faults.fail_always(route, fault);
     }
 
-    /// Forgets all faults of this kind of request.
-    pub fn recover(&self, route: Route) {
-        self.inner.shared.world.faults.clear(route);
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
+        self.inner.shared.server.faults.clear();
     }
 
-    /// The next request that starts a task succeeds, but its task ends with this text and without
-    /// effect.
+    /// Makes the next task that is started end with this exit status and without an effect.
     pub fn fail_next_task(&self, exit_text: &str) {
         let mut state = self.inner.shared.state();
         state.failing_tasks.push_back(exit_text.to_owned());
     }
 
-    /// Everybody who logged in with a password has to do so again.
+    /// Invalidates all tickets, so that users with a password have to log in again.
     pub fn expire_tickets(&self) {
         self.inner.shared.state().accounts.expire_tickets();
     }
 
-    /// Everything that was asked so far, in order.
+    /// All requests received so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.inner.shared.calls().clone()
     }
 
-    /// Checks how often a kind of request was made.
+    /// Checks the number of requests to `route`.
     ///
     /// # Panics
-    /// When the number is another one; the message lists all calls.
+    /// When the number differs. The message lists all calls.
     #[track_caller]
     pub fn assert_called(&self, route: Route, times: usize) {
         let calls = self.calls();
@@ -236,12 +255,12 @@ impl PveMock {
         );
     }
 
-    /// What happens from now on. The stream does not keep the server alive.
+    /// The events from now on. The stream does not keep the server alive.
     pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
         self.inner.shared.state().events.subscribe()
     }
 
-    /// A VM, finished or being created.
+    /// A VM, including one that is being created.
     #[must_use]
     pub fn vm(&self, id: VmId) -> Option<VmRecord> {
         self.inner.shared.state().record(id)
@@ -282,14 +301,15 @@ impl PveMock {
         assert_eq!(added, Ok(()), "a file for the mock");
     }
 
-    /// What the guest agent of a running VM answers; `None` for no answer. Stopping forgets it.
+    /// Sets what the guest agent of a running VM reports; `None` means that the agent does not respond. Stopping the VM
+    /// removes the setting.
     pub fn set_guest_interfaces(&self, id: VmId, interfaces: Option<Vec<GuestInterface>>) {
         if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
             vm.interfaces = interfaces;
         }
     }
 
-    /// The guest switches itself off.
+    /// Stops the VM, as if its guest had shut down.
     pub fn stop_vm(&self, id: VmId) {
         let mut state = self.inner.shared.state();
         // Stopping has no way to fail.
@@ -297,7 +317,7 @@ impl PveMock {
         debug_assert!(stopped.is_ok());
     }
 
-    /// Somebody else creates a VM with these options, finished and stopped.
+    /// Adds a stopped VM with these options, as if another client had created it.
     ///
     /// # Panics
     /// When a drive cannot be allocated.
@@ -307,28 +327,28 @@ impl PveMock {
     }
 }
 
-/// The pin that fits no certificate, for connections without any.
-const NOBODY: Fingerprint = Fingerprint::from_bytes([0; 32]);
+/// A pin that matches no certificate, for connections without TLS.
+const NO_CERTIFICATE: Fingerprint = Fingerprint::from_bytes([0; 32]);
 
-/// What the server, its tasks and the handle share.
+/// What the connections, the tasks and the handle of a mock share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    world: Arc<World>,
+    server: Arc<Server>,
 }
 
 #[derive(Debug)]
-struct World {
+struct Server {
     state: Mutex<State>,
-    faults: FaultQueue,
+    faults: FaultQueue<Route>,
     calls: Mutex<Vec<Call>>,
-    /// Whom the node trusts when it fetches a URL.
+    /// Which certificates the node accepts when it downloads a URL.
     download_trust: TlsTrust,
 }
 
 impl Shared {
     fn new(state: State, download_trust: TlsTrust) -> Self {
         Self {
-            world: Arc::new(World {
+            server: Arc::new(Server {
                 state: Mutex::new(state),
                 faults: FaultQueue::default(),
                 calls: Mutex::default(),
@@ -338,14 +358,14 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.world
+        self.server
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
-        self.world
+        self.server
             .calls
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -356,17 +376,17 @@ impl Shared {
     }
 
     fn take_fault(&self, route: Route) -> Option<Fault> {
-        self.world.faults.take(route)
+        self.server.faults.take(route)
     }
 
     /// Fetches a URL as the node's wget does; the error is wget's exit code.
     async fn fetch(&self, url: &Url) -> Result<Bytes, u8> {
         let trust = match url.scheme() {
-            "https" => &self.world.download_trust,
-            _ => &TlsTrust::Pinned(NOBODY),
+            "https" => &self.server.download_trust,
+            _ => &TlsTrust::Pinned(NO_CERTIFICATE),
         };
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config().map_err(|_| 5)?)
+            .tls_backend_preconfigured(trust.client_config(url.scheme()).map_err(|_| 5)?)
             .no_proxy()
             .build()
             .map_err(|_| 5)?;

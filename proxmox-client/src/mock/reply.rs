@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
+
+use super::body::{self, Body};
 
 /// What a handler returns.
 pub(super) type Reply = Result<Value, Refusal>;
@@ -52,7 +52,7 @@ impl Refusal {
         )
     }
 
-    fn into_response(self, in_body: bool) -> Response<Full<Bytes>> {
+    fn into_response(self, in_body: bool) -> Response<Body> {
         let mut body = json!({ "data": null });
         if in_body {
             body["message"] = format!("{}\n", self.message.trim_end()).into();
@@ -80,7 +80,7 @@ impl Refusal {
 
 /// The answer on the wire. Texts are in the body since late 8.3, and only in the status line
 /// before. `total` is next to the data of paged calls.
-pub(super) fn into_response(reply: Reply, texts_in_body: bool) -> Response<Full<Bytes>> {
+pub(super) fn into_response(reply: Reply, texts_in_body: bool) -> Response<Body> {
     match reply {
         Ok(Value::Object(mut paged)) if paged.contains_key(PAGED) => {
             let total = paged.remove("total").unwrap_or_default();
@@ -99,8 +99,8 @@ pub(super) fn page(items: Vec<Value>, total: usize) -> Value {
     json!({ PAGED: items, "total": total })
 }
 
-pub(super) fn response(status: u16, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+pub(super) fn response(status: u16, body: String) -> Response<Body> {
+    let mut response = Response::new(body::full(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     let headers = response.headers_mut();
     headers.insert(

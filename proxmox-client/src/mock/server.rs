@@ -1,8 +1,8 @@
-//! The HTTP side: limits, authentication, parameters, faults, answers.
+//! The HTTP side: limits, authentication, parameters, faults, responses.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::auth::{Acl, Caller};
+use super::body::{self, Body, HangUp};
 use super::call::Call;
 use super::fault::Fault;
 use super::handler::{Context, handle};
@@ -28,7 +29,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
             match tls {
                 None => connection(stream, shared).await,
                 Some(acceptor) => {
-                    // A client that does not trust us hangs up during the handshake.
+                    // TLS handshake failures are ignored; the client reports them.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         connection(stream, shared).await;
                     }
@@ -43,26 +44,11 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared)
     let served = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
-    // A broken connection is the client's to report.
+    // A broken connection is reported by the client.
     drop(served);
 }
 
-/// Hangs up instead of answering.
-#[derive(Debug)]
-struct HangUp;
-
-impl std::fmt::Display for HangUp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("connection closed on demand")
-    }
-}
-
-impl std::error::Error for HangUp {}
-
-async fn answer(
-    request: Request<Incoming>,
-    shared: Shared,
-) -> Result<Response<Full<Bytes>>, HangUp> {
+async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<Body>, HangUp> {
     let incoming = match read(request).await {
         Ok(incoming) => incoming,
         Err(refusal) => return Ok(respond(&shared, Err(refusal))),
@@ -79,24 +65,48 @@ async fn answer(
         &parsed.params,
     ));
     let fault = shared.take_fault(route.route);
-    match &fault {
-        Some(Fault::Disconnect) => return Err(HangUp),
-        Some(Fault::Garbage) => return Ok(response(200, "<html>not what you expect".to_owned())),
-        Some(Fault::Status(status, text)) => {
-            return Ok(respond(&shared, Err(Refusal::new(*status, text))));
-        }
-        Some(Fault::Delay(_) | Fault::DisconnectAfter) | None => {}
+    if let Some(fault) = &fault
+        && let Some(response) = without_effect(&shared, fault).await
+    {
+        return response;
     }
-    let reply = run(&shared, &route, &parsed);
+    let response = respond(&shared, run(&shared, &route, &parsed));
     match fault {
-        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
-        Some(Fault::DisconnectAfter) => return Err(HangUp),
-        _ => {}
+        Some(fault) => with_effect(fault, response).await,
+        None => Ok(response),
     }
-    Ok(respond(&shared, reply))
 }
 
-fn respond(shared: &Shared, reply: Reply) -> Response<Full<Bytes>> {
+/// What happens instead of the request; `None` for a fault of the response.
+async fn without_effect(shared: &Shared, fault: &Fault) -> Option<Result<Response<Body>, HangUp>> {
+    match fault {
+        Fault::Status(status, text) => Some(Ok(respond(shared, Err(Refusal::new(*status, text))))),
+        Fault::RetryAfter(delay) => {
+            let mut response = respond(shared, Err(Refusal::new(503, "Service Unavailable")));
+            let seconds = delay.as_secs().into();
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            Some(Ok(response))
+        }
+        Fault::Garbage => Some(Ok(response(200, "<html>not what you expect".to_owned()))),
+        Fault::Disconnect => Some(Err(HangUp)),
+        Fault::Stall => std::future::pending().await,
+        _ => None,
+    }
+}
+
+/// What happens to the response after the request had its effect.
+async fn with_effect(fault: Fault, response: Response<Body>) -> Result<Response<Body>, HangUp> {
+    match fault {
+        Fault::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            Ok(response)
+        }
+        Fault::DropResponse => Err(HangUp),
+        fault => Ok(body::spoil(&fault, response).await),
+    }
+}
+
+fn respond(shared: &Shared, reply: Reply) -> Response<Body> {
     let in_body = shared.state().texts_in_body();
     into_response(reply, in_body)
 }

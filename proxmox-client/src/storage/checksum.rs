@@ -13,7 +13,7 @@ impl Checksum {
     /// A SHA-256 in hexadecimal digits.
     ///
     /// # Errors
-    /// `InvalidRequest` when the text does not have 64 hexadecimal digits.
+    /// `InvalidInput` when the text does not have 64 hexadecimal digits.
     pub fn sha256(hex: &str) -> Result<Self> {
         Self::new("sha256", hex, 64)
     }
@@ -21,7 +21,7 @@ impl Checksum {
     /// A SHA-512 in hexadecimal digits.
     ///
     /// # Errors
-    /// `InvalidRequest` when the text does not have 128 hexadecimal digits.
+    /// `InvalidInput` when the text does not have 128 hexadecimal digits.
     pub fn sha512(hex: &str) -> Result<Self> {
         Self::new("sha512", hex, 128)
     }

@@ -45,7 +45,7 @@ impl Storage {
     /// checksum it succeeds at once. Not to be repeated blindly.
     ///
     /// # Errors
-    /// `InvalidRequest` for a wrong file name or URL scheme; `Forbidden`; `NotFound` or `Rejected`
+    /// `InvalidInput` for a wrong file name or URL scheme; `Forbidden`; `NotFound` or `Rejected`
     /// for a storage that is unknown or not for this content. What the node runs into while
     /// fetching is an error of the task.
     pub async fn download_url(&self, download: &DownloadRequest) -> Result<Task> {

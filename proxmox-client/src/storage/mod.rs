@@ -208,7 +208,7 @@ impl Storage {
     /// The volume that an upload or download under this file name makes here.
     ///
     /// # Errors
-    /// `InvalidRequest` when the name cannot be used.
+    /// `InvalidInput` when the name cannot be used.
     pub fn volume_for(&self, content: Content, file_name: &str) -> Result<VolumeId> {
         VolumeId::of_file(&self.name, content.as_str(), file_name)
     }
@@ -246,7 +246,7 @@ fn check_file_name(operation: &'static str, content: Content, name: &str) -> Res
 
 /// The failure to make sense of our own input, before anything is sent.
 fn invalid_body(operation: &'static str, message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidRequest, operation).with_message(message)
+    Error::new(ErrorKind::InvalidInput, operation).with_message(message)
 }
 
 #[cfg(test)]

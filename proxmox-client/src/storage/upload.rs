@@ -121,7 +121,7 @@ impl Storage {
     /// the connection before its refusal is read.
     ///
     /// # Errors
-    /// `InvalidRequest` for a wrong file name; `Forbidden`; `NotFound` or `Rejected` for a storage
+    /// `InvalidInput` for a wrong file name; `Forbidden`; `NotFound` or `Rejected` for a storage
     /// that is unknown or not for this content; `Timeout` without progress; `Interrupted` when the
     /// connection breaks or the body has another length than announced.
     pub async fn upload(&self, upload: UploadRequest) -> Result<Task> {

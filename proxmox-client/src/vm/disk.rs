@@ -133,31 +133,59 @@ impl Disk {
         }
     }
 
-    /// Sets an I/O thread of its own.
+    /// Uses a separate I/O thread (SCSI with `virtio-scsi-single`, or virtio).
     #[must_use]
-    pub fn iothread(mut self, value: bool) -> Self {
-        self.iothread = Some(value);
+    pub fn iothread(mut self) -> Self {
+        self.iothread = Some(true);
         self
     }
 
-    /// Sets solid state emulation.
+    /// Uses no separate I/O thread, which is the server's default.
     #[must_use]
-    pub fn ssd(mut self, value: bool) -> Self {
-        self.ssd = Some(value);
+    pub fn without_iothread(mut self) -> Self {
+        self.iothread = Some(false);
         self
     }
 
-    /// Sets passing on of discard requests.
+    /// Presents the disk to the guest as a solid-state drive (not on virtio).
     #[must_use]
-    pub fn discard(mut self, value: bool) -> Self {
-        self.discard = Some(value);
+    pub fn ssd(mut self) -> Self {
+        self.ssd = Some(true);
         self
     }
 
-    /// Sets the inclusion in backups.
+    /// Presents the disk as a rotating one, which is the server's default.
     #[must_use]
-    pub fn backup(mut self, value: bool) -> Self {
-        self.backup = Some(value);
+    pub fn without_ssd(mut self) -> Self {
+        self.ssd = Some(false);
+        self
+    }
+
+    /// Passes discard (trim) requests on to the storage.
+    #[must_use]
+    pub fn discard(mut self) -> Self {
+        self.discard = Some(true);
+        self
+    }
+
+    /// Ignores discard requests, which is the server's default.
+    #[must_use]
+    pub fn without_discard(mut self) -> Self {
+        self.discard = Some(false);
+        self
+    }
+
+    /// Includes the disk in backups, which is the server's default.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = Some(true);
+        self
+    }
+
+    /// Excludes the disk from backups.
+    #[must_use]
+    pub fn without_backup(mut self) -> Self {
+        self.backup = Some(false);
         self
     }
 
@@ -282,7 +310,7 @@ mod tests {
         let storage = StorageName::new("nvme-lvm").unwrap();
 
         assert_eq!(
-            Disk::new(storage, 64).iothread(true).ssd(true).to_string(),
+            Disk::new(storage, 64).iothread().ssd().to_string(),
             "nvme-lvm:64,iothread=1,ssd=1"
         );
     }

@@ -3,44 +3,44 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Agent, Bios, Cdrom, Disk, DiskSource, Drive, EfiDisk, NetworkDevice, OsType, ScsiController,
     Size, Tags, VmConfig, VmSpec,
 };
 
-/// One option that is not as specified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One option whose value on the server differs from the specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Difference {
+pub struct Diff {
     /// The server's name of the option.
-    pub field: String,
-    /// What the specification says.
-    pub wanted: String,
-    /// What the configuration says; `None` when the option is not set.
-    pub found: Option<String>,
+    pub path: String,
+    /// The value on the server; `None` when the option is not set.
+    pub from: Option<String>,
+    /// The value of the specification.
+    pub to: String,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            field,
-            wanted,
-            found,
-        } = self;
-        let found = found.as_deref().unwrap_or("nothing");
-        write!(f, "{field} is {found} instead of {wanted}")
+        let Self { path, from, to } = self;
+        match from {
+            Some(from) => write!(f, "{path} is {from} instead of {to}"),
+            None => write!(f, "{path} is not set instead of {to}"),
+        }
     }
 }
 
 #[derive(Default)]
-struct Comparison(Vec<Difference>);
+struct Comparison(Vec<Diff>);
 
 impl Comparison {
     fn note(&mut self, field: &str, wanted: &dyn fmt::Display, found: Option<&dyn fmt::Display>) {
-        self.0.push(Difference {
-            field: field.to_owned(),
-            wanted: wanted.to_string(),
-            found: found.map(ToString::to_string),
+        self.0.push(Diff {
+            path: field.to_owned(),
+            from: found.map(ToString::to_string),
+            to: wanted.to_string(),
         });
     }
 
@@ -63,7 +63,7 @@ impl VmSpec {
     /// specification does not set are not compared, nor are volume names. A disk differs in size
     /// only when it is smaller than wanted: growing is the owner's business.
     #[must_use]
-    pub fn drift(&self, config: &VmConfig) -> Vec<Difference> {
+    pub fn drift(&self, config: &VmConfig) -> Vec<Diff> {
         let mut result = Comparison::default();
         self.compare_basics(config, &mut result);
         self.compare_texts(config, &mut result);
@@ -280,14 +280,14 @@ mod tests {
             .uefi(EfiDisk::new(storage.clone()))
             .disk(
                 Slot::Scsi(0),
-                Disk::new(storage, 32).iothread(true).format("raw"),
+                Disk::new(storage, 32).iothread().format("raw"),
             )
             .cdrom(Slot::Ide(2), VolumeId::new("local:iso/talos.iso").unwrap())
             .network(
                 0,
                 NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap())
                     .vlan(2)
-                    .firewall(true),
+                    .firewall(),
             )
             .boot_order([Slot::Scsi(0), Slot::Ide(2)])
             .agent(Agent::enabled())
@@ -316,7 +316,7 @@ mod tests {
         spec()
             .drift(&config)
             .into_iter()
-            .map(|difference| difference.field)
+            .map(|diff| diff.path)
             .collect()
     }
 
@@ -388,6 +388,6 @@ mod tests {
             text.contains(&"cores is 2 instead of 4".to_owned()),
             "{text:?}"
         );
-        assert!(text.contains(&"boot is nothing instead of order=scsi0;ide2".to_owned()));
+        assert!(text.contains(&"boot is not set instead of order=scsi0;ide2".to_owned()));
     }
 }

@@ -57,10 +57,10 @@ impl EfiDisk {
         self
     }
 
-    /// With or without the keys of Microsoft and distributions.
+    /// Enrols the keys of Microsoft and of distributions. An image can then not enrol its own keys.
     #[must_use]
-    pub fn pre_enrolled_keys(mut self, value: bool) -> Self {
-        self.pre_enrolled_keys = value;
+    pub fn pre_enrolled_keys(mut self) -> Self {
+        self.pre_enrolled_keys = true;
         self
     }
 }

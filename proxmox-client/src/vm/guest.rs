@@ -1,7 +1,8 @@
 //! Addresses that the guest agent reports, and which of them is the machine's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::Vm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::MacAddress;
-use crate::poll::Poll;
+use crate::poll::{Poll, Probed, WaitState};
 use crate::request::Request;
 use crate::wire;
 
@@ -63,9 +64,9 @@ pub struct GuestAddress {
 }
 
 /// The agent's own answer inside the server's; a blocked command is an error in a 200.
-struct AgentAnswer(Result<Vec<GuestInterface>, String>);
+struct AgentResponse(Result<Vec<GuestInterface>, String>);
 
-impl<'de> Deserialize<'de> for AgentAnswer {
+impl<'de> Deserialize<'de> for AgentResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Wrapped {
@@ -189,66 +190,72 @@ impl Vm {
         let request = Request::get(OPERATION, route, &self.args())
             .target(self.target())
             .timeout(Duration::from_secs(15));
-        let AgentAnswer(result) = self.client.transport().call(request).await?;
+        let AgentResponse(result) = self.client.transport().call(request).await?;
         result.map_err(|refusal| {
             Error::new(ErrorKind::Rejected, OPERATION)
                 .with_target(self.target())
-                .with_message(format!("the guest agent refuses: {refusal}"))
+                .with_message(format!("the guest agent rejected the command: {refusal}"))
         })
     }
 
-    /// Asks the guest agent until the wanted address is reported twice in a row.
+    /// Waits until the guest agent reports the selected address twice in a row.
     ///
-    /// Not to be the only source: the agent is absent while Talos installs and reboots, and for
-    /// good when the extension is not in the installer image.
+    /// Do not make this the only source of the address: the agent does not respond while Talos installs and reboots,
+    /// and never when the extension is missing from the installer image.
     ///
     /// # Errors
-    /// `Deadline` with the last cause; at once `Forbidden`, `Rejected` (no agent configured) and
-    /// whatever else no waiting changes.
-    pub async fn wait_for_address(
-        &self,
-        selector: &AddressSelector,
-        poll: &Poll,
-    ) -> Result<IpAddr> {
-        let started = Instant::now();
-        let mut before = None;
-        let mut asked = 0;
-        loop {
-            let failure = match self.guest_interfaces().await {
-                Ok(interfaces) => {
-                    let found = selector.select(&interfaces);
-                    if let (Some(address), true) = (found, found == before) {
-                        return Ok(address);
-                    }
-                    before = found;
-                    None
-                }
-                Err(error) if error.is_retryable() || error.kind() == ErrorKind::Server => {
-                    before = None;
-                    Some(error)
-                }
-                Err(error) => return Err(error),
-            };
-            let pause = poll.pause(asked);
-            if started.elapsed() + pause > poll.deadline() {
-                return Err(self.no_address(poll, failure));
-            }
-            tokio::time::sleep(pause).await;
-            asked += 1;
-        }
+    /// `Deadline` with the last cause; at once `Forbidden`, `Rejected` (no agent configured), `NotFound`, `Conflict`,
+    /// `Unauthenticated`, `Certificate` and `Decode`.
+    pub async fn wait_for_address(&self, selector: &AddressSelector, poll: Poll) -> Result<IpAddr> {
+        self.wait_for_address_observed(selector, poll, |_| {}).await
     }
 
-    fn no_address(&self, poll: &Poll, failure: Option<Error>) -> Error {
-        let error = Error::new(ErrorKind::Deadline, "wait for guest address")
-            .with_target(self.target())
-            .with_message(format!(
-                "the guest agent reported no stable address within {} s",
-                poll.deadline().as_secs_f32()
-            ));
-        match failure {
-            Some(cause) => error.with_source(cause),
-            None => error,
-        }
+    /// Waits as [`wait_for_address`](Self::wait_for_address) does and calls `observer` after every probe.
+    ///
+    /// # Errors
+    /// `Deadline` with the last cause; at once `Forbidden`, `Rejected` (no agent configured), `NotFound`, `Conflict`,
+    /// `Unauthenticated`, `Certificate` and `Decode`.
+    pub async fn wait_for_address_observed(
+        &self,
+        selector: &AddressSelector,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<IpAddr> {
+        let before = Mutex::new(None);
+        let remember = |found: Option<IpAddr>| {
+            std::mem::replace(
+                &mut *before.lock().unwrap_or_else(PoisonError::into_inner),
+                found,
+            )
+        };
+        let probe = || async {
+            let interfaces = match self.guest_interfaces().await {
+                Ok(interfaces) => interfaces,
+                Err(error) => {
+                    remember(None);
+                    return match error.kind() {
+                        ErrorKind::Server => Ok(Probed::Pending(error.to_string())),
+                        _ => Err(error),
+                    };
+                }
+            };
+            let found = selector.select(&interfaces);
+            Ok(match (found, remember(found)) {
+                (Some(address), Some(previous)) if address == previous => Probed::Ready(address),
+                (Some(address), _) => Probed::Pending(format!("the agent reported {address} once")),
+                (None, _) => Probed::Pending("the agent reported no such address".to_owned()),
+            })
+        };
+        let waiting_for = "a stable address from the guest agent";
+        poll.wait(
+            "wait for guest address",
+            &self.target(),
+            waiting_for,
+            observer,
+            probe,
+        )
+        .await
+        .map_err(|error| error.with_server(self.client.transport().server()))
     }
 }
 
@@ -259,7 +266,7 @@ mod tests {
     use super::*;
 
     fn interfaces() -> Vec<GuestInterface> {
-        let AgentAnswer(result) = serde_json::from_value(json!({ "result": [
+        let AgentResponse(result) = serde_json::from_value(json!({ "result": [
             { "name": "lo", "hardware-address": "00:00:00:00:00:00",
               "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }] },
             { "name": "cni0", "hardware-address": "bc:24:11:aa:bb:cc",
@@ -317,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_blocked_command_is_an_error_inside_a_success() {
-        let AgentAnswer(result) = serde_json::from_value(json!({ "result": {
+        let AgentResponse(result) = serde_json::from_value(json!({ "result": {
             "error": { "class": "CommandNotFound", "desc": "the command is disabled" },
         }}))
         .unwrap();

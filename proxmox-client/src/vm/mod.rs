@@ -31,7 +31,7 @@ pub(crate) use boot::split_index;
 pub use boot::{BootDevice, BootOrder, Slot};
 pub use config::VmConfig;
 pub use disk::{Cdrom, Disk, DiskSource, Drive};
-pub use drift::Difference;
+pub use drift::Diff;
 pub use firmware::{EfiDisk, EfiType, TpmState};
 pub use net::{NetworkDevice, NetworkModel};
 pub use options::{Agent, Bios, OsType, ScsiController, Smbios, TpmVersion};
@@ -108,7 +108,7 @@ impl Vm {
     /// change. What a running VM cannot take over becomes pending until it is stopped and started.
     ///
     /// # Errors
-    /// `InvalidRequest` for an unusable value; `Conflict` when the configuration is not the one of
+    /// `InvalidInput` for an unusable value; `Conflict` when the configuration is not the one of
     /// the given digest any more; `NotFound`, `Forbidden`, `Rejected`, `Busy`.
     pub async fn update(&self, update: &ConfigUpdate) -> Result<Option<Task>> {
         if update.is_empty() {

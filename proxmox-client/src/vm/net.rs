@@ -93,10 +93,24 @@ impl NetworkDevice {
         self
     }
 
-    /// Sets filtering by the firewall of the server.
+    /// Filters the traffic by the firewall of the server.
     #[must_use]
-    pub fn firewall(mut self, value: bool) -> Self {
-        self.firewall = Some(value);
+    pub fn firewall(mut self) -> Self {
+        self.firewall = Some(true);
+        self
+    }
+
+    /// Does not filter the traffic, which is the server's default.
+    #[must_use]
+    pub fn without_firewall(mut self) -> Self {
+        self.firewall = Some(false);
+        self
+    }
+
+    /// Unplugs the network cable.
+    #[must_use]
+    pub fn link_down(mut self) -> Self {
+        self.link_down = Some(true);
         self
     }
 
@@ -207,7 +221,7 @@ mod tests {
     #[test]
     fn a_card_without_address_is_written_with_a_bare_model() {
         let bridge = BridgeName::new("vmbr1").unwrap();
-        let device = NetworkDevice::virtio(bridge).vlan(2).firewall(true);
+        let device = NetworkDevice::virtio(bridge).vlan(2).firewall();
 
         assert_eq!(device.to_string(), "virtio,bridge=vmbr1,firewall=1,tag=2");
     }

@@ -114,7 +114,7 @@ impl Smbios {
     /// An identity with this UUID.
     ///
     /// # Errors
-    /// `InvalidRequest` when the text is not a UUID.
+    /// `InvalidInput` when the text is not a UUID.
     pub fn with_uuid(uuid: &str) -> Result<Self> {
         let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
         let digits = uuid.chars().all(|c| c.is_ascii_hexdigit() || c == '-');

@@ -20,7 +20,7 @@ use crate::vm::Cdrom;
 ///     .cores(4)
 ///     .memory_mib(8192)
 ///     .uefi(EfiDisk::new(storage.clone()))
-///     .disk(Slot::Scsi(0), Disk::new(storage, 32).iothread(true))
+///     .disk(Slot::Scsi(0), Disk::new(storage, 32).iothread())
 ///     .cdrom(Slot::Ide(2), VolumeId::new("local:iso/talos.iso")?)
 ///     .network(0, NetworkDevice::virtio(BridgeName::new("vmbr1")?).vlan(2))
 ///     .boot_order([Slot::Scsi(0), Slot::Ide(2)]);
@@ -238,9 +238,15 @@ impl VmSpec {
         self
     }
 
-    /// Whether the VM starts with the node.
-    pub fn on_boot(mut self, value: bool) -> Self {
-        self.on_boot = Some(value);
+    /// Starts the VM together with the node.
+    pub fn on_boot(mut self) -> Self {
+        self.on_boot = Some(true);
+        self
+    }
+
+    /// Does not start the VM together with the node, which is the server's default.
+    pub fn not_on_boot(mut self) -> Self {
+        self.on_boot = Some(false);
         self
     }
 

@@ -25,7 +25,7 @@ impl Tags {
     /// A set of these tags.
     ///
     /// # Errors
-    /// `InvalidRequest` when a tag does not begin with a letter, digit or `_`, or has characters
+    /// `InvalidInput` when a tag does not begin with a letter, digit or `_`, or has characters
     /// other than those and `-`, `+`, `.`.
     pub fn new<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<Self> {
         tags.into_iter()

@@ -1,9 +1,8 @@
 //! Everything that is wrong with a specification, at once and before anything is sent: what the
 //! server would refuse, and what it accepts although it cannot work.
 
-use std::collections::BTreeMap;
-
 use super::{Bios, BootDevice, Cdrom, Drive, EfiType, VmSpec, split_index};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::is_host_label;
 
@@ -49,15 +48,11 @@ const TYPED: &[&str] = &[
 ];
 
 #[derive(Default)]
-pub(super) struct Problems(BTreeMap<String, String>);
+pub(super) struct Problems(Diagnostics);
 
 impl Problems {
     pub(super) fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        let problem = problem.into();
-        self.0
-            .entry(field.into())
-            .and_modify(|known| *known = format!("{known}; {problem}"))
-            .or_insert(problem);
+        self.0.push(Diagnostic::error(field, problem));
     }
 
     pub(super) fn require(&mut self, holds: bool, field: &str, problem: &str) {
@@ -71,7 +66,7 @@ impl VmSpec {
     /// Checks the specification without sending anything; [`Node::create_vm`] does so too.
     ///
     /// # Errors
-    /// `InvalidRequest` with all problems in [`Error::fields`], under the server's option names.
+    /// `InvalidInput` with all problems in [`Error::diagnostics`], under the server's option names.
     ///
     /// [`Node::create_vm`]: crate::Node::create_vm
     pub fn validate(&self) -> Result<()> {
@@ -90,10 +85,10 @@ impl VmSpec {
             return Ok(());
         }
         Err(
-            Error::new(ErrorKind::InvalidRequest, "check VM specification")
+            Error::new(ErrorKind::InvalidInput, "check VM specification")
                 .with_target(format!("VM {}", self.id))
                 .with_message("invalid specification")
-                .with_fields(problems.0),
+                .with_diagnostics(problems.0),
         )
     }
 
@@ -259,7 +254,7 @@ mod tests {
         VmSpec::new(VmId::new(2_411_000).unwrap(), "tal01.example.org")
             .uefi(EfiDisk::new(storage()))
             .enrolls_secure_boot_keys()
-            .disk(Slot::Scsi(0), Disk::new(storage(), 32).iothread(true))
+            .disk(Slot::Scsi(0), Disk::new(storage(), 32).iothread())
             .cdrom(Slot::Ide(2), image())
             .network(
                 0,
@@ -270,11 +265,11 @@ mod tests {
 
     fn problem(spec: &VmSpec, field: &str) -> String {
         let error = spec.validate().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         error
-            .fields()
-            .get(field)
-            .cloned()
+            .diagnostics()
+            .message_of(field)
+            .map(str::to_owned)
             .unwrap_or_else(|| panic!("{field}: {error}"))
     }
 
@@ -293,7 +288,11 @@ mod tests {
             .boot_order([Slot::Scsi(9)]);
         let error = spec.validate().unwrap_err();
 
-        let fields: Vec<&str> = error.fields().keys().map(String::as_str).collect();
+        let fields: Vec<&str> = error
+            .diagnostics()
+            .iter()
+            .map(|known| known.field.as_str())
+            .collect();
         assert_eq!(
             fields,
             ["args", "balloon", "boot", "cores", "memory", "name"]
@@ -306,7 +305,7 @@ mod tests {
 
         let small = with(EfiDisk::new(storage()).efi_type(EfiType::M2));
         assert!(problem(&small, "efidisk0").contains("2m EFI disk has no Secure Boot"));
-        let enrolled = with(EfiDisk::new(storage()).pre_enrolled_keys(true));
+        let enrolled = with(EfiDisk::new(storage()).pre_enrolled_keys());
         assert!(problem(&enrolled, "efidisk0").contains("setup mode"));
         assert!(problem(&good().bios(Bios::SeaBios), "bios").contains("ovmf"));
     }
@@ -325,12 +324,12 @@ mod tests {
         for (spec, field) in [
             (good().disk(Slot::Ide(4), Disk::new(storage(), 1)), "ide4"),
             (
-                good().disk(Slot::Sata(0), Disk::new(storage(), 1).iothread(true)),
+                good().disk(Slot::Sata(0), Disk::new(storage(), 1).iothread()),
                 "sata0",
             ),
             (good().scsi_controller(ScsiController::Lsi), "scsi0"),
             (
-                good().disk(Slot::Virtio(0), Disk::new(storage(), 1).ssd(true)),
+                good().disk(Slot::Virtio(0), Disk::new(storage(), 1).ssd()),
                 "virtio0",
             ),
             (good().disk(Slot::Scsi(1), Disk::new(storage(), 0)), "scsi1"),
@@ -356,9 +355,9 @@ mod tests {
         problem(&good().network(0, card(0)), "net0");
         let long = good().with_id(VmId::new(999_999_999).unwrap());
         long.clone()
-            .network(9, card(2).firewall(true))
+            .network(9, card(2).firewall())
             .validate()
             .unwrap();
-        problem(&long.network(10, card(2).firewall(true)), "net10");
+        problem(&long.network(10, card(2).firewall()), "net10");
     }
 }

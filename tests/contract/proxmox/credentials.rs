@@ -19,7 +19,7 @@ async fn with_user() -> PveMock {
 
 fn logged_in(mock: &PveMock, password: &str) -> proxmox_client::Client {
     let login = Password::new("root@pam", password.to_owned().into()).unwrap();
-    mock.client_builder().credentials(login).build().unwrap()
+    mock.client_builder(login).build().unwrap()
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_change_carries_the_csrf_token() {
         .await
         .unwrap();
 
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_wrong_password_or_token_is_unauthenticated_and_asked_once() {
     mock.assert_called(Route::LogIn, 1);
 
     let token = ApiToken::new(mock.token_id(), "wrong".into()).unwrap();
-    let client = mock.client_builder().credentials(token).build().unwrap();
+    let client = mock.client_builder(token).build().unwrap();
     let error = client.version().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert_eq!(error.message(), "Authentication failed!");
@@ -122,16 +122,12 @@ async fn a_second_factor_is_answered_with_the_challenge() {
     let login = || Password::new("root@pam", "pw".into()).unwrap();
 
     let with_code = login().totp("123456".into());
-    let client = super::builder(&server.uri())
-        .credentials(with_code)
+    let client = super::builder_with(&server.uri(), with_code)
         .build()
         .unwrap();
     client.version().await.unwrap();
 
-    let without = super::builder(&server.uri())
-        .credentials(login())
-        .build()
-        .unwrap();
+    let without = super::builder_with(&server.uri(), login()).build().unwrap();
     let error = without.version().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("second factor"), "{error}");

@@ -28,7 +28,7 @@ fn with_address(address: &str) -> Vec<GuestInterface> {
 async fn running(mock: &PveMock) -> Vm {
     mock.add_vm(vm_id(), &[("agent", "1")]);
     let vm = mock.client().node(node()).vm(vm_id());
-    vm.start().await.unwrap().wait(&poll()).await.unwrap();
+    vm.start().await.unwrap().wait(poll()).await.unwrap();
     vm
 }
 
@@ -42,7 +42,7 @@ async fn an_agent_that_comes_up_late_is_waited_for() {
     }
     mock.set_guest_interfaces(vm_id(), Some(with_address("10.0.2.10")));
 
-    let address = vm.wait_for_address(&selector(), &poll()).await.unwrap();
+    let address = vm.wait_for_address(&selector(), poll()).await.unwrap();
 
     assert_eq!(address.to_string(), "10.0.2.10");
     // Three misses, then the same answer twice.
@@ -68,7 +68,7 @@ async fn an_address_that_changes_is_not_taken() {
         .await;
 
     let vm = client(&server.uri()).node(node()).vm(vm_id());
-    let address = vm.wait_for_address(&selector(), &poll()).await.unwrap();
+    let address = vm.wait_for_address(&selector(), poll()).await.unwrap();
 
     assert_eq!(address.to_string(), "10.0.2.10");
     assert_eq!(server.received_requests().await.unwrap().len(), 3);
@@ -78,9 +78,9 @@ async fn an_address_that_changes_is_not_taken() {
 async fn a_silent_agent_is_given_up_with_the_last_cause() {
     let mock = PveMock::start().await;
     let vm = running(&mock).await;
-    let short = Poll::every(Duration::from_millis(2)).within(Duration::from_millis(50));
+    let short = Poll::every(Duration::from_millis(2)).deadline(Duration::from_millis(50));
 
-    let error = vm.wait_for_address(&selector(), &short).await.unwrap_err();
+    let error = vm.wait_for_address(&selector(), short).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Deadline);
     let cause = std::error::Error::source(&error).unwrap();
@@ -96,17 +96,17 @@ async fn a_silent_agent_is_given_up_with_the_last_cause() {
 async fn what_no_waiting_changes_ends_the_wait_at_once() {
     let mock = PveMock::start().await;
     let vm = running(&mock).await;
-    let long = Poll::every(Duration::from_millis(2)).within(Duration::from_secs(60));
+    let long = Poll::every(Duration::from_millis(2)).deadline(Duration::from_secs(60));
     let started = Instant::now();
 
     let missing = Fault::forbidden("/vms/2411000", "VM.GuestAgent.Audit");
     mock.fail_next(Route::GuestInterfaces, missing);
-    let error = vm.wait_for_address(&selector(), &long).await.unwrap_err();
+    let error = vm.wait_for_address(&selector(), long).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);
 
     let unset = Fault::Status(500, "No QEMU guest agent configured".into());
     mock.fail_next(Route::GuestInterfaces, unset);
-    let error = vm.wait_for_address(&selector(), &long).await.unwrap_err();
+    let error = vm.wait_for_address(&selector(), long).await.unwrap_err();
     assert_eq!(error.reason(), Some(Reason::AgentNotConfigured));
     assert!(started.elapsed() < Duration::from_secs(30));
 }

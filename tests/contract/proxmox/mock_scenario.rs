@@ -25,27 +25,24 @@ fn spec() -> VmSpec {
         .uefi(EfiDisk::new(storage("nvme-lvm")))
         .tpm(TpmState::new(storage("nvme-lvm")))
         .enrolls_secure_boot_keys()
-        .disk(
-            Slot::Scsi(0),
-            Disk::new(storage("nvme-lvm"), 32).iothread(true),
-        )
+        .disk(Slot::Scsi(0), Disk::new(storage("nvme-lvm"), 32).iothread())
         .disk(
             Slot::Scsi(1),
-            Disk::new(storage("nvme-lvm"), 64).iothread(true).ssd(true),
+            Disk::new(storage("nvme-lvm"), 64).iothread().ssd(),
         )
         .cdrom(Slot::Ide(2), VolumeId::new("local:iso/talos.iso").unwrap())
         .network(
             0,
             NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap())
                 .vlan(2)
-                .firewall(true),
+                .firewall(),
         )
         .boot_order([Slot::Scsi(0), Slot::Ide(2)])
         .agent(Agent::enabled())
         .smbios(Smbios::with_uuid("2b1f0d4e-0001-4a6b-9c1d-aabbccddeeff").unwrap())
         .tags("Talos-Linux;amd64".parse().unwrap())
         .description("<b>Talos</b>; a=b & more\n\nwith lines\n")
-        .on_boot(true)
+        .on_boot()
 }
 
 async fn factory() -> MockServer {
@@ -83,52 +80,52 @@ pub(super) async fn whole_way(mock: &PveMock) -> proxmox_client::Result<()> {
     local
         .download_url(&download(&factory))
         .await?
-        .wait(&poll())
+        .wait(poll())
         .await?;
     let body = Bytes::from_static(b"other");
     let upload = UploadRequest::from_bytes(Content::Iso, "other.iso", body);
-    local.upload(upload).await?.wait(&poll()).await?;
+    local.upload(upload).await?.wait(poll()).await?;
     assert_eq!(local.content(Some(Content::Iso)).await?.len(), 2);
 
     client.cluster().next_vm_id().await?;
     assert!(client.cluster().is_vm_id_free(vm_id()).await?);
-    place.create_vm(&spec()).await?.wait(&poll()).await?;
+    place.create_vm(&spec()).await?.wait(poll()).await?;
     assert!(!client.cluster().is_vm_id_free(vm_id()).await?);
     place.vms().await?;
     let vm = client.cluster().find_vm(vm_id()).await?.unwrap();
     let config = vm.config().await?;
     assert_eq!(spec().drift(&config), []);
 
-    vm.start().await?.wait(&poll()).await?;
+    vm.start().await?.wait(poll()).await?;
     let mac = config.networks[&0].mac.clone().unwrap();
     let address: IpAddr = "10.0.2.10".parse().unwrap();
     let interface = GuestInterface::new("eth0", Some(&mac), [(address, 24)]);
     mock.set_guest_interfaces(vm_id(), Some(vec![interface]));
     let found = vm
-        .wait_for_address(&AddressSelector::for_mac(mac), &poll())
+        .wait_for_address(&AddressSelector::for_mac(mac), poll())
         .await?;
     assert_eq!(found, address);
 
     let eject = ConfigUpdate::new()
         .drive(Slot::Ide(2), &Drive::Cdrom(Cdrom::Empty))
         .digest(config.digest.unwrap());
-    vm.update(&eject).await?.unwrap().wait(&poll()).await?;
-    vm.reset().await?.wait(&poll()).await?;
+    vm.update(&eject).await?.unwrap().wait(poll()).await?;
+    vm.reset().await?.wait(poll()).await?;
     vm.shutdown(std::time::Duration::from_secs(60))
         .await?
-        .wait(&poll())
+        .wait(poll())
         .await?;
-    vm.start().await?.wait(&poll()).await?;
-    vm.stop().await?.wait(&poll()).await?;
-    vm.stop_now().await?.wait(&poll()).await?;
+    vm.start().await?.wait(poll()).await?;
+    vm.stop().await?.wait(poll()).await?;
+    vm.stop_now().await?.wait(poll()).await?;
     assert!(!vm.status().await?.is_running());
     let task = vm.purge().await?.unwrap();
-    task.wait(&poll()).await?;
+    task.wait(poll()).await?;
     task.log_tail(5).await?;
     task.abort().await?;
     assert!(vm.find_config().await?.is_none());
     assert!(vm.delete().await?.is_none());
-    local.delete(&volume).await?.unwrap().wait(&poll()).await?;
+    local.delete(&volume).await?.unwrap().wait(poll()).await?;
     Ok(())
 }
 
@@ -188,7 +185,7 @@ async fn the_configuration_is_read_back_as_the_server_rewrites_it() {
         .create_vm(&spec())
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
 
@@ -243,7 +240,7 @@ async fn a_download_meets_an_existing_file_as_the_server_does() {
         .download_url(&download(&factory))
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
     let record = mock
@@ -257,7 +254,7 @@ async fn a_download_meets_an_existing_file_as_the_server_does() {
         .download_url(&again)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap_err();
     assert_eq!(error.reason(), Some(Reason::FileExists));
@@ -269,7 +266,7 @@ async fn a_download_meets_an_existing_file_as_the_server_does() {
         .download_url(&equal)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
 
@@ -278,7 +275,7 @@ async fn a_download_meets_an_existing_file_as_the_server_does() {
         .download_url(&other)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap_err();
     assert_eq!(error.reason(), Some(Reason::ChecksumMismatch));
@@ -296,7 +293,7 @@ async fn a_source_without_the_file_fails_the_task_and_leaves_nothing() {
         .download_url(&request)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap_err();
 
@@ -330,7 +327,7 @@ async fn without_network_access_a_download_is_refused_and_an_upload_works() {
         .upload(upload)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
 }

@@ -18,7 +18,7 @@ async fn refused(mock: &PveMock, params: &[(&str, &str)]) -> Error {
 
 async fn failed(mock: &PveMock, spec: &VmSpec) -> Error {
     let task = mock.client().node(node()).create_vm(spec).await.unwrap();
-    task.wait(&poll()).await.unwrap_err()
+    task.wait(poll()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -48,9 +48,13 @@ async fn the_command_of_the_guide_is_refused_for_its_boot_order() {
     .await;
 
     assert_eq!(error.kind(), ErrorKind::Rejected);
-    assert_eq!(error.fields().len(), 1, "{error}");
+    assert_eq!(error.diagnostics().len(), 1, "{error}");
     assert!(
-        error.fields()["boot"].contains("invalid boot device 'cdrom'"),
+        error
+            .diagnostics()
+            .message_of("boot")
+            .unwrap()
+            .contains("invalid boot device 'cdrom'"),
         "{error}"
     );
 }
@@ -62,15 +66,15 @@ async fn parameters_are_checked_by_name_and_type() {
     let error = refused(&mock, &[("vmid", "99"), ("disk", "1"), ("onboot", "true")]).await;
 
     assert_eq!(
-        error.fields()["vmid"],
+        error.diagnostics().message_of("vmid").unwrap(),
         "value must have a minimum value of 100"
     );
     assert_eq!(
-        error.fields()["disk"],
+        error.diagnostics().message_of("disk").unwrap(),
         "property is not defined in schema and the schema does not allow additional properties"
     );
     assert_eq!(
-        error.fields()["onboot"],
+        error.diagnostics().message_of("onboot").unwrap(),
         "type check ('boolean') failed - got 'true'"
     );
 }
@@ -84,8 +88,9 @@ async fn options_of_pve_9_are_unknown_to_pve_8() {
     assert!(
         refused(&old, &params)
             .await
-            .fields()
-            .contains_key("allow-ksm")
+            .diagnostics()
+            .message_of("allow-ksm")
+            .is_some()
     );
     assert!(
         new.client()
@@ -168,7 +173,7 @@ async fn unknown_nodes_and_storages_are_told_apart() {
         .await
         .unwrap_err();
     assert_eq!(
-        error.fields()["storage"],
+        error.diagnostics().message_of("storage").unwrap(),
         "storage 'local' does not support vm images"
     );
     assert_eq!(error.reason(), Some(Reason::StorageContent));
@@ -221,12 +226,12 @@ async fn an_unknown_bridge_is_noticed_only_at_the_start() {
         .create_vm(&spec)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
 
     let task = client.node(node()).vm(vm_id()).start().await.unwrap();
-    let error = task.wait(&poll()).await.unwrap_err();
+    let error = task.wait(poll()).await.unwrap_err();
 
     assert_eq!(error.reason(), Some(Reason::BridgeMissing));
 }
@@ -251,7 +256,7 @@ async fn the_guest_agent_has_its_four_states() {
         .start()
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
     assert_eq!(ask(vm_id()).await.unwrap_err().kind(), ErrorKind::NotReady);
@@ -280,7 +285,7 @@ async fn a_changed_configuration_is_not_overwritten() {
         .await
         .unwrap()
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
     assert_eq!(vm.config().await.unwrap().cores, Some(2));
@@ -296,12 +301,12 @@ async fn a_running_or_protected_vm_is_not_deleted() {
         vm.delete().await.unwrap_err().reason(),
         Some(Reason::VmProtected)
     );
-    vm.start().await.unwrap().wait(&poll()).await.unwrap();
+    vm.start().await.unwrap().wait(poll()).await.unwrap();
     assert_eq!(
         vm.delete().await.unwrap_err().reason(),
         Some(Reason::VmRunning)
     );
-    let again = vm.start().await.unwrap().wait(&poll()).await.unwrap_err();
+    let again = vm.start().await.unwrap().wait(poll()).await.unwrap_err();
     assert_eq!(again.reason(), Some(Reason::VmRunning));
     mock.stop_vm(vm_id());
     assert!(!vm.status().await.unwrap().is_running());

@@ -51,7 +51,7 @@ async fn world(exchange: &Exchange) -> PveMock {
     }
     if let Some(id) = exchange.started {
         let vm = mock.client().node(node).vm(VmId::new(id).unwrap());
-        vm.start().await.unwrap().wait(&poll()).await.unwrap();
+        vm.start().await.unwrap().wait(poll()).await.unwrap();
     }
     mock
 }

@@ -22,17 +22,24 @@ use std::time::Duration;
 
 use proxmox_client::credentials::ApiToken;
 use proxmox_client::id::{NodeName, StorageName, VmId};
-use proxmox_client::{Client, ClientBuilder, Fingerprint, Poll, RetryPolicy, TlsTrust};
+use proxmox_client::{
+    Client, ClientBuilder, Credentials, Fingerprint, Poll, RetryPolicy, TlsTrust,
+};
 
 const TOKEN: &str = "PVEAPIToken=ci@pve!boot=secret";
 
 fn builder(endpoint: &str) -> ClientBuilder {
-    let token = ApiToken::new("ci@pve!boot", "secret".into()).unwrap();
-    Client::builder(endpoint.parse().unwrap())
+    builder_with(
+        endpoint,
+        ApiToken::new("ci@pve!boot", "secret".into()).unwrap(),
+    )
+}
+
+fn builder_with(endpoint: &str, credentials: impl Into<Credentials>) -> ClientBuilder {
+    Client::builder(endpoint.parse().unwrap(), credentials)
         .danger_allow_plain_http()
-        // No certificate is looked at; loading the public ones takes a while.
-        .tls(TlsTrust::Pinned(Fingerprint::from_bytes([0; 32])))
-        .credentials(token)
+        // No certificate is checked; loading the system trust store would take a while.
+        .trust(TlsTrust::pinned(Fingerprint::from_bytes([0; 32])))
         .retry(RetryPolicy::never())
 }
 
@@ -42,11 +49,11 @@ fn client(endpoint: &str) -> Client {
 
 /// Four attempts within milliseconds.
 fn quick() -> RetryPolicy {
-    RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(2))
+    RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(2))
 }
 
 fn poll() -> Poll {
-    Poll::every(Duration::from_millis(2)).within(Duration::from_secs(5))
+    Poll::every(Duration::from_millis(2)).deadline(Duration::from_secs(5))
 }
 
 fn node() -> NodeName {

@@ -209,20 +209,17 @@ fn spec() -> VmSpec {
         .memory_mib(8192)
         .cpu("x86-64-v2-AES")
         .uefi(EfiDisk::new(storage("nvme-lvm")))
-        .disk(
-            Slot::Scsi(0),
-            Disk::new(storage("nvme-lvm"), 32).iothread(true),
-        )
+        .disk(Slot::Scsi(0), Disk::new(storage("nvme-lvm"), 32).iothread())
         .disk(
             Slot::Scsi(1),
-            Disk::new(storage("nvme-lvm"), 64).iothread(true).ssd(true),
+            Disk::new(storage("nvme-lvm"), 64).iothread().ssd(),
         )
         .cdrom(Slot::Ide(2), VolumeId::new("local:iso/talos.iso").unwrap())
         .network(
             0,
             NetworkDevice::virtio(BridgeName::new("vmbr1").unwrap())
                 .vlan(2)
-                .firewall(true),
+                .firewall(),
         )
         .boot_order([Slot::Scsi(0), Slot::Ide(2)])
         .agent(Agent::enabled())

@@ -92,7 +92,7 @@ async fn every_operation_times_out_and_only_reading_is_repeated() {
 async fn times_out(operation: Operation) {
     let server = server(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
     let impatient = builder(&server.uri())
-        .request_timeout(Duration::from_millis(700))
+        .timeout(Duration::from_millis(700))
         .retry(super::quick().attempts(2))
         .build()
         .unwrap();

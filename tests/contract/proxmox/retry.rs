@@ -25,7 +25,7 @@ async fn reading_survives_a_connection_that_breaks_before_the_answer() {
 async fn a_change_is_not_repeated_after_a_broken_connection() {
     let mock = PveMock::start().await;
     mock.add_vm(vm_id(), &[]);
-    mock.fail_next(Route::StartVm, Fault::DisconnectAfter);
+    mock.fail_next(Route::StartVm, Fault::DropResponse);
 
     let error = mock
         .client()
@@ -69,7 +69,7 @@ async fn the_last_error_is_reported_when_all_attempts_failed() {
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert_eq!(error.message(), "Connection refused");
     mock.assert_called(Route::Nodes, 4);
-    mock.recover(Route::Nodes);
+    mock.clear_faults();
     assert!(mock.client().nodes().await.is_ok());
 }
 
@@ -82,13 +82,10 @@ async fn no_attempt_begins_after_the_deadline() {
     );
     let policy = RetryPolicy::default()
         .attempts(1000)
-        .pauses(Duration::from_millis(5), Duration::from_millis(5))
-        .within(Duration::from_millis(40));
-    let secret = mock.token_secret().clone();
-    let token = proxmox_client::credentials::ApiToken::new(mock.token_id(), secret).unwrap();
+        .delays(Duration::from_millis(5), Duration::from_millis(5))
+        .deadline(Duration::from_millis(40));
     let client = mock
-        .client_builder()
-        .credentials(token)
+        .client_builder(mock.credentials())
         .retry(policy)
         .build()
         .unwrap();

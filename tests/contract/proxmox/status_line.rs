@@ -94,7 +94,7 @@ async fn parameter_problems_are_kept_by_name() {
 
     assert_eq!(error.kind(), ErrorKind::Rejected);
     assert_eq!(
-        error.fields()["boot"],
+        error.diagnostics().message_of("boot").unwrap(),
         "invalid format - invalid boot device 'cdrom'"
     );
     assert_eq!(

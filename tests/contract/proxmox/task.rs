@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use proxmox_client::mock::{Fault, PveMock, Route};
 use proxmox_client::task::TaskStatus;
 use proxmox_client::vm::VmSpec;
@@ -21,7 +22,7 @@ async fn a_task_is_asked_until_it_is_done() {
 
     let task = vm.start().await.unwrap();
     assert_eq!(task.status().await.unwrap(), TaskStatus::Running);
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 
     mock.assert_called(Route::TaskStatus, 4);
     assert!(mock.vm(vm_id()).unwrap().running);
@@ -35,7 +36,7 @@ async fn a_task_by_its_id_can_be_waited_for_after_a_restart() {
     let task = mock.client().task(id.parse().unwrap());
 
     assert_eq!(task.id().worker(), "qmstart");
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn warnings_are_a_success_and_are_returned() {
         .start()
         .await
         .unwrap();
-    let completion = task.wait(&poll()).await.unwrap();
+    let completion = task.wait(poll()).await.unwrap();
 
     assert_eq!(completion.warnings.len(), 1);
     assert!(completion.warnings[0].contains("no efidisk configured"));
@@ -63,7 +64,7 @@ async fn a_failed_task_has_exit_text_log_and_meaning() {
     mock.fail_next_task("bridge 'vmbr9' does not exist");
 
     let task = vm.start().await.unwrap();
-    let error = task.wait(&poll()).await.unwrap_err();
+    let error = task.wait(poll()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::TaskFailed);
     assert_eq!(error.reason(), Some(Reason::BridgeMissing));
@@ -88,7 +89,7 @@ async fn a_creation_that_met_a_locked_storage_can_be_repeated_as_a_whole() {
         .create_vm(&spec)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap_err();
 
@@ -99,7 +100,7 @@ async fn a_creation_that_met_a_locked_storage_can_be_repeated_as_a_whole() {
         .create_vm(&spec)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap();
 }
@@ -115,7 +116,7 @@ async fn failures_of_single_questions_are_tolerated() {
     mock.fail_next(Route::TaskStatus, Fault::Disconnect);
     mock.fail_next(Route::TaskStatus, Fault::Status(500, "strange".into()));
 
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 }
 
 #[tokio::test]
@@ -127,7 +128,7 @@ async fn what_no_repetition_changes_ends_the_wait() {
         Fault::forbidden("/nodes/pve-01", "Sys.Audit"),
     );
 
-    let error = task.wait(&poll()).await.unwrap_err();
+    let error = task.wait(poll()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Forbidden);
 }
@@ -136,9 +137,9 @@ async fn what_no_repetition_changes_ends_the_wait() {
 async fn after_the_deadline_the_task_goes_on_and_its_id_is_known() {
     let mock = PveMock::builder().task_polls(u32::MAX).start().await;
     let task = stopped_vm(&mock).start().await.unwrap();
-    let short = Poll::every(Duration::from_millis(2)).within(Duration::from_millis(20));
+    let short = Poll::every(Duration::from_millis(2)).deadline(Duration::from_millis(20));
 
-    let error = task.wait(&short).await.unwrap_err();
+    let error = task.wait(short).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert_eq!(&error.task().unwrap().id, task.id());
@@ -146,21 +147,34 @@ async fn after_the_deadline_the_task_goes_on_and_its_id_is_known() {
 }
 
 #[tokio::test]
-async fn log_lines_are_reported_once_each() {
+async fn log_lines_are_streamed_once_each_until_the_task_ends() {
     let mock = PveMock::start().await;
     let client = mock.client();
     let disk = proxmox_client::vm::Disk::new(super::storage("nvme-lvm"), 1);
     let spec = VmSpec::new(vm_id(), "tal01").disk(proxmox_client::vm::Slot::Scsi(0), disk);
-    let mut lines = Vec::new();
 
     let task = client.node(node()).create_vm(&spec).await.unwrap();
-    task.wait_reporting(&poll(), |line| lines.push(line.to_owned()))
-        .await
-        .unwrap();
+    let lines: Vec<String> = task.log_lines(poll()).try_collect().await.unwrap();
 
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("successfully created disk 'nvme-lvm:vm-2411000-disk-0"));
     assert_eq!(lines[1], "TASK OK");
+}
+
+#[tokio::test]
+async fn an_observer_sees_every_probe_with_the_newest_line_of_the_log() {
+    let mock = PveMock::builder().task_polls(3).start().await;
+    let task = stopped_vm(&mock).start().await.unwrap();
+    let mut seen = Vec::new();
+
+    task.wait_observed(poll(), |state| {
+        seen.push((state.attempt, state.to_string()))
+    })
+    .await
+    .unwrap();
+
+    let text = "waiting for qmstart 2411000 to end: running".to_owned();
+    assert_eq!(seen, [(1, text.clone()), (2, text.clone()), (3, text)]);
 }
 
 #[tokio::test]
@@ -169,7 +183,7 @@ async fn a_stopped_task_is_a_failed_one() {
     let task = stopped_vm(&mock).start().await.unwrap();
 
     task.abort().await.unwrap();
-    let error = task.wait(&poll()).await.unwrap_err();
+    let error = task.wait(poll()).await.unwrap_err();
 
     assert_eq!(error.reason(), Some(Reason::TaskInterrupted));
 }
@@ -190,5 +204,5 @@ async fn tasks_with_a_delay_end_without_being_asked() {
         event,
         Some(proxmox_client::mock::MockEvent::VmStarted { vmid: vm_id() })
     );
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 }

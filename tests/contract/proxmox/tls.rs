@@ -1,6 +1,5 @@
 //! Whom the client trusts.
 
-use proxmox_client::credentials::ApiToken;
 use proxmox_client::mock::{PveMock, Route};
 use proxmox_client::{Client, ErrorKind, Fingerprint, TlsTrust};
 
@@ -11,10 +10,8 @@ async fn mock() -> PveMock {
 }
 
 fn client(mock: &PveMock, trust: TlsTrust) -> Client {
-    let token = ApiToken::new(mock.token_id(), mock.token_secret().clone()).unwrap();
-    Client::builder(mock.endpoint())
-        .credentials(token)
-        .tls(trust)
+    Client::builder(mock.endpoint(), mock.credentials())
+        .trust(trust)
         .retry(quick())
         .build()
         .unwrap()
@@ -55,7 +52,7 @@ async fn another_certificate_is_refused_with_both_fingerprints_and_not_tried_aga
 #[tokio::test]
 async fn a_known_authority_is_trusted_for_its_names_only() {
     let mock = mock().await;
-    let authority = TlsTrust::Authority(mock.certificate().unwrap());
+    let authority = TlsTrust::authority(mock.certificate().unwrap());
 
     assert!(client(&mock, authority).version().await.is_ok());
 }
@@ -63,9 +60,9 @@ async fn a_known_authority_is_trusted_for_its_names_only() {
 #[tokio::test]
 async fn a_stranger_is_refused_by_public_roots_and_by_another_authority() {
     let (mock, other) = (mock().await, mock().await);
-    let stranger = TlsTrust::Authority(other.certificate().unwrap());
+    let stranger = TlsTrust::authority(other.certificate().unwrap());
 
-    for trust in [TlsTrust::PublicRoots, stranger] {
+    for trust in [TlsTrust::SystemRoots, stranger] {
         let error = client(&mock, trust).version().await.unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");

@@ -10,7 +10,7 @@ use proxmox_client::storage::{Checksum, Content, UploadRequest};
 use proxmox_client::{ErrorKind, Reason};
 
 use super::socket::Socket;
-use super::{builder, client, node, poll, storage};
+use super::{builder_with, client, node, poll, storage};
 
 const CHECKSUM: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -67,7 +67,7 @@ async fn an_uploaded_file_is_found_under_its_stored_name() {
 
     let task = local.upload(request).await.unwrap();
     assert_eq!(task.id().worker(), "imgcopy");
-    task.wait(&poll()).await.unwrap();
+    task.wait(poll()).await.unwrap();
 
     let volume = VolumeId::new("local:iso/talos_v1.iso").unwrap();
     assert_eq!(
@@ -91,7 +91,7 @@ async fn a_wrong_checksum_fails_the_task() {
         .upload(request)
         .await
         .unwrap()
-        .wait(&poll())
+        .wait(poll())
         .await
         .unwrap_err();
 
@@ -130,7 +130,7 @@ async fn wrong_names_and_wrong_storages_are_refused() {
 
     assert_eq!(
         upload("nvme-lvm", "talos.raw").await.kind(),
-        ErrorKind::InvalidRequest
+        ErrorKind::InvalidInput
     );
     mock.assert_called(Route::Upload, 0);
     assert_eq!(
@@ -151,10 +151,7 @@ async fn wrong_names_and_wrong_storages_are_refused() {
 async fn silence_after_the_body_is_a_timeout() {
     let mock = PveMock::start().await;
     mock.fail_next(Route::Upload, Fault::Delay(Duration::from_secs(30)));
-    let token =
-        proxmox_client::credentials::ApiToken::new(mock.token_id(), mock.token_secret().clone());
-    let client = builder(mock.endpoint().as_str())
-        .credentials(token.unwrap())
+    let client = builder_with(mock.endpoint().as_str(), mock.credentials())
         .upload_timeout(Duration::from_millis(40))
         .build()
         .unwrap();

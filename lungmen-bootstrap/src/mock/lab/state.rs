@@ -253,7 +253,7 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
     }
     let record = world.pve.vm(id).ok_or_else(|| unrestored("the VM"))?;
     let task = world.pve.client().node(record.node).vm(id).start().await?;
-    task.wait(&Poll::every(Duration::from_millis(1)).within(DEADLINE))
+    task.wait(Poll::every(Duration::from_millis(1)).deadline(DEADLINE))
         .await?;
     let Some(config) = saved.config else {
         return Ok(());
