@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use lungmen_bootstrap::{Cluster, Plan, RunProgress, StepReport};
+use lungmen_bootstrap::{Cluster, PartialRun, Plan, StepReport};
 
 use crate::failure::Failure;
 
@@ -31,7 +31,7 @@ pub(crate) fn success(cluster: &Cluster, json: bool) {
     print(&text);
 }
 
-pub(crate) fn reached(progress: &RunProgress, json: bool) {
+pub(crate) fn reached(progress: &PartialRun, json: bool) {
     if json {
         print_json(progress);
     } else {

@@ -116,13 +116,11 @@ impl Observer for Progress {
         let step = event.step;
         match &event.kind {
             EventKind::StepStarted => self.start(step),
-            EventKind::Acting { because } => self.status(step, because.clone()),
+            EventKind::Acting { reason } => self.status(step, reason.clone()),
             EventKind::Waiting {
-                waiting_for,
-                because,
-                ..
-            } => self.status(step, format!("waiting for {waiting_for}: {because}")),
-            EventKind::Progress { what, done, total } => {
+                waiting_for, cause, ..
+            } => self.status(step, format!("waiting for {waiting_for}: {cause}")),
+            EventKind::Transfer { what, done, total } => {
                 self.status(step, transferred(what, *done, *total));
             }
             EventKind::Note { text } => self.line(&format!("  {step:>14}  · {text}")),

@@ -1,55 +1,20 @@
-//! The one error type of this crate: which step, on what, why, and whether running again is safe.
+//! The error type of this crate: step, operation, target, cause, and whether running again is safe.
 
 pub(crate) mod from_clients;
+mod kind;
 
 use std::error::Error as StdError;
 use std::fmt;
 
+pub use kind::ErrorKind;
+
 use crate::run::step::StepId;
-use crate::spec::problem::{Problem, Problems};
+use crate::spec::diagnostic::Diagnostics;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
-
-/// What went wrong, independent of where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The specification is wrong: nothing was touched.
-    InvalidSpec,
-    /// A server does not know our credentials.
-    Unauthenticated,
-    /// A server knows us and denies it: a privilege or policy is missing.
-    Forbidden,
-    /// Something that must exist does not.
-    NotFound,
-    /// Something exists that is not provably ours; it is left alone.
-    NotOurs,
-    /// Something exists with another content than wanted.
-    Conflict,
-    /// A storage is full.
-    NoSpace,
-    /// DNS or TCP: a server cannot be reached.
-    Unreachable,
-    /// A certificate is not trusted, or ours is not accepted.
-    Certificate,
-    /// A server refused what was asked.
-    Rejected,
-    /// A server or a task of it failed.
-    Failed,
-    /// A server is busy or not ready.
-    Busy,
-    /// An answer is not of the expected shape.
-    Decode,
-    /// A wait ended at its deadline; the source is the last cause.
-    Deadline,
-    /// Secrets of a configured cluster are gone; they are never made again.
-    SecretsLost,
-    /// A file cannot be read or written.
-    Io,
-}
 
 /// An error of a bootstrap: kind, step, operation, target, hint and source.
 pub struct Error {
@@ -65,14 +30,30 @@ struct Inner {
     message: String,
     hint: Option<String>,
     may_have_taken_effect: bool,
-    problems: Vec<Problem>,
-    /// The source is the error of a client, which says everything; this one adds step and hint.
+    diagnostics: Diagnostics,
+    /// The source is the error of a client and has the whole message; this error adds step and hint.
     speaks_for_source: bool,
     source: Option<Source>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str) -> Self {
+    /// An error of `kind` in `operation`; for tests of programs that handle errors of a bootstrap.
+    ///
+    /// ```
+    /// use lungmen_bootstrap::{Error, ErrorKind};
+    ///
+    /// fn retry_later(error: &Error) -> bool {
+    ///     match error.kind() {
+    ///         ErrorKind::Busy | ErrorKind::NotReady => true,
+    ///         _ => error.is_retryable(),
+    ///     }
+    /// }
+    ///
+    /// let error = Error::new(ErrorKind::Busy, "start the VM").with_target("VM 5");
+    /// assert!(retry_later(&error));
+    /// ```
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self {
             inner: Box::new(Inner {
                 kind,
@@ -82,30 +63,29 @@ impl Error {
                 message: String::new(),
                 hint: None,
                 may_have_taken_effect: false,
-                problems: Vec::new(),
+                diagnostics: Diagnostics::default(),
                 speaks_for_source: false,
                 source: None,
             }),
         }
     }
 
-    pub(crate) fn invalid_spec(problems: Problems) -> Self {
-        let problems = problems.into_vec();
+    pub(crate) fn invalid_spec(diagnostics: Diagnostics) -> Self {
         let mut error = Self::new(ErrorKind::InvalidSpec, "check the specification")
-            .with_message(summary(&problems))
-            .with_hint("nothing was touched; mend the fields and run again");
-        error.inner.problems = problems;
+            .with_message(diagnostics.to_string())
+            .with_hint("No changes were made. Fix the listed fields and run again.");
+        error.inner.diagnostics = diagnostics;
         error
     }
 
-    /// Both lists of problems in one error.
-    pub(crate) fn with_problems_of(mut self, other: Self) -> Self {
-        self.inner.problems.extend(other.inner.problems);
-        self.inner.message = summary(&self.inner.problems);
+    /// Both lists of diagnostics in one error.
+    pub(crate) fn with_diagnostics_of(mut self, other: Self) -> Self {
+        self.inner.diagnostics.append(other.inner.diagnostics);
+        self.inner.message = self.inner.diagnostics.to_string();
         self
     }
 
-    /// Takes over the error of a client: its words, with our kind.
+    /// Wraps the error of a client: its message, with a kind of this crate.
     pub(crate) fn of_client(
         kind: ErrorKind,
         operation: &'static str,
@@ -125,27 +105,37 @@ impl Error {
             .with_source(error)
     }
 
-    pub(crate) fn with_target(mut self, target: impl Into<String>) -> Self {
+    /// Sets what the operation was attempted on. Never a secret.
+    #[must_use]
+    pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.inner.target = target.into();
         self
     }
 
-    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+    /// Sets the message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.inner.message = message.into();
         self
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    /// Sets what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.inner.source = Some(source.into());
         self
     }
 
-    pub(crate) fn at_step(mut self, step: StepId) -> Self {
+    /// Sets the step, unless one is set.
+    #[must_use]
+    pub fn at_step(mut self, step: StepId) -> Self {
         self.inner.step.get_or_insert(step);
         self
     }
@@ -173,10 +163,16 @@ impl Error {
         self.inner.operation
     }
 
-    /// What it was attempted on. Never a secret.
+    /// What the operation was attempted on. Never a secret.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.inner.target
+    }
+
+    /// The message without operation, target and causes; empty when the source says everything.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.inner.message
     }
 
     /// What to do about it, where that is known.
@@ -185,14 +181,14 @@ impl Error {
         self.inner.hint.as_deref()
     }
 
-    /// Everything that is wrong with the specification; empty for other kinds.
+    /// All findings about the specification; empty for other kinds.
     #[must_use]
-    pub fn problems(&self) -> &[Problem] {
-        &self.inner.problems
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.inner.diagnostics
     }
 
-    /// Whether a request may have had its effect although its answer is missing. Running again is safe all the
-    /// same, because every step looks before it acts.
+    /// Whether a request may have had its effect although its response is missing. Running again is safe even so,
+    /// because every step observes before it acts.
     #[must_use]
     pub fn may_have_taken_effect(&self) -> bool {
         self.inner.may_have_taken_effect
@@ -203,7 +199,14 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.inner.kind,
-            ErrorKind::Unreachable | ErrorKind::Busy | ErrorKind::Deadline | ErrorKind::Failed
+            ErrorKind::Connect
+                | ErrorKind::Timeout
+                | ErrorKind::Interrupted
+                | ErrorKind::Busy
+                | ErrorKind::NotReady
+                | ErrorKind::Deadline
+                | ErrorKind::Server
+                | ErrorKind::TaskFailed
         )
     }
 
@@ -223,7 +226,7 @@ impl Error {
         text
     }
 
-    /// The causes that Display does not already tell.
+    /// The causes that `Display` does not already contain.
     fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         let mut next = self.source();
         if self.inner.speaks_for_source {
@@ -236,12 +239,12 @@ impl Error {
         })
     }
 
-    /// The whole story for a person: the chain of causes once, the hint, and whether to run again.
+    /// The complete text for people: the chain of causes, the hint, and whether running again is safe.
     #[must_use]
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}");
-        for problem in &self.inner.problems {
-            text.push_str(&format!("\n  - {problem}"));
+        for diagnostic in self.inner.diagnostics.iter() {
+            text.push_str(&format!("\n  - {diagnostic}"));
         }
         for cause in self.causes() {
             text.push_str(&format!("\n  caused by: {cause}"));
@@ -250,19 +253,12 @@ impl Error {
             text.push_str(&format!("\n  hint: {hint}"));
         }
         let repeat = if self.is_safe_to_repeat() {
-            "running again is safe: finished steps are recognised and left alone"
+            "Running again is safe: finished steps are detected and not repeated."
         } else {
-            "do not simply run again: decide about the hint first"
+            "Do not run again before the cause is resolved."
         };
         text.push_str(&format!("\n  {repeat}"));
         text
-    }
-}
-
-fn summary(problems: &[Problem]) -> String {
-    match problems.len() {
-        1 => "1 problem".into(),
-        n => format!("{n} problems"),
     }
 }
 
@@ -307,16 +303,16 @@ mod tests {
     fn the_report_shows_the_chain_once_with_the_hint() {
         let error = Error::new(ErrorKind::Deadline, "wait for the node")
             .with_target("10.0.2.10:50000")
-            .with_message("not back after 20 min")
+            .with_message("timed out after 20m")
             .with_hint("look at the console")
             .with_source(std::io::Error::other("connection refused"))
             .at_step(StepId::Apply);
 
         assert_eq!(
             error.report(),
-            "error: step apply: wait for the node (10.0.2.10:50000): not back after 20 min\n  \
+            "error: step apply: wait for the node (10.0.2.10:50000): timed out after 20m\n  \
              caused by: connection refused\n  hint: look at the console\n  \
-             running again is safe: finished steps are recognised and left alone"
+             Running again is safe: finished steps are detected and not repeated."
         );
     }
 

@@ -160,9 +160,9 @@ async fn every_step_tells_when_it_starts_and_ends() {
             "{step}"
         );
     }
-    let waited = events.iter().any(
-        |event| matches!(&event.kind, EventKind::Waiting { because, .. } if !because.is_empty()),
-    );
+    let waited = events
+        .iter()
+        .any(|event| matches!(&event.kind, EventKind::Waiting { cause, .. } if !cause.is_empty()));
     assert!(waited);
 }
 
@@ -175,8 +175,8 @@ async fn without_openbao_and_argo_cd_the_cluster_is_complete_after_its_checks() 
 
     let cluster = world.builder_of(spec).build().unwrap().run().await.unwrap();
 
-    for step in [StepId::Save, StepId::Register, StepId::Applications] {
-        assert_eq!(outcome(&cluster.steps, step), Outcome::NotWanted, "{step}");
+    for step in [StepId::SaveSecrets, StepId::Register, StepId::Applications] {
+        assert_eq!(outcome(&cluster.steps, step), Outcome::Skipped, "{step}");
     }
     assert_eq!(cluster.secrets, None);
     assert_eq!(cluster.argocd_cluster, None);

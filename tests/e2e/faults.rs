@@ -237,7 +237,7 @@ async fn a_failed_installation_is_told_from_a_slow_one() {
 
     let error = world.run().await.unwrap_err();
 
-    assert_failure(&error, ErrorKind::Failed, StepId::Apply);
+    assert_failure(&error, ErrorKind::Server, StepId::Apply);
     assert!(error.report().contains("maintenance"), "{}", error.report());
     world
         .run()
@@ -259,7 +259,7 @@ async fn another_secret_at_the_path_is_never_replaced() {
 
     let error = world.run().await.unwrap_err();
 
-    assert_failure(&error, ErrorKind::Conflict, StepId::Save);
+    assert_failure(&error, ErrorKind::Conflict, StepId::SaveSecrets);
     let secret = world
         .lab
         .openbao()
@@ -367,11 +367,11 @@ async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() 
                 "configuration validation failed: x",
             );
         }),
-        (StepId::Apply, StepId::Bootstrap, |world| {
+        (StepId::Apply, StepId::EtcdBootstrap, |world| {
             let talos = world.lab.talos(vm()).unwrap();
             talos.fail_next("Bootstrap", Code::PermissionDenied, "not authorized");
         }),
-        (StepId::Bootstrap, StepId::Kubeconfig, |world| {
+        (StepId::EtcdBootstrap, StepId::Kubeconfig, |world| {
             let talos = world.lab.talos(vm()).unwrap();
             talos.fail_next("Kubeconfig", Code::PermissionDenied, "not authorized");
         }),

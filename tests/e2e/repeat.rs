@@ -40,8 +40,8 @@ async fn a_run_from_another_folder_takes_the_secrets_from_openbao() {
     for step in [
         StepId::Machine,
         StepId::Apply,
-        StepId::Bootstrap,
-        StepId::Save,
+        StepId::EtcdBootstrap,
+        StepId::SaveSecrets,
         StepId::Register,
     ] {
         assert_eq!(

@@ -105,7 +105,10 @@ async fn a_bootstrap_whose_answer_was_lost_is_not_taken_for_a_failure() {
 
     let cluster = world.run().await.unwrap();
 
-    assert_eq!(outcome(&cluster.steps, StepId::Bootstrap), Outcome::Done);
+    assert_eq!(
+        outcome(&cluster.steps, StepId::EtcdBootstrap),
+        Outcome::Done
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

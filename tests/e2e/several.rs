@@ -39,7 +39,10 @@ async fn three_control_planes_and_a_worker_become_one_cluster() {
         .unwrap_or_else(|error| panic!("{}", error.report()));
 
     assert_eq!(cluster.machines.len(), 4);
-    assert_eq!(outcome(&cluster.steps, StepId::Bootstrap), Outcome::Done);
+    assert_eq!(
+        outcome(&cluster.steps, StepId::EtcdBootstrap),
+        Outcome::Done
+    );
     for name in [
         "controlplane-tal01.yaml",
         "controlplane-tal02.yaml",

@@ -22,7 +22,11 @@ fn problems(edits: &[(&str, &str)]) -> Vec<String> {
         Err(error) => error,
     };
     assert_eq!(error.kind(), ErrorKind::InvalidSpec);
-    error.problems().iter().map(ToString::to_string).collect()
+    error
+        .diagnostics()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Asserts that there is one problem, at this path.
@@ -150,7 +154,7 @@ fn a_patch_that_does_not_parse_is_refused_with_file_and_line() {
 
     let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
 
-    let text = error.problems()[0].to_string();
+    let text = error.diagnostics()[0].to_string();
     assert!(
         text.contains("talos.configPatches[0]") && text.contains("broken.yaml"),
         "{text}"
@@ -165,7 +169,7 @@ fn a_patch_that_the_node_would_refuse_is_refused() {
 
     let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
 
-    let text = error.problems()[0].to_string();
+    let text = error.diagnostics()[0].to_string();
     assert!(
         text.contains("typo.yaml") && text.contains("hostnme"),
         "{text}"
@@ -186,9 +190,9 @@ fn tpm_encryption_needs_a_tpm() {
 
     let error = with(&[]).unwrap_err();
     assert!(
-        error.problems()[0].to_string().contains("TPM"),
+        error.diagnostics()[0].to_string().contains("TPM"),
         "{:?}",
-        error.problems()
+        error.diagnostics()
     );
 
     with(&[("efi: 4m", "efi: 4m\n    tpm: true")]).unwrap();
@@ -204,7 +208,7 @@ fn an_installer_of_another_platform_is_refused() {
 
     let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
 
-    assert!(error.problems().len() >= 2, "{:?}", error.problems());
+    assert!(error.diagnostics().len() >= 2, "{:?}", error.diagnostics());
 }
 
 #[tokio::test]
@@ -220,7 +224,7 @@ async fn all_problems_come_at_once_and_nothing_is_called() {
     let error = world.builder_of(spec).build().unwrap_err();
 
     let paths: Vec<&str> = error
-        .problems()
+        .diagnostics()
         .iter()
         .map(|problem| problem.path.as_str())
         .collect();
@@ -236,9 +240,9 @@ fn text_that_is_no_yaml_is_refused_with_line_and_column() {
 
     assert_eq!(error.kind(), ErrorKind::InvalidSpec);
     assert!(
-        error.problems()[0].path.contains("line"),
+        error.diagnostics()[0].path.contains("line"),
         "{:?}",
-        error.problems()
+        error.diagnostics()
     );
 }
 
@@ -246,7 +250,7 @@ fn text_that_is_no_yaml_is_refused_with_line_and_column() {
 fn a_missing_patch_file_is_named() {
     let error = edited(&[("- lungmen-akn-01.volumes.yaml", "- nowhere.yaml")]).unwrap_err();
 
-    let text = error.problems()[0].to_string();
+    let text = error.diagnostics()[0].to_string();
     assert!(
         text.contains("machines[0].configPatches[1]") && text.contains("nowhere.yaml"),
         "{text}"

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, LabBuilder};
 use lungmen_bootstrap::{
-    Cluster, ClusterBootstrap, ClusterBootstrapBuilder, Error, Event, Outcome, RunProgress, Spec,
+    Cluster, ClusterBootstrap, ClusterBootstrapBuilder, Error, Event, Outcome, PartialRun, Spec,
     StepId, StepReport,
 };
 use proxmox_client::id::VmId;
@@ -79,7 +79,7 @@ impl World {
         self.bootstrap().run().await
     }
 
-    pub(crate) async fn run_until(&self, last: StepId) -> Result<RunProgress, Error> {
+    pub(crate) async fn run_until(&self, last: StepId) -> Result<PartialRun, Error> {
         self.bootstrap().run_until(last).await
     }
 
@@ -97,12 +97,13 @@ pub(crate) fn outcome(steps: &[StepReport], step: StepId) -> Outcome {
         .outcome
 }
 
-/// The steps that only look or wait.
-const LOOKING: [StepId; 5] = [
+/// The steps that only read or wait, and the one that the owner's cluster does not enable.
+const NOT_ACTING: [StepId; 6] = [
     StepId::Spec,
     StepId::Preflight,
     StepId::FirstBoot,
     StepId::Verify,
+    StepId::MergeTalosconfig,
     StepId::Applications,
 ];
 
@@ -110,5 +111,5 @@ const LOOKING: [StepId; 5] = [
 pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
     StepId::ALL
         .into_iter()
-        .filter(|step| !LOOKING.contains(step))
+        .filter(|step| !NOT_ACTING.contains(step))
 }

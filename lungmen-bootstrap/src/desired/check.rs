@@ -1,4 +1,4 @@
-//! From what the user wants to a blueprint, or to everything that is wrong with it.
+//! From what the user wants to a desired, or to everything that is wrong with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use talos_client::config::TalosVersion;
 use url::Url;
 
 use super::vm::Shared;
-use super::{Blueprint, Machine, Parts, config, vm};
+use super::{Components, DesiredCluster, DesiredMachine, config, vm};
 use crate::desired::ownership::MachineUuid;
 use crate::error::{Error, Result};
-use crate::run::report::ClusterName;
+use crate::spec::cluster_name::ClusterName;
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Placement, Role};
 use crate::spec::patch::PatchSource;
-use crate::spec::problem::{Problem, Problems};
 use crate::spec::release::TalosRelease;
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 
 /// What the user wants, unchecked.
 #[derive(Debug, Clone)]
-pub(crate) struct Inputs {
+pub(crate) struct RawSpec {
     pub(crate) name: String,
     pub(crate) endpoint: String,
     pub(crate) release: Option<TalosRelease>,
@@ -37,30 +37,30 @@ pub(crate) struct Inputs {
     pub(crate) argocd: Option<ArgoCdTarget>,
 }
 
-impl Blueprint {
-    /// Checks everything that needs no call and reports all problems together.
-    pub(crate) fn check(inputs: &Inputs) -> Result<Self> {
-        let mut problems = Problems::default();
-        let blueprint = blueprint(inputs, &mut problems);
-        match blueprint {
-            Some(blueprint) if problems.is_empty() => Ok(blueprint),
-            _ => Err(Error::invalid_spec(problems)),
+impl DesiredCluster {
+    /// Checks everything that needs no call and reports all diagnostics together.
+    pub(crate) fn check(inputs: &RawSpec) -> Result<Self> {
+        let mut diagnostics = Diagnostics::default();
+        let desired = desired(inputs, &mut diagnostics);
+        match desired {
+            Some(desired) if diagnostics.is_empty() => Ok(desired),
+            _ => Err(Error::invalid_spec(diagnostics)),
         }
     }
 }
 
-fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
-    let cluster = problems.check(
+fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredCluster> {
+    let cluster = diagnostics.check(
         "cluster.name",
         &inputs.name,
         inputs.name.parse::<ClusterName>(),
     );
-    let endpoint = endpoint(&inputs.endpoint, problems);
-    let release = release(inputs, problems);
-    let places = places(inputs.placement.as_ref(), problems);
-    let patches = config::patches("talos.configPatches", &inputs.patches, problems);
-    check_machines(&inputs.machines, problems);
-    check_targets(inputs, problems);
+    let endpoint = endpoint(&inputs.endpoint, diagnostics);
+    let release = release(inputs, diagnostics);
+    let places = places(inputs.placement.as_ref(), diagnostics);
+    let patches = config::patches("talos.configPatches", &inputs.patches, diagnostics);
+    check_machines(&inputs.machines, diagnostics);
+    check_targets(inputs, diagnostics);
 
     // Without these there is nothing to compare the machines with.
     let (cluster, endpoint, release, places) = (cluster?, endpoint?, release?, places?);
@@ -70,9 +70,16 @@ fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
         Content::Iso.as_str(),
         &iso_file,
     );
-    let iso_volume = problems.check("proxmox.isoStorage", &iso_file, volume)?;
-    let machines = machines(inputs, &cluster, &release, &places, &iso_volume, problems);
-    let mut blueprint = Blueprint {
+    let iso_volume = diagnostics.check("proxmox.isoStorage", &iso_file, volume)?;
+    let machines = machines(
+        inputs,
+        &cluster,
+        &release,
+        &places,
+        &iso_volume,
+        diagnostics,
+    );
+    let mut desired = DesiredCluster {
         talos: release.version,
         kubernetes_version: release.kubernetes_version,
         schematic: release.schematic,
@@ -89,17 +96,17 @@ fn blueprint(inputs: &Inputs, problems: &mut Problems) -> Option<Blueprint> {
         iso_storage: places.iso_storage,
         machines,
         patches,
-        parts: Parts::default(),
+        components: Components::default(),
         openbao: inputs.openbao.clone(),
         argocd: inputs.argocd.clone(),
     };
-    if problems.is_empty() {
-        config::try_out(&mut blueprint, problems);
+    if diagnostics.is_empty() {
+        config::try_out(&mut desired, diagnostics);
     }
-    Some(blueprint)
+    Some(desired)
 }
 
-fn endpoint(text: &str, problems: &mut Problems) -> Option<Url> {
+fn endpoint(text: &str, diagnostics: &mut Diagnostics) -> Option<Url> {
     const ALLOWED: &str = "must be an https URL with a host and no path, for example https://kubernetes.example.org:6443";
     let url = Url::parse(text).ok().filter(|url| {
         url.scheme() == "https"
@@ -109,7 +116,7 @@ fn endpoint(text: &str, problems: &mut Problems) -> Option<Url> {
             && url.username().is_empty()
     });
     if url.is_none() {
-        problems.add(Problem::new("cluster.endpoint", text, ALLOWED));
+        diagnostics.add(Diagnostic::new("cluster.endpoint", text, ALLOWED));
     }
     url
 }
@@ -126,21 +133,21 @@ struct Release {
     warnings: Vec<String>,
 }
 
-fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
+fn release(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<Release> {
     let Some(release) = &inputs.release else {
-        problems.add(Problem::missing(
+        diagnostics.add(Diagnostic::missing(
             "talos.version",
             "name the Talos version, for example 1.10.7",
         ));
         return None;
     };
-    let version = version(&release.version, problems);
-    let platform = problems.check(
+    let version = version(&release.version, diagnostics);
+    let platform = diagnostics.check(
         "talos.platform",
         &release.platform,
         release.platform.parse::<Platform>(),
     );
-    let arch = problems.check(
+    let arch = diagnostics.check(
         "talos.architecture",
         &release.architecture,
         release.architecture.parse::<Arch>(),
@@ -148,23 +155,23 @@ fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
     let schematic = Schematic::builder()
         .extensions(release.extensions.iter().cloned())
         .build();
-    let schematic = problems.check(
+    let schematic = diagnostics.check(
         "talos.extensions",
         &release.extensions.join(", "),
         schematic,
     )?;
-    let factory = factory(inputs, problems)?;
+    let factory = factory(inputs, diagnostics)?;
     let id = factory.schematic_id(&schematic);
-    let schematic_id = problems.check("talos.extensions", &release.extensions.join(", "), id)?;
-    check_pin(release, &schematic_id, problems);
+    let schematic_id = diagnostics.check("talos.extensions", &release.extensions.join(", "), id)?;
+    check_pin(release, &schematic_id, diagnostics);
     let (version, image_version) = version?;
-    let warnings = check_extensions(&factory, &schematic, &image_version, problems);
+    let warnings = check_extensions(&factory, &schematic, &image_version, diagnostics);
     let image = ImageRequest::iso(platform?)
         .arch(arch?)
         .secure_boot(release.secure_boot)
         .of(schematic_id.clone(), image_version);
     Some(Release {
-        kubernetes_version: kubernetes_version(release, &version, problems)?,
+        kubernetes_version: kubernetes_version(release, &version, diagnostics)?,
         installer: factory.installer_reference(&image.installer()),
         secure_boot: release.secure_boot,
         version,
@@ -175,30 +182,30 @@ fn release(inputs: &Inputs, problems: &mut Problems) -> Option<Release> {
     })
 }
 
-fn version(text: &str, problems: &mut Problems) -> Option<(TalosVersion, ImageVersion)> {
+fn version(text: &str, diagnostics: &mut Diagnostics) -> Option<(TalosVersion, ImageVersion)> {
     const ALLOWED: &str = "must be a full Talos version such as 1.10.7, for the ISO, the installer and the configuration alike";
     let versions = TalosVersion::parse(text)
         .ok()
         .zip(ImageVersion::parse(text).ok());
     if versions.is_none() {
-        problems.add(Problem::new("talos.version", text, ALLOWED));
+        diagnostics.add(Diagnostic::new("talos.version", text, ALLOWED));
     }
     versions
 }
 
-fn factory(inputs: &Inputs, problems: &mut Problems) -> Option<OfflineFactory> {
+fn factory(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<OfflineFactory> {
     match &inputs.factory {
         None => Some(OfflineFactory::community()),
-        Some(url) => problems.check("talos.factory", url, OfflineFactory::new(url.clone())),
+        Some(url) => diagnostics.check("talos.factory", url, OfflineFactory::new(url.clone())),
     }
 }
 
 /// A pasted ID may belong to another list of extensions; then the guest agent is missing, and nobody notices.
-fn check_pin(release: &TalosRelease, computed: &SchematicId, problems: &mut Problems) {
+fn check_pin(release: &TalosRelease, computed: &SchematicId, diagnostics: &mut Diagnostics) {
     if let Some(pinned) = &release.pinned_schematic
         && pinned != computed.as_str()
     {
-        problems.add(Problem::new(
+        diagnostics.add(Diagnostic::new(
             "talos.schematic",
             pinned,
             format!("talos.extensions have the ID {computed}; correct one of the two, or leave the ID out"),
@@ -210,11 +217,11 @@ fn check_extensions(
     factory: &OfflineFactory,
     schematic: &Schematic,
     version: &ImageVersion,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<String> {
     let report = factory.validate(schematic, version);
     for finding in report.errors() {
-        problems.add(Problem::new(
+        diagnostics.add(Diagnostic::new(
             "talos.extensions",
             &finding.field,
             finding.to_string(),
@@ -226,13 +233,13 @@ fn check_extensions(
 fn kubernetes_version(
     release: &TalosRelease,
     version: &TalosVersion,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     let Some(wanted) = &release.kubernetes_version else {
         return Some(version.default_components().kubernetes.to_owned());
     };
     let wanted = wanted.trim_start_matches('v');
-    problems.check(
+    diagnostics.check(
         "talos.kubernetesVersion",
         &wanted,
         version.check_kubernetes(wanted),
@@ -246,25 +253,25 @@ struct Places {
     iso_storage: StorageName,
 }
 
-fn places(placement: Option<&Placement>, problems: &mut Problems) -> Option<Places> {
+fn places(placement: Option<&Placement>, diagnostics: &mut Diagnostics) -> Option<Places> {
     let Some(placement) = placement else {
-        problems.add(Problem::missing(
+        diagnostics.add(Diagnostic::missing(
             "proxmox.node",
             "name the node and the two storages",
         ));
         return None;
     };
-    let node = problems.check(
+    let node = diagnostics.check(
         "proxmox.node",
         &placement.node,
         NodeName::new(placement.node.as_str()),
     );
-    let storage = problems.check(
+    let storage = diagnostics.check(
         "proxmox.storage",
         &placement.storage,
         StorageName::new(placement.storage.as_str()),
     );
-    let iso_storage = problems.check(
+    let iso_storage = diagnostics.check(
         "proxmox.isoStorage",
         &placement.iso_storage,
         StorageName::new(placement.iso_storage.as_str()),
@@ -277,13 +284,13 @@ fn places(placement: Option<&Placement>, problems: &mut Problems) -> Option<Plac
 }
 
 /// What is wrong with the machines as a group.
-fn check_machines(machines: &[MachineSpec], problems: &mut Problems) {
+fn check_machines(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
     let control_planes = machines
         .iter()
         .filter(|machine| machine.role == Role::ControlPlane)
         .count();
     if control_planes % 2 == 0 {
-        problems.add(Problem::new(
+        diagnostics.add(Diagnostic::new(
             "machines",
             format!("{control_planes} control plane machines"),
             "must be an odd number of control plane machines: etcd needs a majority",
@@ -293,18 +300,23 @@ fn check_machines(machines: &[MachineSpec], problems: &mut Problems) {
         machines,
         "vmId",
         |machine| machine.vm_id.to_string(),
-        problems,
+        diagnostics,
     );
-    check_unique(machines, "name", |machine| machine.name.clone(), problems);
+    check_unique(
+        machines,
+        "name",
+        |machine| machine.name.clone(),
+        diagnostics,
+    );
     check_unique(
         machines,
         "address",
         |machine| machine.address.to_string(),
-        problems,
+        diagnostics,
     );
     for (index, machine) in machines.iter().enumerate() {
         if machine.disks.is_empty() {
-            problems.add(Problem::missing(
+            diagnostics.add(Diagnostic::missing(
                 format!("machines[{index}].disks"),
                 "name at least the system disk",
             ));
@@ -316,12 +328,12 @@ fn check_unique(
     machines: &[MachineSpec],
     field: &str,
     value: impl Fn(&MachineSpec) -> String,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) {
     let mut seen = BTreeMap::new();
     for (index, machine) in machines.iter().enumerate() {
         if let Some(first) = seen.insert(value(machine), index) {
-            problems.add(Problem::new(
+            diagnostics.add(Diagnostic::new(
                 format!("machines[{index}].{field}"),
                 value(machine),
                 format!("must be another one than that of machines[{first}]"),
@@ -330,11 +342,11 @@ fn check_unique(
     }
 }
 
-fn check_targets(inputs: &Inputs, problems: &mut Problems) {
+fn check_targets(inputs: &RawSpec, diagnostics: &mut Diagnostics) {
     let mut filled = |path: &str, text: &str, allowed: &dyn fmt::Display| {
         let slashed = text.starts_with('/') || text.ends_with('/') || text.contains("//");
         if text.trim().is_empty() || slashed {
-            problems.add(Problem::new(path, text, allowed.to_string()));
+            diagnostics.add(Diagnostic::new(path, text, allowed.to_string()));
         }
     };
     if let Some(target) = &inputs.openbao {
@@ -359,13 +371,13 @@ fn check_targets(inputs: &Inputs, problems: &mut Problems) {
 }
 
 fn machines(
-    inputs: &Inputs,
+    inputs: &RawSpec,
     cluster: &ClusterName,
     release: &Release,
     places: &Places,
     iso: &proxmox_client::id::VolumeId,
-    problems: &mut Problems,
-) -> Vec<Machine> {
+    diagnostics: &mut Diagnostics,
+) -> Vec<DesiredMachine> {
     let shared = Shared {
         storage: &places.storage,
         iso,
@@ -379,9 +391,9 @@ fn machines(
             let path = format!("machines[{index}]");
             let uuid = MachineUuid::derive(cluster.as_str(), &spec.name, spec.vm_id);
             let patches =
-                config::patches(&format!("{path}.configPatches"), &spec.patches, problems);
-            let vm = vm::vm(&path, spec, uuid, &shared, problems)?;
-            Some(Machine {
+                config::patches(&format!("{path}.configPatches"), &spec.patches, diagnostics);
+            let vm = vm::vm(&path, spec, uuid, &shared, diagnostics)?;
+            Some(DesiredMachine {
                 spec: spec.clone(),
                 uuid,
                 vm,

@@ -1,4 +1,4 @@
-//! The machine configurations of a blueprint.
+//! The machine configurations of a desired.
 
 use talos_client::config::{
     ConfigPatch, GenerateInput, LintContext, LintDisk, LintId, MachineConfig, MachineType, Mode,
@@ -6,24 +6,24 @@ use talos_client::config::{
 };
 use talos_client::secrets::SecretsBundle;
 
-use super::{Blueprint, Machine, Parts};
+use super::{Components, DesiredCluster, DesiredMachine};
 use crate::error::Result;
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{Disk, Role};
 use crate::spec::patch::PatchSource;
-use crate::spec::problem::{Problem, Problems};
 
 /// A contract whose secrets are made in milliseconds: from v1.7 on the RSA key takes seconds.
 const QUICK: VersionContract = VersionContract::new(1, 6);
 
-/// The patches that are YAML; problems name the file, the line and the column.
+/// The patches that are YAML; diagnostics name the file, the line and the column.
 pub(super) fn patches(
     path: &str,
     sources: &[PatchSource],
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<ConfigPatch> {
     for (index, source) in sources.iter().enumerate() {
         if let Err(error) = talos_client::yaml::parse_documents(source.text()) {
-            problems.add(Problem::new(
+            diagnostics.add(Diagnostic::new(
                 format!("{path}[{index}]"),
                 source.origin(),
                 format!("must be a machine configuration patch: {}", error.message()),
@@ -36,11 +36,11 @@ pub(super) fn patches(
         .collect()
 }
 
-impl Blueprint {
+impl DesiredCluster {
     /// The configuration of a machine: generated, then patched with those of the cluster, then with its own.
     pub(crate) fn machine_config(
         &self,
-        machine: &Machine,
+        machine: &DesiredMachine,
         secrets: &SecretsBundle,
     ) -> Result<MachineConfig> {
         let endpoint = self.endpoint.as_str().trim_end_matches('/');
@@ -62,13 +62,13 @@ impl Blueprint {
 
 /// Makes every configuration with throw-away secrets, so that a patch that cannot be applied and a configuration that
 /// the node would refuse are known before a machine exists.
-pub(super) fn try_out(blueprint: &mut Blueprint, problems: &mut Problems) {
+pub(super) fn try_out(desired: &mut DesiredCluster, diagnostics: &mut Diagnostics) {
     let secrets = match SecretsBundle::generate_blocking(QUICK) {
         Ok(secrets) => secrets,
         Err(error) => {
-            problems.add(Problem::new(
+            diagnostics.add(Diagnostic::new(
                 "talos.version",
-                blueprint.image.version(),
+                desired.image.version(),
                 error.to_string(),
             ));
             return;
@@ -76,41 +76,43 @@ pub(super) fn try_out(blueprint: &mut Blueprint, problems: &mut Problems) {
     };
     let mut warnings = Vec::new();
     let mut first_parts = None;
-    for (index, machine) in blueprint.machines.iter().enumerate() {
+    for (index, machine) in desired.machines.iter().enumerate() {
         let path = format!("machines[{index}].configPatches");
-        match blueprint.machine_config(machine, &secrets) {
+        match desired.machine_config(machine, &secrets) {
             Ok(config) => {
-                judge(&path, blueprint, machine, &config, problems, &mut warnings);
+                judge(&path, desired, machine, &config, diagnostics, &mut warnings);
                 if machine.spec.role == Role::ControlPlane {
-                    first_parts.get_or_insert_with(|| parts(&config));
+                    first_parts.get_or_insert_with(|| components(&config));
                 }
             }
-            Err(error) => problems.add(Problem::new(&path, error.target(), error.to_string())),
+            Err(error) => {
+                diagnostics.add(Diagnostic::new(&path, error.target(), error.to_string()))
+            }
         }
     }
-    blueprint.parts = first_parts.unwrap_or_default();
-    blueprint.warnings.extend(warnings);
+    desired.components = first_parts.unwrap_or_default();
+    desired.warnings.extend(warnings);
 }
 
 /// Asks the validator of the reference and our own lints what they think of a configuration.
 fn judge(
     path: &str,
-    blueprint: &Blueprint,
-    machine: &Machine,
+    desired: &DesiredCluster,
+    machine: &DesiredMachine,
     config: &MachineConfig,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
     warnings: &mut Vec<String>,
 ) {
     // Talos on nocloud validates as in the cloud: a missing install disk is not refused there.
-    let validation = config.validate(&ValidationOptions::new(Mode::Metal, &blueprint.talos));
+    let validation = config.validate(&ValidationOptions::new(Mode::Metal, &desired.talos));
     for error in validation.errors() {
-        problems.add(Problem::new(path, &machine.spec.name, error.as_str()));
+        diagnostics.add(Diagnostic::new(path, &machine.spec.name, error.as_str()));
     }
     warnings.extend(validation.warnings().iter().cloned());
-    for finding in config.lint(&context(blueprint, machine)) {
+    for finding in config.lint(&context(desired, machine)) {
         if FATAL.contains(&finding.id()) {
             let allowed = format!("{}; {}", finding.message(), finding.fix());
-            problems.add(Problem::new(
+            diagnostics.add(Diagnostic::new(
                 format!("{path}: {}", finding.path()),
                 &machine.spec.name,
                 allowed,
@@ -133,12 +135,12 @@ const FATAL: [LintId; 8] = [
     LintId::TpmMissing,
 ];
 
-fn context(blueprint: &Blueprint, machine: &Machine) -> LintContext {
-    LintContext::new(&blueprint.talos)
-        .platform(blueprint.image.request().platform().as_str())
-        .secure_boot(blueprint.image.request().is_secure_boot())
+fn context(desired: &DesiredCluster, machine: &DesiredMachine) -> LintContext {
+    LintContext::new(&desired.talos)
+        .platform(desired.image.request().platform().as_str())
+        .secure_boot(desired.image.request().is_secure_boot())
         .tpm(machine.spec.tpm)
-        .schematic(blueprint.schematic_id.as_str())
+        .schematic(desired.schematic_id.as_str())
         .disks(disks(&machine.spec.disks))
 }
 
@@ -150,8 +152,8 @@ fn disks(disks: &[Disk]) -> impl Iterator<Item = LintDisk> {
     })
 }
 
-fn parts(config: &MachineConfig) -> Parts {
-    Parts {
+fn components(config: &MachineConfig) -> Components {
+    Components {
         cni: config.cni_name().to_owned(),
         proxy_disabled: config.is_proxy_disabled(),
         coredns_disabled: config.is_coredns_disabled(),

@@ -3,7 +3,6 @@
 mod check;
 mod config;
 pub(crate) mod ownership;
-mod plan;
 mod vm;
 
 use factory_client::{Image, Schematic, SchematicId};
@@ -13,16 +12,16 @@ use talos_client::config::{ConfigPatch, TalosVersion};
 use url::Url;
 
 use crate::desired::ownership::MachineUuid;
-use crate::run::report::ClusterName;
+use crate::spec::cluster_name::ClusterName;
 use crate::spec::machine::{MachineSpec, Role};
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 use crate::state::artifacts::Artifact;
 
-pub(crate) use check::Inputs;
+pub(crate) use check::RawSpec;
 
 /// What a run builds. It exists only when nothing is wrong with it.
 #[derive(Debug, Clone)]
-pub(crate) struct Blueprint {
+pub(crate) struct DesiredCluster {
     pub(crate) cluster: ClusterName,
     pub(crate) endpoint: Url,
     pub(crate) talos: TalosVersion,
@@ -36,9 +35,9 @@ pub(crate) struct Blueprint {
     pub(crate) node: NodeName,
     pub(crate) storage: StorageName,
     pub(crate) iso_storage: StorageName,
-    pub(crate) machines: Vec<Machine>,
+    pub(crate) machines: Vec<DesiredMachine>,
     pub(crate) patches: Vec<ConfigPatch>,
-    pub(crate) parts: Parts,
+    pub(crate) components: Components,
     pub(crate) openbao: Option<OpenBaoTarget>,
     pub(crate) argocd: Option<ArgoCdTarget>,
     pub(crate) warnings: Vec<String>,
@@ -46,34 +45,34 @@ pub(crate) struct Blueprint {
 
 /// A machine with the VM it becomes.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
+pub(crate) struct DesiredMachine {
     pub(crate) spec: MachineSpec,
     pub(crate) uuid: MachineUuid,
     pub(crate) vm: VmSpec,
     pub(crate) patches: Vec<ConfigPatch>,
 }
 
-/// Parts of Kubernetes that the configuration switches off or brings along.
+/// Components of Kubernetes that the configuration switches off or brings along.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
+pub(crate) struct Components {
     pub(crate) cni: String,
     pub(crate) proxy_disabled: bool,
     pub(crate) coredns_disabled: bool,
 }
 
-impl Blueprint {
+impl DesiredCluster {
     pub(crate) fn talos_version(&self) -> String {
         self.image.version().to_string()
     }
 
-    pub(crate) fn control_planes(&self) -> impl Iterator<Item = &Machine> {
+    pub(crate) fn control_planes(&self) -> impl Iterator<Item = &DesiredMachine> {
         self.machines
             .iter()
             .filter(|machine| machine.spec.role == Role::ControlPlane)
     }
 
-    /// The control plane machine that is bootstrapped and asked first. A blueprint always has one.
-    pub(crate) fn first_control_plane(&self) -> &Machine {
+    /// The control plane machine that is bootstrapped and asked first. A desired always has one.
+    pub(crate) fn first_control_plane(&self) -> &DesiredMachine {
         self.control_planes().next().unwrap_or(&self.machines[0])
     }
 
@@ -84,7 +83,7 @@ impl Blueprint {
     }
 
     /// `controlplane.yaml` for the only machine of its role, `controlplane-tal01.yaml` among several.
-    pub(crate) fn artifact_of(&self, machine: &Machine) -> Artifact {
+    pub(crate) fn artifact_of(&self, machine: &DesiredMachine) -> Artifact {
         let role = machine.spec.role;
         let several = self
             .machines
@@ -111,7 +110,7 @@ impl Blueprint {
     }
 }
 
-impl Machine {
+impl DesiredMachine {
     /// The name up to its first dot.
     pub(crate) fn host(&self) -> &str {
         let name = self.spec.name.as_str();

@@ -6,8 +6,8 @@ use proxmox_client::vm::{
 };
 
 use crate::desired::ownership::MachineUuid;
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{Disk, Efi, MachineSpec};
-use crate::spec::problem::{Problem, Problems};
 
 /// Where the ISO is attached; the disks are on the SCSI controller.
 const CD_DRIVE: Slot = Slot::Ide(2);
@@ -19,34 +19,34 @@ pub(super) struct Shared<'a> {
     pub(super) secure_boot: bool,
 }
 
-/// The VM of `machine`, or its problems under `path`.
+/// The VM of `machine`, or its diagnostics under `path`.
 pub(super) fn vm(
     path: &str,
     machine: &MachineSpec,
     uuid: MachineUuid,
     shared: &Shared<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<VmSpec> {
-    let id = problems.check(
+    let id = diagnostics.check(
         &format!("{path}.vmId"),
         &machine.vm_id,
         VmId::new(machine.vm_id),
     );
     let bridge = &machine.network.bridge;
-    let bridge = problems.check(
+    let bridge = diagnostics.check(
         &format!("{path}.network.bridge"),
         bridge,
         BridgeName::new(bridge.as_str()),
     );
     let tag_text = machine.tags.join(", ");
-    let tags = problems.check(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
-    let smbios = problems.check(
+    let tags = diagnostics.check(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
+    let smbios = diagnostics.check(
         &format!("{path}.vmId"),
         &uuid,
         Smbios::with_uuid(&uuid.to_string()),
     );
     let memory = u32::try_from(machine.memory_mib);
-    let memory = problems.check(&format!("{path}.memoryMiB"), &machine.memory_mib, memory);
+    let memory = diagnostics.check(&format!("{path}.memoryMiB"), &machine.memory_mib, memory);
 
     let mut spec = VmSpec::new(id?, &machine.name)
         .cores(machine.cores)
@@ -73,7 +73,7 @@ pub(super) fn vm(
     if shared.secure_boot {
         spec = spec.enrolls_secure_boot_keys();
     }
-    report(path, machine, &spec, problems).then_some(spec)
+    report(path, machine, &spec, diagnostics).then_some(spec)
 }
 
 fn efi_disk(efi: Efi, storage: &StorageName) -> EfiDisk {
@@ -111,13 +111,13 @@ fn network(machine: &MachineSpec, bridge: BridgeName) -> NetworkDevice {
 }
 
 /// What the server would refuse or could not work, under the names of the specification.
-fn report(path: &str, machine: &MachineSpec, spec: &VmSpec, problems: &mut Problems) -> bool {
+fn report(path: &str, machine: &MachineSpec, spec: &VmSpec, diagnostics: &mut Diagnostics) -> bool {
     let Err(error) = spec.validate() else {
         return true;
     };
     for diagnostic in error.diagnostics() {
         let (field, value) = origin(&diagnostic.field, machine);
-        problems.add(Problem::new(
+        diagnostics.add(Diagnostic::new(
             format!("{path}.{field}"),
             value,
             diagnostic.message.as_str(),

@@ -5,35 +5,20 @@ use std::error::Error as StdError;
 use crate::error::{Error, ErrorKind};
 use crate::services;
 
-/// The error of a client: the parts that all of them have.
+/// The error of a client: what all of them have in common.
 trait ClientError: StdError + Send + Sync + 'static {
-    fn meaning(&self) -> Meaning;
+    /// The kind that it becomes. `None` for a kind that this crate does not know.
+    fn kind_of_run(&self) -> Option<ErrorKind>;
+    fn hint(&self) -> Option<String>;
     fn operation(&self) -> &'static str;
     fn target(&self) -> &str;
     fn may_have_taken_effect(&self) -> bool;
 }
 
-struct Meaning {
-    kind: ErrorKind,
-    hint: Option<String>,
-}
-
-impl Meaning {
-    fn plain(kind: ErrorKind) -> Self {
-        Self { kind, hint: None }
-    }
-
-    fn hinted(kind: ErrorKind, hint: impl Into<String>) -> Self {
-        Self {
-            kind,
-            hint: Some(hint.into()),
-        }
-    }
-}
-
 impl<E: ClientError> From<E> for Error {
     fn from(source: E) -> Self {
-        let Meaning { kind, hint } = source.meaning();
+        let kind = source.kind_of_run().unwrap_or(ErrorKind::Rejected);
+        let hint = source.hint();
         let (operation, target) = (source.operation(), source.target().to_owned());
         let uncertain = source.may_have_taken_effect();
         let error = Self::of_client(kind, operation, &target, source).uncertain(uncertain);
@@ -45,10 +30,13 @@ impl<E: ClientError> From<E> for Error {
 }
 
 macro_rules! client_error {
-    ($error:ty, $meaning:path) => {
+    ($error:ty, $kind:path, $hint:path) => {
         impl ClientError for $error {
-            fn meaning(&self) -> Meaning {
-                $meaning(self)
+            fn kind_of_run(&self) -> Option<ErrorKind> {
+                $kind(self)
+            }
+            fn hint(&self) -> Option<String> {
+                $hint(self)
             }
             fn operation(&self) -> &'static str {
                 self.operation()
@@ -63,66 +51,84 @@ macro_rules! client_error {
     };
 }
 
-client_error!(proxmox_client::Error, proxmox);
-client_error!(factory_client::Error, factory);
-client_error!(talos_client::Error, talos);
-client_error!(argocd_client::Error, argocd);
-client_error!(services::Error, service);
+client_error!(proxmox_client::Error, proxmox_error, proxmox_hint);
+client_error!(factory_client::Error, factory_error, factory_hint);
+client_error!(talos_client::Error, talos_error, talos_hint);
+client_error!(argocd_client::Error, argocd_error, argocd_hint);
+client_error!(services::Error, service_error, service_hint);
 
-fn proxmox(error: &proxmox_client::Error) -> Meaning {
-    use proxmox_client::ErrorKind as Kind;
-    if let Some(meaning) = error.reason().and_then(proxmox_reason) {
-        return meaning;
-    }
-    match error.kind() {
-        Kind::Connect | Kind::Timeout | Kind::Interrupted => Meaning::hinted(
-            ErrorKind::Unreachable,
-            "check the endpoint of Proxmox VE and the way to it",
-        ),
-        Kind::Certificate => Meaning::hinted(
-            ErrorKind::Certificate,
-            "trust the certificate of Proxmox VE by its authority or by its fingerprint",
-        ),
-        Kind::Unauthenticated => Meaning::hinted(
-            ErrorKind::Unauthenticated,
-            "check the API token: user@realm!name=secret, and that it exists and has not expired",
-        ),
-        Kind::Forbidden => Meaning::hinted(ErrorKind::Forbidden, missing_privileges(error)),
-        Kind::NotFound => Meaning::plain(ErrorKind::NotFound),
-        Kind::AlreadyExists | Kind::Conflict => Meaning::plain(ErrorKind::Conflict),
-        Kind::Busy | Kind::NotReady => Meaning::plain(ErrorKind::Busy),
-        Kind::Server | Kind::TaskFailed => Meaning::plain(ErrorKind::Failed),
-        Kind::Decode => Meaning::plain(ErrorKind::Decode),
-        Kind::Deadline => Meaning::plain(ErrorKind::Deadline),
-        _ => Meaning::plain(ErrorKind::Rejected),
+fn proxmox_error(error: &proxmox_client::Error) -> Option<ErrorKind> {
+    use proxmox_client::Reason;
+    match error.reason() {
+        Some(Reason::StorageFull) => Some(ErrorKind::NoSpace),
+        Some(Reason::BridgeMissing | Reason::StorageMissing | Reason::NodeMissing) => {
+            Some(ErrorKind::NotFound)
+        }
+        Some(Reason::VmIdTaken) => Some(ErrorKind::NotOurs),
+        _ => proxmox_kind(error.kind()),
     }
 }
 
-fn proxmox_reason(reason: proxmox_client::Reason) -> Option<Meaning> {
-    use proxmox_client::Reason;
-    Some(match reason {
-        Reason::StorageFull => Meaning::hinted(
-            ErrorKind::NoSpace,
-            "free space on the storage, or name another one in the section proxmox",
-        ),
-        Reason::BridgeMissing => Meaning::hinted(
-            ErrorKind::NotFound,
-            "machines[].network.bridge must be a bridge of the Proxmox node",
-        ),
-        Reason::StorageMissing => Meaning::hinted(
-            ErrorKind::NotFound,
-            "proxmox.storage and proxmox.isoStorage must be storages of the Proxmox node",
-        ),
-        Reason::NodeMissing => Meaning::hinted(
-            ErrorKind::NotFound,
-            "proxmox.node must be a node of the Proxmox cluster",
-        ),
-        Reason::VmIdTaken => Meaning::hinted(
-            ErrorKind::NotOurs,
-            "choose another machines[].vmId, or remove the VM yourself if it is not needed",
-        ),
+fn proxmox_kind(kind: proxmox_client::ErrorKind) -> Option<ErrorKind> {
+    use proxmox_client::ErrorKind as Kind;
+    Some(match kind {
+        Kind::Configuration => ErrorKind::Configuration,
+        Kind::InvalidInput => ErrorKind::InvalidInput,
+        Kind::Connect => ErrorKind::Connect,
+        Kind::Certificate => ErrorKind::Certificate,
+        Kind::Timeout => ErrorKind::Timeout,
+        Kind::Interrupted => ErrorKind::Interrupted,
+        Kind::Unauthenticated => ErrorKind::Unauthenticated,
+        Kind::Forbidden => ErrorKind::Forbidden,
+        Kind::NotFound => ErrorKind::NotFound,
+        Kind::AlreadyExists => ErrorKind::AlreadyExists,
+        Kind::Conflict => ErrorKind::Conflict,
+        Kind::Busy => ErrorKind::Busy,
+        Kind::NotReady => ErrorKind::NotReady,
+        Kind::Unsupported => ErrorKind::Unsupported,
+        Kind::Rejected => ErrorKind::Rejected,
+        Kind::Server => ErrorKind::Server,
+        Kind::TaskFailed => ErrorKind::TaskFailed,
+        Kind::Decode => ErrorKind::Decode,
+        Kind::Deadline => ErrorKind::Deadline,
         _ => return None,
     })
+}
+
+fn proxmox_hint(error: &proxmox_client::Error) -> Option<String> {
+    use proxmox_client::{ErrorKind as Kind, Reason};
+    let by_reason = error.reason().and_then(|reason| match reason {
+        Reason::StorageFull => {
+            Some("Free space on the storage, or choose another one in the section proxmox.")
+        }
+        Reason::BridgeMissing => {
+            Some("Set machines[].network.bridge to a bridge of the Proxmox node.")
+        }
+        Reason::StorageMissing => {
+            Some("Set proxmox.storage and proxmox.isoStorage to storages of the Proxmox node.")
+        }
+        Reason::NodeMissing => Some("Set proxmox.node to a node of the Proxmox cluster."),
+        Reason::VmIdTaken => {
+            Some("Choose another machines[].vmId, or remove the VM if it is not needed.")
+        }
+        _ => None,
+    });
+    let by_kind = || match error.kind() {
+        Kind::Connect | Kind::Timeout | Kind::Interrupted => {
+            Some("Check the endpoint of Proxmox VE and the network access to it.")
+        }
+        Kind::Certificate => {
+            Some("Trust the certificate of Proxmox VE by its authority or by its fingerprint.")
+        }
+        Kind::Unauthenticated => Some(
+            "Check the API token (user@realm!name=secret), that it exists and has not expired.",
+        ),
+        _ => None,
+    };
+    if error.kind() == Kind::Forbidden && by_reason.is_none() {
+        return Some(missing_privileges(error));
+    }
+    by_reason.or_else(by_kind).map(str::to_owned)
 }
 
 fn missing_privileges(error: &proxmox_client::Error) -> String {
@@ -131,122 +137,196 @@ fn missing_privileges(error: &proxmox_client::Error) -> String {
         .iter()
         .map(ToString::to_string)
         .collect();
-    let what = if missing.is_empty() {
-        "the privilege".to_owned()
+    let privileges = if missing.is_empty() {
+        "the missing privilege".to_owned()
     } else {
         missing.join(" and ")
     };
-    format!("grant {what} to the token and to its user: the server takes what both have")
+    format!(
+        "Grant {privileges} to both the API token and its user; Proxmox VE applies the intersection of their privileges."
+    )
 }
 
-fn factory(error: &factory_client::Error) -> Meaning {
+fn factory_error(error: &factory_client::Error) -> Option<ErrorKind> {
+    factory_kind(error.kind())
+}
+
+fn factory_kind(kind: factory_client::ErrorKind) -> Option<ErrorKind> {
     use factory_client::ErrorKind as Kind;
-    match error.kind() {
-        Kind::Connect | Kind::Timeout | Kind::Interrupted | Kind::Stalled | Kind::Truncated => {
-            Meaning::hinted(ErrorKind::Unreachable, "check the way to the Image Factory")
+    Some(match kind {
+        Kind::Configuration => ErrorKind::Configuration,
+        Kind::InvalidInput => ErrorKind::InvalidInput,
+        Kind::InvalidSchematic | Kind::Validation | Kind::ExtensionNotAvailable => {
+            ErrorKind::InvalidSpec
         }
-        Kind::Certificate => Meaning::plain(ErrorKind::Certificate),
-        Kind::Unauthenticated => Meaning::plain(ErrorKind::Unauthenticated),
-        Kind::Forbidden | Kind::NotEnabled => Meaning::plain(ErrorKind::Forbidden),
-        Kind::NotFound | Kind::SchematicNotFound | Kind::VersionNotAvailable => {
-            Meaning::plain(ErrorKind::NotFound)
-        }
-        Kind::ExtensionNotAvailable | Kind::Validation => Meaning::hinted(
-            ErrorKind::InvalidSpec,
-            "talos.extensions must be official extensions of talos.version",
-        ),
-        Kind::IdMismatch => Meaning::plain(ErrorKind::Conflict),
-        Kind::Busy => Meaning::plain(ErrorKind::Busy),
-        Kind::Server => Meaning::hinted(
-            ErrorKind::Failed,
-            "the factory answers 500 for a failed build: try again, then look at the extensions",
-        ),
-        Kind::Decode | Kind::Corrupted => Meaning::plain(ErrorKind::Decode),
-        Kind::Io => Meaning::plain(ErrorKind::Io),
-        Kind::Deadline => Meaning::plain(ErrorKind::Deadline),
-        _ => Meaning::plain(ErrorKind::Rejected),
-    }
+        Kind::IdMismatch => ErrorKind::Conflict,
+        Kind::Connect => ErrorKind::Connect,
+        Kind::Certificate => ErrorKind::Certificate,
+        Kind::Timeout | Kind::Stalled => ErrorKind::Timeout,
+        Kind::Interrupted | Kind::Truncated => ErrorKind::Interrupted,
+        Kind::Unauthenticated => ErrorKind::Unauthenticated,
+        Kind::Forbidden | Kind::NotEnabled => ErrorKind::Forbidden,
+        Kind::NotFound | Kind::SchematicNotFound | Kind::VersionNotAvailable => ErrorKind::NotFound,
+        Kind::Busy => ErrorKind::Busy,
+        Kind::Rejected => ErrorKind::Rejected,
+        Kind::Server => ErrorKind::Server,
+        Kind::Decode | Kind::Corrupted => ErrorKind::Decode,
+        Kind::Io => ErrorKind::Io,
+        Kind::Deadline => ErrorKind::Deadline,
+        _ => return None,
+    })
 }
 
-fn talos(error: &talos_client::Error) -> Meaning {
+fn factory_hint(error: &factory_client::Error) -> Option<String> {
+    use factory_client::ErrorKind as Kind;
+    let hint = match error.kind() {
+        Kind::Connect
+        | Kind::Certificate
+        | Kind::Timeout
+        | Kind::Interrupted
+        | Kind::Stalled
+        | Kind::Truncated => "Check network access to the Image Factory (DNS, firewall, proxy).",
+        Kind::ExtensionNotAvailable | Kind::Validation => {
+            "Set talos.extensions to official extensions of talos.version."
+        }
+        Kind::Server => {
+            "The Image Factory responds with 500 when a build fails. Run again; if it fails again, check talos.extensions."
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn talos_error(error: &talos_client::Error) -> Option<ErrorKind> {
+    talos_kind(error.kind())
+}
+
+fn talos_kind(kind: talos_client::ErrorKind) -> Option<ErrorKind> {
     use talos_client::ErrorKind as Kind;
-    match error.kind() {
-        Kind::Connect | Kind::Timeout | Kind::Interrupted => Meaning::hinted(
-            ErrorKind::Unreachable,
-            "check that port 50000 of the node can be reached from here",
-        ),
-        Kind::Certificate => Meaning::hinted(
-            ErrorKind::Certificate,
-            "another cluster or service answers at this address, or the clocks differ",
-        ),
-        Kind::Unauthenticated => Meaning::plain(ErrorKind::Unauthenticated),
-        Kind::Forbidden => Meaning::plain(ErrorKind::Forbidden),
-        Kind::NotFound => Meaning::plain(ErrorKind::NotFound),
-        Kind::AlreadyExists => Meaning::plain(ErrorKind::Conflict),
-        Kind::NotReady | Kind::Busy => Meaning::plain(ErrorKind::Busy),
-        Kind::Server => Meaning::plain(ErrorKind::Failed),
-        Kind::Decode => Meaning::plain(ErrorKind::Decode),
-        Kind::Deadline => Meaning::hinted(ErrorKind::Deadline, "look at the console of the VM"),
-        Kind::Configuration | Kind::InvalidInput | Kind::InvalidDocument | Kind::Validation => {
-            Meaning::plain(ErrorKind::InvalidSpec)
+    Some(match kind {
+        Kind::Configuration => ErrorKind::Configuration,
+        Kind::InvalidInput | Kind::InvalidDocument | Kind::Validation => ErrorKind::InvalidSpec,
+        Kind::Connect => ErrorKind::Connect,
+        Kind::Certificate => ErrorKind::Certificate,
+        Kind::Timeout => ErrorKind::Timeout,
+        Kind::Interrupted => ErrorKind::Interrupted,
+        Kind::Unauthenticated => ErrorKind::Unauthenticated,
+        Kind::Forbidden => ErrorKind::Forbidden,
+        Kind::NotFound => ErrorKind::NotFound,
+        Kind::AlreadyExists => ErrorKind::AlreadyExists,
+        Kind::NotReady => ErrorKind::NotReady,
+        Kind::Unsupported => ErrorKind::Unsupported,
+        Kind::Busy => ErrorKind::Busy,
+        Kind::Rejected => ErrorKind::Rejected,
+        Kind::Server => ErrorKind::Server,
+        Kind::Decode => ErrorKind::Decode,
+        Kind::Deadline => ErrorKind::Deadline,
+        _ => return None,
+    })
+}
+
+fn talos_hint(error: &talos_client::Error) -> Option<String> {
+    use talos_client::ErrorKind as Kind;
+    let hint = match error.kind() {
+        Kind::Connect | Kind::Timeout | Kind::Interrupted => {
+            "Check that port 50000 of the node can be reached from this host."
         }
-        _ => Meaning::plain(ErrorKind::Rejected),
-    }
+        Kind::Certificate => {
+            "Another cluster or service answers at this address, or the clocks differ."
+        }
+        Kind::Deadline => "Check the console of the VM.",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
-fn argocd(error: &argocd_client::Error) -> Meaning {
+fn argocd_error(error: &argocd_client::Error) -> Option<ErrorKind> {
+    argocd_kind(error.kind())
+}
+
+fn argocd_kind(kind: argocd_client::ErrorKind) -> Option<ErrorKind> {
     use argocd_client::ErrorKind as Kind;
-    match error.kind() {
-        Kind::Connect | Kind::Timeout | Kind::Interrupted | Kind::Unavailable => Meaning::hinted(
-            ErrorKind::Unreachable,
-            "check the address of the Argo CD server and the way to it",
-        ),
-        Kind::Redirected | Kind::NotArgoCd => Meaning::hinted(
-            ErrorKind::Rejected,
-            "check the address of the Argo CD server: scheme, host and root path",
-        ),
-        Kind::Certificate => Meaning::plain(ErrorKind::Certificate),
-        Kind::Unauthenticated => Meaning::hinted(
-            ErrorKind::Unauthenticated,
-            "check the Argo CD token and that its account still exists",
-        ),
-        Kind::Forbidden | Kind::NotFoundOrForbidden => Meaning::hinted(
-            ErrorKind::Forbidden,
-            "the account needs get, create and update on clusters, and get on applications",
-        ),
-        Kind::TargetUnreachable => Meaning::hinted(
-            ErrorKind::Unreachable,
-            "the argocd-server pod must reach the endpoint of the cluster, by name and by route",
-        ),
-        Kind::TargetCertificate => Meaning::plain(ErrorKind::Certificate),
-        Kind::TargetUnauthenticated | Kind::TargetForbidden => Meaning::plain(ErrorKind::Failed),
-        Kind::NotFound => Meaning::plain(ErrorKind::NotFound),
-        Kind::AlreadyExists | Kind::Conflict => Meaning::plain(ErrorKind::Conflict),
-        Kind::Busy | Kind::OperationInProgress => Meaning::plain(ErrorKind::Busy),
-        Kind::Server | Kind::Failed => Meaning::plain(ErrorKind::Failed),
-        Kind::Decode => Meaning::plain(ErrorKind::Decode),
-        Kind::Deadline => Meaning::plain(ErrorKind::Deadline),
-        _ => Meaning::plain(ErrorKind::Rejected),
-    }
+    Some(match kind {
+        Kind::Configuration => ErrorKind::Configuration,
+        Kind::InvalidRequest => ErrorKind::InvalidInput,
+        Kind::Connect | Kind::TargetUnreachable => ErrorKind::Connect,
+        Kind::Certificate | Kind::TargetCertificate => ErrorKind::Certificate,
+        Kind::Timeout => ErrorKind::Timeout,
+        Kind::Interrupted => ErrorKind::Interrupted,
+        Kind::Redirected | Kind::NotArgoCd | Kind::Rejected | Kind::SyncWindow => {
+            ErrorKind::Rejected
+        }
+        Kind::Unauthenticated => ErrorKind::Unauthenticated,
+        Kind::Forbidden | Kind::NotFoundOrForbidden => ErrorKind::Forbidden,
+        Kind::NotFound => ErrorKind::NotFound,
+        Kind::AlreadyExists => ErrorKind::AlreadyExists,
+        Kind::Conflict => ErrorKind::Conflict,
+        Kind::OperationInProgress | Kind::Busy => ErrorKind::Busy,
+        Kind::FailedPrecondition | Kind::Unavailable => ErrorKind::NotReady,
+        Kind::TargetUnauthenticated | Kind::TargetForbidden | Kind::Server => ErrorKind::Server,
+        Kind::Unsupported => ErrorKind::Unsupported,
+        Kind::Decode => ErrorKind::Decode,
+        Kind::Failed => ErrorKind::TaskFailed,
+        Kind::Deadline => ErrorKind::Deadline,
+        _ => return None,
+    })
 }
 
-fn service(error: &services::Error) -> Meaning {
+fn argocd_hint(error: &argocd_client::Error) -> Option<String> {
+    use argocd_client::ErrorKind as Kind;
+    let hint = match error.kind() {
+        Kind::Connect | Kind::Timeout | Kind::Interrupted | Kind::Unavailable => {
+            "Check the address of the Argo CD server and the network access to it."
+        }
+        Kind::Redirected | Kind::NotArgoCd => {
+            "Check the address of the Argo CD server: scheme, host and root path."
+        }
+        Kind::Certificate => "Trust the certificate of the Argo CD server by its authority.",
+        Kind::Unauthenticated => "Check the Argo CD token and that its account still exists.",
+        Kind::Forbidden | Kind::NotFoundOrForbidden => {
+            "Grant the account get, create and update on clusters, and get on applications."
+        }
+        Kind::TargetUnreachable => {
+            "The argocd-server pod must be able to resolve and reach the endpoint of the cluster."
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn service_error(error: &services::Error) -> Option<ErrorKind> {
+    service_kind(error.kind())
+}
+
+fn service_kind(kind: services::ErrorKind) -> Option<ErrorKind> {
+    use services::ErrorKind as Kind;
+    Some(match kind {
+        Kind::Configuration => ErrorKind::Configuration,
+        Kind::InvalidInput => ErrorKind::InvalidInput,
+        Kind::Connect => ErrorKind::Connect,
+        Kind::Certificate => ErrorKind::Certificate,
+        Kind::Timeout => ErrorKind::Timeout,
+        Kind::Interrupted => ErrorKind::Interrupted,
+        Kind::Unauthenticated => ErrorKind::Unauthenticated,
+        Kind::Forbidden => ErrorKind::Forbidden,
+        Kind::NotFound | Kind::Deleted | Kind::NoSuchMount => ErrorKind::NotFound,
+        Kind::AlreadyExists => ErrorKind::AlreadyExists,
+        Kind::Conflict | Kind::Mismatch => ErrorKind::Conflict,
+        Kind::Sealed | Kind::Standby | Kind::NotReady => ErrorKind::NotReady,
+        Kind::Busy => ErrorKind::Busy,
+        Kind::TooLarge => ErrorKind::NoSpace,
+        Kind::Unsupported => ErrorKind::Unsupported,
+        Kind::Rejected => ErrorKind::Rejected,
+        Kind::Server => ErrorKind::Server,
+        Kind::Decode => ErrorKind::Decode,
+        Kind::Deadline => ErrorKind::Deadline,
+    })
+}
+
+fn service_hint(error: &services::Error) -> Option<String> {
     use services::ErrorKind as Kind;
     match error.kind() {
-        Kind::Connect | Kind::Timeout | Kind::Interrupted => Meaning::plain(ErrorKind::Unreachable),
-        Kind::Certificate => Meaning::plain(ErrorKind::Certificate),
-        Kind::Unauthenticated => Meaning::plain(ErrorKind::Unauthenticated),
-        Kind::Forbidden => Meaning::plain(ErrorKind::Forbidden),
-        Kind::NotFound | Kind::Deleted | Kind::NoSuchMount => Meaning::plain(ErrorKind::NotFound),
-        Kind::AlreadyExists | Kind::Conflict | Kind::Mismatch => {
-            Meaning::plain(ErrorKind::Conflict)
-        }
-        Kind::Sealed => Meaning::hinted(ErrorKind::Busy, "unseal the server, then run again"),
-        Kind::Standby | Kind::NotReady | Kind::Busy => Meaning::plain(ErrorKind::Busy),
-        Kind::TooLarge => Meaning::plain(ErrorKind::NoSpace),
-        Kind::Server => Meaning::plain(ErrorKind::Failed),
-        Kind::Decode => Meaning::plain(ErrorKind::Decode),
-        Kind::Deadline => Meaning::plain(ErrorKind::Deadline),
-        _ => Meaning::plain(ErrorKind::Rejected),
+        Kind::Sealed => Some("Unseal the OpenBao server, then run again.".to_owned()),
+        _ => None,
     }
 }

@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::desired::{Blueprint, Inputs};
+use crate::desired::{DesiredCluster, RawSpec};
 use crate::error::{Error, Result};
 use crate::openbao;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::clients::Clients;
-use crate::run::context::{Shared, World};
+use crate::run::context::{Context, Shared};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
 use crate::run::timing::Timing;
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Placement};
 use crate::spec::patch::PatchSource;
-use crate::spec::problem::{Problem, Problems};
 use crate::spec::release::TalosRelease;
 use crate::spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 use crate::state::artifacts::Artifacts;
 use crate::state::journal::{Journal, MemoryJournal};
 use crate::verbs::plan::Plan;
 
-/// Collects what a run needs. Nothing is checked before [`build`](Self::build), which reports all problems together.
+/// Collects what a run needs. Nothing is checked before [`build`](Self::build), which reports all diagnostics together.
 #[must_use = "nothing happens before `build` and `run`"]
 pub struct ClusterBootstrapBuilder {
-    inputs: Inputs,
+    inputs: RawSpec,
     proxmox: Option<proxmox_client::Client>,
     factory: Option<factory_client::Client>,
     openbao: Option<openbao::Client>,
@@ -52,7 +52,7 @@ impl fmt::Debug for ClusterBootstrapBuilder {
 impl ClusterBootstrapBuilder {
     pub(crate) fn new(name: String, endpoint: String) -> Self {
         Self {
-            inputs: Inputs {
+            inputs: RawSpec {
                 name,
                 endpoint,
                 release: None,
@@ -215,25 +215,26 @@ impl ClusterBootstrapBuilder {
     /// What a run would do. Needs no client and makes no call.
     ///
     /// # Errors
-    /// `InvalidSpec` with all problems of the specification.
+    /// `InvalidSpec` with all diagnostics of the specification.
     pub fn plan(&self) -> Result<Plan> {
-        Ok(Blueprint::check(&self.inputs)?.plan())
+        let desired = DesiredCluster::check(&self.inputs)?;
+        Ok(Plan::of(&desired, self.merge_talosconfig.as_deref()))
     }
 
     /// Checks everything that can be checked without a call.
     ///
     /// # Errors
-    /// `InvalidSpec` with all problems: of the specification, and clients that it needs.
+    /// `InvalidSpec` with all diagnostics: of the specification, and clients that it needs.
     pub fn build(self) -> Result<ClusterBootstrap> {
-        let blueprint = Blueprint::check(&self.inputs);
+        let desired = DesiredCluster::check(&self.inputs);
         let clients = self.clients();
-        let (blueprint, clients) = match (blueprint, clients) {
-            (Ok(blueprint), Ok(clients)) => (blueprint, clients),
+        let (desired, clients) = match (desired, clients) {
+            (Ok(desired), Ok(clients)) => (desired, clients),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
-            (Err(spec), Err(clients)) => return Err(spec.with_problems_of(clients)),
+            (Err(spec), Err(clients)) => return Err(spec.with_diagnostics_of(clients)),
         };
-        Ok(ClusterBootstrap::new(World::new(Shared {
-            blueprint,
+        Ok(ClusterBootstrap::new(Context::new(Shared {
+            desired,
             clients,
             timing: self.timing,
             artifacts: Artifacts::new(self.output),
@@ -245,10 +246,10 @@ impl ClusterBootstrapBuilder {
     }
 
     fn clients(&self) -> Result<Clients> {
-        let mut problems = Problems::default();
+        let mut diagnostics = Diagnostics::default();
         let mut need = |there: bool, path: &str, setter: &str| {
             if !there {
-                problems.add(Problem::missing(
+                diagnostics.add(Diagnostic::missing(
                     path,
                     format!("give the client with `{setter}`"),
                 ));
@@ -269,13 +270,13 @@ impl ClusterBootstrapBuilder {
             "argocd_client",
         );
         match (&self.proxmox, &self.factory) {
-            (Some(proxmox), Some(factory)) if problems.is_empty() => Ok(Clients {
+            (Some(proxmox), Some(factory)) if diagnostics.is_empty() => Ok(Clients {
                 proxmox: proxmox.clone(),
                 factory: factory.clone(),
                 openbao: self.openbao.clone(),
                 argocd: self.argocd.clone(),
             }),
-            _ => Err(Error::invalid_spec(problems)),
+            _ => Err(Error::invalid_spec(diagnostics)),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Everything a step can reach: the blueprint, the clients, and where to report.
+//! Everything a step can reach: the desired, the clients, and where to report.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::desired::Blueprint;
+use crate::desired::DesiredCluster;
 use crate::run::clients::Clients;
 use crate::run::dial::AddressBook;
 use crate::run::event::{EventKind, Observer, Observers};
@@ -15,14 +15,14 @@ use crate::state::journal::Journal;
 
 /// A cheap clone, tagged with the step that reports through it.
 #[derive(Clone)]
-pub(crate) struct World {
+pub(crate) struct Context {
     shared: Arc<Shared>,
     step: StepId,
 }
 
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) blueprint: Blueprint,
+    pub(crate) desired: DesiredCluster,
     pub(crate) clients: Clients,
     pub(crate) timing: Timing,
     pub(crate) artifacts: Artifacts,
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) observers: Observers,
 }
 
-impl World {
+impl Context {
     pub(crate) fn new(shared: Shared) -> Self {
         Self {
             shared: Arc::new(shared),
@@ -47,12 +47,12 @@ impl World {
         }
     }
 
-    pub(crate) fn blueprint(&self) -> &Blueprint {
-        &self.shared.blueprint
+    pub(crate) fn desired(&self) -> &DesiredCluster {
+        &self.shared.desired
     }
 
     pub(crate) fn cluster_name(&self) -> &str {
-        self.shared.blueprint.cluster.as_str()
+        self.shared.desired.cluster.as_str()
     }
 
     pub(crate) fn clients(&self) -> &Clients {
@@ -85,7 +85,7 @@ impl World {
         self.shared.observers.emit(self.step, kind);
     }
 
-    /// The same world with one more listener.
+    /// The same context with one more listener.
     pub(crate) fn observed_by(&self, observer: impl Observer + 'static) -> Self {
         let mut shared = Shared::clone(&self.shared);
         shared.observers.add(observer);

@@ -1,158 +1,80 @@
-//! Observe, act, verify, record: how every step is run.
+//! The engine: observe, act, verify, record. Every step runs through it.
 
-use std::future::Future;
-use std::time::{Duration, Instant};
-
-use serde::Serialize;
+use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::run::event::{EventKind, Outcome};
-use crate::run::step::{Observation, StepId};
-use crate::state::journal::{Progress, Record};
-
-/// One step of the chain.
-///
-/// `observe` changes nothing and fails where it cannot tell: unknown is never "absent". `act` brings the effect
-/// about and may be cut short anywhere; the next `observe` says what is left.
-pub(crate) trait Step: Sync {
-    const ID: StepId;
-    /// References to the effect, handed to later steps.
-    type Output: Send;
-
-    /// Whether the specification asks for this step at all.
-    fn wanted(&self, _world: &World) -> bool {
-        true
-    }
-
-    fn observe(
-        &self,
-        world: &World,
-    ) -> impl Future<Output = Result<Observation<Self::Output>>> + Send;
-
-    fn act(&self, world: &World) -> impl Future<Output = Result<()>> + Send;
-
-    /// What is there now, in one line.
-    fn summary(&self, output: &Self::Output) -> String;
-
-    /// References for the journal, known before the step acts. Never key material.
-    fn references(&self, _world: &World) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-}
-
-/// What a step did.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct StepReport {
-    /// The step.
-    pub step: StepId,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What is there now, in one line.
-    pub summary: String,
-    /// How long it took.
-    #[serde(
-        rename = "duration_ms",
-        serialize_with = "crate::run::event::as_millis"
-    )]
-    pub duration: Duration,
-}
+use crate::run::report::StepReport;
+use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::state::journal::{Record, RecordState};
 
 /// Why a chain ends before its last step.
 pub(crate) enum Stop {
-    /// The step that was asked for is finished.
+    /// The last requested step is finished.
     Reached,
     Failed(Error),
 }
 
-/// A run in progress: what has been done and how far it shall go.
+/// A run in progress: the reports so far and the last requested step.
 pub(crate) struct Run<'a> {
-    world: &'a World,
+    context: &'a Context,
     last: StepId,
     pub(crate) reports: Vec<StepReport>,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(world: &'a World, last: StepId) -> Self {
+    pub(crate) fn new(context: &'a Context, last: StepId) -> Self {
         Self {
-            world,
+            context,
             last,
             reports: Vec::new(),
         }
     }
 
-    /// Runs a step that the specification may do without; it has no output then.
-    pub(crate) async fn perform_if_wanted<S: Step>(
-        &mut self,
-        step: &S,
-    ) -> Result<Option<S::Output>, Stop> {
+    /// Runs a step that every specification enables.
+    pub(crate) async fn run<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+        self.start(S::ID)?;
         let started = Instant::now();
-        let output = if step.wanted(self.world) {
-            Some(self.observed(step, started).await?)
-        } else {
-            self.not_wanted(S::ID)?;
-            None
-        };
-        Ok(output)
-    }
-
-    /// Runs a step that only looks, however long it has to look.
-    pub(crate) async fn check<T>(
-        &mut self,
-        step: StepId,
-        look: impl Future<Output = Result<(T, String)>>,
-    ) -> Result<T, Stop> {
-        self.begin(step)?;
-        let started = Instant::now();
-        let world = self.world.for_step(step);
-        world.emit(EventKind::StepStarted);
-        match look.await {
-            Ok((found, summary)) => {
-                self.finished(step, Outcome::Checked, &summary, started);
-                Ok(found)
+        let context = self.context.for_step(S::ID);
+        context.emit(EventKind::StepStarted);
+        match reconcile(step, &context).await {
+            Ok((output, outcome)) => {
+                self.finish(S::ID, outcome, &step.summary(&output), started);
+                Ok(output)
             }
-            Err(error) => Err(failed(&world, step, error)),
+            Err(error) => Err(failed(&context, S::ID, error)),
         }
     }
 
-    /// Runs a step that every specification asks for.
-    pub(crate) async fn perform<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
-        self.observed(step, Instant::now()).await
+    /// Runs a step that the specification may leave out; it has no output then.
+    pub(crate) async fn run_if_enabled<S: Step>(
+        &mut self,
+        step: &S,
+    ) -> Result<Option<S::Output>, Stop> {
+        if step.enabled(self.context) {
+            self.run(step).await.map(Some)
+        } else {
+            self.skip(S::ID)?;
+            Ok(None)
+        }
     }
 
-    /// The last step that was asked for.
+    /// Reports a step that the specification leaves out.
+    pub(crate) fn skip(&mut self, step: StepId) -> Result<(), Stop> {
+        self.start(step)?;
+        self.context.for_step(step).emit(EventKind::StepStarted);
+        self.finish(step, Outcome::Skipped, "not configured", Instant::now());
+        Ok(())
+    }
+
+    /// The last requested step.
     pub(crate) fn last(&self) -> StepId {
         self.last
     }
 
-    /// A step that depends on one that was not wanted.
-    pub(crate) fn not_wanted(&mut self, step: StepId) -> Result<(), Stop> {
-        self.begin(step)?;
-        self.finished(
-            step,
-            Outcome::NotWanted,
-            "not in the specification",
-            Instant::now(),
-        );
-        Ok(())
-    }
-
-    async fn observed<S: Step>(&mut self, step: &S, started: Instant) -> Result<S::Output, Stop> {
-        self.begin(S::ID)?;
-        let world = self.world.for_step(S::ID);
-        world.emit(EventKind::StepStarted);
-        match converge(step, &world).await {
-            Ok((output, outcome)) => {
-                self.finished(S::ID, outcome, &step.summary(&output), started);
-                Ok(output)
-            }
-            Err(error) => Err(failed(&world, S::ID, error)),
-        }
-    }
-
-    /// Stops the chain before a step that was not asked for.
-    fn begin(&self, step: StepId) -> Result<(), Stop> {
+    /// Ends the chain before a step that was not requested.
+    fn start(&self, step: StepId) -> Result<(), Stop> {
         if step <= self.last {
             Ok(())
         } else {
@@ -160,9 +82,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finished(&mut self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
+    fn finish(&mut self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
         let duration = started.elapsed();
-        self.world.for_step(step).emit(EventKind::StepFinished {
+        self.context.for_step(step).emit(EventKind::StepFinished {
             outcome,
             summary: summary.to_owned(),
             duration,
@@ -176,37 +98,42 @@ impl<'a> Run<'a> {
     }
 }
 
-fn failed(world: &World, step: StepId, error: Error) -> Stop {
+fn failed(context: &Context, step: StepId, error: Error) -> Stop {
     let error = error.at_step(step);
-    world.emit(EventKind::StepFailed {
+    context.emit(EventKind::StepFailed {
         error: error.to_string(),
     });
     Stop::Failed(error)
 }
 
-async fn converge<S: Step>(step: &S, world: &World) -> Result<(S::Output, Outcome)> {
-    let missing = match step.observe(world).await? {
+async fn reconcile<S: Step>(step: &S, context: &Context) -> Result<(S::Output, Outcome)> {
+    let missing = match step.observe(context).await? {
+        Observation::Done(output) if S::KIND == Kind::Check => {
+            return Ok((output, Outcome::Checked));
+        }
         Observation::Done(output) => return Ok((output, Outcome::AlreadyDone)),
         Observation::Absent(missing) => missing,
     };
-    world.emit(EventKind::Acting { because: missing });
-    record(step, world, Progress::Begun).await?;
-    step.act(world).await?;
-    match step.observe(world).await? {
+    context.emit(EventKind::Acting { reason: missing });
+    record(step, context, RecordState::Started).await?;
+    step.act(context).await?;
+    match step.observe(context).await? {
         Observation::Done(output) => {
-            record(step, world, Progress::Done).await?;
+            record(step, context, RecordState::Done).await?;
             Ok((output, Outcome::Done))
         }
-        Observation::Absent(still_missing) => Err(Error::new(ErrorKind::Failed, "verify the step")
-            .with_message(format!("everything was done, but {still_missing}"))
+        Observation::Absent(still_missing) => Err(Error::new(ErrorKind::Server, "verify the step")
+            .with_message(format!(
+                "the step completed without error, but its verification failed: {still_missing}"
+            ))
             .uncertain(true)),
     }
 }
 
-async fn record<S: Step>(step: &S, world: &World, progress: Progress) -> Result<()> {
-    let record = step.references(world).into_iter().fold(
-        Record::new(world.cluster_name(), S::ID, progress),
+async fn record<S: Step>(step: &S, context: &Context, state: RecordState) -> Result<()> {
+    let record = step.references(context).into_iter().fold(
+        Record::new(context.cluster_name(), S::ID, state),
         |record, (key, value)| record.with(key, value),
     );
-    world.journal().append(record).await
+    context.journal().append(record).await
 }

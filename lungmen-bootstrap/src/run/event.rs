@@ -21,7 +21,7 @@ pub enum Outcome {
     /// The step only looks, and what it looked at is sound.
     Checked,
     /// The specification asks for no such thing.
-    NotWanted,
+    Skipped,
 }
 
 impl fmt::Display for Outcome {
@@ -30,7 +30,7 @@ impl fmt::Display for Outcome {
             Self::Done => "done",
             Self::AlreadyDone => "already done",
             Self::Checked => "checked",
-            Self::NotWanted => "not wanted",
+            Self::Skipped => "not wanted",
         })
     }
 }
@@ -58,19 +58,19 @@ pub enum EventKind {
     /// The step found something missing and acts now.
     Acting {
         /// What is missing.
-        because: String,
+        reason: String,
     },
     /// The step waits for something outside.
     Waiting {
         /// What is being waited for.
         waiting_for: String,
         /// Why it is not there yet: the last cause seen.
-        because: String,
+        cause: String,
         /// How often it has been looked at, from 1.
         attempt: u32,
     },
     /// A long transfer or task advanced.
-    Progress {
+    Transfer {
         /// What advances.
         what: String,
         /// How far, in `unit`s.

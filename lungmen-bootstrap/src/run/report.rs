@@ -1,71 +1,52 @@
-//! The name of a cluster, and what a finished run knows about it.
+//! The result of a run: what each step did, and the finished cluster.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Serialize;
 use url::Url;
 
-use crate::run::engine::StepReport;
+use crate::run::event::Outcome;
+use crate::run::step::StepId;
+use crate::spec::cluster_name::ClusterName;
 use crate::spec::machine::Role;
 use crate::state::artifacts::ArtifactFile;
 
-/// The name of a cluster: a DNS name of at most 63 characters, because it becomes part of kubeconfig contexts,
-/// certificate subjects and Argo CD cluster names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
-pub struct ClusterName(String);
-
-/// The text is no cluster name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be a DNS name: lower-case letters, digits, '-' and '.', at most 63 characters")]
-pub struct InvalidClusterName;
-
-impl ClusterName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The step.
+    pub step: StepId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The present state in one line.
+    pub summary: String,
+    /// How long it took.
+    #[serde(
+        rename = "duration_ms",
+        serialize_with = "crate::run::event::as_millis"
+    )]
+    pub duration: Duration,
 }
 
-impl FromStr for ClusterName {
-    type Err = InvalidClusterName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidClusterName> {
-        let good = text.len() <= 63 && text.split('.').all(is_label);
-        if good {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidClusterName)
-        }
-    }
-}
-
-fn is_label(label: &str) -> bool {
-    let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    !label.is_empty()
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.as_bytes().iter().all(inner)
-}
-
-impl fmt::Display for ClusterName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl From<ClusterName> for String {
-    fn from(name: ClusterName) -> Self {
-        name.0
-    }
+/// The result of a run that ended after a requested step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PartialRun {
+    /// The last step that is finished.
+    pub reached: StepId,
+    /// What each step did.
+    pub steps: Vec<StepReport>,
+    /// The files that exist, with their modes.
+    pub files: Vec<ArtifactFile>,
+    /// Findings that did not stop the run.
+    pub warnings: Vec<String>,
 }
 
 /// A machine of the finished cluster.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct MachineInfo {
     /// Its name on Proxmox VE.
@@ -91,7 +72,7 @@ pub struct ApplicationInfo {
 }
 
 /// A cluster at the end of a complete run. It holds no secrets: those are in `files` and in OpenBao.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cluster {
     /// Its name.
@@ -122,7 +103,7 @@ pub struct Cluster {
     pub applications: Vec<ApplicationInfo>,
     /// What each step did.
     pub steps: Vec<StepReport>,
-    /// What the user should know although the run succeeded.
+    /// Findings that did not stop the run.
     pub warnings: Vec<String>,
 }
 
@@ -132,21 +113,6 @@ impl Cluster {
     pub fn was_complete(&self) -> bool {
         self.steps
             .iter()
-            .all(|report| report.outcome != crate::run::event::Outcome::Done)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_dns_names() {
-        for good in ["lungmen.akn", "a", "a-1.b"] {
-            assert!(good.parse::<ClusterName>().is_ok(), "{good}");
-        }
-        for bad in ["", "Lungmen", "a..b", "-a", "a-", "a_b", &"a".repeat(64)] {
-            assert!(bad.parse::<ClusterName>().is_err(), "{bad}");
-        }
+            .all(|report| report.outcome != Outcome::Done)
     }
 }

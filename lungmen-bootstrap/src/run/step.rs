@@ -1,12 +1,15 @@
-//! The steps of a bootstrap, in order, and what observing one can say.
+//! The steps of a bootstrap, in order, and the trait that each of them implements.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::error;
+use crate::run::context::Context;
 
 /// One step of the chain. The order of the variants is the order of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StepId {
@@ -27,13 +30,15 @@ pub enum StepId {
     /// The nodes run with the identity of the cluster.
     Apply,
     /// etcd is bootstrapped on exactly one control plane node.
-    Bootstrap,
+    EtcdBootstrap,
     /// The admin kubeconfig, tried out.
     Kubeconfig,
     /// The named checks of the fresh cluster.
     Verify,
-    /// Secrets in OpenBao.
-    Save,
+    /// The secrets bundle and the talosconfig are in OpenBao.
+    SaveSecrets,
+    /// The context of the cluster is merged into a talosconfig of the user.
+    MergeTalosconfig,
     /// The cluster registered in Argo CD.
     Register,
     /// The applications of the cluster, synced and healthy.
@@ -42,7 +47,7 @@ pub enum StepId {
 
 impl StepId {
     /// All steps in the order of the run.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Spec,
         Self::Preflight,
         Self::Schematic,
@@ -51,10 +56,11 @@ impl StepId {
         Self::FirstBoot,
         Self::Configuration,
         Self::Apply,
-        Self::Bootstrap,
+        Self::EtcdBootstrap,
         Self::Kubeconfig,
         Self::Verify,
-        Self::Save,
+        Self::SaveSecrets,
+        Self::MergeTalosconfig,
         Self::Register,
         Self::Applications,
     ];
@@ -71,10 +77,11 @@ impl StepId {
             Self::FirstBoot => "first-boot",
             Self::Configuration => "configuration",
             Self::Apply => "apply",
-            Self::Bootstrap => "bootstrap",
+            Self::EtcdBootstrap => "etcd-bootstrap",
             Self::Kubeconfig => "kubeconfig",
             Self::Verify => "verify",
-            Self::Save => "save",
+            Self::SaveSecrets => "save-secrets",
+            Self::MergeTalosconfig => "merge-talosconfig",
             Self::Register => "register",
             Self::Applications => "applications",
         }
@@ -87,15 +94,16 @@ impl StepId {
             Self::Spec => "check the specification",
             Self::Preflight => "check credentials and privileges",
             Self::Schematic => "register the image schematic",
-            Self::Image => "bring the installation ISO to the Proxmox storage",
+            Self::Image => "store the installation ISO on Proxmox VE",
             Self::Machine => "create and start the virtual machines",
             Self::FirstBoot => "find the booted nodes",
-            Self::Configuration => "make secrets and machine configurations",
-            Self::Apply => "apply the configurations and wait for the installed nodes",
-            Self::Bootstrap => "bootstrap etcd",
+            Self::Configuration => "generate secrets and machine configurations",
+            Self::Apply => "apply the configurations and wait for the installation",
+            Self::EtcdBootstrap => "bootstrap etcd",
             Self::Kubeconfig => "fetch the admin kubeconfig",
             Self::Verify => "verify the cluster",
-            Self::Save => "save the secrets in OpenBao",
+            Self::SaveSecrets => "save the secrets in OpenBao",
+            Self::MergeTalosconfig => "merge the context into a talosconfig",
             Self::Register => "register the cluster in Argo CD",
             Self::Applications => "wait for the applications",
         }
@@ -108,10 +116,14 @@ impl fmt::Display for StepId {
     }
 }
 
-/// The text names no step.
+/// The text is not the name of a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no step is called {0:?}; steps are spec … applications, as printed by the plan")]
+#[error("unknown step {0:?}; expected one of: {list}", list = names())]
 pub struct UnknownStep(String);
+
+fn names() -> String {
+    StepId::ALL.map(StepId::name).join(", ")
+}
 
 impl FromStr for StepId {
     type Err = UnknownStep;
@@ -124,12 +136,56 @@ impl FromStr for StepId {
     }
 }
 
-/// What looking at the world said about a step. A look that failed is an error, never `Absent`.
+/// What a step does to the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Changes something; its effect is verified afterwards.
+    Act,
+    /// Changes nothing: reads, or waits until a condition holds.
+    Check,
+}
+
+/// One step of the chain.
+///
+/// `observe` changes nothing and fails where the state cannot be determined: an unknown state is never `Absent`. `act`
+/// brings the effect about and may be cut short anywhere; the next `observe` finds what is left to do.
+pub(crate) trait Step: Sync {
+    const ID: StepId;
+    const KIND: Kind;
+    /// References to the effect, handed to later steps.
+    type Output: Send;
+
+    /// Whether the specification asks for this step.
+    fn enabled(&self, _context: &Context) -> bool {
+        true
+    }
+
+    /// Reads the present state. A `Check` waits here, up to its deadline, and never returns `Absent`.
+    fn observe(
+        &self,
+        context: &Context,
+    ) -> impl Future<Output = error::Result<Observation<Self::Output>>> + Send;
+
+    /// Brings the effect about. A `Check` has nothing to do.
+    fn act(&self, _context: &Context) -> impl Future<Output = error::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The present state in one line.
+    fn summary(&self, output: &Self::Output) -> String;
+
+    /// References for the journal, known before the step acts. Never key material.
+    fn references(&self, _context: &Context) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// The state of a step's effect. An observation that failed is an error, never `Absent`.
 #[derive(Debug)]
 pub(crate) enum Observation<T> {
     /// The effect is there; nothing is left to do.
     Done(T),
-    /// The effect is provably not there, or not completely; the text says what is missing.
+    /// The effect is missing or incomplete; the text names what is missing.
     Absent(String),
 }
 

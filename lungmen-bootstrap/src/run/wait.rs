@@ -1,23 +1,23 @@
-//! Waiting for something outside: short looks, a deadline, and always the last cause.
+//! Waiting for a server: short probes, a deadline, and always the last cause.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::run::event::EventKind;
 
-/// What one look said.
-pub(crate) enum Look<T> {
-    /// It is there.
-    There(T),
-    /// Not yet, because of this.
-    NotYet(String),
-    /// Not yet, because a call failed in a way that can pass.
-    Failing(Error),
+/// The result of one probe.
+pub(crate) enum Probed<T> {
+    /// What was waited for.
+    Ready(T),
+    /// Not yet, with the reason.
+    Pending(String),
+    /// Not yet, because a call failed with a retryable error.
+    Retry(Error),
 }
 
-/// A wait: for what, how often it looks, and until when.
+/// A wait: for what, at which interval, and until when.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
     pub(crate) what: String,
@@ -26,38 +26,38 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    pub(crate) fn new(what: impl Into<String>, world: &World, deadline: Duration) -> Self {
+    pub(crate) fn new(what: impl Into<String>, context: &Context, deadline: Duration) -> Self {
         Self {
             what: what.into(),
-            interval: world.timing().interval,
+            interval: context.timing().interval,
             deadline,
         }
     }
 
-    /// Looks until it is there. An error of `look` itself ends the wait at once.
+    /// Probes until the result is ready. An error of the probe itself ends the wait at once.
     ///
-    /// A single look is cut off at the deadline, so a server that never answers cannot hold the run.
-    pub(crate) async fn until<T, F, L>(self, world: &World, mut look: L) -> Result<T>
+    /// A single probe is cut off at the deadline, so a server that never answers cannot hold the run.
+    pub(crate) async fn until<T, F, P>(self, context: &Context, mut probe: P) -> Result<T>
     where
-        L: FnMut() -> F,
-        F: Future<Output = Result<Look<T>>>,
+        P: FnMut() -> F,
+        F: Future<Output = Result<Probed<T>>>,
     {
         let end = Instant::now() + self.deadline;
         let mut last = LastCause::default();
         for attempt in 1_u32.. {
             let remaining = end.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(remaining, look()).await {
+            match tokio::time::timeout(remaining, probe()).await {
                 Ok(result) => match result? {
-                    Look::There(value) => return Ok(value),
-                    Look::NotYet(cause) => last = LastCause::text(cause),
-                    Look::Failing(error) => last = LastCause::error(error),
+                    Probed::Ready(value) => return Ok(value),
+                    Probed::Pending(cause) => last = LastCause::text(cause),
+                    Probed::Retry(error) => last = LastCause::error(error),
                 },
                 Err(_) if attempt == 1 => last = LastCause::text("no answer".into()),
                 Err(_) => {}
             }
-            world.emit(EventKind::Waiting {
+            context.emit(EventKind::Waiting {
                 waiting_for: self.what.clone(),
-                because: last.text.clone(),
+                cause: last.text.clone(),
                 attempt,
             });
             if Instant::now() + self.interval >= end {

@@ -8,22 +8,22 @@ use std::str::FromStr;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::spec::problem::{Problem, Problems};
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 
 /// One mapping of the specification. Fields that nobody asked for are reported when it is finished.
 pub(super) struct Fields {
     path: String,
     map: Mapping,
     asked: RefCell<BTreeSet<&'static str>>,
-    problems: Rc<RefCell<Problems>>,
+    diagnostics: Rc<RefCell<Diagnostics>>,
 }
 
 impl Fields {
-    pub(super) fn root(value: Value, problems: &Rc<RefCell<Problems>>) -> Self {
-        Self::of(String::new(), value, problems)
+    pub(super) fn root(value: Value, diagnostics: &Rc<RefCell<Diagnostics>>) -> Self {
+        Self::of(String::new(), value, diagnostics)
     }
 
-    fn of(path: String, value: Value, problems: &Rc<RefCell<Problems>>) -> Self {
+    fn of(path: String, value: Value, diagnostics: &Rc<RefCell<Diagnostics>>) -> Self {
         let map = match value {
             Value::Mapping(map) => map,
             Value::Null => Mapping::new(),
@@ -33,7 +33,7 @@ impl Fields {
                 } else {
                     &path
                 };
-                problems.borrow_mut().add(Problem::new(
+                diagnostics.borrow_mut().add(Diagnostic::new(
                     at,
                     describe(&other),
                     "must be a mapping of fields",
@@ -45,7 +45,7 @@ impl Fields {
             path,
             map,
             asked: RefCell::default(),
-            problems: Rc::clone(problems),
+            diagnostics: Rc::clone(diagnostics),
         }
     }
 
@@ -57,8 +57,8 @@ impl Fields {
         }
     }
 
-    pub(super) fn problem(&self, problem: Problem) {
-        self.problems.borrow_mut().add(problem);
+    pub(super) fn report(&self, problem: Diagnostic) {
+        self.diagnostics.borrow_mut().add(problem);
     }
 
     fn take(&self, name: &'static str) -> Option<Value> {
@@ -73,7 +73,11 @@ impl Fields {
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(flag) => Some(flag.to_string()),
             other => {
-                self.problem(Problem::new(self.path_of(name), describe(&other), allowed));
+                self.report(Diagnostic::new(
+                    self.path_of(name),
+                    describe(&other),
+                    allowed,
+                ));
                 None
             }
         }
@@ -89,7 +93,7 @@ impl Fields {
         match text.parse() {
             Ok(value) => Some(value),
             Err(_) => {
-                self.problem(Problem::new(self.path_of(name), text, allowed));
+                self.report(Diagnostic::new(self.path_of(name), text, allowed));
                 None
             }
         }
@@ -103,7 +107,7 @@ impl Fields {
     {
         if self.map.get(name).is_none_or(Value::is_null) {
             self.asked.borrow_mut().insert(name);
-            self.problem(Problem::missing(self.path_of(name), allowed));
+            self.report(Diagnostic::missing(self.path_of(name), allowed));
             return None;
         }
         self.optional(name, allowed)
@@ -112,13 +116,13 @@ impl Fields {
     /// A nested mapping; an empty one when the field is absent.
     pub(super) fn section(&self, name: &'static str) -> Self {
         let value = self.take(name).unwrap_or(Value::Null);
-        Self::of(self.path_of(name), value, &self.problems)
+        Self::of(self.path_of(name), value, &self.diagnostics)
     }
 
     /// A nested mapping, or `None` when the field is absent.
     pub(super) fn optional_section(&self, name: &'static str) -> Option<Self> {
         let value = self.take(name)?;
-        Some(Self::of(self.path_of(name), value, &self.problems))
+        Some(Self::of(self.path_of(name), value, &self.diagnostics))
     }
 
     fn list(&self, name: &'static str) -> Vec<Value> {
@@ -126,7 +130,7 @@ impl Fields {
             None => Vec::new(),
             Some(Value::Sequence(items)) => items,
             Some(other) => {
-                self.problem(Problem::new(
+                self.report(Diagnostic::new(
                     self.path_of(name),
                     describe(&other),
                     "must be a list",
@@ -142,7 +146,7 @@ impl Fields {
         self.list(name)
             .into_iter()
             .enumerate()
-            .map(|(index, item)| Self::of(format!("{path}[{index}]"), item, &self.problems))
+            .map(|(index, item)| Self::of(format!("{path}[{index}]"), item, &self.diagnostics))
             .collect()
     }
 
@@ -155,7 +159,7 @@ impl Fields {
             .filter_map(|(index, item)| match item {
                 Value::String(text) => Some(text),
                 other => {
-                    self.problem(Problem::new(
+                    self.report(Diagnostic::new(
                         format!("{path}[{index}]"),
                         describe(&other),
                         "must be a text",
@@ -173,7 +177,7 @@ impl Fields {
             let name = key.as_str().map_or_else(|| describe(key), str::to_owned);
             if !asked.contains(name.as_str()) {
                 let known = asked.iter().copied().collect::<Vec<_>>().join(", ");
-                self.problem(Problem::new(
+                self.report(Diagnostic::new(
                     self.path_of(&name),
                     describe(self.map.get(key).unwrap_or(&Value::Null)),
                     format!("there is no such field; fields here are {known}"),
@@ -199,38 +203,34 @@ fn describe(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn fields(text: &str) -> (Fields, Rc<RefCell<Problems>>) {
-        let problems = Rc::new(RefCell::new(Problems::default()));
-        let fields = Fields::root(serde_yaml::from_str(text).unwrap(), &problems);
-        (fields, problems)
+    fn fields(text: &str) -> (Fields, Rc<RefCell<Diagnostics>>) {
+        let diagnostics = Rc::new(RefCell::new(Diagnostics::default()));
+        let fields = Fields::root(serde_yaml::from_str(text).unwrap(), &diagnostics);
+        (fields, diagnostics)
     }
 
-    fn texts(problems: &Rc<RefCell<Problems>>) -> Vec<String> {
-        let problems = problems.borrow().clone();
-        problems
-            .into_vec()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+    fn texts(diagnostics: &Rc<RefCell<Diagnostics>>) -> Vec<String> {
+        let diagnostics = diagnostics.borrow().clone();
+        diagnostics.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn an_unknown_field_is_named_with_the_known_ones() {
-        let (root, problems) = fields("vmid: 5\nname: a");
+        let (root, diagnostics) = fields("vmid: 5\nname: a");
 
         let _: Option<String> = root.required("name", "a name");
         let _: Option<u32> = root.optional("vmId", "a number");
         root.finish();
 
         assert_eq!(
-            texts(&problems),
-            ["vmid: \"5\"; there is no such field; fields here are name, vmId"]
+            texts(&diagnostics),
+            ["vmid: \"5\" is not valid; there is no such field; fields here are name, vmId"]
         );
     }
 
     #[test]
     fn nested_paths_are_complete_and_checks_go_on() {
-        let (root, problems) = fields("machines:\n- vmId: twelve\n- {}");
+        let (root, diagnostics) = fields("machines:\n- vmId: twelve\n- {}");
 
         for machine in root.sections("machines") {
             let _: Option<u32> = machine.required("vmId", "must be 100 to 999999999");
@@ -238,23 +238,23 @@ mod tests {
         }
 
         assert_eq!(
-            texts(&problems),
+            texts(&diagnostics),
             [
-                "machines[0].vmId: \"twelve\"; must be 100 to 999999999",
-                "machines[1].vmId: is missing; must be 100 to 999999999"
+                "machines[0].vmId: \"twelve\" is not valid; must be 100 to 999999999",
+                "machines[1].vmId: missing; must be 100 to 999999999"
             ]
         );
     }
 
     #[test]
     fn a_section_that_is_no_mapping_is_a_problem() {
-        let (root, problems) = fields("talos: 1.10.7");
+        let (root, diagnostics) = fields("talos: 1.10.7");
 
         root.section("talos").finish();
 
         assert_eq!(
-            texts(&problems),
-            ["talos: \"1.10.7\"; must be a mapping of fields"]
+            texts(&diagnostics),
+            ["talos: \"1.10.7\" is not valid; must be a mapping of fields"]
         );
     }
 }

@@ -1,11 +1,12 @@
 //! The YAML specification of a cluster.
 //!
-//! Reading collects every problem with its path; nothing is called before the specification is sound.
+//! Reading collects every finding with its path; no server is called before the specification is valid.
 
+pub(crate) mod cluster_name;
+pub(crate) mod diagnostic;
 mod fields;
 pub mod machine;
 pub(crate) mod patch;
-pub(crate) mod problem;
 pub(crate) mod release;
 mod yaml;
 
@@ -104,7 +105,7 @@ impl Spec {
     /// Reads the file and the patch files it names (relative to its folder).
     ///
     /// # Errors
-    /// `InvalidSpec` with all problems of the file; `Io` when a file cannot be read.
+    /// `InvalidSpec` with all diagnostics of the file; `Io` when a file cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -118,7 +119,7 @@ impl Spec {
     /// specification.
     ///
     /// # Errors
-    /// `InvalidSpec` with all problems.
+    /// `InvalidSpec` with all diagnostics.
     pub fn parse(text: &str, patch_file: impl Fn(&str) -> std::io::Result<String>) -> Result<Self> {
         yaml::spec(text, &patch_file)
     }

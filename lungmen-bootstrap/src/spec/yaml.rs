@@ -8,18 +8,18 @@ use url::Url;
 use super::fields::Fields;
 use super::{ArgoCdTarget, OpenBaoTarget, Spec};
 use crate::error::{Error, Result};
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Placement, Role};
 use crate::spec::patch::PatchSource;
-use crate::spec::problem::{Problem, Problems};
 use crate::spec::release::TalosRelease;
 
 type PatchFiles<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 pub(super) fn spec(text: &str, files: PatchFiles<'_>) -> Result<Spec> {
     let value = serde_yaml::from_str(text).map_err(|error| not_yaml(&error))?;
-    let problems = Rc::new(RefCell::new(Problems::default()));
-    let spec = root(&Fields::root(value, &problems), files);
-    let found = std::mem::take(&mut *problems.borrow_mut());
+    let diagnostics = Rc::new(RefCell::new(Diagnostics::default()));
+    let spec = root(&Fields::root(value, &diagnostics), files);
+    let found = std::mem::take(&mut *diagnostics.borrow_mut());
     if found.is_empty() {
         Ok(spec)
     } else {
@@ -32,9 +32,9 @@ fn not_yaml(error: &serde_yaml::Error) -> Error {
         || "the document".to_owned(),
         |location| format!("line {} column {}", location.line(), location.column()),
     );
-    let mut problems = Problems::default();
-    problems.add(Problem::missing(at, format!("is not YAML: {error}")));
-    Error::invalid_spec(problems)
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.add(Diagnostic::missing(at, format!("is not YAML: {error}")));
+    Error::invalid_spec(diagnostics)
 }
 
 fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
@@ -207,7 +207,7 @@ fn patches(fields: &Fields, files: PatchFiles<'_>) -> Vec<PatchSource> {
         .filter_map(|(index, name)| match files(&name) {
             Ok(text) => Some(PatchSource::new(name, text)),
             Err(error) => {
-                fields.problem(Problem::new(
+                fields.report(Diagnostic::new(
                     format!("{path}[{index}]"),
                     name,
                     format!("must be a readable patch file: {error}"),
@@ -241,7 +241,7 @@ fn argocd(fields: Fields, cluster: &str) -> ArgoCdTarget {
         .filter_map(|label| match label.split_once('=') {
             Some((key, value)) => Some((key.to_owned(), value.to_owned())),
             None => {
-                fields.problem(Problem::new(
+                fields.report(Diagnostic::new(
                     fields.path_of("labels"),
                     label,
                     "must be key=value",

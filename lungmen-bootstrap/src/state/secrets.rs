@@ -7,12 +7,12 @@ use talos_client::config::MachineConfig;
 use talos_client::secrets::SecretsBundle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::state::artifacts::Artifact;
 
 /// The bundle of `secrets.yaml` in the output directory.
-pub(crate) fn from_file(world: &World) -> Result<Option<SecretsBundle>> {
-    world
+pub(crate) fn from_file(context: &Context) -> Result<Option<SecretsBundle>> {
+    context
         .artifacts()
         .read(&Artifact::Secrets)?
         .map(|text| parse(&text, "secrets.yaml"))
@@ -20,23 +20,23 @@ pub(crate) fn from_file(world: &World) -> Result<Option<SecretsBundle>> {
 }
 
 /// The bundle of the file, of OpenBao, or of a control plane configuration that is still there.
-pub(crate) async fn find(world: &World) -> Result<Option<SecretsBundle>> {
-    if let Some(bundle) = from_file(world)? {
+pub(crate) async fn find(context: &Context) -> Result<Option<SecretsBundle>> {
+    if let Some(bundle) = from_file(context)? {
         return Ok(Some(bundle));
     }
-    if let Some(bundle) = from_openbao(world).await? {
-        world.note("took the secrets bundle from OpenBao");
+    if let Some(bundle) = from_openbao(context).await? {
+        context.note("took the secrets bundle from OpenBao");
         return Ok(Some(bundle));
     }
-    let bundle = from_control_plane(world)?;
+    let bundle = from_control_plane(context)?;
     if bundle.is_some() {
-        world.note("took the secrets bundle from the control plane configuration");
+        context.note("took the secrets bundle from the control plane configuration");
     }
     Ok(bundle)
 }
 
-async fn from_openbao(world: &World) -> Result<Option<SecretsBundle>> {
-    let (Some(client), Some(target)) = (&world.clients().openbao, &world.blueprint().openbao)
+async fn from_openbao(context: &Context) -> Result<Option<SecretsBundle>> {
+    let (Some(client), Some(target)) = (&context.clients().openbao, &context.desired().openbao)
     else {
         return Ok(None);
     };
@@ -52,11 +52,11 @@ async fn from_openbao(world: &World) -> Result<Option<SecretsBundle>> {
         .transpose()
 }
 
-fn from_control_plane(world: &World) -> Result<Option<SecretsBundle>> {
-    let blueprint = world.blueprint();
-    for machine in blueprint.control_planes() {
-        let artifact = blueprint.artifact_of(machine);
-        if let Some(text) = world.artifacts().read(&artifact)? {
+fn from_control_plane(context: &Context) -> Result<Option<SecretsBundle>> {
+    let desired = context.desired();
+    for machine in desired.control_planes() {
+        let artifact = desired.artifact_of(machine);
+        if let Some(text) = context.artifacts().read(&artifact)? {
             let config = MachineConfig::parse(text.expose_secret())?;
             return Ok(Some(SecretsBundle::from_controlplane_config(&config)?));
         }

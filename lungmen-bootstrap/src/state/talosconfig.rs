@@ -4,15 +4,15 @@ use std::io::ErrorKind as IoKind;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
-use talos_client::talosconfig::{Context, Talosconfig};
+use talos_client::talosconfig::{Context as TalosContext, Talosconfig};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::state::artifacts::{Artifact, write_private};
 
 /// Whether a context of the file is the one of the output directory, whatever it is called there.
-pub(crate) fn has_context(world: &World, path: &Path) -> Result<bool> {
-    let ours = ours(world)?;
+pub(crate) fn has_context(context: &Context, path: &Path) -> Result<bool> {
+    let ours = ours(context)?;
     let wanted = ours.current_context()?;
     let theirs = read(path)?;
     Ok(theirs
@@ -22,13 +22,13 @@ pub(crate) fn has_context(world: &World, path: &Path) -> Result<bool> {
 
 /// Adds the context by the rules of `talosctl config merge`: a name that is taken gets a suffix, and the context becomes
 /// the current one. Nothing is added twice.
-pub(crate) fn merge(world: &World, path: &Path) -> Result<()> {
-    if has_context(world, path)? {
+pub(crate) fn merge(context: &Context, path: &Path) -> Result<()> {
+    if has_context(context, path)? {
         return Ok(());
     }
     let mut theirs = read(path)?;
-    for rename in theirs.merge(&ours(world)?) {
-        world.note(format!(
+    for rename in theirs.merge(&ours(context)?) {
+        context.note(format!(
             "the context {} is called {} there",
             rename.from, rename.to
         ));
@@ -37,14 +37,14 @@ pub(crate) fn merge(world: &World, path: &Path) -> Result<()> {
         .map_err(|error| Error::io("write", &path.display().to_string(), error))
 }
 
-fn ours(world: &World) -> Result<Talosconfig> {
-    let text = world
+fn ours(context: &Context) -> Result<Talosconfig> {
+    let text = context
         .artifacts()
         .read(&Artifact::Talosconfig)?
         .ok_or_else(|| {
             Error::new(ErrorKind::Io, "read")
                 .with_target(
-                    world
+                    context
                         .artifacts()
                         .path(&Artifact::Talosconfig)
                         .display()
@@ -63,8 +63,8 @@ fn read(path: &Path) -> Result<Talosconfig> {
     }
 }
 
-fn is_same(one: &Context, two: &Context) -> bool {
-    let identity = |context: &Context| {
+fn is_same(one: &TalosContext, two: &TalosContext) -> bool {
+    let identity = |context: &TalosContext| {
         let certificate = context.client_certificate().ok().flatten();
         certificate.map(|certificate| certificate.certificate_pem().to_owned())
     };

@@ -1,6 +1,7 @@
 //! The applications of the cluster, synced and healthy.
 
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use argocd_client::application::{ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
@@ -8,39 +9,53 @@ use argocd_client::{Client, Poll};
 
 use super::register::argocd;
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::report::ApplicationInfo;
-use crate::run::wait::{Look, Wait};
+use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::{Probed, Wait};
 
-/// Waits until the applications of the cluster are synced and healthy. It changes nothing. That none appears is a warning
-/// and no failure: applications may come any day.
-pub(crate) async fn applications(
-    world: &World,
-    server: &ServerUrl,
-) -> Result<(Vec<ApplicationInfo>, String)> {
-    let (argocd, target) = argocd(world)?;
-    refuse_failed_connection(world, argocd, server).await?;
-    let target = Target::new(server.clone(), &target.cluster_name);
-    if !appeared(world, argocd, &target).await? {
-        world.warn(
-            "no application targets the cluster: Argo CD has nothing to deploy there yet; check the destination of your \
-             applications or the selector of your application sets",
-        );
-        return Ok((Vec::new(), "no applications yet".into()));
+/// Waits until the applications of the cluster are synced and healthy. A cluster without applications is reported as a
+/// warning: applications may be added at any time.
+pub(crate) struct WaitForApplications {
+    pub(crate) server: ServerUrl,
+}
+
+impl Step for WaitForApplications {
+    const ID: StepId = StepId::Applications;
+    const KIND: Kind = Kind::Check;
+    type Output = Vec<ApplicationInfo>;
+
+    async fn observe(&self, context: &Context) -> Result<Observation<Vec<ApplicationInfo>>> {
+        let (argocd, target) = argocd(context)?;
+        refuse_failed_connection(context, argocd, &self.server).await?;
+        let target = Target::new(self.server.clone(), &target.cluster_name);
+        if !appeared(context, argocd, &target).await? {
+            context.warn(
+                "no application targets the cluster: Argo CD has nothing to deploy there yet. Check the destination of \
+                 your Applications or the selector of your ApplicationSets.",
+            );
+            return Ok(Observation::Done(Vec::new()));
+        }
+        let report = wait(context, argocd, &target).await?;
+        if !report.is_ready() {
+            return Err(not_ready(&target, &report));
+        }
+        Ok(Observation::Done(infos(&report)))
     }
-    let report = wait(world, argocd, &target).await?;
-    if !report.is_ready() {
-        return Err(not_ready(&target, &report));
+
+    fn summary(&self, applications: &Vec<ApplicationInfo>) -> String {
+        if applications.is_empty() {
+            return "no applications yet".into();
+        }
+        let names: Vec<&str> = applications.iter().map(|row| row.name.as_str()).collect();
+        format!("synced and healthy: {}", names.join(", "))
     }
-    let names: Vec<&str> = report.rows.iter().map(|row| row.name.as_str()).collect();
-    let summary = format!("synced and healthy: {}", names.join(", "));
-    Ok((infos(&report), summary))
 }
 
 /// A failed connection does not become better by waiting for applications.
 async fn refuse_failed_connection(
-    world: &World,
+    context: &Context,
     argocd: &Client,
     server: &ServerUrl,
 ) -> Result<()> {
@@ -48,7 +63,7 @@ async fn refuse_failed_connection(
     let state = cluster.connection();
     if state.status() == ConnectionStatus::Failed {
         return Err(
-            Error::new(ErrorKind::Failed, "look at the connection of Argo CD")
+            Error::new(ErrorKind::Server, "look at the connection of Argo CD")
                 .with_target(server.to_string())
                 .with_message(state.message.clone())
                 .with_hint(
@@ -56,22 +71,22 @@ async fn refuse_failed_connection(
                 ),
         );
     }
-    world.note(format!(
+    context.note(format!(
         "connection of Argo CD to the cluster: {}",
         state.status()
     ));
     Ok(())
 }
 
-async fn appeared(world: &World, argocd: &Client, target: &Target) -> Result<bool> {
+async fn appeared(context: &Context, argocd: &Client, target: &Target) -> Result<bool> {
     let applications = &argocd.applications();
-    let limit = world.timing().applications_appear;
-    let outcome = Wait::new("applications of the cluster", world, limit)
-        .until(world, || async move {
+    let limit = context.timing().applications_appear;
+    let outcome = Wait::new("applications of the cluster", context, limit)
+        .until(context, || async move {
             Ok(match applications.list_for(target).await {
-                Ok(list) if list.is_empty() => Look::NotYet("none yet".into()),
-                Ok(_) => Look::There(()),
-                Err(error) if error.is_retryable() => Look::Failing(error.into()),
+                Ok(list) if list.is_empty() => Probed::Pending("none yet".into()),
+                Ok(_) => Probed::Ready(()),
+                Err(error) if error.is_retryable() => Probed::Retry(error.into()),
                 Err(error) => return Err(error.into()),
             })
         })
@@ -86,14 +101,15 @@ async fn appeared(world: &World, argocd: &Client, target: &Target) -> Result<boo
     }
 }
 
-async fn wait(world: &World, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
-    let reporter = world.clone();
-    let poll = Poll::every(world.timing().interval).within(world.timing().applications);
+async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
+    let reporter = context.clone();
+    let poll = Poll::every(context.timing().interval).within(context.timing().applications);
+    let reports = AtomicU32::new(0);
     let wait = TargetWait::new(poll).observer(move |report| {
         reporter.emit(EventKind::Waiting {
             waiting_for: "the applications".into(),
-            because: report.summary(),
-            attempt: 1,
+            cause: report.summary(),
+            attempt: reports.fetch_add(1, Ordering::Relaxed) + 1,
         });
     });
     Ok(argocd.applications().wait_for_target(target, &wait).await?)

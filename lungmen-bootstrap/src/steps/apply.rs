@@ -1,32 +1,31 @@
 //! The configurations, applied; the nodes, back with the identity of the cluster.
 
-use secrecy::SecretString;
 use talos_client::machine::ApplyOptions;
 use talos_client::{MaintenanceClient, MaintenanceTrust, Probe};
 
-use super::first_boot::FoundNode;
-use crate::desired::Machine;
+use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
+use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
+use crate::nodes::progress::Progress;
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
-    pub(crate) found: &'a [FoundNode],
-    pub(crate) configs: &'a [SecretString],
+    pub(crate) nodes: &'a [Progress],
 }
 
 impl Step for Apply<'_> {
     const ID: StepId = StepId::Apply;
+    const KIND: Kind = Kind::Act;
     type Output = ();
 
-    async fn observe(&self, world: &World) -> Result<Observation<()>> {
+    async fn observe(&self, context: &Context) -> Result<Observation<()>> {
         let mut waiting = Vec::new();
-        for machine in &world.blueprint().machines {
-            if !self.answers(world, machine).await? {
+        for machine in &context.desired().machines {
+            if !self.answers(context, machine).await? {
                 waiting.push(machine.spec.name.as_str());
             }
         }
@@ -40,21 +39,20 @@ impl Step for Apply<'_> {
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
+    async fn act(&self, context: &Context) -> Result<()> {
         // A worker gets its certificate from a control plane node, so all are configured before any is waited for.
-        for ((machine, found), config) in world
-            .blueprint()
-            .machines
-            .iter()
-            .zip(self.found)
-            .zip(self.configs)
+        for Progress {
+            machine,
+            found,
+            config,
+        } in self.nodes
         {
             if let FoundNode::Maintenance {
                 endpoint,
                 certificate,
             } = found
             {
-                if self.answers(world, machine).await? {
+                if self.answers(context, machine).await? {
                     continue;
                 }
                 let client = MaintenanceClient::builder(endpoint.clone())
@@ -65,13 +63,14 @@ impl Step for Apply<'_> {
                     .apply_configuration(config, ApplyOptions::default())
                     .await?;
                 for warning in applied.warnings {
-                    world.warn(format!("{}: {warning}", machine.spec.name));
+                    context.warn(format!("{}: {warning}", machine.spec.name));
                 }
-                world.note(format!("{}: configuration accepted", machine.spec.name));
+                context.note(format!("{}: configuration accepted", machine.spec.name));
             }
         }
-        for (machine, found) in world.blueprint().machines.iter().zip(self.found) {
-            self.wait_for_identity(world, machine, found).await?;
+        for node in self.nodes {
+            self.wait_for_identity(context, &node.machine, &node.found)
+                .await?;
         }
         Ok(())
     }
@@ -83,14 +82,14 @@ impl Step for Apply<'_> {
 
 impl Apply<'_> {
     /// Whether the node lets us in at its declared address.
-    async fn answers(&self, world: &World, machine: &Machine) -> Result<bool> {
-        let endpoint = nodes::endpoint(world, machine.spec.address);
+    async fn answers(&self, context: &Context, machine: &DesiredMachine) -> Result<bool> {
+        let endpoint = nodes::endpoint(context, machine.spec.address);
         let authority = self.identity.authority()?;
         match talos_client::probe(&endpoint, Some(&authority), nodes::PROBE).await? {
             Probe::Configured(_) => {}
             _ => return Ok(false),
         }
-        match nodes::client(world, self.identity, machine)?
+        match nodes::client(context, self.identity, machine)?
             .machine()
             .version()
             .await
@@ -104,23 +103,23 @@ impl Apply<'_> {
     /// Waits through installation and reboot. A node that comes up in maintenance mode again has failed to install.
     async fn wait_for_identity(
         &self,
-        world: &World,
-        machine: &Machine,
+        context: &Context,
+        machine: &DesiredMachine,
         found: &FoundNode,
     ) -> Result<()> {
-        let client = nodes::client(world, self.identity, machine)?;
-        let poll = nodes::poll(world, world.timing().install);
+        let client = nodes::client(context, self.identity, machine)?;
+        let poll = nodes::poll(context, context.timing().install);
         let at_declared = found.endpoint() == client.endpoint();
         let before = found.certificate().filter(|_| at_declared);
-        let back = client.wait_for_identity(before, poll, nodes::reporter(world, machine));
+        let back = client.wait_for_identity(before, poll, nodes::reporter(context, machine));
         tokio::select! {
             version = back => {
                 let version = version.map_err(|error| installing(machine, error))?;
-                world.note(format!("{}: Talos {}", machine.spec.name, version.tag));
+                context.note(format!("{}: Talos {}", machine.spec.name, version.tag));
                 let schematic = client.resources().schematic_id().await?;
-                runs_what_was_asked_for(world, machine, &version.tag, schematic.as_deref())
+                runs_what_was_asked_for(context, machine, &version.tag, schematic.as_deref())
             }
-            error = fell_back(world, machine, found), if !at_declared => Err(error),
+            error = fell_back(context, machine, found), if !at_declared => Err(error),
         }
     }
 }
@@ -128,13 +127,13 @@ impl Apply<'_> {
 /// The installer decides what is on the disk: another one than that of the ISO loses extensions at the first reboot, and
 /// nobody notices before they are missed.
 fn runs_what_was_asked_for(
-    world: &World,
-    machine: &Machine,
+    context: &Context,
+    machine: &DesiredMachine,
     version: &str,
     schematic: Option<&str>,
 ) -> Result<()> {
-    let blueprint = world.blueprint();
-    let wanted = (blueprint.talos_version(), blueprint.schematic_id.as_str());
+    let desired = context.desired();
+    let wanted = (desired.talos_version(), desired.schematic_id.as_str());
     let found = (version, schematic.unwrap_or("none"));
     if (wanted.0.as_str(), wanted.1) == found {
         return Ok(());
@@ -151,7 +150,7 @@ fn runs_what_was_asked_for(
 
 /// Watches the address at which the node waited for its configuration, when that is not the declared one: a node that
 /// fails to install gets it again. Ends only with that failure.
-async fn fell_back(world: &World, machine: &Machine, found: &FoundNode) -> Error {
+async fn fell_back(context: &Context, machine: &DesiredMachine, found: &FoundNode) -> Error {
     loop {
         if let Some(before) = found.certificate()
             && let Ok(Probe::Maintenance(now)) =
@@ -160,12 +159,12 @@ async fn fell_back(world: &World, machine: &Machine, found: &FoundNode) -> Error
         {
             return not_installed(machine);
         }
-        tokio::time::sleep(world.timing().interval).await;
+        tokio::time::sleep(context.timing().interval).await;
     }
 }
 
 /// A wait that was refused has seen the node in maintenance mode again.
-fn installing(machine: &Machine, error: talos_client::Error) -> Error {
+fn installing(machine: &DesiredMachine, error: talos_client::Error) -> Error {
     match error.kind() {
         talos_client::ErrorKind::Rejected => not_installed(machine).with_source(error),
         talos_client::ErrorKind::Certificate => Error::from(error),
@@ -173,8 +172,8 @@ fn installing(machine: &Machine, error: talos_client::Error) -> Error {
     }
 }
 
-fn not_installed(machine: &Machine) -> Error {
-    Error::new(ErrorKind::Failed, "install the node")
+fn not_installed(machine: &DesiredMachine) -> Error {
+    Error::new(ErrorKind::Server, "install the node")
         .with_target(machine.spec.name.clone())
         .with_message("the node rebooted into maintenance mode: the installation failed")
         .with_hint(INSTALL_HINT)

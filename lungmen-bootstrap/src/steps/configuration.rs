@@ -1,5 +1,6 @@
 //! Secrets bundle, machine configurations and talosconfig, as files.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,18 +8,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use talos_client::secrets::SecretsBundle;
 use talos_client::talosconfig::Talosconfig;
 
-use super::first_boot::FoundNode;
-use crate::desired::Blueprint;
+use crate::desired::DesiredCluster;
 use crate::error::Result;
+use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
+use crate::nodes::progress::Progress;
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::artifacts::Artifact;
 use crate::state::secrets as known_secrets;
 
-pub(crate) struct Configure<'a> {
-    pub(crate) found: &'a [FoundNode],
+pub(crate) struct Configure {
+    pub(crate) nodes: BTreeMap<String, FoundNode>,
 }
 
 /// How long before its end a certificate is replaced.
@@ -27,44 +28,45 @@ const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 /// What the cluster is configured with.
 pub(crate) struct Configured {
     pub(crate) identity: Identity,
-    /// One for each machine, in the order of the blueprint.
-    pub(crate) configs: Vec<SecretString>,
+    /// One for each machine, in the order of the specification.
+    pub(crate) nodes: Vec<Progress>,
 }
 
-impl Step for Configure<'_> {
+impl Step for Configure {
     const ID: StepId = StepId::Configuration;
+    const KIND: Kind = Kind::Act;
     type Output = Configured;
 
-    async fn observe(&self, world: &World) -> Result<Observation<Configured>> {
-        let Some(bundle) = known_secrets::from_file(world)? else {
+    async fn observe(&self, context: &Context) -> Result<Observation<Configured>> {
+        let Some(bundle) = known_secrets::from_file(context)? else {
             return Ok(Observation::absent("secrets.yaml is missing"));
         };
-        let files = Files::of(world, bundle)?;
-        match files.first_difference(world)? {
-            None => Ok(Observation::Done(files.into_configured())),
+        let files = Files::of(context, bundle)?;
+        match files.first_difference(context)? {
+            None => Ok(Observation::Done(self.configured(context, files))),
             Some(artifact) => Ok(Observation::absent(format!(
                 "{artifact} is missing, outdated or readable by others"
             ))),
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
-        let bundle = match known_secrets::find(world).await? {
+    async fn act(&self, context: &Context) -> Result<()> {
+        let bundle = match known_secrets::find(context).await? {
             Some(bundle) => bundle,
             None if self.any_is_configured() => return Err(known_secrets::lost()),
-            None => SecretsBundle::generate(world.blueprint().talos.contract()).await?,
+            None => SecretsBundle::generate(context.desired().talos.contract()).await?,
         };
         // First of all: nothing else here cannot be made again.
-        world
+        context
             .artifacts()
             .write(&Artifact::Secrets, &bundle.to_yaml())?;
-        let files = Files::of(world, bundle)?;
+        let files = Files::of(context, bundle)?;
         if self.any_is_configured() {
-            self.warn_about_changes(world, &files)?;
+            self.warn_about_changes(context, &files)?;
         }
         for (artifact, text) in files.all() {
-            if world.artifacts().write(artifact, text)? {
-                world.note(format!("wrote {artifact}"));
+            if context.artifacts().write(artifact, text)? {
+                context.note(format!("wrote {artifact}"));
             }
         }
         Ok(())
@@ -73,22 +75,40 @@ impl Step for Configure<'_> {
     fn summary(&self, configured: &Configured) -> String {
         format!(
             "{} machine configuration(s); the admin certificate is valid until {}",
-            configured.configs.len(),
+            configured.nodes.len(),
             configured.identity.admin.not_after()
         )
     }
 }
 
-impl Configure<'_> {
+impl Configure {
     fn any_is_configured(&self) -> bool {
-        self.found.iter().any(FoundNode::is_configured)
+        self.nodes.values().any(FoundNode::is_configured)
     }
 
-    fn warn_about_changes(&self, world: &World, files: &Files) -> Result<()> {
+    fn configured(&self, context: &Context, files: Files) -> Configured {
+        let machines = &context.desired().machines;
+        let nodes = machines
+            .iter()
+            .zip(files.configs)
+            .filter_map(|(machine, (_, config))| {
+                Some(Progress {
+                    found: self.nodes.get(&machine.spec.name)?.clone(),
+                    machine: machine.clone(),
+                    config,
+                })
+            });
+        Configured {
+            nodes: nodes.collect(),
+            identity: files.identity,
+        }
+    }
+
+    fn warn_about_changes(&self, context: &Context, files: &Files) -> Result<()> {
         for (artifact, text) in files.machine_configs() {
-            let old = world.artifacts().read(artifact)?;
+            let old = context.artifacts().read(artifact)?;
             if old.is_some_and(|old| old.expose_secret() != text.expose_secret()) {
-                world.warn(format!(
+                context.warn(format!(
                     "{artifact} changes, but the configured node keeps what it has: apply the new file with \
                      talosctl apply-config"
                 ));
@@ -107,20 +127,20 @@ struct Files {
 }
 
 impl Files {
-    fn of(world: &World, bundle: SecretsBundle) -> Result<Self> {
-        let blueprint = world.blueprint();
+    fn of(context: &Context, bundle: SecretsBundle) -> Result<Self> {
+        let desired = context.desired();
         let identity = Identity::of(bundle, Timestamp::now())?;
-        let configs = blueprint
+        let configs = desired
             .machines
             .iter()
             .map(|machine| {
-                let config = blueprint.machine_config(machine, &identity.bundle)?;
-                Ok((blueprint.artifact_of(machine), config.to_yaml()))
+                let config = desired.machine_config(machine, &identity.bundle)?;
+                Ok((desired.artifact_of(machine), config.to_yaml()))
             })
             .collect::<Result<_>>()?;
         Ok(Self {
             secrets: identity.bundle.to_yaml(),
-            talosconfig: talosconfig(world, &identity)?,
+            talosconfig: talosconfig(context, &identity)?,
             configs,
             identity,
         })
@@ -139,49 +159,42 @@ impl Files {
         .chain(self.machine_configs())
     }
 
-    fn first_difference(&self, world: &World) -> Result<Option<&Artifact>> {
+    fn first_difference(&self, context: &Context) -> Result<Option<&Artifact>> {
         for (artifact, text) in self.all() {
-            if !world.artifacts().has(artifact, text)? {
+            if !context.artifacts().has(artifact, text)? {
                 return Ok(Some(artifact));
             }
         }
         Ok(None)
     }
-
-    fn into_configured(self) -> Configured {
-        Configured {
-            identity: self.identity,
-            configs: self.configs.into_iter().map(|(_, text)| text).collect(),
-        }
-    }
 }
 
 /// The file as it is, while its certificate belongs to the cluster and lasts; else a new one.
-fn talosconfig(world: &World, identity: &Identity) -> Result<SecretString> {
-    if let Some(text) = world.artifacts().read(&Artifact::Talosconfig)?
-        && is_current(&text, world.blueprint(), identity)
+fn talosconfig(context: &Context, identity: &Identity) -> Result<SecretString> {
+    if let Some(text) = context.artifacts().read(&Artifact::Talosconfig)?
+        && is_current(&text, context.desired(), identity)
     {
         return Ok(text);
     }
-    Ok(fresh_talosconfig(world.blueprint(), identity)?.to_yaml())
+    Ok(fresh_talosconfig(context.desired(), identity)?.to_yaml())
 }
 
-fn fresh_talosconfig(blueprint: &Blueprint, identity: &Identity) -> Result<Talosconfig> {
-    let nodes = blueprint
+fn fresh_talosconfig(desired: &DesiredCluster, identity: &Identity) -> Result<Talosconfig> {
+    let nodes = desired
         .machines
         .iter()
         .map(|machine| machine.spec.address.to_string());
-    let mut config = Talosconfig::for_cluster(blueprint.cluster.as_str(), &identity.admin);
-    config.set_endpoints(None, blueprint.control_plane_addresses())?;
+    let mut config = Talosconfig::for_cluster(desired.cluster.as_str(), &identity.admin);
+    config.set_endpoints(None, desired.control_plane_addresses())?;
     config.set_nodes(None, nodes)?;
     Ok(config)
 }
 
-fn is_current(text: &SecretString, blueprint: &Blueprint, identity: &Identity) -> bool {
+fn is_current(text: &SecretString, desired: &DesiredCluster, identity: &Identity) -> bool {
     let Ok(config) = Talosconfig::parse(text.expose_secret()) else {
         return false;
     };
-    let Some(context) = config.context(blueprint.cluster.as_str()) else {
+    let Some(context) = config.context(desired.cluster.as_str()) else {
         return false;
     };
     let certificate = context.client_certificate().ok().flatten();

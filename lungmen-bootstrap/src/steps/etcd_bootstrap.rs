@@ -3,13 +3,12 @@
 use talos_client::Client;
 use talos_client::wait::Bootstrapped;
 
-use crate::desired::Machine;
+use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
 use crate::nodes::identity::Identity;
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::spec::machine::Role;
 use crate::state::journal::Record;
 
@@ -20,15 +19,16 @@ pub(crate) struct BootstrapEtcd<'a> {
 }
 
 impl Step for BootstrapEtcd<'_> {
-    const ID: StepId = StepId::Bootstrap;
+    const ID: StepId = StepId::EtcdBootstrap;
+    const KIND: Kind = Kind::Act;
     type Output = usize;
 
     /// Done when etcd runs on every control plane node: they join by themselves once one of them is bootstrapped.
-    async fn observe(&self, world: &World) -> Result<Observation<usize>> {
+    async fn observe(&self, context: &Context) -> Result<Observation<usize>> {
         let mut members = 0;
         let mut missing = Vec::new();
-        for machine in control_planes(world) {
-            if etcd_runs(&self.client(world, machine)?).await? {
+        for machine in control_planes(context) {
+            if etcd_runs(&self.client(context, machine)?).await? {
                 members += 1;
             } else {
                 missing.push(machine.spec.name.as_str());
@@ -44,12 +44,12 @@ impl Step for BootstrapEtcd<'_> {
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
-        if self.nobody_is_bootstrapped(world).await? {
-            self.bootstrap(world).await?;
+    async fn act(&self, context: &Context) -> Result<()> {
+        if self.nobody_is_bootstrapped(context).await? {
+            self.bootstrap(context).await?;
         }
-        for machine in control_planes(world) {
-            self.wait_for_etcd(world, machine).await?;
+        for machine in control_planes(context) {
+            self.wait_for_etcd(context, machine).await?;
         }
         Ok(())
     }
@@ -62,8 +62,8 @@ impl Step for BootstrapEtcd<'_> {
     }
 
     /// The node is on record before it is told to bootstrap: after a crash no other one is ever told to.
-    fn references(&self, world: &World) -> Vec<(&'static str, String)> {
-        control_planes(world)
+    fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
+        control_planes(context)
             .next()
             .map(|machine| (NODE, machine.spec.name.clone()))
             .into_iter()
@@ -72,13 +72,13 @@ impl Step for BootstrapEtcd<'_> {
 }
 
 impl BootstrapEtcd<'_> {
-    fn client(&self, world: &World, machine: &Machine) -> Result<Client> {
-        nodes::client(world, self.identity, machine)
+    fn client(&self, context: &Context, machine: &DesiredMachine) -> Result<Client> {
+        nodes::client(context, self.identity, machine)
     }
 
-    async fn nobody_is_bootstrapped(&self, world: &World) -> Result<bool> {
-        for machine in control_planes(world) {
-            if etcd_runs(&self.client(world, machine)?).await? {
+    async fn nobody_is_bootstrapped(&self, context: &Context) -> Result<bool> {
+        for machine in control_planes(context) {
+            if etcd_runs(&self.client(context, machine)?).await? {
                 return Ok(false);
             }
         }
@@ -87,17 +87,17 @@ impl BootstrapEtcd<'_> {
 
     /// Tells one node until it accepts, and waits until etcd is healthy there. Accepting twice is harmless on the same
     /// node.
-    async fn bootstrap(&self, world: &World) -> Result<()> {
-        let machine = chosen(world).await?;
-        let poll = nodes::poll(world, world.timing().bootstrap);
+    async fn bootstrap(&self, context: &Context) -> Result<()> {
+        let machine = chosen(context).await?;
+        let poll = nodes::poll(context, context.timing().bootstrap);
         let outcome = self
-            .client(world, machine)?
+            .client(context, machine)?
             .machine()
-            .bootstrap_and_wait(poll, nodes::reporter(world, machine))
+            .bootstrap_and_wait(poll, nodes::reporter(context, machine))
             .await
             .map_err(with_old_data_hint)?;
         if outcome == Bootstrapped::Already {
-            world.note(format!(
+            context.note(format!(
                 "{} had been bootstrapped before",
                 machine.spec.name
             ));
@@ -105,11 +105,11 @@ impl BootstrapEtcd<'_> {
         Ok(())
     }
 
-    async fn wait_for_etcd(&self, world: &World, machine: &Machine) -> Result<()> {
-        let poll = nodes::poll(world, world.timing().bootstrap);
-        self.client(world, machine)?
+    async fn wait_for_etcd(&self, context: &Context, machine: &DesiredMachine) -> Result<()> {
+        let poll = nodes::poll(context, context.timing().bootstrap);
+        self.client(context, machine)?
             .machine()
-            .wait_for_etcd(poll, nodes::reporter(world, machine))
+            .wait_for_etcd(poll, nodes::reporter(context, machine))
             .await
             .map_err(with_old_data_hint)?;
         Ok(())
@@ -136,19 +136,19 @@ async fn etcd_runs(client: &Client) -> Result<bool> {
     }
 }
 
-fn control_planes(world: &World) -> impl Iterator<Item = &Machine> {
-    world
-        .blueprint()
+fn control_planes(context: &Context) -> impl Iterator<Item = &DesiredMachine> {
+    context
+        .desired()
         .machines
         .iter()
         .filter(|machine| machine.spec.role == Role::ControlPlane)
 }
 
 /// The node that an earlier attempt began with, else the first control plane node.
-async fn chosen(world: &World) -> Result<&Machine> {
-    let records = world.journal().records().await?;
-    let earlier = earlier_choice(&records, world.cluster_name());
-    control_planes(world)
+async fn chosen(context: &Context) -> Result<&DesiredMachine> {
+    let records = context.journal().records().await?;
+    let earlier = earlier_choice(&records, context.cluster_name());
+    control_planes(context)
         .find(|machine| earlier.is_none_or(|name| machine.spec.name == name))
         .ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "choose the node to bootstrap")
@@ -162,7 +162,7 @@ async fn chosen(world: &World) -> Result<&Machine> {
 fn earlier_choice<'a>(records: &'a [Record], cluster: &str) -> Option<&'a str> {
     records
         .iter()
-        .filter(|record| record.cluster == cluster && record.step == StepId::Bootstrap.name())
+        .filter(|record| record.cluster == cluster && record.step == StepId::EtcdBootstrap.name())
         .find_map(|record| record.references.get(NODE))
         .map(String::as_str)
 }
@@ -170,15 +170,15 @@ fn earlier_choice<'a>(records: &'a [Record], cluster: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::journal::Progress;
+    use crate::state::journal::RecordState;
 
     #[test]
     fn the_first_attempt_decides_about_the_node() {
         let records = [
-            Record::new("other", StepId::Bootstrap, Progress::Begun).with(NODE, "x"),
-            Record::new("a", StepId::Apply, Progress::Begun).with(NODE, "y"),
-            Record::new("a", StepId::Bootstrap, Progress::Begun).with(NODE, "tal02"),
-            Record::new("a", StepId::Bootstrap, Progress::Begun).with(NODE, "tal01"),
+            Record::new("other", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "x"),
+            Record::new("a", StepId::Apply, RecordState::Started).with(NODE, "y"),
+            Record::new("a", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "tal02"),
+            Record::new("a", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "tal01"),
         ];
 
         assert_eq!(earlier_choice(&records, "a"), Some("tal02"));

@@ -1,6 +1,6 @@
 //! The booted nodes: at which address each one is, and whether it is configured.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use proxmox_client::vm::guest::AddressSelector;
@@ -9,74 +9,51 @@ use talos_client::{
 };
 
 use super::machine::RunningMachine;
-use crate::desired::Machine;
+use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
+use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
-use crate::run::context::World;
-use crate::run::wait::{Look, Wait};
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::{Probed, Wait};
 use crate::state::secrets as known_secrets;
 
-/// A node that answers.
-#[derive(Debug, Clone)]
-pub(crate) enum FoundNode {
-    /// It waits for a configuration.
-    Maintenance {
-        endpoint: Endpoint,
-        certificate: Box<PresentedCertificate>,
-    },
-    /// It has the identity of the cluster.
-    Configured { endpoint: Endpoint },
+/// Waits until every machine answers on the Talos port.
+pub(crate) struct FindNodes {
+    pub(crate) machines: BTreeMap<String, RunningMachine>,
 }
 
-impl FoundNode {
-    pub(crate) fn is_configured(&self) -> bool {
-        matches!(self, Self::Configured { .. })
-    }
+impl Step for FindNodes {
+    const ID: StepId = StepId::FirstBoot;
+    const KIND: Kind = Kind::Check;
+    type Output = BTreeMap<String, FoundNode>;
 
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        match self {
-            Self::Maintenance { endpoint, .. } | Self::Configured { endpoint } => endpoint,
-        }
-    }
-
-    /// The certificate it had in maintenance mode; every boot has another one.
-    pub(crate) fn certificate(&self) -> Option<&PresentedCertificate> {
-        match self {
-            Self::Maintenance { certificate, .. } => Some(certificate),
-            Self::Configured { .. } => None,
-        }
-    }
-}
-
-/// Waits until every machine answers on the Talos port. It changes nothing.
-pub(crate) async fn find_nodes(
-    world: &World,
-    machines: &[RunningMachine],
-) -> Result<(Vec<FoundNode>, String)> {
-    let authority = authority(world).await?;
-    let authority = authority.as_ref();
-    let mut nodes = Vec::new();
-    for (machine, running) in world.blueprint().machines.iter().zip(machines) {
-        let what = format!("{} to boot", machine.spec.name);
-        let node = Wait::new(what, world, world.timing().first_boot)
-            .until(world, || look(world, machine, running, authority))
+    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
+        let authority = authority(context).await?;
+        let authority = authority.as_ref();
+        let mut nodes = BTreeMap::new();
+        for machine in &context.desired().machines {
+            let name = &machine.spec.name;
+            let Some(running) = self.machines.get(name) else {
+                continue;
+            };
+            let node = Wait::new(
+                format!("{name} to boot"),
+                context,
+                context.timing().first_boot,
+            )
+            .until(context, || probe(context, machine, running, authority))
             .await
             .map_err(with_boot_hint)?;
-        nodes.push(node);
+            nodes.insert(name.clone(), node);
+        }
+        Ok(Observation::Done(nodes))
     }
-    let lines: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    Ok((nodes, lines.join(", ")))
-}
 
-impl fmt::Display for FoundNode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = if self.is_configured() {
-            "configured"
-        } else {
-            "in maintenance mode"
-        };
-        write!(f, "{} {mode}", self.endpoint())
+    fn summary(&self, nodes: &Self::Output) -> String {
+        let lines: Vec<String> = nodes.values().map(ToString::to_string).collect();
+        lines.join(", ")
     }
 }
 
@@ -90,8 +67,8 @@ fn with_boot_hint(error: Error) -> Error {
 }
 
 /// The authority of the cluster, where its secrets exist: it tells our nodes from foreign ones.
-async fn authority(world: &World) -> Result<Option<Authority>> {
-    match known_secrets::find(world).await? {
+async fn authority(context: &Context) -> Result<Option<Authority>> {
+    match known_secrets::find(context).await? {
         Some(bundle) => Ok(Some(
             Identity::of(bundle, jiff::Timestamp::now())?.authority()?,
         )),
@@ -99,18 +76,18 @@ async fn authority(world: &World) -> Result<Option<Authority>> {
     }
 }
 
-/// Looks at the declared address, then at those that the guest agent reports.
-async fn look(
-    world: &World,
-    machine: &Machine,
+/// Probes the declared address, then at those that the guest agent reports.
+async fn probe(
+    context: &Context,
+    machine: &DesiredMachine,
     running: &RunningMachine,
     authority: Option<&Authority>,
-) -> Result<Look<FoundNode>> {
+) -> Result<Probed<FoundNode>> {
     let mut causes = Vec::new();
     for address in candidates(machine, running, &mut causes).await {
-        let endpoint = nodes::endpoint(world, address);
+        let endpoint = nodes::endpoint(context, address);
         match talos_client::probe(&endpoint, authority, nodes::PROBE).await? {
-            Probe::Configured(_) => return Ok(Look::There(FoundNode::Configured { endpoint })),
+            Probe::Configured(_) => return Ok(Probed::Ready(FoundNode::Configured { endpoint })),
             Probe::Maintenance(certificate) => {
                 return same_machine(machine, endpoint, certificate).await;
             }
@@ -122,11 +99,11 @@ async fn look(
             _ => causes.push(format!("{address}: not a Talos node")),
         }
     }
-    Ok(Look::NotYet(causes.join("; ")))
+    Ok(Probed::Pending(causes.join("; ")))
 }
 
 async fn candidates(
-    machine: &Machine,
+    machine: &DesiredMachine,
     running: &RunningMachine,
     causes: &mut Vec<String>,
 ) -> Vec<IpAddr> {
@@ -158,29 +135,29 @@ async fn agent_address(running: &RunningMachine) -> proxmox_client::Result<Optio
 
 /// The node reports the SMBIOS UUID of its VM: the proof that this is the machine that was created.
 async fn same_machine(
-    machine: &Machine,
+    machine: &DesiredMachine,
     endpoint: Endpoint,
     certificate: PresentedCertificate,
-) -> Result<Look<FoundNode>> {
+) -> Result<Probed<FoundNode>> {
     let client = MaintenanceClient::builder(endpoint.clone())
         .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
         .build()?;
     match client.system_information().await {
         Ok(information) if machine.uuid.is(&information.uuid) => {
-            Ok(Look::There(FoundNode::Maintenance {
+            Ok(Probed::Ready(FoundNode::Maintenance {
                 endpoint,
                 certificate: Box::new(certificate),
             }))
         }
         Ok(information) => Err(another_machine(machine, &endpoint, &information.uuid)),
         Err(error) if error.is_retryable() || error.is_not_found() => {
-            Ok(Look::Failing(error.into()))
+            Ok(Probed::Retry(error.into()))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn another_machine(machine: &Machine, endpoint: &Endpoint, uuid: &str) -> Error {
+fn another_machine(machine: &DesiredMachine, endpoint: &Endpoint, uuid: &str) -> Error {
     Error::new(ErrorKind::NotOurs, "look at the node")
         .with_target(endpoint.to_string())
         .with_message(format!(

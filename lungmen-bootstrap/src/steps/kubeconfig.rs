@@ -5,10 +5,9 @@ use secrecy::SecretString;
 use crate::error::Result;
 use crate::nodes;
 use crate::nodes::identity::Identity;
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
-use crate::run::wait::{Look, Wait};
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::{Probed, Wait};
 use crate::services::kubernetes::{self, Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
 
@@ -18,16 +17,17 @@ pub(crate) struct FetchKubeconfig<'a> {
 
 impl Step for FetchKubeconfig<'_> {
     const ID: StepId = StepId::Kubeconfig;
+    const KIND: Kind = Kind::Act;
     type Output = Client;
 
-    async fn observe(&self, world: &World) -> Result<Observation<Client>> {
-        let Some(text) = world.artifacts().read(&Artifact::Kubeconfig)? else {
+    async fn observe(&self, context: &Context) -> Result<Observation<Client>> {
+        let Some(text) = context.artifacts().read(&Artifact::Kubeconfig)? else {
             return Ok(Observation::absent("kubeconfig is missing"));
         };
-        if !world.artifacts().is_private(&Artifact::Kubeconfig) {
+        if !context.artifacts().is_private(&Artifact::Kubeconfig) {
             return Ok(Observation::absent("others can read kubeconfig"));
         }
-        let client = match client(world, &text) {
+        let client = match client(context, &text) {
             Ok(client) => client,
             Err(error) => return Ok(Observation::absent(format!("kubeconfig: {error}"))),
         };
@@ -39,15 +39,15 @@ impl Step for FetchKubeconfig<'_> {
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
-        let machine = world.blueprint().first_control_plane();
+    async fn act(&self, context: &Context) -> Result<()> {
+        let machine = context.desired().first_control_plane();
         // Every call makes a new client certificate; the node computes it from its configuration.
-        let text = nodes::client(world, self.identity, machine)?
+        let text = nodes::client(context, self.identity, machine)?
             .machine()
             .kubeconfig()
             .await?;
-        wait_until_accepted(world, &text).await?;
-        world.artifacts().write(&Artifact::Kubeconfig, &text)?;
+        wait_until_accepted(context, &text).await?;
+        context.artifacts().write(&Artifact::Kubeconfig, &text)?;
         Ok(())
     }
 
@@ -56,15 +56,15 @@ impl Step for FetchKubeconfig<'_> {
     }
 }
 
-async fn wait_until_accepted(world: &World, kubeconfig: &SecretString) -> Result<()> {
-    Wait::new("the Kubernetes API", world, world.timing().kubernetes)
-        .until(world, || async move {
+async fn wait_until_accepted(context: &Context, kubeconfig: &SecretString) -> Result<()> {
+    Wait::new("the Kubernetes API", context, context.timing().kubernetes)
+        .until(context, || async move {
             // A client for every look, because the address may have moved since the last one.
-            match client(world, kubeconfig)?.version().await {
-                Ok(_) => Ok(Look::There(())),
+            match client(context, kubeconfig)?.version().await {
+                Ok(_) => Ok(Probed::Ready(())),
                 // The API server answers 401 and 403 for a moment while it starts.
                 Err(error) if error.is_retryable() || is_starting(&error) => {
-                    Ok(Look::Failing(error.into()))
+                    Ok(Probed::Retry(error.into()))
                 }
                 Err(error) => Err(error.into()),
             }
@@ -80,9 +80,9 @@ fn is_starting(error: &kubernetes::Error) -> bool {
 }
 
 /// A client for the cluster through its first control plane node, so that DNS and load balancers may come later.
-fn client(world: &World, kubeconfig: &SecretString) -> Result<Client> {
-    let machine = world.blueprint().first_control_plane();
+fn client(context: &Context, kubeconfig: &SecretString) -> Result<Client> {
+    let machine = context.desired().first_control_plane();
     Ok(Client::builder(Kubeconfig::parse(kubeconfig)?)
-        .dial(super::kubernetes_socket(world, machine))
+        .dial(super::kubernetes_socket(context, machine))
         .build()?)
 }

@@ -1,15 +1,16 @@
 //! The virtual machines: created, started, and provably ours.
 
+use std::collections::BTreeMap;
+
 use proxmox_client::Task;
 use proxmox_client::vm::{Vm, VmConfig};
 
-use crate::desired::Machine;
+use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::proxmox_task;
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
-use crate::run::wait::{Look, Wait};
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::{Probed, Wait};
 
 pub(crate) struct CreateMachines;
 
@@ -22,18 +23,20 @@ pub(crate) struct RunningMachine {
 
 impl Step for CreateMachines {
     const ID: StepId = StepId::Machine;
-    type Output = Vec<RunningMachine>;
+    const KIND: Kind = Kind::Act;
+    /// The running VMs by the name of their machine.
+    type Output = BTreeMap<String, RunningMachine>;
 
-    async fn observe(&self, world: &World) -> Result<Observation<Vec<RunningMachine>>> {
-        let mut running = Vec::new();
+    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
+        let mut running = BTreeMap::new();
         let mut missing = Vec::new();
-        for machine in &world.blueprint().machines {
-            let vm = vm(world, machine);
-            match look(world, machine, &vm).await? {
-                State::Running(config) => running.push(RunningMachine {
-                    vm,
-                    config: *config,
-                }),
+        for machine in &context.desired().machines {
+            let vm = vm(context, machine);
+            match look(context, machine, &vm).await? {
+                State::Running(config) => {
+                    let config = *config;
+                    running.insert(machine.spec.name.clone(), RunningMachine { vm, config });
+                }
                 State::Stopped => missing.push(format!("VM {} is stopped", machine.spec.vm_id)),
                 State::BeingCreated => {
                     missing.push(format!("VM {} is being created", machine.spec.vm_id))
@@ -48,32 +51,32 @@ impl Step for CreateMachines {
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
-        for machine in &world.blueprint().machines {
-            let vm = vm(world, machine);
-            match look(world, machine, &vm).await? {
+    async fn act(&self, context: &Context) -> Result<()> {
+        for machine in &context.desired().machines {
+            let vm = vm(context, machine);
+            match look(context, machine, &vm).await? {
                 State::Running(_) => continue,
                 State::Stopped => {}
-                State::BeingCreated => wait_until_created(world, machine, &vm).await?,
-                State::Absent => create(world, machine, &vm).await?,
+                State::BeingCreated => wait_until_created(context, machine, &vm).await?,
+                State::Absent => create(context, machine, &vm).await?,
             }
-            wait(world, "the VM to start", &vm.start().await?).await?;
-            world.note(format!("VM {} is started", machine.spec.vm_id));
+            wait(context, "the VM to start", &vm.start().await?).await?;
+            context.note(format!("VM {} is started", machine.spec.vm_id));
         }
         Ok(())
     }
 
-    fn summary(&self, machines: &Vec<RunningMachine>) -> String {
+    fn summary(&self, machines: &Self::Output) -> String {
         let ids: Vec<String> = machines
-            .iter()
+            .values()
             .map(|machine| machine.vm.id().to_string())
             .collect();
         format!("VM {} running", ids.join(", "))
     }
 
-    fn references(&self, world: &World) -> Vec<(&'static str, String)> {
-        let ids: Vec<String> = world
-            .blueprint()
+    fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
+        let ids: Vec<String> = context
+            .desired()
             .machines
             .iter()
             .map(|machine| machine.spec.vm_id.to_string())
@@ -90,18 +93,18 @@ enum State {
     Running(Box<VmConfig>),
 }
 
-fn vm(world: &World, machine: &Machine) -> Vm {
-    world
+fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
+    context
         .clients()
         .proxmox
-        .node(world.blueprint().node.clone())
+        .node(context.desired().node.clone())
         .vm(machine.vm.id())
 }
 
 /// How the VM is. Anything under its id that is not provably ours is an error.
-async fn look(world: &World, machine: &Machine, vm: &Vm) -> Result<State> {
+async fn look(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
     let Some(config) = vm.find_config().await? else {
-        return match world.clients().proxmox.cluster().find_vm(vm.id()).await? {
+        return match context.clients().proxmox.cluster().find_vm(vm.id()).await? {
             None => Ok(State::Absent),
             Some(elsewhere) if elsewhere.node() == vm.node() => Ok(State::Absent),
             Some(elsewhere) => Err(not_ours(
@@ -121,13 +124,13 @@ async fn look(world: &World, machine: &Machine, vm: &Vm) -> Result<State> {
         ));
     }
     if vm.status().await?.is_running() {
-        report_drift(world, machine, &config);
+        report_drift(context, machine, &config);
         return Ok(State::Running(Box::new(config)));
     }
     Ok(State::Stopped)
 }
 
-fn is_ours(machine: &Machine, config: &VmConfig) -> bool {
+fn is_ours(machine: &DesiredMachine, config: &VmConfig) -> bool {
     config
         .smbios
         .as_ref()
@@ -135,7 +138,7 @@ fn is_ours(machine: &Machine, config: &VmConfig) -> bool {
         .is_some_and(|uuid| machine.uuid.is(uuid))
 }
 
-fn not_ours(machine: &Machine, what: String) -> Error {
+fn not_ours(machine: &DesiredMachine, what: String) -> Error {
     Error::new(ErrorKind::NotOurs, "look at the VM")
         .with_target(format!("VM {}", machine.spec.vm_id))
         .with_message(format!(
@@ -145,23 +148,26 @@ fn not_ours(machine: &Machine, what: String) -> Error {
 }
 
 /// A difference is told, not mended: the owner may have grown a disk on purpose.
-fn report_drift(world: &World, machine: &Machine, config: &VmConfig) {
+fn report_drift(context: &Context, machine: &DesiredMachine, config: &VmConfig) {
     for difference in machine.vm.drift(config) {
-        world.warn(format!(
+        context.warn(format!(
             "VM {} differs from the specification: {difference}",
             machine.spec.vm_id
         ));
     }
 }
 
-async fn create(world: &World, machine: &Machine, vm: &Vm) -> Result<()> {
-    let node = world.clients().proxmox.node(world.blueprint().node.clone());
+async fn create(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<()> {
+    let node = context
+        .clients()
+        .proxmox
+        .node(context.desired().node.clone());
     let created = match node.create_vm(&machine.vm).await {
-        Ok(task) => wait(world, "the VM to be created", &task).await,
+        Ok(task) => wait(context, "the VM to be created", &task).await,
         Err(error) => Err(error.into()),
     };
     let Err(error) = created else {
-        world.note(format!("VM {} is created", machine.spec.vm_id));
+        context.note(format!("VM {} is created", machine.spec.vm_id));
         return Ok(());
     };
     // Only what is there now tells whether a broken answer or a lost race left us a VM.
@@ -172,16 +178,16 @@ async fn create(world: &World, machine: &Machine, vm: &Vm) -> Result<()> {
     }
 }
 
-async fn wait_until_created(world: &World, machine: &Machine, vm: &Vm) -> Result<()> {
+async fn wait_until_created(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<()> {
     let what = format!("VM {} to be created", machine.spec.vm_id);
-    Wait::new(what, world, world.timing().task)
-        .until(world, || async move {
+    Wait::new(what, context, context.timing().task)
+        .until(context, || async move {
             Ok(match vm.find_config().await? {
-                Some(config) if config.lock.is_some() => Look::NotYet("it is locked".into()),
-                Some(config) if is_ours(machine, &config) => Look::There(()),
+                Some(config) if config.lock.is_some() => Probed::Pending("it is locked".into()),
+                Some(config) if is_ours(machine, &config) => Probed::Ready(()),
                 Some(_) => return Err(not_ours(machine, "it is another machine".into())),
                 None => {
-                    return Err(Error::new(ErrorKind::Failed, "create the VM")
+                    return Err(Error::new(ErrorKind::Server, "create the VM")
                         .with_message("the earlier attempt failed and removed it"));
                 }
             })
@@ -189,6 +195,6 @@ async fn wait_until_created(world: &World, machine: &Machine, vm: &Vm) -> Result
         .await
 }
 
-async fn wait(world: &World, what: &str, task: &Task) -> Result<()> {
-    Ok(proxmox_task::finish(world, what, task, world.timing().task).await?)
+async fn wait(context: &Context, what: &str, task: &Task) -> Result<()> {
+    Ok(proxmox_task::finish(context, what, task, context.timing().task).await?)
 }

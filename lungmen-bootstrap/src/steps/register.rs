@@ -4,9 +4,8 @@ use argocd_client::cluster::{ClusterUpdate, RegistrationOutcome, ServerUrl};
 use argocd_client::{Client as ArgoCd, ClusterSpec};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::context::World;
-use crate::run::engine::Step;
-use crate::run::step::{Observation, StepId};
+use crate::run::context::Context;
+use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
 
@@ -16,20 +15,21 @@ pub(crate) struct Register<'a> {
 
 impl Step for Register<'_> {
     const ID: StepId = StepId::Register;
+    const KIND: Kind = Kind::Act;
     type Output = ServerUrl;
 
-    fn wanted(&self, world: &World) -> bool {
-        world.blueprint().argocd.is_some()
+    fn enabled(&self, context: &Context) -> bool {
+        context.desired().argocd.is_some()
     }
 
-    async fn observe(&self, world: &World) -> Result<Observation<ServerUrl>> {
-        let (argocd, target) = argocd(world)?;
+    async fn observe(&self, context: &Context) -> Result<Observation<ServerUrl>> {
+        let (argocd, target) = argocd(context)?;
         let Some(access) = self.kubernetes.argocd_manager().existing().await? else {
             return Ok(Observation::absent(
                 "the account of Argo CD is not complete",
             ));
         };
-        let server = server(world)?;
+        let server = server(context)?;
         let Some(cluster) = argocd.clusters().find_by_server(&server).await? else {
             return Ok(Observation::absent("the cluster is not registered"));
         };
@@ -37,7 +37,7 @@ impl Step for Register<'_> {
             return Err(taken(&server, &cluster.name));
         }
         // A cluster that was built anew at the same address has another authority and another token.
-        if ClusterUpdate::between(&cluster, &cluster_spec(world, target, access)?).is_empty() {
+        if ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
             Ok(Observation::Done(server))
         } else {
             Ok(Observation::absent(
@@ -46,18 +46,18 @@ impl Step for Register<'_> {
         }
     }
 
-    async fn act(&self, world: &World) -> Result<()> {
-        let (argocd, target) = argocd(world)?;
+    async fn act(&self, context: &Context) -> Result<()> {
+        let (argocd, target) = argocd(context)?;
         let access = self
             .kubernetes
             .argocd_manager()
-            .token_deadline(world.timing().token)
+            .token_deadline(context.timing().token)
             .install()
             .await?;
-        world.note("the service account may do everything on the cluster");
-        let spec = cluster_spec(world, target, access)?;
+        context.note("the service account may do everything on the cluster");
+        let spec = cluster_spec(context, target, access)?;
         let registration = argocd.clusters().register(&spec).await?;
-        world.note(match registration.outcome {
+        context.note(match registration.outcome {
             RegistrationOutcome::Created => "the cluster is new in Argo CD".to_owned(),
             RegistrationOutcome::Updated(fields) => format!("changed: {}", fields.join(", ")),
             _ => "the cluster was registered like this before".to_owned(),
@@ -71,10 +71,14 @@ impl Step for Register<'_> {
 }
 
 /// The token and the authority only: the admin certificate would expire and cannot be taken back.
-fn cluster_spec(world: &World, target: &ArgoCdTarget, access: ArgoCdAccess) -> Result<ClusterSpec> {
+fn cluster_spec(
+    context: &Context,
+    target: &ArgoCdTarget,
+    access: ArgoCdAccess,
+) -> Result<ClusterSpec> {
     let spec = ClusterSpec::new(
         &target.cluster_name,
-        server(world)?,
+        server(context)?,
         access.bearer_token,
         access.certificate_authority,
     )
@@ -85,16 +89,16 @@ fn cluster_spec(world: &World, target: &ArgoCdTarget, access: ArgoCdAccess) -> R
         .fold(spec, |spec, (key, value)| spec.label(key, value)))
 }
 
-pub(super) fn argocd(world: &World) -> Result<(&ArgoCd, &ArgoCdTarget)> {
-    let client = world.clients().argocd.as_ref();
-    let target = world.blueprint().argocd.as_ref();
+pub(super) fn argocd(context: &Context) -> Result<(&ArgoCd, &ArgoCdTarget)> {
+    let client = context.clients().argocd.as_ref();
+    let target = context.desired().argocd.as_ref();
     client.zip(target).ok_or_else(|| {
         Error::new(ErrorKind::InvalidSpec, "find the Argo CD client").with_message("there is none")
     })
 }
 
-pub(super) fn server(world: &World) -> Result<ServerUrl> {
-    Ok(ServerUrl::parse(world.blueprint().endpoint.as_str())?)
+pub(super) fn server(context: &Context) -> Result<ServerUrl> {
+    Ok(ServerUrl::parse(context.desired().endpoint.as_str())?)
 }
 
 fn taken(server: &ServerUrl, name: &str) -> Error {

@@ -1,47 +1,77 @@
 //! The named checks of the fresh cluster.
 
-use crate::desired::Blueprint;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::desired::DesiredCluster;
 use crate::error::Result;
-use crate::run::context::World;
+use crate::run::context::Context;
 use crate::run::event::EventKind;
+use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::kubernetes::{
     Check, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec,
 };
 use crate::spec::machine::Role;
 
-/// Waits until every check passes. It changes nothing.
-pub(crate) async fn verify(world: &World, kubernetes: &Client) -> Result<(ClusterHealth, String)> {
-    let spec = spec(world).deadline_each(world.timing().check);
-    let health = kubernetes
-        .verify(&spec, |check| report(world, check))
-        .await?;
-    for warning in &health.warnings {
-        world.warn(warning.to_string());
-    }
-    let summary = format!(
-        "Kubernetes {}, {} checks, {} node(s) ready",
-        health.version.git_version,
-        health.checks.len(),
-        health.nodes.len()
-    );
-    Ok((health, summary))
+/// Waits until every check of the cluster passes.
+pub(crate) struct Verify<'a> {
+    pub(crate) kubernetes: &'a Client,
 }
 
-fn report(world: &World, check: &Check) {
-    match &check.state {
-        CheckState::Waiting(cause) => world.emit(EventKind::Waiting {
-            waiting_for: check.name.to_string(),
-            because: cause.clone(),
-            attempt: 1,
-        }),
-        _ => world.note(check.to_string()),
+impl Step for Verify<'_> {
+    const ID: StepId = StepId::Verify;
+    const KIND: Kind = Kind::Check;
+    type Output = ClusterHealth;
+
+    async fn observe(&self, context: &Context) -> Result<Observation<ClusterHealth>> {
+        let spec = spec(context).deadline_each(context.timing().check);
+        let attempts = Attempts::default();
+        let health = self
+            .kubernetes
+            .verify(&spec, |check| attempts.report(context, check))
+            .await?;
+        for warning in &health.warnings {
+            context.warn(warning.to_string());
+        }
+        Ok(Observation::Done(health))
+    }
+
+    fn summary(&self, health: &ClusterHealth) -> String {
+        format!(
+            "Kubernetes {}, {} checks, {} node(s) ready",
+            health.version.git_version,
+            health.checks.len(),
+            health.nodes.len()
+        )
     }
 }
 
-fn spec(world: &World) -> VerifySpec {
-    let blueprint = world.blueprint();
+/// How often the current check has been made.
+#[derive(Default)]
+struct Attempts(AtomicU32);
+
+impl Attempts {
+    fn report(&self, context: &Context, check: &Check) {
+        match &check.state {
+            CheckState::Waiting(cause) => {
+                let attempt = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+                context.emit(EventKind::Waiting {
+                    waiting_for: check.name.to_string(),
+                    cause: cause.clone(),
+                    attempt,
+                });
+            }
+            _ => {
+                self.0.store(0, Ordering::Relaxed);
+                context.note(check.to_string());
+            }
+        }
+    }
+}
+
+fn spec(context: &Context) -> VerifySpec {
+    let desired = context.desired();
     let addresses = |role| {
-        blueprint
+        desired
             .machines
             .iter()
             .filter(move |machine| machine.spec.role == role)
@@ -49,23 +79,23 @@ fn spec(world: &World) -> VerifySpec {
     };
     let spec = VerifySpec::new(addresses(Role::ControlPlane))
         .workers(addresses(Role::Worker))
-        .talos_version(blueprint.talos_version())
-        .kubernetes_version(&blueprint.kubernetes_version)
-        .interval(world.timing().interval);
-    disabled_components(blueprint, spec)
+        .talos_version(desired.talos_version())
+        .kubernetes_version(&desired.kubernetes_version)
+        .interval(context.timing().interval);
+    disabled_components(desired, spec)
 }
 
 /// What the configuration switches off is not waited for.
-fn disabled_components(blueprint: &Blueprint, spec: VerifySpec) -> VerifySpec {
-    let parts = &blueprint.parts;
-    let mut spec = match parts.cni.as_str() {
+fn disabled_components(desired: &DesiredCluster, spec: VerifySpec) -> VerifySpec {
+    let components = &desired.components;
+    let mut spec = match components.cni.as_str() {
         "none" => spec.cni(Cni::None),
         "custom" => spec.cni(Cni::Custom),
         _ => spec,
     };
     for (disabled, component) in [
-        (parts.proxy_disabled, Component::KubeProxy),
-        (parts.coredns_disabled, Component::CoreDns),
+        (components.proxy_disabled, Component::KubeProxy),
+        (components.coredns_disabled, Component::CoreDns),
     ] {
         if disabled {
             spec = spec.disabled(component);

@@ -1,3 +1,4 @@
-//! What a user can ask of a cluster, one file for each verb.
+//! What a user can ask for, one file per verb.
 
+pub(crate) mod apply;
 pub(crate) mod plan;

@@ -1,12 +1,14 @@
-//! What a run would do, without doing it.
+//! `plan()`: what a run will do, computed without any call.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::desired::{DesiredCluster, DesiredMachine};
 use crate::run::step::StepId;
 
-/// The steps of a run with what each will see to. It is made without any call and holds no secrets.
+/// The steps of a run with what each of them ensures. It holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -24,7 +26,7 @@ pub struct PlannedStep {
     pub step: StepId,
     /// What it achieves, in one line.
     pub title: &'static str,
-    /// What exactly, one line each.
+    /// The details, one line each.
     pub details: Vec<String>,
 }
 
@@ -34,6 +36,22 @@ impl PlannedStep {
             step,
             title: step.title(),
             details: details.into_iter().collect(),
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(desired: &DesiredCluster, merge_talosconfig: Option<&Path>) -> Self {
+        let details = Details {
+            desired,
+            merge_talosconfig,
+        };
+        Self {
+            cluster: desired.cluster.to_string(),
+            steps: StepId::ALL
+                .into_iter()
+                .map(|step| PlannedStep::new(step, details.of(step)))
+                .collect(),
         }
     }
 }
@@ -49,4 +67,123 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
+}
+
+const NOT_CONFIGURED: &str = "not configured";
+
+/// The lines of a plan.
+struct Details<'a> {
+    desired: &'a DesiredCluster,
+    merge_talosconfig: Option<&'a Path>,
+}
+
+impl Details<'_> {
+    fn of(&self, step: StepId) -> Vec<String> {
+        match step {
+            StepId::Spec => self
+                .desired
+                .warnings
+                .iter()
+                .map(|text| format!("warning: {text}"))
+                .collect(),
+            StepId::Preflight => vec![format!(
+                "Proxmox VE node {}, storages {} and {}",
+                self.desired.node, self.desired.storage, self.desired.iso_storage
+            )],
+            StepId::Schematic => self.schematic_details(),
+            StepId::Image => vec![self.desired.iso_volume.to_string()],
+            StepId::Machine => self.desired.machines.iter().map(machine_line).collect(),
+            StepId::FirstBoot => self.each_machine(|machine| {
+                format!("{} at {}", machine.spec.name, machine.spec.address)
+            }),
+            StepId::Configuration => self.configuration_details(),
+            StepId::Apply => self
+                .each_machine(|machine| format!("{} as {}", machine.spec.name, machine.spec.role)),
+            StepId::EtcdBootstrap => self
+                .desired
+                .control_planes()
+                .take(1)
+                .map(|machine| machine.spec.name.clone())
+                .collect(),
+            StepId::Kubeconfig => vec![format!("context admin@{}", self.desired.cluster)],
+            StepId::Verify => vec![format!("Kubernetes {}", self.desired.kubernetes_version)],
+            StepId::SaveSecrets => self.save_details(),
+            StepId::MergeTalosconfig => vec![match self.merge_talosconfig {
+                Some(path) => path.display().to_string(),
+                None => NOT_CONFIGURED.into(),
+            }],
+            StepId::Register => self.register_details(),
+            StepId::Applications => Vec::new(),
+        }
+    }
+
+    fn each_machine(&self, line: impl Fn(&DesiredMachine) -> String) -> Vec<String> {
+        self.desired.machines.iter().map(line).collect()
+    }
+
+    fn schematic_details(&self) -> Vec<String> {
+        vec![
+            format!(
+                "extensions {}",
+                self.desired.schematic.extensions().join(", ")
+            ),
+            format!("ID {}", self.desired.schematic_id),
+        ]
+    }
+
+    fn configuration_details(&self) -> Vec<String> {
+        let files: Vec<String> = self
+            .desired
+            .artifacts()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        vec![
+            format!(
+                "Talos {}, contract {}",
+                self.desired.image.version(),
+                self.desired.talos.contract()
+            ),
+            format!("installer {}", self.desired.installer),
+            format!("files {}", files.join(", ")),
+        ]
+    }
+
+    fn save_details(&self) -> Vec<String> {
+        match &self.desired.openbao {
+            Some(target) => vec![format!(
+                "{}/{}, never overwritten",
+                target.mount, target.path
+            )],
+            None => vec![NOT_CONFIGURED.into()],
+        }
+    }
+
+    fn register_details(&self) -> Vec<String> {
+        match &self.desired.argocd {
+            Some(target) => vec![format!(
+                "{} as {}",
+                self.desired.endpoint, target.cluster_name
+            )],
+            None => vec![NOT_CONFIGURED.into()],
+        }
+    }
+}
+
+fn machine_line(machine: &DesiredMachine) -> String {
+    let spec = &machine.spec;
+    let disks: Vec<String> = spec
+        .disks
+        .iter()
+        .map(|disk| format!("{} GiB", disk.size_gib))
+        .collect();
+    format!(
+        "VM {} {}: {} cores, {} MiB, disks {}, bridge {}",
+        spec.vm_id,
+        spec.name,
+        spec.cores,
+        spec.memory_mib,
+        disks.join(" + "),
+        spec.network.bridge
+    )
 }

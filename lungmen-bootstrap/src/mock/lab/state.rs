@@ -353,7 +353,7 @@ async fn within<T>(what: &'static str, future: impl Future<Output = T>) -> Resul
 }
 
 fn unrestored(what: &str) -> Error {
-    Error::new(ErrorKind::Failed, "restore the lab")
+    Error::new(ErrorKind::Server, "restore the lab")
         .with_message(format!("{what} did not come back"))
         .with_hint("remove the state of the lab and the files beside it to begin anew")
 }

@@ -100,13 +100,14 @@ fn parse(text: &str) -> std::result::Result<Vec<Record>, (usize, serde_json::Err
 mod tests {
     use super::*;
     use crate::StepId;
-    use crate::state::journal::Progress;
+    use crate::state::journal::RecordState;
 
     #[tokio::test]
     async fn records_survive_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lungmen.journal");
-        let record = Record::new("a", StepId::Bootstrap, Progress::Begun).with("node", "10.0.2.10");
+        let record =
+            Record::new("a", StepId::EtcdBootstrap, RecordState::Started).with("node", "10.0.2.10");
 
         let journal = FileJournal::open(&path).unwrap();
         journal.append(record.clone()).await.unwrap();
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_line_cut_short_by_a_crash_is_left_out() {
-        let record = Record::new("a", StepId::Image, Progress::Done);
+        let record = Record::new("a", StepId::Image, RecordState::Done);
         let line = serde_json::to_string(&record).unwrap();
 
         assert_eq!(

@@ -1,6 +1,6 @@
 //! What survives a crash: references to results, never secrets.
 //!
-//! A run observes the world before it acts, so most of what it needs to resume is out there. The journal keeps
+//! A run observes the context before it acts, so most of what it needs to resume is out there. The journal keeps
 //! what cannot be observed: on which node etcd was bootstrapped, and that an attempt was begun.
 
 mod file;
@@ -21,9 +21,10 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Progress {
+pub enum RecordState {
     /// The step was about to act. It may or may not have had an effect.
-    Begun,
+    #[serde(alias = "begun")]
+    Started,
     /// The effect was verified.
     Done,
 }
@@ -39,14 +40,14 @@ pub struct Record {
     /// The name of the step.
     pub step: String,
     /// How far the step had come.
-    pub progress: Progress,
+    pub progress: RecordState,
     /// References: VM ids, volume ids, addresses, fingerprints. Never key material.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub references: BTreeMap<String, String>,
 }
 
 impl Record {
-    pub(crate) fn new(cluster: &str, step: crate::StepId, progress: Progress) -> Self {
+    pub(crate) fn new(cluster: &str, step: crate::StepId, progress: RecordState) -> Self {
         Self {
             at: Timestamp::now(),
             cluster: cluster.to_owned(),

@@ -1,0 +1,121 @@
+//! The kinds of errors of a bootstrap.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What went wrong, independent of where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The specification is invalid. No changes were made.
+    InvalidSpec,
+    /// A client cannot be configured: a URL, a certificate or a credential cannot be used.
+    Configuration,
+    /// An argument is invalid; no request was sent.
+    InvalidInput,
+    /// A server cannot be reached: DNS, TCP or proxy.
+    Connect,
+    /// The certificate of a server is not trusted, or a server does not accept the client certificate.
+    Certificate,
+    /// A server did not respond in time to one request.
+    Timeout,
+    /// A connection broke before the response was complete.
+    Interrupted,
+    /// A server does not accept the credentials.
+    Unauthenticated,
+    /// The credentials are valid, but a privilege or policy is missing.
+    Forbidden,
+    /// Something that must exist does not.
+    NotFound,
+    /// Something that was to be created exists already.
+    AlreadyExists,
+    /// Something exists that this cluster did not create. It was not changed.
+    NotOurs,
+    /// Something exists with different content.
+    Conflict,
+    /// A storage is full.
+    NoSpace,
+    /// A server is overloaded or a resource is locked.
+    Busy,
+    /// A server or resource is not ready for the request.
+    NotReady,
+    /// The server or its version does not support the request.
+    Unsupported,
+    /// A server rejected the request.
+    Rejected,
+    /// A server failed.
+    Server,
+    /// A task of Proxmox VE or an operation of Argo CD failed.
+    TaskFailed,
+    /// A response does not have the expected form.
+    Decode,
+    /// A wait ended at its deadline; the source is the last cause.
+    Deadline,
+    /// The secrets of a configured cluster are missing. They are never generated again.
+    SecretsLost,
+    /// A file cannot be read or written.
+    Io,
+}
+
+impl ErrorKind {
+    /// All kinds.
+    pub const ALL: &[Self] = &[
+        Self::InvalidSpec,
+        Self::Configuration,
+        Self::InvalidInput,
+        Self::Connect,
+        Self::Certificate,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::NotOurs,
+        Self::Conflict,
+        Self::NoSpace,
+        Self::Busy,
+        Self::NotReady,
+        Self::Unsupported,
+        Self::Rejected,
+        Self::Server,
+        Self::TaskFailed,
+        Self::Decode,
+        Self::Deadline,
+        Self::SecretsLost,
+        Self::Io,
+    ];
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InvalidSpec => "invalid specification",
+            Self::Configuration => "invalid client configuration",
+            Self::InvalidInput => "invalid input",
+            Self::Connect => "connection failed",
+            Self::Certificate => "certificate rejected",
+            Self::Timeout => "timed out",
+            Self::Interrupted => "connection interrupted",
+            Self::Unauthenticated => "not authenticated",
+            Self::Forbidden => "permission denied",
+            Self::NotFound => "not found",
+            Self::AlreadyExists => "already exists",
+            Self::NotOurs => "belongs to something else",
+            Self::Conflict => "conflicting content",
+            Self::NoSpace => "no space left",
+            Self::Busy => "server busy",
+            Self::NotReady => "not ready",
+            Self::Unsupported => "not supported",
+            Self::Rejected => "request rejected",
+            Self::Server => "server error",
+            Self::TaskFailed => "task failed",
+            Self::Decode => "unexpected response",
+            Self::Deadline => "deadline exceeded",
+            Self::SecretsLost => "secrets lost",
+            Self::Io => "file error",
+        })
+    }
+}

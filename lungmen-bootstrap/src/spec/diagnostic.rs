@@ -1,0 +1,116 @@
+//! What is wrong with a specification, all at once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How serious a [`Diagnostic`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// Must be corrected; the specification is refused.
+    Error,
+    /// Is accepted, but probably not intended.
+    Warning,
+    /// Information.
+    Note,
+}
+
+/// One finding about the specification: where, what is wrong, and what is allowed there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// How serious it is.
+    pub severity: Severity,
+    /// The path of the field, `machines[0].vmId`, or the file and line of a patch.
+    pub path: String,
+    /// What is wrong: the invalid value, or that the field is missing.
+    pub message: String,
+    /// What is allowed there, or how to correct it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An invalid value at `path`; `help` says what is allowed.
+    pub(crate) fn new(
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        help: impl Into<String>,
+    ) -> Self {
+        let value = value.to_string();
+        Self::of(path, format!("{value:?} is not valid"), help)
+    }
+
+    /// A field that is missing at `path`.
+    pub(crate) fn missing(path: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::of(path, "missing".to_owned(), help)
+    }
+
+    fn of(path: impl Into<String>, message: String, help: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            path: path.into(),
+            message,
+            help: Some(help.into()),
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All findings about a specification. Checks go on after the first one.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// The value, or a finding at `path` with the text of the error.
+    pub(crate) fn check<T, E: fmt::Display>(
+        &mut self,
+        path: &str,
+        value: &dyn fmt::Display,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        match result {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.add(Diagnostic::new(path, value, error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for Diagnostics {
+    type Target = [Diagnostic];
+
+    fn deref(&self) -> &[Diagnostic] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("1 error"),
+            n => write!(f, "{n} errors"),
+        }
+    }
+}

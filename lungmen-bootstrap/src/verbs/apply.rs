@@ -1,0 +1,194 @@
+//! `run()` and `run_until()`: observe every step, act where something is missing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::run::bootstrap::ClusterBootstrap;
+use crate::run::engine::{Run, Stop};
+use crate::run::event::{Event, EventKind, Observer};
+use crate::run::report::{ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
+use crate::run::step::StepId;
+use crate::state::artifacts::ArtifactFile;
+use crate::steps::applications::WaitForApplications;
+use crate::steps::apply::Apply;
+use crate::steps::configuration::Configure;
+use crate::steps::etcd_bootstrap::BootstrapEtcd;
+use crate::steps::first_boot::FindNodes;
+use crate::steps::image::StoreIso;
+use crate::steps::kubeconfig::FetchKubeconfig;
+use crate::steps::machine::CreateMachines;
+use crate::steps::merge_talosconfig::MergeTalosconfig;
+use crate::steps::preflight::Preflight;
+use crate::steps::register::Register;
+use crate::steps::save_secrets::SaveSecrets;
+use crate::steps::schematic::RegisterSchematic;
+use crate::steps::spec::CheckSpec;
+use crate::steps::verify::Verify;
+
+impl ClusterBootstrap {
+    /// Builds the cluster, or finishes building it.
+    ///
+    /// Every step observes before it acts, so the call may be repeated at any time: after a failure, after the process
+    /// was killed, and on a complete cluster, where it changes nothing. Dropping the future stops the run where it is.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](crate::ErrorKind), with the step, the operation, its target and a hint.
+    /// [`Error::is_safe_to_repeat`](crate::Error::is_safe_to_repeat) tells whether to run again.
+    pub async fn run(&self) -> Result<Cluster> {
+        let run = self.start(StepId::Applications).await?;
+        Ok(self.cluster(run))
+    }
+
+    /// Runs the steps up to and including `last`. May be repeated like [`run`](Self::run).
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](crate::ErrorKind), with the step, the operation, its target and a hint.
+    pub async fn run_until(&self, last: StepId) -> Result<PartialRun> {
+        let run = self.start(last).await?;
+        Ok(PartialRun {
+            reached: last,
+            steps: run.reports,
+            files: self.files(),
+            warnings: run.warnings,
+        })
+    }
+
+    async fn start(&self, last: StepId) -> Result<Finished> {
+        let warnings = Warnings::default();
+        let context = self.context().observed_by(warnings.clone());
+        let mut run = Run::new(&context, last);
+        let mut results = Results::default();
+        // Boxed, because the future of the whole chain is larger than a caller expects on the stack.
+        let ended = Box::pin(chain(&mut run, &mut results)).await;
+        match ended {
+            Ok(()) | Err(Stop::Reached) => Ok(Finished {
+                reports: run.reports,
+                warnings: warnings.take(),
+                results,
+            }),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    fn files(&self) -> Vec<ArtifactFile> {
+        let context = self.context();
+        context.artifacts().existing(context.desired().artifacts())
+    }
+
+    fn cluster(&self, run: Finished) -> Cluster {
+        let desired = self.context().desired();
+        Cluster {
+            name: desired.cluster.clone(),
+            endpoint: desired.endpoint.clone(),
+            talos_version: desired.talos_version(),
+            kubernetes_version: run.results.kubernetes_version,
+            schematic_id: desired.schematic_id.to_string(),
+            iso: desired.iso_volume.to_string(),
+            installer: desired.installer.clone(),
+            machines: self.machines(),
+            output: self.context().artifacts().folder().to_path_buf(),
+            files: self.files(),
+            secrets: run.results.secrets,
+            argocd_cluster: desired
+                .argocd
+                .as_ref()
+                .map(|target| target.cluster_name.clone()),
+            applications: run.results.applications,
+            steps: run.reports,
+            warnings: run.warnings,
+        }
+    }
+
+    /// Control plane machines first, each role in the order of the specification.
+    fn machines(&self) -> Vec<MachineInfo> {
+        let mut machines: Vec<MachineInfo> = self
+            .context()
+            .desired()
+            .machines
+            .iter()
+            .map(|machine| MachineInfo {
+                name: machine.spec.name.clone(),
+                vm_id: machine.spec.vm_id,
+                role: machine.spec.role,
+                address: machine.spec.address,
+            })
+            .collect();
+        machines.sort_by_key(|machine| machine.role);
+        machines
+    }
+}
+
+/// A chain that ended without an error.
+struct Finished {
+    reports: Vec<StepReport>,
+    warnings: Vec<String>,
+    results: Results,
+}
+
+/// Results that are returned to the caller but not written to a file.
+#[derive(Default)]
+struct Results {
+    kubernetes_version: String,
+    secrets: Option<String>,
+    applications: Vec<ApplicationInfo>,
+}
+
+/// The steps in their order. Each line needs the results of the lines before it.
+async fn chain(run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
+    run.run(&CheckSpec).await?;
+    run.run(&Preflight { last: run.last() }).await?;
+    run.run(&RegisterSchematic::default()).await?;
+    run.run(&StoreIso).await?;
+    let machines = run.run(&CreateMachines).await?;
+    let found = run.run(&FindNodes { machines }).await?;
+    let configured = run.run(&Configure { nodes: found }).await?;
+    let identity = &configured.identity;
+    run.run(&Apply {
+        identity,
+        nodes: &configured.nodes,
+    })
+    .await?;
+    run.run(&BootstrapEtcd { identity }).await?;
+    let kubernetes = run.run(&FetchKubeconfig { identity }).await?;
+    let health = run
+        .run(&Verify {
+            kubernetes: &kubernetes,
+        })
+        .await?;
+    results.kubernetes_version = health.version.git_version;
+    results.secrets = run.run_if_enabled(&SaveSecrets).await?;
+    run.run_if_enabled(&MergeTalosconfig).await?;
+    let server = run
+        .run_if_enabled(&Register {
+            kubernetes: &kubernetes,
+        })
+        .await?;
+    match server {
+        Some(server) => {
+            results.applications = run.run(&WaitForApplications { server }).await?;
+        }
+        None => run.skip(StepId::Applications)?,
+    }
+    Ok(())
+}
+
+/// Collects the warnings of a run for its result.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Warnings {
+    fn observe(&self, event: &Event) {
+        if let EventKind::Warning { text } = &event.kind {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(text.clone());
+        }
+    }
+}
