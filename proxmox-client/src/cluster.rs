@@ -1,6 +1,6 @@
 //! What concerns the whole cluster: free ids, and where things are.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ pub struct Cluster {
 }
 
 /// A VM or container in the cluster's list.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GuestInfo {
     /// The id.

@@ -1,6 +1,6 @@
 //! Nodes: their state, networks, storages and VMs.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::vm::{Vm, VmSpec};
 use crate::wire;
 
 /// A node in the cluster's list.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeInfo {
     /// The short host name.
@@ -47,7 +47,7 @@ impl NodeInfo {
 }
 
 /// What a node says about itself.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeStatus {
     /// For example `pve-manager/9.1.2/…`.
@@ -65,7 +65,7 @@ pub struct NodeStatus {
 }
 
 /// Used and free bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Usage {
     /// All bytes.
@@ -80,7 +80,7 @@ pub struct Usage {
 }
 
 /// A network interface of a node.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NetworkInfo {
     /// The name, for example `vmbr1`.
@@ -126,7 +126,7 @@ impl NetworkInfo {
 }
 
 /// A VM in a node's list.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VmInfo {
     /// The id.

@@ -2,11 +2,13 @@
 //! sentence, so the sentence is the error code.
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorKind;
 
 /// The meaning of a known server text, in an HTTP answer or at the end of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// The id belongs to another VM or container of the cluster.

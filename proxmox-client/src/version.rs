@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::wire;
 
 /// The version of Proxmox VE, for example 9.1.2.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Version {
     /// The whole text, for example `9.1.2`.
+    #[serde(rename = "version")]
     pub text: String,
     /// First number.
     pub major: u32,

@@ -7,7 +7,7 @@ pub mod upload;
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,16 +22,20 @@ pub use download::DownloadRequest;
 pub use upload::UploadRequest;
 
 /// What a file is for; a storage is configured for some of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Content {
     /// ISO images: `.iso`, `.img`.
+    #[serde(rename = "iso")]
     Iso,
     /// Disk images to create VM disks from (PVE 8.4 and later): `.raw`, `.qcow2`, `.vmdk`, `.ova`.
+    #[serde(rename = "import")]
     Import,
     /// Container templates.
+    #[serde(rename = "vztmpl")]
     Template,
     /// Disks of VMs. Made by creating VMs, not by upload.
+    #[serde(rename = "images")]
     Images,
 }
 
@@ -74,7 +78,7 @@ impl fmt::Display for Content {
 }
 
 /// A storage as a node sees it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StorageInfo {
     /// The name; absent in the answer for a single storage.
@@ -119,7 +123,7 @@ impl StorageInfo {
 }
 
 /// A file or disk on a storage.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VolumeInfo {
     /// The volume.

@@ -74,6 +74,20 @@ impl DiskSource {
     }
 }
 
+impl fmt::Display for DiskSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_property().fmt(f)
+    }
+}
+
+impl FromStr for DiskSource {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::take(&mut PropertyString::parse(text)?)
+    }
+}
+
 /// The default key, under one of its three spellings.
 fn take_file(parsed: &mut PropertyString) -> Result<String> {
     parsed
@@ -281,6 +295,21 @@ impl fmt::Display for Drive {
         match self {
             Self::Disk(disk) => disk.fmt(f),
             Self::Cdrom(cdrom) => cdrom.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Cdrom {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse()? {
+            Drive::Cdrom(cdrom) => Ok(cdrom),
+            Drive::Disk(_) => Err(Error::field(
+                "parse property string",
+                "media",
+                format!("`{text}` is not a CD drive"),
+            )),
         }
     }
 }

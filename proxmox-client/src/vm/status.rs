@@ -1,6 +1,6 @@
 //! What a VM is doing.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Serialize};
 
 use super::text_enum::text_enum;
 use crate::wire;
@@ -15,14 +15,8 @@ text_enum!(
     }
 );
 
-impl<'de> Deserialize<'de> for PowerState {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        wire::string(deserializer).map(|text| text.as_str().into())
-    }
-}
-
 /// Power state and counters of a VM.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VmStatus {
     /// Whether it runs.
@@ -62,7 +56,7 @@ impl VmStatus {
 }
 
 /// Whether the cluster moves and restarts the VM by itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HighAvailability {
     /// Start and stop tasks of a managed VM only note the wish; it is carried out later.
