@@ -59,10 +59,20 @@ impl Client {
         Task::new(self.clone(), id)
     }
 
-    /// The version of the contacted node: the cheapest check of address, trust and credentials.
+    /// The version of the contacted node. This is the cheapest check of address, trust and credentials.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use proxmox_client::mock::PveMock;
+    ///
+    /// let mock = PveMock::start().await;
+    /// assert!(mock.client().version().await?.major >= 8);
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
-    /// `Connect`, `Certificate`, `Unauthenticated` and the other kinds of a read.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn version(&self) -> Result<Version> {
         self.transport
             .call(Request::get("read version", "/version", &[]))
@@ -72,28 +82,40 @@ impl Client {
     /// The nodes of the cluster, offline ones included.
     ///
     /// # Errors
-    /// The kinds of a read: `Connect`, `Unauthenticated`, `Timeout`, `Server`, `Decode`.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn nodes(&self) -> Result<Vec<NodeInfo>> {
         self.transport
             .call(Request::get("list nodes", "/nodes", &[]))
             .await
     }
 
-    /// What the caller may do, by path. Needs no privilege.
+    /// The privileges of the caller, by path. Needs no privilege.
     ///
     /// # Errors
-    /// The kinds of a read: `Connect`, `Unauthenticated`, `Timeout`, `Server`, `Decode`.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn permissions(&self) -> Result<Permissions> {
         self.transport
             .call(Request::get("read permissions", "/access/permissions", &[]))
             .await
     }
 
-    /// Checks all requirements at once, before anything is changed.
+    /// Checks that the caller has all required privileges. Changes nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use proxmox_client::access::Requirement;
+    /// use proxmox_client::mock::PveMock;
+    ///
+    /// let mock = PveMock::start().await;
+    /// let required = [Requirement::new("/storage/local", "Datastore.AllocateTemplate")];
+    /// mock.client().preflight(&required).await?;
+    /// # Ok::<(), proxmox_client::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
-    /// `Forbidden` with every unmet requirement in [`Error::missing_permissions`], or the kinds of
-    /// a read.
+    /// `Forbidden` with every unmet requirement in [`Error::missing_permissions`];
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn preflight(&self, required: &[Requirement]) -> Result<()> {
         let missing = self.permissions().await?.missing(required);
         if missing.is_empty() {
@@ -105,8 +127,8 @@ impl Client {
             .with_missing_permissions(missing))
     }
 
-    /// Any other call of the API: `path` without `/api2/json`, `params` as form fields (or query
-    /// for GET and DELETE). Only GET is repeated after a failure.
+    /// Any other call of the API. `path` is the path without `/api2/json`; `params` are form fields, or the query of GET
+    /// and DELETE. Only GET is repeated after a failure.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -114,14 +136,15 @@ impl Client {
     /// use proxmox_client::mock::PveMock;
     ///
     /// let mock = PveMock::start().await;
-    /// let answer = mock.client().raw(Method::GET, "/cluster/nextid", &[]).await?;
-    /// assert_eq!(answer.data, "100");
+    /// let response = mock.client().raw(Method::GET, "/cluster/nextid", &[]).await?;
+    /// assert_eq!(response.data, "100");
     /// # Ok::<(), proxmox_client::Error>(())
     /// # }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// All kinds that an answer can have.
+    /// `InvalidInput` for a path or parameter that cannot be sent; every kind that a response can have, from `Connect`
+    /// to `Decode`.
     pub async fn raw(
         &self,
         method: Method,

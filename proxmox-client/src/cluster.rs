@@ -55,7 +55,8 @@ impl Cluster {
     /// creation that answers `AlreadyExists` has to be tried with another id.
     ///
     /// # Errors
-    /// The kinds of a read; `Rejected` when the configured range is used up.
+    /// `Rejected` or `Server` when no ID is free in the configured range; `Connect`, `Certificate`, `Timeout`,
+    /// `Interrupted`, `Unauthenticated`, `Decode`.
     pub async fn next_vm_id(&self) -> Result<VmId> {
         let request = Request::get("find a free VM id", "/cluster/nextid", &[]);
         let IdText(id) = self.client.transport().call(request).await?;
@@ -65,7 +66,7 @@ impl Cluster {
     /// Whether no VM or container of the cluster has this id now.
     ///
     /// # Errors
-    /// The kinds of a read.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn is_vm_id_free(&self, id: VmId) -> Result<bool> {
         let request = Request::get("check VM id", "/cluster/nextid", &[])
             .target(format!("VM {id}"))
@@ -83,7 +84,7 @@ impl Cluster {
     /// wait for a change. Objects without `VM.Audit` are left out silently.
     ///
     /// # Errors
-    /// The kinds of a read.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Unauthenticated`, `Server`, `Decode`.
     pub async fn resources(&self) -> Result<Vec<GuestInfo>> {
         let request =
             Request::get("list cluster resources", "/cluster/resources", &[]).param("type", "vm");
@@ -93,7 +94,8 @@ impl Cluster {
     /// The handle of a VM wherever it is, or `None` when the list does not have it.
     ///
     /// # Errors
-    /// The kinds of a read; `Conflict` when the id belongs to a container.
+    /// `Conflict` when the ID belongs to a container; `Connect`, `Certificate`, `Timeout`, `Interrupted`,
+    /// `Unauthenticated`, `Server`, `Decode`.
     pub async fn find_vm(&self, id: VmId) -> Result<Option<Vm>> {
         let Some(guest) = self
             .resources()

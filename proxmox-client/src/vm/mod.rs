@@ -42,7 +42,20 @@ pub use tags::Tags;
 pub use update::ConfigUpdate;
 
 text_enum::serde_as_text!(
-    Agent, BootDevice, BootOrder, Cdrom, Disk, DiskSource, Drive, EfiDisk, NetworkDevice, Size, Slot, Smbios, Tags, TpmState,
+    Agent,
+    BootDevice,
+    BootOrder,
+    Cdrom,
+    Disk,
+    DiskSource,
+    Drive,
+    EfiDisk,
+    NetworkDevice,
+    Size,
+    Slot,
+    Smbios,
+    Tags,
+    TpmState,
 );
 
 /// A handle for one VM on one node, made by [`Node::vm`](crate::Node::vm).
