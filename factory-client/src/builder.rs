@@ -4,102 +4,55 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls_pki_types::CertificateDer;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::client::Client;
 use crate::error::Result;
 use crate::offline::OfflineFactory;
+use crate::poll::Poll;
+use crate::retry::RetryPolicy;
+use crate::tls::TlsTrust;
 use crate::transport::Transport;
 
-/// How the factory's certificate is checked.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub enum TlsTrust {
-    /// The certificate store of the system.
-    #[default]
-    PublicRoots,
-    /// This authority alone, for an own factory.
-    Authority(CertificateDer<'static>),
-}
-
-/// Credentials of an Enterprise factory. They are sent to the base URL's origin alone, never along a redirect.
+/// Credentials of an Enterprise factory. They are sent to the origin of the endpoint only, never along a redirect.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// User name and password.
-    Basic {
+    /// User name and password, sent as Basic authentication.
+    Password {
         /// User name.
-        user: String,
+        username: String,
         /// Password.
         password: SecretString,
     },
     /// A bearer token.
-    Bearer(SecretString),
+    Token(SecretString),
+}
+
+impl Credentials {
+    /// User name and password.
+    #[must_use]
+    pub fn password(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self::Password {
+            username: username.into(),
+            password: password.into(),
+        }
+    }
+
+    /// A bearer token.
+    #[must_use]
+    pub fn token(token: impl Into<SecretString>) -> Self {
+        Self::Token(token.into())
+    }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Basic { .. } => "Basic([REDACTED])",
-            Self::Bearer(_) => "Bearer([REDACTED])",
+            Self::Password { .. } => "Password([REDACTED])",
+            Self::Token(_) => "Token([REDACTED])",
         })
-    }
-}
-
-/// How often and how long failed requests are repeated. Every request of this crate is idempotent.
-///
-/// The delay doubles from `first_delay` up to `max_delay`, with jitter; a `Retry-After` of the factory wins when it
-/// is longer.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct RetryPolicy {
-    pub(crate) attempts: usize,
-    pub(crate) first_delay: Duration,
-    pub(crate) max_delay: Duration,
-    pub(crate) settle: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            first_delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(10),
-            settle: Duration::from_secs(45),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// One attempt only.
-    pub fn never() -> Self {
-        Self {
-            attempts: 1,
-            settle: Duration::ZERO,
-            ..Self::default()
-        }
-    }
-
-    /// Sets how often a request is sent at most; also the bound for an image build that fails with 500.
-    pub fn attempts(mut self, attempts: usize) -> Self {
-        self.attempts = attempts.max(1);
-        self
-    }
-
-    /// Sets the first delay and the longest one.
-    pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
-        self.first_delay = first;
-        self.max_delay = longest;
-        self
-    }
-
-    /// Sets how long a schematic that this client has posted may still be answered with 404: factories from v1.1.0
-    /// on remember for 30 s that they did not have it.
-    pub fn settle(mut self, settle: Duration) -> Self {
-        self.settle = settle;
-        self
     }
 }
 
@@ -107,7 +60,7 @@ impl RetryPolicy {
 #[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    base_url: Url,
+    endpoint: Url,
     registry: Option<String>,
     pxe_base: Option<Url>,
     pub(crate) credentials: Option<Credentials>,
@@ -115,6 +68,8 @@ pub struct ClientBuilder {
     pub(crate) proxy: Option<Url>,
     pub(crate) user_agent: String,
     pub(crate) retry: RetryPolicy,
+    pub(crate) build: Poll,
+    pub(crate) registration: Duration,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -127,16 +82,22 @@ pub(crate) struct Timeouts {
 }
 
 impl ClientBuilder {
-    pub(crate) fn new(base_url: Url) -> Self {
+    pub(crate) fn new(endpoint: Url) -> Self {
         Self {
-            base_url,
+            endpoint,
             registry: None,
             pxe_base: None,
             credentials: None,
             trust: TlsTrust::default(),
             proxy: None,
             user_agent: concat!("lungmen-factory-client/", env!("CARGO_PKG_VERSION")).to_owned(),
-            retry: RetryPolicy::default(),
+            retry: RetryPolicy::default()
+                .attempts(5)
+                .deadline(Duration::from_secs(180)),
+            build: Poll::every(Duration::from_secs(1))
+                .up_to(Duration::from_secs(10))
+                .deadline(Duration::from_secs(30 * 60)),
+            registration: Duration::from_secs(45),
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
                 request: Duration::from_secs(45),
@@ -146,25 +107,31 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets credentials for an Enterprise factory.
+    /// Sets the credentials for an Enterprise factory. Without them the client is anonymous.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Sets how the certificate is checked.
-    pub fn tls(mut self, trust: TlsTrust) -> Self {
+    /// Sets which server certificates are trusted. Defaults to the trust store of the operating system.
+    pub fn trust(mut self, trust: TlsTrust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// Sends every request through this HTTP proxy. The environment is never asked for one.
+    /// Sends every request through this HTTP proxy. By default there is no proxy; the environment is not read.
     pub fn proxy(mut self, proxy: Url) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Sets the registry host under which nodes reach installer images, when it is not the base URL's host.
+    /// Sends requests directly, which is the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
+        self
+    }
+
+    /// Sets the registry host under which nodes reach installer images, when it is not the endpoint's host.
     pub fn registry(mut self, host: impl Into<String>) -> Self {
         self.registry = Some(host.into());
         self
@@ -182,32 +149,46 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how failed requests are repeated.
+    /// Sets how failed requests are repeated; 5 attempts in 3 min by default. The number of attempts also bounds how
+    /// often a failed image build is requested again.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Sets how long a TCP and TLS handshake may take; 10 s by default.
+    /// Sets how long DNS, TCP and TLS may take; 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.connect = timeout;
         self
     }
 
-    /// Sets how long one metadata request may take; 45 s by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+    /// Sets how long one attempt of a request for metadata may take; 45 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.request = timeout;
         self
     }
 
-    /// Sets how long the factory may stay silent while it builds an image, all attempts together; 30 min by
-    /// default. The factory itself gives up after 20.
+    /// Sets how long one attempt of a request for an image may wait for the response; 30 min by default. The factory
+    /// is silent while it builds, and stops building after 20 min.
     pub fn build_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.build = timeout;
         self
     }
 
-    /// Sets how long a body may pause; 90 s by default. Bodies as a whole have no time limit.
+    /// Sets how a download waits for an image that is not built; 30 min by default.
+    pub fn build_poll(mut self, poll: Poll) -> Self {
+        self.build = poll;
+        self
+    }
+
+    /// Sets how long a schematic that this client posted may be answered with 404; 45 s by default. Factories from
+    /// v1.1.0 on remember an unknown ID for 30 s, in each replica.
+    pub fn registration_deadline(mut self, deadline: Duration) -> Self {
+        self.registration = deadline;
+        self
+    }
+
+    /// Sets how long a body may send nothing; 90 s by default. Bodies as a whole have no time limit.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.idle = timeout;
         self
@@ -216,10 +197,10 @@ impl ClientBuilder {
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a bad base URL or proxy, a certificate that
-    /// cannot be read, a credential that is no header value, or a system without a certificate store.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for an endpoint or proxy that is not usable, a
+    /// certificate that cannot be read, or a system without a trust store.
     pub fn build(self) -> Result<Client> {
-        let mut offline = OfflineFactory::new(self.base_url.clone())?;
+        let mut offline = OfflineFactory::new(self.endpoint.clone())?;
         if let Some(registry) = &self.registry {
             offline = offline.registry(registry);
         }

@@ -1,119 +1,11 @@
-//! What is wrong with a schematic for a Talos version, before an image request fails with an opaque answer.
-
-use std::fmt;
+//! Checks of a schematic for a Talos version, before an image request fails with an opaque response.
 
 use crate::catalogue;
-use crate::error::{Error, ErrorKind, Result};
+use crate::diagnostic::Diagnostics;
 use crate::schematic::{Bootloader, MetaValue, Schematic, is_unreadable_block};
 use crate::version::{FactoryVersion, TalosVersion};
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Severity {
-    /// Probably not what was meant.
-    Warning,
-    /// The factory refuses it, or builds something that does not work.
-    Error,
-}
-
-/// One problem of a schematic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The place in the schematic.
-    pub field: String,
-    /// What is wrong, in one sentence.
-    pub text: String,
-    /// A value that was probably meant.
-    pub suggestion: Option<String>,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.text)?;
-        match &self.suggestion {
-            Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// All findings about a schematic.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[must_use = "a report changes nothing by itself"]
-pub struct Report {
-    findings: Vec<Finding>,
-}
-
-impl Report {
-    /// All findings, in the order of the schematic.
-    #[must_use]
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
-    }
-
-    /// The findings that forbid to use the schematic.
-    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
-        self.of(Severity::Error)
-    }
-
-    /// The findings to think about.
-    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
-        self.of(Severity::Warning)
-    }
-
-    /// Whether there is no error; warnings may remain.
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.errors().next().is_none()
-    }
-
-    /// Turns errors into one [`Error`].
-    ///
-    /// # Errors
-    /// [`ErrorKind::Validation`] with every error of the report in its message.
-    pub fn into_result(self) -> Result<()> {
-        if self.is_ok() {
-            return Ok(());
-        }
-        let errors: Vec<String> = self.errors().map(ToString::to_string).collect();
-        Err(Error::new(ErrorKind::Validation, "validate schematic").with_message(errors.join("; ")))
-    }
-
-    fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(move |finding| finding.severity == severity)
-    }
-
-    fn add(&mut self, severity: Severity, field: impl Into<String>, text: impl Into<String>) {
-        self.findings.push(Finding {
-            severity,
-            field: field.into(),
-            text: text.into(),
-            suggestion: None,
-        });
-    }
-
-    fn error(&mut self, field: impl Into<String>, text: impl Into<String>) {
-        self.add(Severity::Error, field, text);
-    }
-
-    fn warn(&mut self, field: impl Into<String>, text: impl Into<String>) {
-        self.add(Severity::Warning, field, text);
-    }
-
-    fn suggest(&mut self, suggestion: Option<String>) {
-        if let Some(finding) = self.findings.last_mut() {
-            finding.suggestion = suggestion;
-        }
-    }
-}
-
-/// What is available; `None` where it is not known.
+/// What is available; `None` where this is not known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Offer<'a> {
     pub(crate) extensions: Option<&'a [&'a str]>,
@@ -121,27 +13,36 @@ pub(crate) struct Offer<'a> {
     pub(crate) factory: Option<&'a FactoryVersion>,
 }
 
-pub(crate) fn check(schematic: &Schematic, version: &TalosVersion, offer: &Offer<'_>) -> Report {
-    let mut report = Report::default();
+pub(crate) fn check(
+    schematic: &Schematic,
+    version: &TalosVersion,
+    offer: &Offer<'_>,
+) -> Diagnostics {
+    let mut found = Diagnostics::default();
     if let Some(names) = offer.extensions {
-        extensions(&mut report, schematic, version, names);
+        extensions(&mut found, schematic, version, names);
     }
-    overlay(&mut report, schematic, version, offer.overlays);
-    kernel_args(&mut report, schematic, version);
-    meta(&mut report, schematic.meta());
-    features(&mut report, schematic, version);
+    overlay(&mut found, schematic, version, offer.overlays);
+    kernel_args(&mut found, schematic, version);
+    meta(&mut found, schematic.meta());
+    features(&mut found, schematic, version);
     if let Some(factory) = offer.factory {
-        factory_features(&mut report, schematic, factory);
+        factory_features(&mut found, schematic, factory);
     }
-    report
+    found
 }
 
-fn extensions(report: &mut Report, schematic: &Schematic, version: &TalosVersion, names: &[&str]) {
+fn extensions(
+    found: &mut Diagnostics,
+    schematic: &Schematic,
+    version: &TalosVersion,
+    names: &[&str],
+) {
     let list = schematic.extensions();
     for (at, name) in list.iter().enumerate() {
         let field = format!("systemExtensions.officialExtensions[{at}]");
         if list[..at].contains(name) {
-            report.warn(
+            found.warn(
                 &field,
                 format!("{name} is listed twice, which gives another ID"),
             );
@@ -151,29 +52,29 @@ fn extensions(report: &mut Report, schematic: &Schematic, version: &TalosVersion
         }
         match catalogue::present_name(name).filter(|present| names.contains(present)) {
             Some(present) => {
-                report.warn(
+                found.warn(
                     field,
                     format!(
                         "{name} is an old name; the factory finds the extension, but the ID differs"
                     ),
                 );
-                report.suggest(Some(present.to_owned()));
+                found.suggest(Some(present.to_owned()));
             }
             None => {
-                report.error(
+                found.error(
                     field,
                     format!(
                         "official extension {name:?} is not available for Talos version {version}"
                     ),
                 );
-                report.suggest(closest(name, names));
+                found.suggest(closest(name, names));
             }
         }
     }
 }
 
 fn overlay(
-    report: &mut Report,
+    found: &mut Diagnostics,
     schematic: &Schematic,
     version: &TalosVersion,
     names: Option<&[&str]>,
@@ -182,7 +83,7 @@ fn overlay(
         return;
     };
     if !version.is_at_least(1, 7) {
-        report.error(
+        found.error(
             "overlay",
             format!("overlays need Talos 1.7 or newer, not {version}"),
         );
@@ -190,15 +91,15 @@ fn overlay(
     let Some(names) = names else { return };
     if !names.contains(&overlay.name.as_str()) {
         let name = &overlay.name;
-        report.error(
+        found.error(
             "overlay.name",
             format!("official overlay {name:?} is not available for Talos version {version}"),
         );
-        report.suggest(closest(name, names));
+        found.suggest(closest(name, names));
     }
 }
 
-/// The most similar name, if it is similar at all. A missing organisation is no reason to be dissimilar.
+/// The most similar name, when one is similar enough. The organisation is ignored.
 fn closest(name: &str, names: &[&str]) -> Option<String> {
     let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_lowercase();
     let wanted = bare(name);
@@ -210,70 +111,70 @@ fn closest(name: &str, names: &[&str]) -> Option<String> {
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-fn kernel_args(report: &mut Report, schematic: &Schematic, version: &TalosVersion) {
+fn kernel_args(found: &mut Diagnostics, schematic: &Schematic, version: &TalosVersion) {
     let arguments = schematic.kernel_args();
     for (at, argument) in arguments.iter().enumerate() {
         let field = format!("extraKernelArgs[{at}]");
         if argument.contains(['\n', '\r']) {
-            report.error(&field, "a kernel argument has one line");
+            found.error(&field, "a kernel argument must be a single line");
         } else if argument.starts_with(' ') || argument.ends_with(' ') {
-            report.error(
+            found.error(
                 &field,
-                "a kernel argument does not start or end with a blank",
+                "a kernel argument must not start or end with a space",
             );
         } else if argument.is_empty() {
-            report.warn(&field, "the argument is empty");
+            found.warn(&field, "the argument is empty");
         } else if argument.contains(' ') && !argument.contains('"') {
-            report.warn(
+            found.warn(
                 &field,
-                "the kernel splits this into several arguments at the blanks",
+                "the kernel splits this into several arguments at the spaces",
             );
         }
         if let Some(name) = argument.strip_prefix('-').filter(|name| !name.is_empty()) {
-            report.warn(
+            found.warn(
                 &field,
                 format!("the leading '-' removes every {name} argument from the command line"),
             );
         }
         if argument.starts_with("talos.platform=") {
-            report.warn(
+            found.warn(
                 &field,
                 "this replaces the platform that the image is built for",
             );
         }
     }
     if !arguments.is_empty() && !version.is_at_least(1, 10) {
-        report.warn(
+        found.warn(
             "extraKernelArgs",
             "before Talos 1.10 the installer without secure boot ignores these; set machine.install.extraKernelArgs too",
         );
     }
 }
 
-fn meta(report: &mut Report, values: &[MetaValue]) {
+fn meta(found: &mut Diagnostics, values: &[MetaValue]) {
     for (at, meta) in values.iter().enumerate() {
         let field = format!("meta[{at}].key");
         match meta.key {
-            6..=9 => report.error(&field, format!("key {} is written by Talos itself", meta.key)),
-            10 => report.warn(
+            6..=9 => found.error(&field, format!("Talos writes key {} itself", meta.key)),
+            10 => found.warn(
                 &field,
                 "key 10 holds the network configuration of the metal platform alone; on nocloud use cloud-init data",
             ),
             11..=17 => {}
-            key => report.warn(&field, format!("key {key} has no meaning to Talos")),
+            key => found.warn(&field, format!("key {key} has no meaning to Talos")),
         }
         if values[..at].iter().any(|other| other.key == meta.key) {
-            report.error(&field, format!("key {} is set twice", meta.key));
+            found.error(&field, format!("key {} is set twice", meta.key));
         }
         let field = format!("meta[{at}].value");
         if meta.value.contains(';') {
-            report.error(
+            found.error(
                 &field,
-                "an ISO joins META values with ';', so a value must not contain one",
+                "an ISO joins META values with ';', so a value must not contain ';'",
             );
         }
         if is_unreadable_block(&meta.value) {
-            report.error(
+            found.error(
                 &field,
                 "a text of several lines that starts with white space cannot be read back by the factory",
             );
@@ -281,9 +182,9 @@ fn meta(report: &mut Report, values: &[MetaValue]) {
     }
 }
 
-fn features(report: &mut Report, schematic: &Schematic, version: &TalosVersion) {
+fn features(found: &mut Diagnostics, schematic: &Schematic, version: &TalosVersion) {
     if !schematic.embedded_machine_configuration().is_empty() && !version.is_at_least(1, 12) {
-        report.error(
+        found.error(
             "embeddedMachineConfiguration",
             format!("embedding a machine configuration needs Talos 1.12 or newer, not {version}"),
         );
@@ -291,7 +192,7 @@ fn features(report: &mut Report, schematic: &Schematic, version: &TalosVersion) 
     let uses_secure_boot =
         schematic.includes_well_known_certificates() || !schematic.enroll_keys().is_empty();
     if uses_secure_boot && !version.is_at_least(1, 5) {
-        report.error(
+        found.error(
             "secureboot",
             format!("secure boot needs Talos 1.5 or newer, not {version}"),
         );
@@ -299,24 +200,24 @@ fn features(report: &mut Report, schematic: &Schematic, version: &TalosVersion) 
     let modes = ["", "off", "manual", "if-safe", "force"];
     if !modes.contains(&schematic.enroll_keys()) {
         let mode = schematic.enroll_keys();
-        report.error(
+        found.error(
             "secureboot.enrollKeys",
-            format!("{mode:?} is none of {}", modes[1..].join(", ")),
+            format!("{mode:?} is not one of {}", modes[1..].join(", ")),
         );
     }
     if schematic.bootloader() != Bootloader::None && !version.is_at_least(1, 12) {
-        report.warn(
+        found.warn(
             "bootloader",
-            "ISOs follow the choice from Talos 1.12 on only",
+            "only Talos 1.12 and later use this setting for ISOs",
         );
     }
     if !schematic.owner().is_empty() {
-        report.warn("owner", "only an Enterprise factory accepts an owner");
+        found.warn("owner", "only an Enterprise factory accepts an owner");
     }
 }
 
-/// Fields that a factory older than the given version answers with 400.
-fn factory_features(report: &mut Report, schematic: &Schematic, factory: &FactoryVersion) {
+/// Fields that a factory before the given version rejects with 400.
+fn factory_features(found: &mut Diagnostics, schematic: &Schematic, factory: &FactoryVersion) {
     let fields: [(&str, (u64, u64, u64), bool); 7] = [
         ("overlay", (0, 3, 0), schematic.overlay().is_some()),
         (
@@ -350,9 +251,9 @@ fn factory_features(report: &mut Report, schematic: &Schematic, factory: &Factor
     for (field, since, used) in fields {
         if used && (version.major, version.minor, version.patch) < since {
             let (major, minor, patch) = since;
-            report.error(
+            found.error(
                 field,
-                format!("needs factory v{major}.{minor}.{patch}; this one is v{version}"),
+                format!("needs factory v{major}.{minor}.{patch}; this factory is v{version}"),
             );
         }
     }
@@ -361,9 +262,11 @@ fn factory_features(report: &mut Report, schematic: &Schematic, factory: &Factor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::{Diagnostic, Severity};
+    use crate::error::ErrorKind;
     use crate::schematic::Overlay;
 
-    fn findings(schematic: &Schematic, version: &TalosVersion) -> Vec<Finding> {
+    fn diagnostics(schematic: &Schematic, version: &TalosVersion) -> Vec<Diagnostic> {
         let names = catalogue::extensions(&TalosVersion::new(1, 10, 7)).unwrap();
         let overlays = catalogue::overlays(&TalosVersion::new(1, 10, 7)).unwrap();
         let offer = Offer {
@@ -371,7 +274,7 @@ mod tests {
             overlays: Some(&overlays),
             factory: None,
         };
-        check(schematic, version, &offer).findings
+        check(schematic, version, &offer).into_iter().collect()
     }
 
     fn parse(text: &str) -> Schematic {
@@ -390,10 +293,14 @@ mod tests {
             ),
         ] {
             let schematic = Schematic::builder().extension(name).build().unwrap();
-            let findings = findings(&schematic, &TalosVersion::new(1, 10, 7));
+            let found = diagnostics(&schematic, &TalosVersion::new(1, 10, 7));
 
-            assert_eq!(findings[0].severity, Severity::Error, "{name}");
-            assert_eq!(findings[0].suggestion.as_deref(), Some(meant), "{name}");
+            assert_eq!(found[0].severity, Severity::Error, "{name}");
+            assert_eq!(
+                found[0].help,
+                Some(format!("did you mean {meant}?")),
+                "{name}"
+            );
         }
     }
 
@@ -403,12 +310,12 @@ mod tests {
             .extension("siderolabs/gasket")
             .build()
             .unwrap();
-        let findings = findings(&schematic, &TalosVersion::new(1, 10, 7));
+        let found = diagnostics(&schematic, &TalosVersion::new(1, 10, 7));
 
-        assert_eq!(findings[0].severity, Severity::Warning);
+        assert_eq!(found[0].severity, Severity::Warning);
         assert_eq!(
-            findings[0].suggestion.as_deref(),
-            Some("siderolabs/gasket-driver")
+            found[0].help.as_deref(),
+            Some("did you mean siderolabs/gasket-driver?")
         );
     }
 
@@ -417,12 +324,15 @@ mod tests {
         let schematic = Schematic::builder()
             .embedded_machine_configuration("a: b\n")
             .overlay(Overlay::new("siderolabs/sbc-raspberrypi", "rpi_generic"))
-            .include_well_known_certificates(true)
+            .include_well_known_certificates()
             .build()
             .unwrap();
         let fields = |version: TalosVersion| -> Vec<String> {
-            let findings = findings(&schematic, &version);
-            findings.into_iter().map(|finding| finding.field).collect()
+            let found = diagnostics(&schematic, &version);
+            found
+                .into_iter()
+                .map(|diagnostic| diagnostic.path)
+                .collect()
         };
 
         assert_eq!(
@@ -442,8 +352,8 @@ mod tests {
             "customization:\n  extraKernelArgs: [' a', -console, talos.platform=metal]\n  \
              meta: [{key: 6, value: a}, {key: 12, value: 'a;b'}, {key: 12, value: c}]\n",
         );
-        let findings = findings(&schematic, &TalosVersion::new(1, 9, 0));
-        let fields: Vec<&str> = findings.iter().map(|f| f.field.as_str()).collect();
+        let found = diagnostics(&schematic, &TalosVersion::new(1, 9, 0));
+        let fields: Vec<&str> = found.iter().map(|d| d.path.as_str()).collect();
 
         assert_eq!(
             fields,

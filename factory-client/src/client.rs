@@ -5,21 +5,22 @@ use std::sync::{Arc, Mutex};
 
 use http::Method;
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::answer;
 use crate::builder::ClientBuilder;
-use crate::check::{self, Offer, Report};
-use crate::download::{Sha256Digest, Shared};
+use crate::check::{self, Offer};
+use crate::diagnostic::Diagnostics;
+use crate::download::{RunningDownloads, Sha256Digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
 use crate::image::Image;
 use crate::installer::Installer;
 use crate::offline::{OfflineFactory, pxe_path};
+use crate::response;
 use crate::schematic::Schematic;
-use crate::transport::{Request, Transport};
+use crate::transport::{Content, Request, Transport};
 use crate::version::{FactoryVersion, TalosVersion};
 
 /// A client of one Image Factory; a cheap clone.
@@ -30,11 +31,11 @@ pub struct Client {
     pub(crate) transport: Arc<Transport>,
     /// Canonical texts that this client has posted, to post again when a factory has forgotten one.
     pub(crate) posted: Arc<Mutex<HashMap<SchematicId, String>>>,
-    pub(crate) downloads: Arc<Shared>,
+    pub(crate) downloads: Arc<RunningDownloads>,
 }
 
 /// An official system extension of a Talos version.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Extension {
     /// The name to use in a schematic, `siderolabs/iscsi-tools`.
@@ -54,7 +55,7 @@ pub struct Extension {
 }
 
 /// An official overlay of a Talos version.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OfficialOverlay {
     /// The name to use in a schematic.
@@ -71,10 +72,10 @@ pub struct OfficialOverlay {
 }
 
 impl Client {
-    /// A client of the factory at `base_url`, which may have a path prefix; the public one is
+    /// A client of the factory at `endpoint`, which may have a path prefix; the public one is
     /// [`COMMUNITY_FACTORY`](crate::COMMUNITY_FACTORY).
-    pub fn builder(base_url: Url) -> ClientBuilder {
-        ClientBuilder::new(base_url)
+    pub fn builder(endpoint: Url) -> ClientBuilder {
+        ClientBuilder::new(endpoint)
     }
 
     pub(crate) fn from_transport(transport: Arc<Transport>) -> Self {
@@ -85,7 +86,7 @@ impl Client {
         }
     }
 
-    /// What is known about this factory without a request: addresses and references.
+    /// The part of this factory that needs no request: addresses and references.
     #[must_use]
     pub fn offline(&self) -> &OfflineFactory {
         &self.transport.offline
@@ -117,15 +118,17 @@ impl Client {
     /// installation only because its version is missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] for an answer that is no list of versions; connection kinds.
+    /// [`ErrorKind::Decode`] for a response that is not a list of versions;
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn versions(&self) -> Result<Vec<TalosVersion>> {
         self.version_list("list Talos versions", None).await
     }
 
-    /// The Talos versions that the factory knows to be broken (factory ≥ v1.3.3; older ones answer all versions).
+    /// The Talos versions that the factory knows to be broken (factory ≥ v1.3.3; older ones return all versions).
     ///
     /// # Errors
-    /// As for [`versions`](Self::versions).
+    /// The kinds of [`versions`](Self::versions).
     pub async fn broken_versions(&self) -> Result<Vec<TalosVersion>> {
         let query = Some("broken=true");
         self.version_list("list broken Talos versions", query).await
@@ -200,7 +203,8 @@ impl Client {
     /// The public key of the signatures on installer images, as PEM.
     ///
     /// # Errors
-    /// Connection kinds.
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn image_signing_key(&self) -> Result<String> {
         let path = "oci/cosign/signing-key.pub";
         let request =
@@ -244,16 +248,18 @@ impl Client {
     /// The version and edition of the factory; `None` before v1.0.0 or behind a proxy that hides it.
     ///
     /// # Errors
-    /// Connection kinds.
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn factory_version(&self) -> Result<Option<FactoryVersion>> {
         self.check_health().await?;
         Ok(self.transport.factory())
     }
 
-    /// Succeeds when the service answers.
+    /// Succeeds when the service responds.
     ///
     /// # Errors
-    /// Connection kinds.
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn check_health(&self) -> Result<()> {
         let request = self.transport.get("check health", "/healthz", "healthz");
         self.transport.text(&request).await.map(drop)
@@ -262,7 +268,9 @@ impl Client {
     /// Whether the service is ready (factory ≥ v1.3.0); asked once, without retries.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] at an older factory; connection kinds.
+    /// [`ErrorKind::NotFound`] at an older factory;
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn is_ready(&self) -> Result<bool> {
         let request = self.transport.get("check readiness", "/readyz", "readyz");
         match self.transport.send(&request).await {
@@ -272,13 +280,18 @@ impl Client {
         }
     }
 
-    /// What is wrong with `schematic` for `version`: unknown names with the closest known one, missing features of
-    /// Talos or of this factory, traps. Two requests for the catalogues, the second only for overlays.
+    /// Checks `schematic` for `version`: unknown names with the closest known one, features that Talos or this factory
+    /// does not have yet, values with unexpected effects. Sends one request for the extensions, and one for the
+    /// overlays when the schematic has one.
     ///
     /// # Errors
-    /// As for [`official_extensions`](Self::official_extensions). Findings are no error of this call; see
-    /// [`Report::into_result`].
-    pub async fn validate(&self, schematic: &Schematic, version: &TalosVersion) -> Result<Report> {
+    /// [`ErrorKind::VersionNotAvailable`] for a version that the factory does not have; the kinds of
+    /// [`versions`](Self::versions). Diagnostics are not an error of this call; see [`Diagnostics::into_result`].
+    pub async fn validate(
+        &self,
+        schematic: &Schematic,
+        version: &TalosVersion,
+    ) -> Result<Diagnostics> {
         let extensions = self.official_extensions(version).await?;
         let extensions: Vec<&str> = extensions.iter().map(|e| e.name.as_str()).collect();
         let overlays = match schematic.overlay() {
@@ -295,21 +308,23 @@ impl Client {
         Ok(check::check(schematic, version, &offer))
     }
 
-    /// Sends a request for which there is no method, and returns status and text whatever the status is. The path
-    /// is appended to the base URL; nothing is repeated, redirects are followed.
+    /// Sends a request for which this client has no method, and returns status and text whatever the status is. The
+    /// path is appended to the endpoint. The request is not repeated; redirects are followed.
     ///
     /// # Errors
-    /// Connection kinds.
+    /// [`ErrorKind::Connect`], [`ErrorKind::Certificate`], [`ErrorKind::Timeout`] or [`ErrorKind::Interrupted`] when the
+    /// factory cannot be reached.
     pub async fn raw(&self, method: Method, path: &str) -> Result<(http::StatusCode, String)> {
         let path = path.trim_start_matches('/');
-        let request = self
+        let mut request = self
             .transport
             .get("raw request", "(raw)", path)
             .with_method(method);
+        request.content = Content::Any;
         match self.transport.send(&request).await {
             Ok(response) => {
                 let status = response.status();
-                Ok((status, answer::read_text(&request, response).await?))
+                Ok((status, response::read_text(&request, response).await?))
             }
             Err(error) => match error.status() {
                 Some(status) => Ok((status, error.message().to_owned())),
@@ -318,10 +333,10 @@ impl Client {
         }
     }
 
-    /// A list; the factory answers `null` for an empty one.
+    /// A list; the factory sends `null` for an empty one.
     async fn list<T: DeserializeOwned>(&self, request: &Request) -> Result<Vec<T>> {
         let text = self.transport.text(request).await?;
-        let list: Option<Vec<T>> = answer::decode(request, &text)?;
+        let list: Option<Vec<T>> = response::decode(request, &text)?;
         Ok(list.unwrap_or_default())
     }
 }

@@ -1,7 +1,9 @@
-//! Names of images: what is asked for, where it is at the factory, and under which name it is stored.
+//! Names of images: platform and kind, the path at the factory, and the name under which an image is stored.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
@@ -10,7 +12,8 @@ use crate::platform::{Arch, Platform};
 use crate::version::TalosVersion;
 
 /// The kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Output {
     /// A bootable ISO.
@@ -30,7 +33,8 @@ pub enum Output {
 }
 
 /// The format of a disk image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DiskFormat {
     /// Plain bytes of the disk.
@@ -57,7 +61,8 @@ impl DiskFormat {
 }
 
 /// How a disk image is compressed. The factory accepts every format with every compression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Compression {
     /// Not at all: a raw image then has more than 1 GiB.
@@ -92,7 +97,7 @@ impl Compression {
 /// ```
 /// use factory_client::{ImageRequest, Platform};
 ///
-/// let iso = ImageRequest::iso(Platform::Nocloud).secure_boot(true);
+/// let iso = ImageRequest::iso(Platform::Nocloud).secure_boot();
 /// assert_eq!(iso.to_string(), "nocloud-amd64-secureboot.iso");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,9 +131,9 @@ impl ImageRequest {
         self
     }
 
-    /// Asks for the secure boot flavour (Talos ≥ 1.5).
-    pub const fn secure_boot(mut self, enabled: bool) -> Self {
-        self.secure_boot = enabled;
+    /// Selects the secure boot flavour (Talos ≥ 1.5).
+    pub const fn secure_boot(mut self) -> Self {
+        self.secure_boot = true;
         self
     }
 
@@ -269,13 +274,16 @@ fn flavoured(stem: &str, output: Output) -> Result<ImageRequest> {
     let (platform, arch) = stem
         .rsplit_once('-')
         .ok_or_else(|| invalid("invalid platform-arch"))?;
-    Ok(ImageRequest::new(platform.parse()?, output)
-        .arch(arch.parse()?)
-        .secure_boot(secure_boot))
+    Ok(ImageRequest {
+        platform: platform.parse()?,
+        arch: arch.parse()?,
+        secure_boot,
+        output,
+    })
 }
 
 /// One image: a request for a schematic and a Talos version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[must_use]
 pub struct Image {
     schematic: SchematicId,
@@ -337,12 +345,16 @@ impl Image {
     /// The installer image that belongs to this image: same schematic, version, platform and flavour. A node that
     /// is installed from another one loses extensions or its platform's configuration at the first reboot.
     pub fn installer(&self) -> Installer {
-        Installer::new(
+        let installer = Installer::new(
             self.request.platform,
             self.schematic.clone(),
             self.version.clone(),
-        )
-        .secure_boot(self.request.secure_boot)
+        );
+        if self.request.secure_boot {
+            installer.secure_boot()
+        } else {
+            installer
+        }
     }
 }
 
@@ -357,7 +369,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_the_name_that_the_factory_parses() {
-        let on = |output| ImageRequest::new(Platform::Nocloud, output).secure_boot(true);
+        let on = |output| ImageRequest::new(Platform::Nocloud, output).secure_boot();
         for (request, name) in [
             (on(Output::Iso), "nocloud-amd64-secureboot.iso"),
             (on(Output::Uki), "nocloud-amd64-secureboot-uki.efi"),
@@ -410,7 +422,7 @@ mod tests {
 
     #[test]
     fn stored_names_tell_version_flavour_and_schematic() {
-        let iso = image(ImageRequest::iso(Platform::Nocloud).secure_boot(true));
+        let iso = image(ImageRequest::iso(Platform::Nocloud).secure_boot());
         assert_eq!(
             iso.file_name(),
             "talos-v1.10.7-nocloud-amd64-secureboot-376567988ad3.iso"

@@ -1,5 +1,7 @@
 //! References of installer images.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::SchematicId;
 use crate::platform::Platform;
 use crate::version::TalosVersion;
@@ -8,7 +10,7 @@ use crate::version::TalosVersion;
 ///
 /// From Talos 1.10 on the platform is baked into it: plain `installer-secureboot` is the metal one, and a nocloud
 /// node that is installed from it loses its cloud-init data.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[must_use]
 pub struct Installer {
     platform: Platform,
@@ -28,9 +30,9 @@ impl Installer {
         }
     }
 
-    /// Asks for the secure boot flavour; the node must have been booted from that flavour too.
-    pub const fn secure_boot(mut self, enabled: bool) -> Self {
-        self.secure_boot = enabled;
+    /// Selects the secure boot flavour; the node must have been booted from that flavour too.
+    pub const fn secure_boot(mut self) -> Self {
+        self.secure_boot = true;
         self
     }
 
@@ -72,9 +74,12 @@ mod tests {
 
     fn name(platform: Platform, version: TalosVersion, secure_boot: bool) -> String {
         let id = SchematicId::of_text("");
-        Installer::new(platform, id, version)
-            .secure_boot(secure_boot)
-            .name()
+        let installer = Installer::new(platform, id, version);
+        if secure_boot {
+            installer.secure_boot().name()
+        } else {
+            installer.name()
+        }
     }
 
     #[test]

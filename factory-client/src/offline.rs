@@ -1,9 +1,10 @@
-//! Everything about a factory that needs no network: addresses, references, IDs, checks against embedded data.
+//! The part of a factory that needs no network: addresses, references, IDs, checks against embedded data.
 
 use url::Url;
 
 use crate::catalogue;
-use crate::check::{self, Offer, Report};
+use crate::check::{self, Offer};
+use crate::diagnostic::Diagnostics;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
 use crate::image::{Image, ImageRequest};
@@ -13,7 +14,7 @@ use crate::version::TalosVersion;
 
 /// A factory that is known by its address alone: plans and air-gapped sites.
 ///
-/// The methods have the names of [`Client`](crate::Client), which answers the same for what both offer.
+/// The methods have the names of those of [`Client`](crate::Client) and the same results.
 ///
 /// ```
 /// use factory_client::{ImageRequest, OfflineFactory, Platform, Schematic, TalosVersion};
@@ -31,12 +32,12 @@ use crate::version::TalosVersion;
 /// ```
 #[derive(Debug, Clone)]
 pub struct OfflineFactory {
-    base: Url,
+    endpoint: Url,
     registry: String,
     pxe: Url,
 }
 
-/// The base URL of the public factory.
+/// The endpoint of the public factory.
 pub const COMMUNITY_FACTORY: &str = "https://factory.talos.dev";
 
 impl OfflineFactory {
@@ -45,66 +46,66 @@ impl OfflineFactory {
     #[expect(clippy::missing_panics_doc, reason = "the constant is a URL")]
     pub fn community() -> Self {
         #[expect(clippy::expect_used, reason = "a constant that a test parses")]
-        let base = Url::parse(COMMUNITY_FACTORY).expect("the constant is a URL");
+        let endpoint = Url::parse(COMMUNITY_FACTORY).expect("the constant is a URL");
         Self {
             registry: "factory.talos.dev".to_owned(),
-            pxe: base.clone(),
-            base,
+            pxe: endpoint.clone(),
+            endpoint,
         }
     }
 
-    /// A factory at `base_url`, which may have a path prefix.
+    /// A factory at `endpoint`, which may have a path prefix.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for a URL that is not http(s), or that has credentials, a query or a fragment.
-    pub fn new(base_url: Url) -> Result<Self> {
+    pub fn new(endpoint: Url) -> Result<Self> {
         let refuse = |why: &str| {
-            Err(Error::new(ErrorKind::Configuration, "set base URL")
-                .with_target(base_url.host_str().unwrap_or_default())
+            Err(Error::new(ErrorKind::Configuration, "set endpoint")
+                .with_target(endpoint.host_str().unwrap_or_default())
                 .with_message(why))
         };
-        if !matches!(base_url.scheme(), "http" | "https") {
-            return refuse("the base URL of a factory starts with http:// or https://");
+        if !matches!(endpoint.scheme(), "http" | "https") {
+            return refuse("the endpoint of a factory starts with http:// or https://");
         }
-        if !base_url.username().is_empty() || base_url.password().is_some() {
+        if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return refuse("pass credentials to the builder, not in the URL");
         }
-        if base_url.query().is_some() || base_url.fragment().is_some() {
-            return refuse("the base URL of a factory has no query and no fragment");
+        if endpoint.query().is_some() || endpoint.fragment().is_some() {
+            return refuse("the endpoint of a factory has no query and no fragment");
         }
-        let host = base_url.host_str().unwrap_or_default();
-        let registry = base_url
+        let host = endpoint.host_str().unwrap_or_default();
+        let registry = endpoint
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self {
             registry,
-            pxe: base_url.clone(),
-            base: base_url,
+            pxe: endpoint.clone(),
+            endpoint,
         })
     }
 
     /// Sets the registry host under which *nodes* reach the installer images, when that is not the host of the
-    /// base URL.
+    /// endpoint.
     #[must_use]
     pub fn registry(mut self, host: impl Into<String>) -> Self {
         self.registry = host.into();
         self
     }
 
-    /// Sets the base URL for iPXE scripts; the public factory also serves them under other host names.
+    /// Sets the base URL of iPXE scripts; the public factory also serves them under other host names.
     #[must_use]
     pub fn pxe_base(mut self, base: Url) -> Self {
         self.pxe = base;
         self
     }
 
-    /// The base URL.
+    /// The endpoint.
     #[must_use]
-    pub const fn base_url(&self) -> &Url {
-        &self.base
+    pub const fn endpoint(&self) -> &Url {
+        &self.endpoint
     }
 
-    /// The ID of `schematic`, which the factory answers only after the schematic was posted to it.
+    /// The ID of `schematic`. The factory knows it only after the schematic was posted.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when the ID depends on the encoder of the factory; the message says why.
@@ -122,7 +123,7 @@ impl OfflineFactory {
     /// Where the image is downloaded from.
     #[must_use]
     pub fn image_url(&self, image: &Image) -> Url {
-        join(&self.base, &image.path())
+        join(&self.endpoint, &image.path())
     }
 
     /// The reference for `machine.install.image`.
@@ -143,8 +144,8 @@ impl OfflineFactory {
         catalogue::extensions(version)
     }
 
-    /// What is wrong with `schematic` for `version`, as far as embedded data tell.
-    pub fn validate(&self, schematic: &Schematic, version: &TalosVersion) -> Report {
+    /// Checks `schematic` for `version` against embedded data.
+    pub fn validate(&self, schematic: &Schematic, version: &TalosVersion) -> Diagnostics {
         let extensions = catalogue::extensions(version);
         let overlays = catalogue::overlays(version);
         check::check(
@@ -193,7 +194,7 @@ mod tests {
     fn image() -> Image {
         let id = SchematicId::parse(SchematicId::EMPTY).unwrap();
         ImageRequest::iso(Platform::Nocloud)
-            .secure_boot(true)
+            .secure_boot()
             .of(id, TalosVersion::new(1, 10, 7))
     }
 
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn base_urls_with_credentials_or_queries_are_refused() {
+    fn endpoints_with_credentials_or_queries_are_refused() {
         for url in [
             "https://me:pw@factory.lan",
             "https://factory.lan/?token=x",

@@ -112,7 +112,7 @@ impl FromStr for Platform {
             .iter()
             .find(|platform| platform.as_str() == text)
             .copied()
-            .ok_or_else(|| unknown("parse platform", text, "is no platform of Talos"))
+            .ok_or_else(|| unknown("parse platform", text, "is not a platform of Talos"))
     }
 }
 

@@ -1,69 +1,117 @@
-//! Making the factory build things before somebody with less patience asks for them.
+//! Waiting until the factory has built an image or an installer.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::Retryable;
 use http::{Method, header};
 use reqwest::Response;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::answer::text_header;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
 use crate::image::Image;
 use crate::installer::Installer;
+use crate::poll::{Poll, Probed, WaitState};
+use crate::response::text_header;
 use crate::transport::{Redirects, Request};
 
 /// An image that the factory has built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Prewarmed {
-    /// Size in bytes, when the factory said so.
+    /// Size in bytes, when the factory announced it.
     pub content_length: Option<u64>,
-    /// How often it was asked.
+    /// How many requests were sent.
     pub attempts: usize,
-    /// How long that took.
+    /// How long the wait lasted.
     pub elapsed: Duration,
 }
 
 impl Client {
-    /// Has an image built, and returns when it is ready to be downloaded. May be repeated and run in parallel with
-    /// anything else; callers of the same image join one build.
+    /// Waits until the factory has built an image. The first request starts the build. May be repeated and run beside
+    /// other calls; callers that ask for the same image join one build.
     ///
-    /// The factory stays silent during a build and goes on building when a request breaks off, so gateway errors
-    /// and timeouts are followed by another request until `deadline`. A 500 is tried a bounded number of times,
-    /// since a hopeless build answers the same. A 404 for a schematic that this client has just posted is waited
-    /// out, with another post, since factories remember for 30 s that they did not have one.
+    /// The factory is silent during a build and continues it when a request is cut off, so gateway errors and timeouts
+    /// are followed by another request. A 500 is repeated as often as the retry policy has attempts, since a build
+    /// that can never succeed has the same response. A 404 for a schematic that this client has posted is repeated,
+    /// with another post, since a factory remembers an unknown ID for 30 s (v1.1.0 and later).
+    ///
+    /// ```
+    /// # use factory_client::mock::FactoryMock;
+    /// use factory_client::{ImageRequest, Platform, Poll, Schematic, TalosVersion};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let client = FactoryMock::start().await;
+    /// # let client = client.client();
+    /// let created = client.create_schematic(&Schematic::default()).await?;
+    /// let iso = ImageRequest::iso(Platform::Nocloud).of(created.id, TalosVersion::new(1, 10, 7));
+    /// let ready = client.prewarm(&iso, Poll::default()).await?;
+    /// assert!(ready.content_length.is_some());
+    /// # Ok::<(), factory_client::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
-    /// * [`ErrorKind::Deadline`] with the last cause as source.
+    /// * [`ErrorKind::Deadline`] when the image is not built in time, with the last cause as source. The build
+    ///   continues, so that a later call can succeed.
     /// * [`ErrorKind::ExtensionNotAvailable`], [`ErrorKind::VersionNotAvailable`], [`ErrorKind::SchematicNotFound`],
-    ///   [`ErrorKind::Rejected`] without repetition.
-    /// * [`ErrorKind::Server`] after the bounded number of tries.
-    pub async fn prewarm(&self, image: &Image, deadline: Duration) -> Result<Prewarmed> {
+    ///   [`ErrorKind::Rejected`], [`ErrorKind::Forbidden`], [`ErrorKind::Unauthenticated`] at once.
+    /// * [`ErrorKind::Server`] after the bounded number of attempts.
+    /// * [`ErrorKind::Decode`] when an HTML page came instead of an image.
+    /// * [`ErrorKind::Busy`] when the factory asks for a longer delay than the deadline leaves.
+    pub async fn prewarm(&self, image: &Image, poll: Poll) -> Result<Prewarmed> {
+        self.prewarm_observed(image, poll, |_| {}).await
+    }
+
+    /// [`prewarm`](Self::prewarm) that calls `observer` after every unsuccessful request.
+    ///
+    /// # Errors
+    /// The kinds of [`prewarm`](Self::prewarm).
+    pub async fn prewarm_observed(
+        &self,
+        image: &Image,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<Prewarmed> {
         let request = self
             .image_request("prewarm image", image)
             .with_method(Method::HEAD);
-        let patience = Patience::new(self, image.schematic(), deadline);
-        let response = patience.wait(&request).await?;
+        let wait = BuildWait::new(self, image.schematic(), poll);
+        let response = wait.run(&request, observer).await?;
         Ok(Prewarmed {
             content_length: length(&response),
-            attempts: patience.attempts.load(Ordering::Relaxed),
-            elapsed: patience.started.elapsed(),
+            attempts: wait.attempts.load(Ordering::Relaxed),
+            elapsed: wait.started.elapsed(),
         })
     }
 
-    /// Has the installer image built (for both architectures), and returns its digest when the factory shows it.
-    /// A node that pulls a cold installer may time out.
+    /// Waits until the factory has built an installer (for both architectures), and returns its digest when the
+    /// factory reveals it. A node that pulls an installer that is not built may time out. May be repeated.
     ///
     /// # Errors
-    /// As for [`prewarm`](Self::prewarm).
+    /// The kinds of [`prewarm`](Self::prewarm).
     pub async fn prewarm_installer(
         &self,
         installer: &Installer,
-        deadline: Duration,
+        poll: Poll,
+    ) -> Result<Option<String>> {
+        self.prewarm_installer_observed(installer, poll, |_| {})
+            .await
+    }
+
+    /// [`prewarm_installer`](Self::prewarm_installer) that calls `observer` after every unsuccessful request.
+    ///
+    /// # Errors
+    /// The kinds of [`prewarm`](Self::prewarm).
+    pub async fn prewarm_installer_observed(
+        &self,
+        installer: &Installer,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
     ) -> Result<Option<String>> {
         let (name, id, version) = (installer.name(), installer.schematic(), installer.version());
         let path = format!("v2/{name}/{id}/manifests/{version}");
@@ -72,9 +120,10 @@ impl Client {
             .transport
             .get("prewarm installer", route, &path)
             .with_method(Method::HEAD);
-        // The redirect leads to another registry, which would want its own login; its target names the digest.
+        // The redirect leads to another registry, which requires its own login; its target contains the digest.
         request.redirects = Redirects::Return;
-        let response = Patience::new(self, id, deadline).wait(&request).await?;
+        let wait = BuildWait::new(self, id, poll);
+        let response = wait.run(&request, observer).await?;
         Ok(digest(&response))
     }
 
@@ -85,13 +134,13 @@ impl Client {
 }
 
 fn is_unexplained(request: &Request, error: &Error) -> bool {
-    let refused = error
+    let rejected = error
         .status()
         .is_some_and(|s| matches!(s.as_u16(), 400 | 404));
-    request.method == Method::HEAD && refused
+    request.method == Method::HEAD && rejected
 }
 
-/// `Content-Length` of a HEAD answer, whose body is empty.
+/// `Content-Length` of a HEAD response, whose body is empty.
 fn length(response: &Response) -> Option<u64> {
     text_header(response.headers(), header::CONTENT_LENGTH.as_str())?
         .parse()
@@ -109,42 +158,69 @@ fn digest(response: &Response) -> Option<String> {
     })
 }
 
-/// Waiting for something that the factory builds.
-pub(crate) struct Patience<'a> {
+/// A wait for something that the factory builds.
+pub(crate) struct BuildWait<'a> {
     client: &'a Client,
     schematic: &'a SchematicId,
-    deadline: Duration,
+    poll: Poll,
     started: Instant,
     attempts: AtomicUsize,
     server_errors: AtomicUsize,
     must_post: AtomicBool,
-    last: Mutex<Option<Error>>,
+    /// The moment before which the factory does not want another request.
+    not_before: Mutex<Option<Instant>>,
 }
 
-impl<'a> Patience<'a> {
-    pub(crate) fn new(client: &'a Client, schematic: &'a SchematicId, deadline: Duration) -> Self {
+impl<'a> BuildWait<'a> {
+    pub(crate) fn new(client: &'a Client, schematic: &'a SchematicId, poll: Poll) -> Self {
         Self {
             client,
             schematic,
-            deadline,
+            poll,
             started: Instant::now(),
             attempts: AtomicUsize::new(0),
             server_errors: AtomicUsize::new(0),
             must_post: AtomicBool::new(false),
-            last: Mutex::new(None),
+            not_before: Mutex::new(None),
         }
     }
 
-    /// The head of the first successful answer.
-    pub(crate) async fn wait(&self, request: &Request) -> Result<Response> {
-        let backoff = self.client.transport.backoff().without_max_times();
-        let repeated = (|| self.attempt(request))
-            .retry(backoff)
-            .when(|error: &Error| self.allows(error))
-            .adjust(|error, delay| delay.map(|delay| error.delay_at_least(delay)));
-        match tokio::time::timeout(self.deadline, repeated).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.out_of_time(request)),
+    /// The head of the first successful response.
+    pub(crate) async fn run(
+        &self,
+        request: &Request,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<Response> {
+        let target = request.url.path();
+        let waiting_for = "the factory to build it";
+        let probe = || self.probe(request);
+        let waited = self
+            .poll
+            .wait(request.operation, target, waiting_for, observer, probe)
+            .await;
+        waited.unwrap_or_else(|error| Err(error.with_server(request.server())))
+    }
+
+    /// One request. What ends the wait, success or failure, is ready; the rest is pending.
+    async fn probe(&self, request: &Request) -> Result<Probed<Result<Response>>> {
+        let not_before = self.not_before.lock().ok().and_then(|mut at| at.take());
+        if let Some(at) = not_before {
+            tokio::time::sleep_until(at).await;
+        }
+        let error = match self.attempt(request).await {
+            Ok(response) => return Ok(Probed::Ready(Ok(response))),
+            Err(error) if self.is_final(&error) => return Ok(Probed::Ready(Err(error))),
+            Err(error) => error,
+        };
+        if let Some(delay) = error.retry_after()
+            && let Ok(mut not_before) = self.not_before.lock()
+        {
+            *not_before = Some(Instant::now() + delay);
+        }
+        if error.is_retryable() {
+            Err(error)
+        } else {
+            Ok(Probed::Pending(error.to_string()))
         }
     }
 
@@ -153,55 +229,40 @@ impl<'a> Patience<'a> {
         if self.must_post.swap(false, Ordering::Relaxed) {
             self.client.post_again(self.schematic).await;
         }
-        let left = self.deadline.saturating_sub(self.started.elapsed());
         let build = self.client.transport.timeouts.build;
-        let request = request.clone().with_timeout(build.min(left));
-        let mut outcome = self.client.transport.send(&request).await;
-        if let Err(error) = &outcome
-            && is_unexplained(&request, error)
-        {
-            outcome = self.ask_for_the_reason(request).await;
+        let request = request.clone().with_timeout(build.min(self.left()));
+        match self.client.transport.send(&request).await {
+            Err(error) if is_unexplained(&request, &error) => self.request_reason(request).await,
+            outcome => outcome,
         }
-        if let Err(error) = &outcome
-            && let Ok(mut last) = self.last.lock()
-        {
-            *last = Some(error.describe());
-        }
-        outcome
     }
 
-    /// The refusal of a HEAD request has no text, and the kinds of refusals differ in their text alone. A GET has
-    /// it; should that one succeed, then the thing is ready.
-    async fn ask_for_the_reason(&self, request: Request) -> Result<Response> {
+    /// The rejection of a HEAD request has no text, and the kinds of rejections differ in their text only. A GET has
+    /// the text. Should the GET succeed, then the build is ready.
+    async fn request_reason(&self, request: Request) -> Result<Response> {
         let mut request = request.with_method(Method::GET);
         request.redirects = Redirects::Return;
         self.client.transport.send(&request).await
     }
 
-    fn allows(&self, error: &Error) -> bool {
-        match error.kind() {
-            ErrorKind::SchematicNotFound => {
-                let settling = self.started.elapsed() < self.client.transport.retry.settle;
-                let is_ours = self.client.has_posted(self.schematic);
-                self.must_post.store(is_ours, Ordering::Relaxed);
-                is_ours && settling
-            }
-            ErrorKind::Server if error.status().is_some_and(|status| status == 500) => {
-                let failures = self.server_errors.fetch_add(1, Ordering::Relaxed) + 1;
-                failures < self.client.transport.retry.attempts
-            }
-            _ => error.is_retryable(),
-        }
+    fn left(&self) -> Duration {
+        self.poll.total().saturating_sub(self.started.elapsed())
     }
 
-    fn out_of_time(&self, request: &Request) -> Error {
-        let error = request.error(ErrorKind::Deadline).with_message(format!(
-            "not ready within {:?}; the factory goes on building, so asking again later can succeed",
-            self.deadline
-        ));
-        match self.last.lock().ok().and_then(|mut last| last.take()) {
-            Some(last) => error.with_source(last),
-            None => error,
+    fn is_final(&self, error: &Error) -> bool {
+        let transport = &self.client.transport;
+        match error.kind() {
+            ErrorKind::SchematicNotFound => {
+                let is_recent = self.started.elapsed() < transport.registration;
+                let is_posted = self.client.has_posted(self.schematic);
+                self.must_post.store(is_posted, Ordering::Relaxed);
+                !(is_posted && is_recent)
+            }
+            ErrorKind::Server if error.status().is_some_and(|status| status == 500) => {
+                let failures = self.server_errors.fetch_add(1, Ordering::Relaxed);
+                failures >= transport.retry.schedule().count()
+            }
+            _ => !error.is_retryable() || error.retry_after().is_some_and(|d| d > self.left()),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Schematics at the factory: posting with all checks, and reading back.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::answer;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SchematicId;
+use crate::response;
 use crate::schematic::Schematic;
 use crate::transport::Request;
 
 /// A schematic that the factory has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Created {
     /// The ID, as factory and client computed it.
@@ -24,10 +24,10 @@ pub struct Created {
 }
 
 /// A schematic read from the factory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stored {
-    /// The ID that was asked for.
+    /// The requested ID.
     pub id: SchematicId,
     /// The text as the running factory encodes it, with fields that this crate may not know.
     pub text: String,
@@ -38,7 +38,7 @@ pub struct Stored {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct CreateResponse {
     id: String,
     #[serde(default)]
     schematic: Option<String>,
@@ -47,23 +47,23 @@ struct Answer {
 const CREATE: &str = "create schematic";
 
 impl Client {
-    /// Gives `schematic` to the factory and verifies the ID: computes it locally, posts, checks that the stored
-    /// text hashes to the reported ID, and compares. May be repeated; the same content gives the same ID.
+    /// Posts `schematic` to the factory and verifies its ID: the ID computed here, the reported ID and the hash of the
+    /// stored text must be equal. May be repeated; the same content gives the same ID.
     ///
-    /// The factory accepts unknown extension names here and refuses them at image time:
-    /// [`validate`](Self::validate) first.
+    /// The factory accepts unknown extension names here and rejects them at image time. Call
+    /// [`validate`](Self::validate) before.
     ///
     /// # Errors
     /// * [`ErrorKind::IdMismatch`] with both IDs, when the factory computes another one.
-    /// * [`ErrorKind::InvalidSchematic`] with the factory's text, for a field that it does not know.
+    /// * [`ErrorKind::InvalidSchematic`] with the factory's text, for a field that the factory does not know.
     /// * [`ErrorKind::Corrupted`] when the returned text is another schematic.
     /// * [`ErrorKind::Unauthenticated`] and [`ErrorKind::Forbidden`] at an Enterprise factory.
     pub async fn create_schematic(&self, schematic: &Schematic) -> Result<Created> {
         let text = schematic.canonical();
         let request = self.post_request(text.clone());
         let body = self.transport.text(&request).await?;
-        let answer: Answer = answer::decode(&request, &body)?;
-        let created = verify(&request, schematic, answer)?;
+        let response: CreateResponse = response::decode(&request, &body)?;
+        let created = verify(&request, schematic, response)?;
         if let Ok(mut posted) = self.posted.lock() {
             posted.insert(created.id.clone(), text);
         }
@@ -73,7 +73,8 @@ impl Client {
     /// The stored schematic of an ID (factory ≥ v0.9.0).
     ///
     /// # Errors
-    /// [`ErrorKind::SchematicNotFound`] for an ID that this factory was never given.
+    /// [`ErrorKind::SchematicNotFound`] for an ID that was not posted to this factory; [`ErrorKind::NotFound`] at an
+    /// older factory.
     pub async fn schematic(&self, id: &SchematicId) -> Result<Stored> {
         let path = format!("schematics/{id}");
         let request = self
@@ -88,7 +89,7 @@ impl Client {
         })
     }
 
-    /// Posts a schematic of this client again, when the factory has lost sight of it.
+    /// Posts a schematic of this client again, when the factory does not find it.
     pub(crate) async fn post_again(&self, id: &SchematicId) -> bool {
         let text = match self.posted.lock() {
             Ok(posted) => posted.get(id).cloned(),
@@ -111,16 +112,16 @@ impl Client {
     }
 }
 
-fn verify(request: &Request, schematic: &Schematic, answer: Answer) -> Result<Created> {
-    let id = SchematicId::parse(answer.id).map_err(|error| {
+fn verify(request: &Request, schematic: &Schematic, response: CreateResponse) -> Result<Created> {
+    let id = SchematicId::parse(response.id).map_err(|error| {
         request
             .error(ErrorKind::Decode)
-            .with_message("the reported ID is none")
+            .with_message("the reported text is not a schematic ID")
             .with_source(error)
     })?;
     let computed = schematic.local_id();
     let mut owner = None;
-    if let Some(text) = &answer.schematic {
+    if let Some(text) = &response.schematic {
         let hashed = SchematicId::of_text(text);
         if hashed != id {
             return Err(mismatch(request, hashed, id));
@@ -142,7 +143,7 @@ fn verify(request: &Request, schematic: &Schematic, answer: Answer) -> Result<Cr
         }
         _ => Ok(Created {
             id,
-            canonical: answer.schematic,
+            canonical: response.schematic,
             computed,
             owner,
         }),

@@ -1,19 +1,19 @@
 //! The only place that puts requests on the wire: credentials, redirects, attempt timeouts, retries, logs.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use backon::{ExponentialBuilder, Retryable};
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::Response;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use crate::answer;
-use crate::builder::{ClientBuilder, Credentials, RetryPolicy, Timeouts};
+use crate::builder::{ClientBuilder, Credentials, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offline::{OfflineFactory, join};
-use crate::tls;
+use crate::poll::Poll;
+use crate::response;
+use crate::retry::{Idempotency, RetryPolicy};
 use crate::version::FactoryVersion;
 
 const MAX_REDIRECTS: usize = 5;
@@ -21,17 +21,22 @@ const MAX_REDIRECTS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+    server: Arc<str>,
     pub(crate) offline: OfflineFactory,
     credentials: Option<Credentials>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: RetryPolicy,
+    /// How a download waits for a build.
+    pub(crate) build: Poll,
+    /// How long a posted schematic may be answered with 404.
+    pub(crate) registration: Duration,
     factory: Mutex<Option<FactoryVersion>>,
 }
 
-/// One request, which may be sent several times.
+/// One request. It may be sent several times.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// What it is for, in error messages.
+    /// The name in error messages.
     pub(crate) operation: &'static str,
     /// The path with placeholders, for logs.
     pub(crate) route: &'static str,
@@ -39,15 +44,27 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<String>,
-    /// How long one attempt may take until the head of the answer is there.
+    /// How long one attempt may take until the head of the response is there.
     pub(crate) timeout: Duration,
     pub(crate) redirects: Redirects,
+    pub(crate) content: Content,
+    /// The endpoint, for error messages.
+    server: Arc<str>,
+}
+
+/// What a successful response may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Data of the API, which is never an HTML page.
+    Data,
+    /// Anything.
+    Any,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
     Follow,
-    /// Hand a redirect out as the answer.
+    /// Return a redirect as the response.
     Return,
 }
 
@@ -73,17 +90,23 @@ impl Request {
         self.url.path()
     }
 
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, self.operation).with_target(self.target())
+        Error::new(kind, self.operation)
+            .with_target(self.target())
+            .with_server(&*self.server)
     }
 }
 
 impl Transport {
     pub(crate) fn new(builder: &ClientBuilder, offline: OfflineFactory) -> Result<Self> {
-        let refused = |error: reqwest::Error| {
+        let invalid = |error: reqwest::Error| {
             Error::new(ErrorKind::Configuration, "build client").with_source(error.without_url())
         };
-        let tls = tls::client_config(&builder.trust, offline.base_url().scheme() == "https")?;
+        let tls = builder.trust.client_config(offline.endpoint().scheme())?;
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -91,14 +114,17 @@ impl Transport {
             .user_agent(builder.user_agent.clone())
             .no_proxy();
         if let Some(proxy) = &builder.proxy {
-            http = http.proxy(reqwest::Proxy::all(proxy.clone()).map_err(refused)?);
+            http = http.proxy(reqwest::Proxy::all(proxy.clone()).map_err(invalid)?);
         }
         Ok(Self {
-            http: http.build().map_err(refused)?,
-            offline,
+            http: http.build().map_err(invalid)?,
             credentials: builder.credentials.clone(),
             timeouts: builder.timeouts.clone(),
-            retry: builder.retry.clone(),
+            retry: builder.retry,
+            build: builder.build,
+            registration: builder.registration,
+            server: offline.endpoint().as_str().trim_end_matches('/').into(),
+            offline,
             factory: Mutex::new(None),
         })
     }
@@ -109,48 +135,28 @@ impl Transport {
             operation,
             route,
             method: Method::GET,
-            url: join(self.offline.base_url(), path),
+            url: join(self.offline.endpoint(), path),
             headers: HeaderMap::new(),
             body: None,
             timeout: self.timeouts.request,
             redirects: Redirects::Follow,
+            content: Content::Data,
+            server: self.server.clone(),
         }
     }
 
-    /// Sends with retries and reads the whole body, which is small.
+    /// Sends with retries and reads the whole body, which is small. Every request of this crate is idempotent.
     pub(crate) async fn text(&self, request: &Request) -> Result<String> {
-        self.repeat(|| async {
+        let attempt = |_| async {
             let attempt = async {
                 let response = self.send(request).await?;
-                answer::read_text(request, response).await
+                response::read_text(request, response).await
             };
             tokio::time::timeout(request.timeout, attempt)
                 .await
                 .unwrap_or_else(|_| Err(request.error(ErrorKind::Timeout)))
-        })
-        .await
-    }
-
-    /// Runs `attempt` again after failures that may pass, as often as the policy allows.
-    pub(crate) async fn repeat<T, F, Fut>(&self, attempt: F) -> Result<T>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T>>,
-    {
-        attempt
-            .retry(self.backoff().with_max_times(self.retry.attempts - 1))
-            .when(Error::is_retryable)
-            .adjust(|error, delay| delay.map(|delay| error.delay_at_least(delay)))
-            .notify(|error, delay| tracing::debug!(kind = ?error.kind(), ?delay, "repeating"))
-            .await
-    }
-
-    pub(crate) fn backoff(&self) -> ExponentialBuilder {
-        ExponentialBuilder::new()
-            .with_min_delay(self.retry.first_delay)
-            .with_max_delay(self.retry.max_delay)
-            .with_factor(2.0)
-            .with_jitter()
+        };
+        self.retry.run(Idempotency::Safe, attempt).await
     }
 
     /// One attempt, up to the head of a successful answer.
@@ -168,7 +174,7 @@ impl Transport {
         );
         let response = outcome?;
         self.remember_factory(response.headers());
-        answer::accept(request, response).await
+        response::accept(request, response).await
     }
 
     async fn follow(&self, request: &Request) -> Result<Response> {
@@ -192,10 +198,10 @@ impl Transport {
             .headers(request.headers.clone());
         if self.is_own_origin(&url) {
             builder = match &self.credentials {
-                Some(Credentials::Basic { user, password }) => {
-                    builder.basic_auth(user, Some(password.expose_secret()))
+                Some(Credentials::Password { username, password }) => {
+                    builder.basic_auth(username, Some(password.expose_secret()))
                 }
-                Some(Credentials::Bearer(token)) => builder.bearer_auth(token.expose_secret()),
+                Some(Credentials::Token(token)) => builder.bearer_auth(token.expose_secret()),
                 None => builder,
             };
         }
@@ -207,15 +213,15 @@ impl Transport {
         builder
             .send()
             .await
-            .map_err(|error| answer::connection_error(request, error))
+            .map_err(|error| response::connection_error(request, error))
     }
 
     fn is_own_origin(&self, url: &Url) -> bool {
-        url.origin() == self.offline.base_url().origin()
+        url.origin() == self.offline.endpoint().origin()
     }
 
     fn next_hop(&self, request: &Request, from: &Url, response: &Response) -> Result<Url> {
-        let refuse = |message: &str| {
+        let reject = |message: &str| {
             Err(request
                 .error(ErrorKind::Rejected)
                 .with_status(response.status())
@@ -223,17 +229,17 @@ impl Transport {
         };
         let location = response.headers().get(header::LOCATION);
         let Some(location) = location.and_then(|value| value.to_str().ok()) else {
-            return refuse("a redirect without a target");
+            return reject("a redirect without a target");
         };
         let Ok(next) = from.join(location) else {
-            return refuse("a redirect to something that is no URL");
+            return reject("a redirect to something that is not a URL");
         };
         if from.scheme() == "https" && next.scheme() != "https" {
-            return refuse("a redirect from https to an unprotected address");
+            return reject("a redirect from https to an unprotected address");
         }
-        // Only the factory itself is asked to change anything.
+        // Writes are sent to the factory only.
         if request.body.is_some() && !self.is_own_origin(&next) {
-            return refuse("a redirect of a POST to another host");
+            return reject("a redirect of a POST to another host");
         }
         Ok(next)
     }
@@ -247,7 +253,7 @@ impl Transport {
         }
     }
 
-    /// What the latest answer said about the factory.
+    /// What the latest response said about the factory.
     pub(crate) fn factory(&self) -> Option<FactoryVersion> {
         self.factory.lock().ok()?.clone()
     }

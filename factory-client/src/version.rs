@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -21,7 +22,7 @@ impl TalosVersion {
     /// Reads `1.10.7`, `v1.10.7` or `v1.14.0-rc.1`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for anything else. The factory would answer an opaque 500.
+    /// [`ErrorKind::InvalidInput`] for anything else, which the factory rejects with an opaque 500.
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = |message: String| {
             Err(Error::new(ErrorKind::InvalidInput, "parse Talos version")
@@ -30,7 +31,7 @@ impl TalosVersion {
         };
         match Version::parse(text.strip_prefix('v').unwrap_or(text)) {
             Ok(version) if version.build.is_empty() => Ok(Self(version)),
-            Ok(_) => invalid("build metadata is no part of a Talos version".to_owned()),
+            Ok(_) => invalid("a Talos version has no build metadata".to_owned()),
             Err(error) => invalid(format!("{error}; use a form such as v1.10.7")),
         }
     }
@@ -81,7 +82,7 @@ impl FromStr for TalosVersion {
 }
 
 /// What a factory says about itself in its `Server` header (≥ v1.0.0-beta.0; a proxy may replace it).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FactoryVersion {
     /// The version of the service.

@@ -2,46 +2,47 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 
 use super::Progress;
 use super::digest::{DigestSlot, Sha256Digest, Worker};
+use super::format;
 use super::request::{Observer, Options};
-use crate::answer::{connection_error, text_header};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
-use crate::prewarm::Patience;
+use crate::poll::Poll;
+use crate::prewarm::BuildWait;
+use crate::response::{connection_error, html_page, is_html, text_header};
 use crate::transport::Request;
 
 const DOWNLOAD: &str = "download image";
 
-/// How often a download is taken up again without a single byte of progress in between.
-const RESUMPTIONS: usize = 5;
+/// The delays before a download is resumed again, as long as no byte arrives in between.
+type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
-/// Which file this is, as far as the server tells; a later answer must agree with it.
+/// Which file this is, as far as the server tells. A later response must agree with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Identity {
     pub(super) length: Option<u64>,
     pub(super) etag: Option<String>,
 }
 
-/// An answer that carries the file from some offset on.
+/// A response with the file from some offset on.
 pub(super) struct Opened {
     response: Response,
     pub(super) identity: Identity,
     pub(super) offset: u64,
 }
 
-/// Asks for the image, when it is built, from `known` on if the server supports that.
+/// Requests the image as soon as it is built, from `known` on if the server supports ranges.
 pub(super) async fn open(
     client: &Client,
     image: &Image,
-    deadline: Duration,
+    poll: Poll,
     known: Option<(u64, &Identity)>,
 ) -> Result<Opened> {
     let mut request = client.image_request(DOWNLOAD, image);
@@ -57,8 +58,8 @@ pub(super) async fn open(
             request.headers.insert(header::IF_RANGE, etag);
         }
     }
-    let patience = Patience::new(client, image.schematic(), deadline);
-    let response = patience.wait(&request).await?;
+    let wait = BuildWait::new(client, image.schematic(), poll);
+    let response = wait.run(&request, |_| {}).await?;
     let etag = text_header(response.headers(), header::ETAG.as_str());
     if response.status() != StatusCode::PARTIAL_CONTENT {
         let length = response.content_length();
@@ -81,7 +82,7 @@ pub(super) async fn open(
         }),
         _ => Err(request
             .error(ErrorKind::Corrupted)
-            .with_message("the server answered with another range than was asked for")),
+            .with_message("the server sent another range than was requested")),
     }
 }
 
@@ -102,16 +103,18 @@ pub(super) struct Body {
     client: Client,
     image: Image,
     request: Request,
-    deadline: Duration,
+    poll: Poll,
     observer: Option<Observer>,
     expected: Option<Sha256Digest>,
     response: Response,
-    /// Bytes that were read beyond a part that had to be read again.
+    /// Bytes that were read and are not passed on yet.
     pending: Option<Bytes>,
+    /// How many bytes of the head were read while it is checked.
+    head: u64,
     worker: Worker,
     position: u64,
     identity: Identity,
-    resumptions: ExponentialBackoff,
+    resumptions: Delays,
     slot: DigestSlot,
     is_finished: bool,
 }
@@ -126,7 +129,7 @@ impl Body {
     ) -> Self {
         Self {
             request: client.image_request(DOWNLOAD, &image),
-            deadline: options.deadline(&client),
+            poll: options.poll(&client),
             observer: options.observer.clone(),
             expected: options.expected,
             resumptions: resumptions(&client),
@@ -134,6 +137,7 @@ impl Body {
             image,
             response: opened.response,
             pending: None,
+            head: 0,
             worker,
             position: opened.offset,
             identity: opened.identity,
@@ -156,6 +160,38 @@ impl Body {
 
     pub(super) fn worker(&mut self) -> &mut Worker {
         &mut self.worker
+    }
+
+    /// Reads the first bytes and makes sure that an image of this format starts with them, before anything is passed
+    /// on. A continued download was checked when it started.
+    pub(super) async fn check_head(&mut self) -> Result<()> {
+        if self.position > 0 {
+            return Ok(());
+        }
+        let output = self.image.request().output();
+        let mut head = BytesMut::new();
+        while head.len() < format::head_length(output) {
+            match self.read().await {
+                Ok(Some(chunk)) => head.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => {
+                    self.head = 0;
+                    self.resume(error).await?;
+                    head.clear();
+                }
+            }
+            self.head = head.len() as u64;
+        }
+        self.head = 0;
+        if is_html(&head) {
+            return Err(html_page(&self.request));
+        }
+        if let Some(expected) = format::mismatch(output, &head) {
+            let error = self.request.error(ErrorKind::Corrupted);
+            return Err(error.with_message(format!("the response is not {expected}")));
+        }
+        self.pending = (!head.is_empty()).then(|| head.freeze());
+        Ok(())
     }
 
     /// The next bytes; `None` after the last, when length and digest were right.
@@ -184,9 +220,10 @@ impl Body {
         let Some(length) = self.identity.length else {
             return Ok(chunk);
         };
+        let position = self.position + self.head;
         match chunk {
-            None if self.position < length => Err(self.failure(ErrorKind::Truncated)),
-            Some(chunk) if self.position + chunk.len() as u64 > length => {
+            None if position < length => Err(self.failure(ErrorKind::Truncated)),
+            Some(chunk) if position + chunk.len() as u64 > length => {
                 let error = self.request.error(ErrorKind::Corrupted);
                 Err(error.with_message("more bytes than announced"))
             }
@@ -217,7 +254,7 @@ impl Body {
             ErrorKind::Stalled => "no data within the idle timeout",
             _ => "the body ended early",
         };
-        let position = self.position;
+        let position = self.position + self.head;
         let message = match self.identity.length {
             Some(length) => format!("{what}, after {position} of {length} bytes"),
             None => format!("{what}, after {position} bytes"),
@@ -265,7 +302,7 @@ impl Body {
         self.request.error(ErrorKind::Io).with_source(error)
     }
 
-    /// Opens the body again at the present position, or gives the last cause back when that is hopeless.
+    /// Opens the body again at the present position, or returns the last cause when that cannot succeed.
     async fn resume(&mut self, mut cause: Error) -> Result<()> {
         while cause.is_retryable() {
             let Some(delay) = self.resumptions.next() else {
@@ -283,7 +320,7 @@ impl Body {
 
     async fn open_again(&mut self) -> Result<()> {
         let known = (self.position > 0).then_some((self.position, &self.identity));
-        let opened = open(&self.client, &self.image, self.deadline, known).await?;
+        let opened = open(&self.client, &self.image, self.poll, known).await?;
         if self.identity.length.is_some() && self.identity.length != opened.identity.length {
             return Err(self.has_changed());
         }
@@ -294,8 +331,8 @@ impl Body {
         self.skip_known_part().await
     }
 
-    /// The server sent everything again, as the factory itself does: reads up to the present position and makes sure
-    /// that these are the same bytes.
+    /// The server ignored the range, as the factory does: reads up to the present position and makes sure that these
+    /// are the same bytes.
     async fn skip_known_part(&mut self) -> Result<()> {
         let mut hasher = Sha256::new();
         let mut left = self.position;
@@ -317,18 +354,14 @@ impl Body {
     }
 
     fn has_changed(&self) -> Error {
-        self.request
-            .error(ErrorKind::Corrupted)
-            .with_message("the image has changed at the factory during the download; start again")
+        self.request.error(ErrorKind::Corrupted).with_message(
+            "the image changed at the factory during the download; start the download again",
+        )
     }
 }
 
-fn resumptions(client: &Client) -> ExponentialBackoff {
-    client
-        .transport
-        .backoff()
-        .with_max_times(RESUMPTIONS)
-        .build()
+fn resumptions(client: &Client) -> Delays {
+    Box::new(client.transport.retry.schedule())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::request::DownloadRequest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A downloaded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Downloaded {
     /// Where it is.
@@ -31,11 +31,11 @@ pub struct Downloaded {
 
 /// Downloads that run, by path.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct RunningDownloads {
     running: Mutex<HashMap<PathBuf, Arc<OnceCell<Downloaded>>>>,
 }
 
-impl Shared {
+impl RunningDownloads {
     /// Joins the running download to `path`, or starts it. When the caller that started it goes away, the next one
     /// takes over.
     pub(super) async fn run(&self, request: DownloadRequest, path: PathBuf) -> Result<Downloaded> {
@@ -48,7 +48,7 @@ impl Shared {
             .await
             .cloned();
         if let Ok(mut running) = self.running.lock() {
-            // Whoever holds the cell still gets its value; later callers start anew.
+            // Callers that hold the cell still get its value; later callers start another download.
             running.retain(|_, other| !Arc::ptr_eq(other, &cell) || !other.initialized());
             if Arc::strong_count(&cell) <= 2 && outcome.is_err() {
                 running.remove(&path);
@@ -62,9 +62,12 @@ async fn download(request: DownloadRequest, path: &Path) -> Result<Downloaded> {
     let part = Part::of(path);
     let outcome = fetch(request, &part).await;
     match &outcome {
-        // These bytes are wrong for good.
+        // These bytes can never become the image.
         Err(error) if error.kind() == ErrorKind::Corrupted => part.discard().await,
-        _ => {}
+        // The file belongs to another process.
+        Err(error) if error.kind() == ErrorKind::Busy => {}
+        Err(_) => part.discard_if_empty().await,
+        Ok(_) => {}
     }
     let (size, sha256, resumed_at) = outcome?;
     part.publish(path).await?;
@@ -87,11 +90,12 @@ async fn fetch(request: DownloadRequest, part: &Part) -> Result<(u64, Sha256Dige
         .identity
         .as_ref()
         .map(|identity| (known.length, identity));
-    let opened = body::open(&client, &image, options.deadline(&client), resume).await?;
+    let opened = body::open(&client, &image, options.poll(&client), resume).await?;
     let (file, hasher) = part.prepare(known, &opened).await?;
     let resumed_at = opened.offset;
     let worker = Worker::start(hasher, Some(file));
     let mut body = Body::new(client, image, &options, (opened, worker));
+    body.check_head().await?;
     let slot = body.digest_slot();
     while body.next_chunk().await?.is_some() {}
     let synced = body.worker().sync().await;
@@ -183,7 +187,7 @@ impl Part {
         if opened.offset > 0 && !continues {
             return Err(Error::new(ErrorKind::Corrupted, "download image")
                 .with_target(self.file.display().to_string())
-                .with_message("the unfinished file belongs to another image; start again"));
+                .with_message("the unfinished file belongs to another image; it was removed, start the download again"));
         }
         self.blocking(move || {
             let Known {
@@ -220,14 +224,28 @@ impl Part {
     async fn discard(&self) {
         let (file, note) = (self.file.clone(), self.note.clone());
         let removed = self
-            .blocking(move || {
-                std::fs::remove_file(note)?;
-                std::fs::remove_file(file)
-            })
+            .blocking(move || remove(&file).and(remove(&note)))
             .await;
         if let Err(error) = removed {
             tracing::debug!(%error, "cannot remove the unfinished file");
         }
+    }
+
+    async fn discard_if_empty(&self) {
+        let file = self.file.clone();
+        let length = self
+            .blocking(move || std::fs::metadata(file).map(|data| data.len()))
+            .await;
+        if matches!(length, Ok(0)) {
+            self.discard().await;
+        }
+    }
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

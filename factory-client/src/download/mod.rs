@@ -6,6 +6,7 @@
 mod body;
 mod digest;
 mod file;
+mod format;
 mod request;
 mod unpack;
 
@@ -19,7 +20,7 @@ use self::body::Body;
 use self::digest::DigestSlot;
 pub use self::digest::Sha256Digest;
 pub use self::file::Downloaded;
-pub(crate) use self::file::Shared;
+pub(crate) use self::file::RunningDownloads;
 pub use self::request::DownloadRequest;
 pub use self::unpack::Unpacked;
 use crate::client::Client;
@@ -27,12 +28,12 @@ use crate::error::Result;
 use crate::image::Image;
 
 /// How far a download is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes so far, those of an earlier, resumed download included.
     pub received: u64,
-    /// Bytes in all, when the factory said so.
+    /// Bytes in all, when the factory announced it.
     pub total: Option<u64>,
 }
 
@@ -58,13 +59,13 @@ impl Download {
         }
     }
 
-    /// Size in bytes, when the server said so; the factory always does.
+    /// Size in bytes, when the server announced it; the factory always does.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         self.content_length
     }
 
-    /// The place where the SHA-256 appears when the stream has ended; keep it before giving the stream away.
+    /// The slot that holds the SHA-256 once the stream has ended. Take it before moving the stream.
     #[must_use]
     pub fn digest(&self) -> DigestSlot {
         self.digest.clone()
@@ -97,7 +98,8 @@ impl Client {
     /// See [`DownloadRequest::open`].
     ///
     /// # Errors
-    /// As for [`prewarm`](Self::prewarm).
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) or [`ErrorKind::Corrupted`](crate::ErrorKind::Corrupted) when
+    /// the body is not an image; the kinds of [`prewarm`](Self::prewarm).
     pub async fn open(&self, image: &Image) -> Result<Download> {
         self.download(image).open().await
     }
@@ -105,7 +107,7 @@ impl Client {
     /// Downloads to `path`. See [`DownloadRequest::to_file`].
     ///
     /// # Errors
-    /// As for [`DownloadRequest::to_file`].
+    /// The kinds of [`DownloadRequest::to_file`].
     pub async fn download_to_file(
         &self,
         image: &Image,
@@ -117,7 +119,7 @@ impl Client {
     /// Downloads into `writer`. See [`DownloadRequest::to_writer`].
     ///
     /// # Errors
-    /// As for [`DownloadRequest::to_writer`].
+    /// The kinds of [`DownloadRequest::to_writer`].
     pub async fn download_to_writer<W>(&self, image: &Image, writer: W) -> Result<Sha256Digest>
     where
         W: tokio::io::AsyncWrite + Unpin,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -15,6 +14,7 @@ use super::{Download, Progress, Sha256Digest};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
+use crate::poll::Poll;
 
 pub(super) type Observer = Arc<dyn Fn(Progress) + Send + Sync>;
 
@@ -31,12 +31,13 @@ pub struct DownloadRequest {
 pub(super) struct Options {
     pub(super) expected: Option<Sha256Digest>,
     pub(super) observer: Option<Observer>,
-    deadline: Option<Duration>,
+    poll: Option<Poll>,
 }
 
 impl Options {
-    pub(super) fn deadline(&self, client: &Client) -> Duration {
-        self.deadline.unwrap_or(client.transport.timeouts.build)
+    /// How the download waits for a build.
+    pub(super) fn poll(&self, client: &Client) -> Poll {
+        self.poll.unwrap_or(client.transport.build)
     }
 }
 
@@ -44,7 +45,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("expected", &self.expected)
-            .field("deadline", &self.deadline)
+            .field("poll", &self.poll)
             .finish_non_exhaustive()
     }
 }
@@ -70,38 +71,44 @@ impl DownloadRequest {
         self
     }
 
-    /// Sets how long the factory may take to build the image; the client's build timeout by default. The transfer
-    /// has no time limit, only the idle timeout.
-    pub fn build_within(mut self, deadline: Duration) -> Self {
-        self.options.deadline = Some(deadline);
+    /// Sets how the download waits for an image that is not built; the client's
+    /// [`build_poll`](crate::ClientBuilder::build_poll) by default. The transfer itself has no time limit, only the
+    /// idle timeout.
+    pub fn build_poll(mut self, poll: Poll) -> Self {
+        self.options.poll = Some(poll);
         self
     }
 
     /// Opens the image for reading, as soon as it is built. Nothing is stored; memory stays constant.
     ///
+    /// The first bytes are read and checked before this call returns: a body that is not an image of the requested
+    /// format never reaches the caller.
+    ///
     /// # Errors
-    /// As for [`Client::prewarm`]. Failures of the transfer are items of the stream: [`ErrorKind::Truncated`],
-    /// [`ErrorKind::Stalled`], [`ErrorKind::Corrupted`], connection kinds.
+    /// * [`ErrorKind::Decode`] when an HTML page came instead of an image.
+    /// * [`ErrorKind::Corrupted`] when the first bytes are not those of the format.
+    /// * The kinds of [`Client::prewarm`] while the image is built.
+    ///
+    /// Failures of the transfer are items of the stream: [`ErrorKind::Truncated`], [`ErrorKind::Stalled`],
+    /// [`ErrorKind::Corrupted`], [`ErrorKind::Interrupted`].
     pub async fn open(self) -> Result<Download> {
         Ok(Download::new(self.body().await?))
     }
 
     pub(super) async fn body(self) -> Result<Body> {
-        let deadline = self.options.deadline(&self.client);
-        let opened = body::open(&self.client, &self.image, deadline, None).await?;
+        let poll = self.options.poll(&self.client);
+        let opened = body::open(&self.client, &self.image, poll, None).await?;
         let worker = Worker::start(Sha256::new(), None);
-        Ok(Body::new(
-            self.client,
-            self.image,
-            &self.options,
-            (opened, worker),
-        ))
+        let mut body = Body::new(self.client, self.image, &self.options, (opened, worker));
+        body.check_head().await?;
+        Ok(body)
     }
 
     /// Writes the image into `writer`, flushes it, and returns the SHA-256. After an error the writer holds a part.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), and [`ErrorKind::Io`] when the writer fails.
+    /// [`ErrorKind::Io`] when the writer fails; [`ErrorKind::Truncated`], [`ErrorKind::Stalled`],
+    /// [`ErrorKind::Corrupted`] or [`ErrorKind::Interrupted`] when the transfer fails; the kinds of [`open`](Self::open).
     pub async fn to_writer<W>(self, mut writer: W) -> Result<Sha256Digest>
     where
         W: AsyncWrite + Unpin,
@@ -125,8 +132,8 @@ impl DownloadRequest {
     /// Calls for the same path share one download while it runs; an existing file is replaced.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), [`ErrorKind::Io`] for the file system, and [`ErrorKind::Busy`] when another
-    /// process is downloading to this path.
+    /// [`ErrorKind::Io`] for the file system; [`ErrorKind::Busy`] when another process is downloading to this path;
+    /// the kinds of [`to_writer`](Self::to_writer) otherwise. Nothing is stored when the body is not an image.
     pub async fn to_file(self, path: impl Into<PathBuf>) -> Result<Downloaded> {
         let shared = self.client.downloads.clone();
         shared.run(self, path.into()).await

@@ -1,59 +1,63 @@
-//! Images and installers: the checks in the factory's order, the build, the answer.
+//! Images and installers: the checks in the factory's order, the build, the response.
 
 use http::{StatusCode, header};
 
 use super::MockEvent;
 use super::handler::{digest, is_head, known_version};
 use super::image::Content;
-use super::reply::Reply;
+use super::response::MockResponse;
 use super::serve::Received;
-use super::state::World;
+use super::state::FactoryState;
 use crate::catalogue;
 use crate::id::SchematicId;
 use crate::image::{Image, ImageRequest, Output};
 use crate::schematic::Schematic;
 use crate::version::TalosVersion;
 
-/// The answer to `GET` and `HEAD /image/{id}/{version}/{file}`.
-pub(super) async fn image(world: &World, received: &Received, parts: [&str; 3]) -> Reply {
+/// The response to `GET` and `HEAD /image/{id}/{version}/{file}`.
+pub(super) async fn image(
+    state: &FactoryState,
+    received: &Received,
+    parts: [&str; 3],
+) -> MockResponse {
     let [id, version, file] = parts;
     let (file, is_checksum) = match file.strip_suffix(".sha256") {
         Some(file) => (file, true),
         None => (file, false),
     };
-    if is_checksum && world.settings.account.is_none() {
-        return Reply::error(
+    if is_checksum && state.settings.account.is_none() {
+        return MockResponse::error(
             StatusCode::PAYMENT_REQUIRED,
             "enterprise not enabled: checksum endpoint is not available",
         );
     }
     if file.ends_with(".sigstore.json") {
-        return Reply::error(
+        return MockResponse::error(
             StatusCode::PAYMENT_REQUIRED,
             "enterprise signing is not enabled: signature endpoint is not available",
         );
     }
-    let (image, schematic) = match checked(world, [id, version, file]) {
+    let (image, schematic) = match checked(state, [id, version, file]) {
         Ok(checked) => checked,
-        Err(reply) => return reply,
+        Err(response) => return response,
     };
     let path = format!("{}/{}/{file}", image.schematic(), image.version());
-    tokio::time::sleep_until(world.build(&path).into()).await;
-    let content = content(world, &image, &schematic);
+    tokio::time::sleep_until(state.build(&path).into()).await;
+    let content = content(state, &image, &schematic);
     if is_checksum {
         let text = format!("{}  {file}\n", content.sha256());
-        return Reply::new(StatusCode::OK, "text/plain; charset=utf-8", text);
+        return MockResponse::new(StatusCode::OK, "text/plain; charset=utf-8", text);
     }
-    world.emit(MockEvent::ImageServed(path.clone()));
-    match &world.settings.storage {
+    state.emit(MockEvent::ImageServed(path.clone()));
+    match &state.settings.storage {
         // Only a GET is ever redirected.
         Some(storage) if !is_head(received) => {
             let location = format!("{storage}storage/{path}?X-Amz-Signature=presigned");
-            Reply::redirect(StatusCode::FOUND, &location)
+            MockResponse::redirect(StatusCode::FOUND, &location)
         }
         _ => {
             let name = file_name(received, file);
-            Reply::content(content, 0)
+            MockResponse::content(content, 0)
                 .with(header::CONTENT_TYPE, content_type(file))
                 .with(
                     header::CONTENT_DISPOSITION,
@@ -64,44 +68,44 @@ pub(super) async fn image(world: &World, received: &Received, parts: [&str; 3]) 
 }
 
 /// Everything that the factory checks before it builds.
-fn checked(world: &World, parts: [&str; 3]) -> Result<(Image, Schematic), Reply> {
+fn checked(state: &FactoryState, parts: [&str; 3]) -> Result<(Image, Schematic), MockResponse> {
     let [id, version, file] = parts;
-    let unknown = || Reply::not_found(format!("schematic ID \"{id}\" not found"));
+    let unknown = || MockResponse::not_found(format!("schematic ID \"{id}\" not found"));
     let id = SchematicId::parse(id).map_err(|_| unknown())?;
-    let schematic = world.look_up(&id).ok_or_else(unknown)?;
-    if let Some((user, _)) = &world.settings.account
+    let schematic = state.look_up(&id).ok_or_else(unknown)?;
+    if let Some((user, _)) = &state.settings.account
         && schematic.owner() != user
     {
-        return Err(Reply::error(StatusCode::FORBIDDEN, "access denied"));
+        return Err(MockResponse::error(StatusCode::FORBIDDEN, "access denied"));
     }
-    let version = TalosVersion::parse(version).map_err(|_| Reply::internal_error())?;
+    let version = TalosVersion::parse(version).map_err(|_| MockResponse::internal_error())?;
     let request = parse_path(file)?;
-    enhance(world, &schematic, &version, request)?;
+    enhance(state, &schematic, &version, request)?;
     Ok((request.of(id, version), schematic))
 }
 
-fn parse_path(file: &str) -> Result<ImageRequest, Reply> {
+fn parse_path(file: &str) -> Result<ImageRequest, MockResponse> {
     file.parse().map_err(|error: crate::Error| {
         let what = match error.operation() {
             // The path is well-formed, so the build begins and fails.
-            "parse platform" => return Reply::internal_error(),
+            "parse platform" => return MockResponse::internal_error(),
             "parse architecture" => format!("invalid architecture: \"{}\"", error.target()),
             _ => format!("invalid profile path: \"{file}\""),
         };
-        Reply::bad_request(format!("error parsing profile from path: {what}"))
+        MockResponse::bad_request(format!("error parsing profile from path: {what}"))
     })
 }
 
 /// Where names and features are looked up: the first moment at which a schematic meets a Talos version.
 fn enhance(
-    world: &World,
+    state: &FactoryState,
     schematic: &Schematic,
     version: &TalosVersion,
     request: ImageRequest,
-) -> Result<(), Reply> {
+) -> Result<(), MockResponse> {
     const CONTEXT: &str = "error enhancing profile from schematic:";
-    let refuse = |text: String| Err(Reply::bad_request(format!("{CONTEXT} {text}")));
-    let Some(available) = world.settings.versions.get(version) else {
+    let reject = |text: String| Err(MockResponse::bad_request(format!("{CONTEXT} {text}")));
+    let Some(available) = state.settings.versions.get(version) else {
         let context = if schematic.extensions().is_empty() {
             "failed to get kernel:".to_owned()
         } else {
@@ -109,7 +113,7 @@ fn enhance(
         };
         let bare = version.to_string();
         let bare = bare.trim_start_matches('v');
-        return Err(Reply::not_found(format!(
+        return Err(MockResponse::not_found(format!(
             "{context} version {bare} is not available"
         )));
     };
@@ -117,39 +121,39 @@ fn enhance(
     for name in schematic.extensions() {
         let by_old_name = catalogue::present_name(name).is_some_and(is_available);
         if !is_available(name) && !by_old_name {
-            return refuse(format!(
+            return reject(format!(
                 "official extension \"{name}\" is not available for Talos version {version}"
             ));
         }
     }
     if let Some(overlay) = schematic.overlay() {
         if !version.is_at_least(1, 7) {
-            return refuse(format!(
+            return reject(format!(
                 "overlay is not supported for Talos version {version}"
             ));
         }
         let names = catalogue::overlays(version).unwrap_or_default();
         if !names.contains(&overlay.name.as_str()) {
-            return refuse(format!(
+            return reject(format!(
                 "official overlay {{{} {}}} is not available for Talos version {version}",
                 overlay.image, overlay.name
             ));
         }
     }
     if !schematic.embedded_machine_configuration().is_empty() && !version.is_at_least(1, 12) {
-        return refuse(format!(
+        return reject(format!(
             "embedding configuration is not supported for Talos version {version}"
         ));
     }
-    if request.is_secure_boot() && !world.settings.secure_boot {
-        return refuse("secure boot is disabled".to_owned());
+    if request.is_secure_boot() && !state.settings.secure_boot {
+        return reject("secure boot is disabled".to_owned());
     }
     Ok(())
 }
 
-fn content(world: &World, image: &Image, schematic: &Schematic) -> Content {
-    let canonical = schematic.canonical_by(world.settings.generation());
-    Content::new(image, &canonical, world.settings.image_size)
+fn content(state: &FactoryState, image: &Image, schematic: &Schematic) -> Content {
+    let canonical = schematic.canonical_by(state.settings.generation());
+    Content::new(image, &canonical, state.settings.image_size)
 }
 
 fn content_type(file: &str) -> &'static str {
@@ -171,12 +175,12 @@ fn file_name<'a>(received: &'a Received, file: &'a str) -> &'a str {
         .unwrap_or(file)
 }
 
-/// The answer of the object storage: no credentials wanted, ranges supported.
-pub(super) fn stored(world: &World, received: &Received, parts: [&str; 3]) -> Reply {
-    let Ok((image, schematic)) = checked(world, parts) else {
-        return Reply::error(StatusCode::FORBIDDEN, "AccessDenied");
+/// The response of the object storage: no credentials wanted, ranges supported.
+pub(super) fn stored(state: &FactoryState, received: &Received, parts: [&str; 3]) -> MockResponse {
+    let Ok((image, schematic)) = checked(state, parts) else {
+        return MockResponse::error(StatusCode::FORBIDDEN, "AccessDenied");
     };
-    let content = content(world, &image, &schematic);
+    let content = content(state, &image, &schematic);
     let (etag, length) = (content.etag(), content.length);
     let wanted = received.header(header::RANGE).and_then(|range| {
         range
@@ -188,39 +192,40 @@ pub(super) fn stored(world: &World, received: &Received, parts: [&str; 3]) -> Re
     let is_same = received
         .header(header::IF_RANGE)
         .is_none_or(|wanted| wanted == etag);
-    let reply = match wanted.filter(|_| is_same) {
+    let response = match wanted.filter(|_| is_same) {
         Some(offset) if offset >= length => {
             let range = format!("bytes */{length}");
-            let mut reply = Reply::empty().with(header::CONTENT_RANGE, &range);
-            reply.status = StatusCode::RANGE_NOT_SATISFIABLE;
-            return reply;
+            let mut response = MockResponse::empty().with(header::CONTENT_RANGE, &range);
+            response.status = StatusCode::RANGE_NOT_SATISFIABLE;
+            return response;
         }
         Some(offset) => {
             let range = format!("bytes {offset}-{}/{length}", length - 1);
-            let mut reply = Reply::content(content, offset).with(header::CONTENT_RANGE, &range);
-            reply.status = StatusCode::PARTIAL_CONTENT;
-            reply
+            let mut response =
+                MockResponse::content(content, offset).with(header::CONTENT_RANGE, &range);
+            response.status = StatusCode::PARTIAL_CONTENT;
+            response
         }
-        None => Reply::content(content, 0),
+        None => MockResponse::content(content, 0),
     };
-    reply
+    response
         .with(header::CONTENT_TYPE, "binary/octet-stream")
         .with(header::ACCEPT_RANGES, "bytes")
         .with(header::ETAG, &etag)
 }
 
-/// The answer to a manifest request: builds the installers of both architectures first.
-pub(super) async fn manifest(world: &World, parts: [&str; 3]) -> Reply {
+/// The response to a manifest request: builds the installers of both architectures first.
+pub(super) async fn manifest(state: &FactoryState, parts: [&str; 3]) -> MockResponse {
     let [name, id, tag] = parts;
     let stem = name.strip_suffix("-secureboot").unwrap_or(name);
     if stem != "installer" && !stem.ends_with("-installer") {
-        return Reply::bad_request(format!("invalid image: {name}"));
+        return MockResponse::bad_request(format!("invalid image: {name}"));
     }
-    let unknown = || Reply::not_found(format!("schematic ID \"{id}\" not found"));
+    let unknown = || MockResponse::not_found(format!("schematic ID \"{id}\" not found"));
     let Ok(parsed) = SchematicId::parse(id) else {
         return unknown();
     };
-    let Some(schematic) = world.look_up(&parsed) else {
+    let Some(schematic) = state.look_up(&parsed) else {
         return unknown();
     };
     let path = format!("v2/siderolabs/{name}/{id}/manifests");
@@ -228,9 +233,9 @@ pub(super) async fn manifest(world: &World, parts: [&str; 3]) -> Reply {
     if !tag.starts_with('v') && tag != "latest" {
         // Digests and anything else go to the backing registry untouched.
         let location = format!("{registry}/{path}/{tag}");
-        return Reply::redirect(StatusCode::TEMPORARY_REDIRECT, &location);
+        return MockResponse::redirect(StatusCode::TEMPORARY_REDIRECT, &location);
     }
-    let newest = world
+    let newest = state
         .settings
         .versions
         .keys()
@@ -239,38 +244,42 @@ pub(super) async fn manifest(world: &World, parts: [&str; 3]) -> Reply {
         ("latest", Some(newest)) => newest.to_string(),
         (tag, _) => tag.to_owned(),
     };
-    let version = match known_version(world, &tag) {
+    let version = match known_version(state, &tag) {
         Ok(version) => version,
-        Err(reply) => return reply,
+        Err(response) => return response,
     };
     let platform = crate::platform::Platform::Metal;
-    let request = ImageRequest::new(platform, Output::InstallerArchive)
-        .secure_boot(name.ends_with("-secureboot"));
-    if let Err(reply) = enhance(world, &schematic, &version, request) {
-        return reply;
+    let request = ImageRequest::new(platform, Output::InstallerArchive);
+    let request = if name.ends_with("-secureboot") {
+        request.secure_boot()
+    } else {
+        request
+    };
+    if let Err(response) = enhance(state, &schematic, &version, request) {
+        return response;
     }
-    tokio::time::sleep_until(world.build(&format!("{name}/{id}:{version}")).into()).await;
+    tokio::time::sleep_until(state.build(&format!("{name}/{id}:{version}")).into()).await;
     let digest = digest(&format!("{name}/{id}:{version}"));
-    if world.settings.proxies_registry {
+    if state.settings.proxies_registry {
         let kind = "application/vnd.oci.image.index.v1+json";
-        let reply = Reply::new(StatusCode::OK, kind, "{\"schemaVersion\":2}".to_owned());
-        return reply.with(
+        let response = MockResponse::new(StatusCode::OK, kind, "{\"schemaVersion\":2}".to_owned());
+        return response.with(
             header::HeaderName::from_static("docker-content-digest"),
             &digest,
         );
     }
     let location = format!("{registry}/{path}/{digest}");
-    Reply::redirect(StatusCode::TEMPORARY_REDIRECT, &location)
+    MockResponse::redirect(StatusCode::TEMPORARY_REDIRECT, &location)
 }
 
 /// The iPXE script of `{platform}-{arch}[-secureboot]`.
-pub(super) fn pxe(world: &World, parts: [&str; 3]) -> Reply {
+pub(super) fn pxe(state: &FactoryState, parts: [&str; 3]) -> MockResponse {
     let [id, version, target] = parts;
-    let (image, _) = match checked(world, [id, version, &format!("{target}.iso")]) {
+    let (image, _) = match checked(state, [id, version, &format!("{target}.iso")]) {
         Ok(checked) => checked,
-        Err(reply) => return reply,
+        Err(response) => return response,
     };
-    let (endpoint, version) = (&world.endpoint, image.version());
+    let (endpoint, version) = (&state.endpoint, image.version());
     let base = format!(
         "{}/image/{id}/{version}",
         endpoint.as_str().trim_end_matches('/')
@@ -283,5 +292,5 @@ pub(super) fn pxe(world: &World, parts: [&str; 3]) -> Reply {
         format!("kernel {base}/kernel-{arch} {command_line}\ninitrd {base}/initramfs-{arch}.xz\n")
     };
     let script = format!("#!ipxe\n\nimgfree\n{boot}boot\n");
-    Reply::new(StatusCode::OK, "text/plain; charset=utf-8", script)
+    MockResponse::new(StatusCode::OK, "text/plain; charset=utf-8", script)
 }

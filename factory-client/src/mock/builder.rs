@@ -9,7 +9,7 @@ use semver::Version;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::state::World;
+use super::state::FactoryState;
 use super::{FactoryMock, serve};
 use crate::builder::Credentials;
 use crate::catalogue;
@@ -31,7 +31,7 @@ pub struct FactoryMockBuilder {
     pub(super) proxies_registry: bool,
     pub(super) prefix: String,
     pub(super) account: Option<(String, SecretString)>,
-    /// The base URL of the object storage, once it runs.
+    /// The base URL of the object storage, once it is started.
     pub(super) storage: Option<Url>,
 }
 
@@ -67,8 +67,8 @@ impl Default for FactoryMockBuilder {
 }
 
 impl FactoryMockBuilder {
-    /// Sets the version of the service, v1.3.3 by default: decides about the fields it knows, its encoder and the
-    /// form of its answers.
+    /// Sets the version of the service, v1.3.3 by default: decides which fields the factory knows, its encoder and the
+    /// form of its responses.
     pub fn factory_version(mut self, version: Version) -> Self {
         self.factory = version;
         self
@@ -97,8 +97,8 @@ impl FactoryMockBuilder {
         self
     }
 
-    /// Sets how long a schematic stays unknown that was asked for before it was posted; 30 s by default, as in
-    /// factories from v1.1.0 on.
+    /// Sets how long the factory remembers that it does not have a schematic; 30 s by default, as in factories from
+    /// v1.1.0 on. Posting the schematic replaces the memory.
     pub fn negative_cache(mut self, time: Duration) -> Self {
         self.negative_cache = time;
         self
@@ -110,7 +110,7 @@ impl FactoryMockBuilder {
         self
     }
 
-    /// Makes it a factory without secure boot keys.
+    /// Removes the secure boot keys from the factory.
     pub fn without_secure_boot(mut self) -> Self {
         self.secure_boot = false;
         self
@@ -122,19 +122,19 @@ impl FactoryMockBuilder {
         self
     }
 
-    /// Answers manifests itself instead of redirecting to another registry.
+    /// Serves manifests itself instead of redirecting to another registry.
     pub fn proxy_registry(mut self) -> Self {
         self.proxies_registry = true;
         self
     }
 
-    /// Puts everything below a path.
+    /// Serves everything below a path.
     pub fn path_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = format!("/{}", prefix.into().trim_matches('/'));
         self
     }
 
-    /// Makes it an Enterprise factory with one account, which then owns every schematic that it posts.
+    /// Makes the factory an Enterprise one with one account, which owns every schematic that it posts.
     pub fn account(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.account = Some((user.into(), SecretString::from(password.into())));
         self
@@ -142,10 +142,7 @@ impl FactoryMockBuilder {
 
     pub(super) fn credentials(&self) -> Option<Credentials> {
         let (user, password) = self.account.as_ref()?;
-        Some(Credentials::Basic {
-            user: user.clone(),
-            password: SecretString::from(password.expose_secret()),
-        })
+        Some(Credentials::password(user, password.expose_secret()))
     }
 
     pub(super) fn generation(&self) -> Encoder {
@@ -168,17 +165,17 @@ impl FactoryMockBuilder {
             self.storage = Some(address(&storage_listener, ""));
         }
         let endpoint = address(&listener, &self.prefix);
-        let world = Arc::new(World::new(self, endpoint.clone()));
+        let state = Arc::new(FactoryState::new(self, endpoint.clone()));
         FactoryMock {
             servers: vec![
-                tokio::spawn(serve::run(listener, world.clone(), serve::Side::Factory)),
+                tokio::spawn(serve::run(listener, state.clone(), serve::Side::Factory)),
                 tokio::spawn(serve::run(
                     storage_listener,
-                    world.clone(),
+                    state.clone(),
                     serve::Side::Storage,
                 )),
             ],
-            world,
+            state,
             endpoint,
         }
     }

@@ -1,58 +1,122 @@
-//! Injected faults.
+//! Failures on demand: what a mock server does instead of answering properly.
+//!
+//! Mirrored: the same text stands in every mock of the workspace that speaks HTTP, and a policy test compares the copies.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Route;
-
-/// Something that goes wrong with one request.
+/// What goes wrong with a request.
+///
+/// "Has its effect" means that the mock's state changes as it would without the fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// This status with this text, instead of the real answer.
+    /// This status with this text, where the real server has it. The request has no effect.
     Status(u16, String),
-    /// 503 that asks to wait this many seconds.
-    RetryAfter(u64),
-    /// The real answer, later.
+    /// 503 with this `Retry-After`, in whole seconds. The request has no effect.
+    RetryAfter(Duration),
+    /// The usual response, this much later. The request has its effect at once.
     Delay(Duration),
-    /// The connection is closed without an answer.
+    /// No response: the connection stays open and nothing comes. The request has no effect.
+    Stall,
+    /// The response starts as usual, and nothing more comes after this many bytes of its body. The request has its effect.
+    StallBody(u64),
+    /// The connection closes without a response. The request has no effect.
     Disconnect,
-    /// 200 with bytes that mean nothing.
+    /// The connection closes without a response. The request has its effect.
+    DropResponse,
+    /// The connection closes after this many bytes of the usual body. The request has its effect.
+    TruncateBody(u64),
+    /// The usual response with one byte of its body changed, at this offset. The request has its effect.
+    CorruptBody(u64),
+    /// 200 with a body that is not of the expected form. The request has no effect.
     Garbage,
-    /// The real answer, cut off after this many bytes of its body.
-    Truncate(u64),
-    /// The real answer, of which nothing comes any more after this many bytes of its body.
-    Stall(u64),
-    /// The real answer with the byte at this offset of its body changed.
-    Corrupt(u64),
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    once: VecDeque<(Route, Fault)>,
-    always: Vec<(Route, Fault)>,
+/// The faults of a mock by route: those for one request in order, then the permanent one.
+#[derive(Debug)]
+pub(crate) struct FaultQueue<R> {
+    faults: Mutex<Faults<R>>,
 }
 
-impl Faults {
-    pub(super) fn push(&mut self, route: Route, fault: Fault) {
-        self.once.push_back((route, fault));
+#[derive(Debug)]
+struct Faults<R> {
+    next: HashMap<R, VecDeque<Fault>>,
+    always: HashMap<R, Fault>,
+}
+
+impl<R: Copy + Eq + Hash> FaultQueue<R> {
+    /// Makes the next request to `route` fail with `fault`; calls are queued in order.
+    pub(crate) fn fail_next(&self, route: R, fault: Fault) {
+        self.lock().next.entry(route).or_default().push_back(fault);
     }
 
-    pub(super) fn set(&mut self, route: Route, fault: Fault) {
-        self.always.retain(|(other, _)| *other != route);
-        self.always.push((route, fault));
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
+    pub(crate) fn fail_always(&self, route: R, fault: Fault) {
+        self.lock().always.insert(route, fault);
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Removes all faults.
+    pub(crate) fn clear(&self) {
+        *self.lock() = Faults::default();
     }
 
-    /// The fault for this request: the oldest single one, else the standing one.
-    pub(super) fn take(&mut self, route: Route) -> Option<Fault> {
-        if let Some(at) = self.once.iter().position(|(other, _)| *other == route) {
-            return self.once.remove(at).map(|(_, fault)| fault);
+    /// The fault for a request to `route`.
+    pub(crate) fn take(&self, route: R) -> Option<Fault> {
+        let mut faults = self.lock();
+        let next = faults.next.get_mut(&route).and_then(VecDeque::pop_front);
+        next.or_else(|| faults.always.get(&route).cloned())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Faults<R>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R> Default for FaultQueue<R> {
+    fn default() -> Self {
+        Self {
+            faults: Mutex::default(),
         }
-        let standing = self.always.iter().find(|(other, _)| *other == route);
-        standing.map(|(_, fault)| fault.clone())
+    }
+}
+
+impl<R> Default for Faults<R> {
+    fn default() -> Self {
+        Self {
+            next: HashMap::new(),
+            always: HashMap::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod fault_tests {
+    use super::*;
+
+    #[test]
+    fn faults_for_one_request_come_in_order_and_before_the_permanent_one() {
+        let faults = FaultQueue::default();
+        faults.fail_always(1, Fault::Garbage);
+        faults.fail_next(1, Fault::Disconnect);
+        faults.fail_next(1, Fault::Stall);
+        faults.fail_next(2, Fault::DropResponse);
+
+        let taken: Vec<_> = (0..4).map(|_| faults.take(1)).collect();
+
+        assert_eq!(
+            taken,
+            [
+                Some(Fault::Disconnect),
+                Some(Fault::Stall),
+                Some(Fault::Garbage),
+                Some(Fault::Garbage)
+            ]
+        );
+        faults.clear();
+        assert_eq!(faults.take(1), None);
+        assert_eq!(faults.take(2), None);
     }
 }

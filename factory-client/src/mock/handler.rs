@@ -1,4 +1,4 @@
-//! What the factory answers, without the wire.
+//! The responses of the factory, without connections.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,62 +6,62 @@ use http::{Method, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::reply::Reply;
+use super::response::MockResponse;
 use super::serve::Received;
-use super::state::World;
+use super::state::FactoryState;
 use super::{Route, build, upload};
 use crate::catalogue;
 use crate::id::SchematicId;
 use crate::version::TalosVersion;
 
-pub(super) async fn reply(
-    world: &World,
+pub(super) async fn response(
+    state: &FactoryState,
     received: &Received,
     target: Option<(Route, Vec<&str>)>,
-) -> Reply {
+) -> MockResponse {
     let Some((route, parts)) = target else {
         let (method, path) = (&received.method, &received.path);
         let text = format!("the factory mock has no route {method} {path}");
-        return Reply::error(StatusCode::NOT_IMPLEMENTED, text);
+        return MockResponse::error(StatusCode::NOT_IMPLEMENTED, text);
     };
-    if !exists(route, world) {
-        return Reply::not_found("404 page not found");
+    if !exists(route, state) {
+        return MockResponse::not_found("404 page not found");
     }
     if !route.allows(&received.method) {
-        return Reply::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+        return MockResponse::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             .with(header::ALLOW, route.methods());
     }
-    if route.is_protected() && !is_authorized(world, received) {
+    if route.is_protected() && !is_authorized(state, received) {
         let text = "authentication required to access this schematic";
-        return Reply::error(StatusCode::UNAUTHORIZED, text).with(
+        return MockResponse::error(StatusCode::UNAUTHORIZED, text).with(
             header::WWW_AUTHENTICATE,
             "Basic realm=\"Image Factory Enterprise\"",
         );
     }
     match (route, parts.as_slice()) {
-        (Route::CreateSchematic, _) => upload::create(world, &received.body),
-        (Route::GetSchematic, [id]) => upload::get(world, id),
+        (Route::CreateSchematic, _) => upload::create(state, &received.body),
+        (Route::GetSchematic, [id]) => upload::get(state, id),
         (Route::Image, [id, version, file]) => {
-            build::image(world, received, [id, version, file]).await
+            build::image(state, received, [id, version, file]).await
         }
         (Route::Storage, [id, version, file]) => {
-            build::stored(world, received, [id, version, file])
+            build::stored(state, received, [id, version, file])
         }
-        (Route::Manifest, [name, id, tag]) => build::manifest(world, [name, id, tag]).await,
-        (Route::Pxe, [id, version, target]) => build::pxe(world, [id, version, target]),
-        (Route::Versions, _) => versions(world, received),
-        (Route::Extensions, [version]) => extensions(world, version),
-        (Route::Overlays, [version]) => overlays(world, version),
-        (Route::Talosctl, [version]) => talosctl(world, version),
-        (Route::SigningCertificate, _) => signing_certificate(world),
-        (Route::SigningKey, _) => pem(world, "PUBLIC KEY"),
-        _ => Reply::empty(),
+        (Route::Manifest, [name, id, tag]) => build::manifest(state, [name, id, tag]).await,
+        (Route::Pxe, [id, version, target]) => build::pxe(state, [id, version, target]),
+        (Route::Versions, _) => versions(state, received),
+        (Route::Extensions, [version]) => extensions(state, version),
+        (Route::Overlays, [version]) => overlays(state, version),
+        (Route::Talosctl, [version]) => talosctl(state, version),
+        (Route::SigningCertificate, _) => signing_certificate(state),
+        (Route::SigningKey, _) => pem(state, "PUBLIC KEY"),
+        _ => MockResponse::empty(),
     }
 }
 
 /// Since which version of the service a route exists.
-fn exists(route: Route, world: &World) -> bool {
-    let factory = &world.settings.factory;
+fn exists(route: Route, state: &FactoryState) -> bool {
+    let factory = &state.settings.factory;
     let since = match route {
         Route::SigningCertificate => (0, 2, 0),
         Route::Overlays => (0, 3, 0),
@@ -74,42 +74,47 @@ fn exists(route: Route, world: &World) -> bool {
     (factory.major, factory.minor, factory.patch) >= since
 }
 
-fn is_authorized(world: &World, received: &Received) -> bool {
-    let Some((user, password)) = &world.settings.account else {
+fn is_authorized(state: &FactoryState, received: &Received) -> bool {
+    let Some((user, password)) = &state.settings.account else {
         return true;
     };
     let wanted = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
     received.header(header::AUTHORIZATION) == Some(&format!("Basic {wanted}"))
 }
 
-/// The Talos version in a path, when this factory has it; else what the factory says instead.
-pub(super) fn known_version(world: &World, text: &str) -> Result<TalosVersion, Reply> {
-    let version = TalosVersion::parse(text).map_err(|_| Reply::internal_error())?;
-    if world.settings.versions.contains_key(&version) {
+/// The Talos version in a path, when this factory has it; else the response of the factory.
+pub(super) fn known_version(
+    state: &FactoryState,
+    text: &str,
+) -> Result<TalosVersion, MockResponse> {
+    let version = TalosVersion::parse(text).map_err(|_| MockResponse::internal_error())?;
+    if state.settings.versions.contains_key(&version) {
         return Ok(version);
     }
     let bare = version.to_string();
     let bare = bare.trim_start_matches('v');
-    Err(Reply::not_found(format!("version {bare} is not available")))
+    Err(MockResponse::not_found(format!(
+        "version {bare} is not available"
+    )))
 }
 
-fn versions(world: &World, received: &Received) -> Reply {
+fn versions(state: &FactoryState, received: &Received) -> MockResponse {
     let asks_for_broken = received.query.as_deref() == Some("broken=true");
-    let factory = &world.settings.factory;
+    let factory = &state.settings.factory;
     if asks_for_broken && (factory.major, factory.minor, factory.patch) >= (1, 3, 3) {
-        return Reply::list(&Value::Null);
+        return MockResponse::list(&Value::Null);
     }
-    let versions = world.settings.versions.keys();
+    let versions = state.settings.versions.keys();
     let versions: Vec<String> = versions.map(ToString::to_string).collect();
-    Reply::list(&json!(versions))
+    MockResponse::list(&json!(versions))
 }
 
-fn extensions(world: &World, version: &str) -> Reply {
-    let version = match known_version(world, version) {
+fn extensions(state: &FactoryState, version: &str) -> MockResponse {
+    let version = match known_version(state, version) {
         Ok(version) => version,
-        Err(reply) => return reply,
+        Err(response) => return response,
     };
-    let names = &world.settings.versions[&version];
+    let names = &state.settings.versions[&version];
     let list: Vec<Value> = names
         .iter()
         .map(|name| {
@@ -122,13 +127,13 @@ fn extensions(world: &World, version: &str) -> Reply {
             })
         })
         .collect();
-    Reply::list(&json!(list))
+    MockResponse::list(&json!(list))
 }
 
-fn overlays(world: &World, version: &str) -> Reply {
-    let version = match known_version(world, version) {
+fn overlays(state: &FactoryState, version: &str) -> MockResponse {
+    let version = match known_version(state, version) {
         Ok(version) => version,
-        Err(reply) => return reply,
+        Err(response) => return response,
     };
     let names = catalogue::overlays(&version).unwrap_or_default();
     let list: Vec<Value> = names
@@ -142,33 +147,33 @@ fn overlays(world: &World, version: &str) -> Reply {
             })
         })
         .collect();
-    Reply::list(&json!(list))
+    MockResponse::list(&json!(list))
 }
 
-fn talosctl(world: &World, version: &str) -> Reply {
-    match known_version(world, version) {
+fn talosctl(state: &FactoryState, version: &str) -> MockResponse {
+    match known_version(state, version) {
         Ok(version) if version.is_at_least(1, 11) => {
-            let url = format!("{}/talosctl/{version}/talosctl-linux-amd64", world.endpoint);
-            Reply::list(&json!([url]))
+            let url = format!("{}/talosctl/{version}/talosctl-linux-amd64", state.endpoint);
+            MockResponse::list(&json!([url]))
         }
-        Ok(_) => Reply::list(&json!([])),
-        Err(reply) => reply,
+        Ok(_) => MockResponse::list(&json!([])),
+        Err(response) => response,
     }
 }
 
-fn signing_certificate(world: &World) -> Reply {
-    if world.settings.secure_boot {
-        pem(world, "CERTIFICATE")
+fn signing_certificate(state: &FactoryState) -> MockResponse {
+    if state.settings.secure_boot {
+        pem(state, "CERTIFICATE")
     } else {
-        Reply::internal_error()
+        MockResponse::internal_error()
     }
 }
 
 /// A block that is only well-formed as PEM: nothing in the mock signs anything.
-fn pem(world: &World, label: &str) -> Reply {
-    let content = STANDARD.encode(format!("{label} of {}", world.endpoint));
+fn pem(state: &FactoryState, label: &str) -> MockResponse {
+    let content = STANDARD.encode(format!("{label} of {}", state.endpoint));
     let text = format!("-----BEGIN {label}-----\n{content}\n-----END {label}-----\n");
-    Reply::new(StatusCode::OK, "application/x-pem-file", text)
+    MockResponse::new(StatusCode::OK, "application/x-pem-file", text)
 }
 
 pub(super) fn digest(text: &str) -> String {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{SchematicId, hex};
-use crate::image::{Image, ImageRequest, Output};
+use crate::image::{Compression, DiskFormat, Image, ImageRequest, Output};
 use crate::platform::{Arch, Platform};
 use crate::schematic::Schematic;
 use crate::version::TalosVersion;
@@ -161,9 +161,22 @@ fn head(image: &Image, canonical: &str) -> Bytes {
         );
         put(&mut head, DESCRIPTOR + 2048, b"\xffCD001\x01");
     }
+    put(&mut head, 0, signature(image.request().output()));
     put(&mut head, MANIFEST, MAGIC.as_bytes());
     put(&mut head, MANIFEST + MAGIC.len(), manifest.as_bytes());
     Bytes::from(head)
+}
+
+/// The first bytes of the formats that have fixed ones; written here once more, so that the client's check is tested.
+fn signature(output: Output) -> &'static [u8] {
+    match output {
+        Output::Uki => b"MZ",
+        Output::Disk(_, Compression::Gzip | Compression::TarGzip) => b"\x1f\x8b\x08",
+        Output::Disk(_, Compression::Xz) => b"\xfd7zXZ\0",
+        Output::Disk(_, Compression::Zstd) => b"\x28\xb5\x2f\xfd",
+        Output::Disk(DiskFormat::Qcow2, Compression::None) => b"QFI\xfb\0\0\0\x03",
+        _ => b"",
+    }
 }
 
 /// Copies as much of `bytes` as fits before the terminating zero of the head.
@@ -194,7 +207,7 @@ mod tests {
             .build()
             .unwrap();
         let image = ImageRequest::iso(Platform::Nocloud)
-            .secure_boot(true)
+            .secure_boot()
             .of(schematic.local_id().unwrap(), TalosVersion::new(1, 10, 7));
         let content = Content::new(&image, &schematic.canonical(), 200_000);
 

@@ -1,9 +1,8 @@
 //! A stateful Image Factory in the process: plain http on a loopback port.
 //!
-//! It canonicalises schematics with a selectable encoder generation, accepts unknown extension names until an image is
-//! asked for, builds slowly, remembers for a while that it did not have a schematic, says `internal server error` to
-//! whatever the real one has no better words for, and serves small images that tell what they are
-//! ([`inspect_image`]).
+//! The mock canonicalises schematics with a selectable encoder generation, accepts unknown extension names until an
+//! image is requested, builds with a delay, remembers unknown schematic IDs for a while, responds with
+//! `internal server error` where the real factory does, and serves small images that [`inspect_image`] recognises.
 //!
 //! ```
 //! use factory_client::mock::FactoryMock;
@@ -31,7 +30,7 @@ mod builder;
 mod fault;
 mod handler;
 mod image;
-mod reply;
+mod response;
 mod route;
 mod serve;
 mod state;
@@ -50,16 +49,18 @@ pub use self::builder::FactoryMockBuilder;
 pub use self::fault::Fault;
 pub use self::image::{ImageIdentity, inspect_image};
 pub use self::route::Route;
-use self::state::World;
-use crate::builder::RetryPolicy;
+use self::state::FactoryState;
 use crate::client::Client;
 use crate::id::SchematicId;
+use crate::poll::Poll;
+use crate::retry::RetryPolicy;
 use crate::schematic::Schematic;
+use crate::tls::TlsTrust;
 
 /// A running mock; it stops when it is dropped.
 #[derive(Debug)]
 pub struct FactoryMock {
-    world: Arc<World>,
+    state: Arc<FactoryState>,
     endpoint: Url,
     servers: Vec<JoinHandle<()>>,
 }
@@ -80,24 +81,25 @@ pub struct Call {
     pub range: Option<String>,
     /// Whether there were credentials.
     pub is_authorized: bool,
-    /// The status of the answer; 0 when there was none.
+    /// The status of the response; 0 when the connection was closed without one.
     pub status: u16,
 }
 
-/// Something that happened in the mock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A change in the mock.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MockEvent {
     /// A schematic was posted for the first time.
     SchematicCreated(SchematicId),
-    /// A build has begun: the path below `/image/`.
+    /// A build started: the path below `/image/`.
     BuildStarted(String),
     /// The head of an image was sent.
     ImageServed(String),
 }
 
 impl FactoryMock {
-    /// A factory like the public one, with delays that suit tests.
+    /// Starts a factory like the public one, with a build delay of 5 ms.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -107,62 +109,71 @@ impl FactoryMock {
         FactoryMockBuilder::default()
     }
 
-    /// The base URL.
+    /// The endpoint.
     #[must_use]
     pub fn endpoint(&self) -> Url {
         self.endpoint.clone()
     }
 
-    /// A client of this mock, with its credentials and with delays of milliseconds.
+    /// A client of this mock, with its credentials and with delays of a few milliseconds.
     ///
     /// # Panics
     /// When the system refuses to set up TLS for a client that does not use it.
     #[must_use]
     pub fn client(&self) -> Client {
-        let policy = RetryPolicy::default()
-            .delays(Duration::from_millis(2), Duration::from_millis(20))
-            .settle(Duration::from_secs(5));
-        let mut builder = Client::builder(self.endpoint()).retry(policy);
-        if let Some(credentials) = self.world.settings.credentials() {
+        let retry = RetryPolicy::default()
+            .attempts(5)
+            .delays(Duration::from_millis(2), Duration::from_millis(20));
+        let mut builder = Client::builder(self.endpoint())
+            .retry(retry)
+            .build_poll(Poll::every(Duration::from_millis(4)).deadline(Duration::from_secs(60)))
+            .registration_deadline(Duration::from_secs(5));
+        if let Some(credentials) = self.state.settings.credentials() {
             builder = builder.credentials(credentials);
         }
         #[expect(clippy::expect_used, reason = "documented panic of a test tool")]
         builder.build().expect("the mock's own URL is valid")
     }
 
-    /// Lets the next request of this route fail; several faults queue up.
+    /// Which certificates a client must trust: none, since the mock speaks plain HTTP.
+    #[must_use]
+    pub fn trust(&self) -> TlsTrust {
+        TlsTrust::default()
+    }
+
+    /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
     pub fn fail_next(&self, route: Route, fault: Fault) {
-        self.world.lock().faults.push(route, fault);
+        self.state.faults.fail_next(route, fault);
     }
 
-    /// Lets every request of this route fail.
+    /// Makes every request to `route` fail with `fault`, after the queued faults.
     pub fn fail_always(&self, route: Route, fault: Fault) {
-        self.world.lock().faults.set(route, fault);
+        self.state.faults.fail_always(route, fault);
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
-        self.world.lock().faults.clear();
+        self.state.faults.clear();
     }
 
     /// A schematic that was posted.
     #[must_use]
     pub fn schematic(&self, id: &SchematicId) -> Option<Schematic> {
-        self.world.lock().schematics.get(id).cloned()
+        self.state.lock().schematics.get(id).cloned()
     }
 
-    /// Forgets a schematic, as a replica does that has not heard of it yet.
+    /// Removes a schematic, as on a replica that does not have it yet.
     pub fn forget_schematic(&self, id: &SchematicId) {
-        self.world.lock().schematics.remove(id);
+        self.state.lock().schematics.remove(id);
     }
 
-    /// Every request so far.
+    /// All requests received so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.world.lock().calls.clone()
+        self.state.lock().calls.clone()
     }
 
-    /// Panics unless `route` was called `times` times; prints the calls.
+    /// Panics with all calls unless `route` received exactly `times` requests.
     ///
     /// # Panics
     /// When the number differs.
@@ -179,9 +190,9 @@ impl FactoryMock {
         );
     }
 
-    /// What happens from now on.
+    /// The events from this call on.
     pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
-        futures_util::stream::unfold(self.world.events.subscribe(), |mut events| async {
+        futures_util::stream::unfold(self.state.events.subscribe(), |mut events| async {
             loop {
                 match events.recv().await {
                     Ok(event) => return Some((event, events)),

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-/// A route, by which faults are injected and calls are counted.
+/// A route: the key of faults and of recorded calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
@@ -36,11 +36,31 @@ pub enum Route {
     Registry,
     /// `GET|HEAD /v2/{image}/{id}/manifests/{reference}`
     Manifest,
-    /// Routes of the Enterprise edition, which a community factory answers with 404.
+    /// Routes of the Enterprise edition, to which a community factory responds with 404.
     Enterprise,
 }
 
 impl Route {
+    /// Every route.
+    pub const ALL: &[Self] = &[
+        Self::CreateSchematic,
+        Self::GetSchematic,
+        Self::Image,
+        Self::Storage,
+        Self::Versions,
+        Self::Extensions,
+        Self::Overlays,
+        Self::Talosctl,
+        Self::Pxe,
+        Self::SigningCertificate,
+        Self::SigningKey,
+        Self::Health,
+        Self::Ready,
+        Self::Registry,
+        Self::Manifest,
+        Self::Enterprise,
+    ];
+
     /// The route of a path and its variable parts.
     pub(super) fn of<'a>(path: &'a str) -> Option<(Self, Vec<&'a str>)> {
         let segments: Vec<&'a str> = path.trim_start_matches('/').split('/').collect();
@@ -69,7 +89,7 @@ impl Route {
         })
     }
 
-    /// Whether the router has this route with this method; else it answers 405 with the others.
+    /// Whether the router has this route with this method; the response is 405 otherwise.
     pub(super) fn allows(self, method: &Method) -> bool {
         self.methods().split(", ").any(|m| m == method.as_str())
     }
@@ -85,7 +105,7 @@ impl Route {
         }
     }
 
-    /// Whether an Enterprise factory wants credentials here.
+    /// Whether an Enterprise factory requires credentials here.
     pub(super) fn is_protected(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Connections: from the socket to a reply and back, with the faults that concern the wire.
+//! Connections, and the faults that concern them.
 
 use std::io;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::reply::Reply;
-use super::state::World;
+use super::response::MockResponse;
+use super::state::FactoryState;
 use super::{Call, Fault, Route, handler};
 
 /// Which of the two servers a connection belongs to.
@@ -24,15 +24,15 @@ pub(super) enum Side {
     Storage,
 }
 
-/// Nothing that a client of a factory sends is longer.
+/// No request to a factory is longer.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-pub(super) async fn run(listener: TcpListener, world: Arc<World>, side: Side) {
+pub(super) async fn run(listener: TcpListener, state: Arc<FactoryState>, side: Side) {
     while let Ok((socket, _)) = listener.accept().await {
-        let world = world.clone();
+        let state = state.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(world.clone(), side, request));
-            // Broken connections are what some faults ask for.
+            let service = service_fn(move |request| respond(state.clone(), side, request));
+            // Some faults break connections.
             let served = http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service)
                 .await;
@@ -43,7 +43,7 @@ pub(super) async fn run(listener: TcpListener, world: Arc<World>, side: Side) {
     }
 }
 
-/// A request with everything that decides about its answer.
+/// A request, read completely.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) method: Method,
@@ -59,8 +59,8 @@ impl Received {
     }
 }
 
-async fn answer(
-    world: Arc<World>,
+async fn respond(
+    state: Arc<FactoryState>,
     side: Side,
     request: Request<Incoming>,
 ) -> io::Result<Response<WireBody>> {
@@ -75,104 +75,118 @@ async fn answer(
         headers: head.headers,
         body,
     };
-    let target = target_of(&world, side, &received);
+    let target = target_of(&state, side, &received);
     let route = target.as_ref().map(|(route, _)| *route);
-    let fault = route.and_then(|route| world.lock().faults.take(route));
-    let reply = match early_reply(fault.as_ref()).await {
-        Some(reply) => reply,
-        None => Ok(handler::reply(&world, &received, target).await),
+    let fault = route.and_then(|route| state.faults.take(route));
+    let response = match instead(fault.as_ref()) {
+        Some(response) => response,
+        None => {
+            let response = handler::response(&state, &received, target).await;
+            if fault == Some(Fault::DropResponse) {
+                Err(io::Error::other("injected loss of the response"))
+            } else {
+                Ok(response)
+            }
+        }
     };
-    world.lock().calls.push(Call {
+    state.lock().calls.push(Call {
         route,
         method: received.method.clone(),
         path: received.path.clone(),
         query: received.query.as_deref().map(masked),
         range: received.header(header::RANGE).map(str::to_owned),
         is_authorized: received.headers.contains_key(header::AUTHORIZATION),
-        status: reply.as_ref().map_or(0, |reply| reply.status.as_u16()),
+        status: response
+            .as_ref()
+            .map_or(0, |response| response.status.as_u16()),
     });
-    Ok(finish(&world, &received, reply?, fault))
+    match fault {
+        Some(Fault::Stall) => std::future::pending::<()>().await,
+        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        _ => {}
+    }
+    Ok(finish(&state, &received, response?, fault))
 }
 
 /// The route of a request and its variable parts; the storage has one of its own, which the factory does not have.
 fn target_of<'a>(
-    world: &World,
+    state: &FactoryState,
     side: Side,
     received: &'a Received,
 ) -> Option<(Route, Vec<&'a str>)> {
     let prefix = match side {
-        Side::Factory => world.settings.prefix.as_str(),
+        Side::Factory => state.settings.prefix.as_str(),
         Side::Storage => "",
     };
     let target = Route::of(received.path.strip_prefix(prefix)?)?;
     ((target.0 == Route::Storage) == (side == Side::Storage)).then_some(target)
 }
 
-/// What a fault answers in place of the factory.
-async fn early_reply(fault: Option<&Fault>) -> Option<io::Result<Reply>> {
+/// The response, or the failure, that a fault causes in place of the handler.
+fn instead(fault: Option<&Fault>) -> Option<io::Result<MockResponse>> {
     Some(match fault? {
-        Fault::Disconnect => Err(io::Error::other("injected disconnect")),
+        Fault::Disconnect | Fault::Stall => Err(io::Error::other("injected disconnect")),
         Fault::Status(code, text) => StatusCode::from_u16(*code)
-            .map(|status| Reply::error(status, text))
+            .map(|status| MockResponse::error(status, text))
             .map_err(io::Error::other),
-        Fault::RetryAfter(seconds) => {
+        Fault::RetryAfter(delay) => {
             let text = "service temporarily unavailable";
-            let reply = Reply::error(StatusCode::SERVICE_UNAVAILABLE, text);
-            Ok(reply.with(header::RETRY_AFTER, &seconds.to_string()))
+            let response = MockResponse::error(StatusCode::SERVICE_UNAVAILABLE, text);
+            Ok(response.with(header::RETRY_AFTER, &delay.as_secs().to_string()))
         }
-        Fault::Garbage => Ok(Reply::error(
+        Fault::Garbage => Ok(MockResponse::error(
             StatusCode::OK,
             "\u{1}\u{2}not what you expect",
         )),
-        Fault::Delay(delay) => {
-            tokio::time::sleep(*delay).await;
-            return None;
-        }
-        Fault::Truncate(_) | Fault::Stall(_) | Fault::Corrupt(_) => return None,
+        Fault::Delay(_)
+        | Fault::DropResponse
+        | Fault::TruncateBody(_)
+        | Fault::StallBody(_)
+        | Fault::CorruptBody(_) => return None,
     })
 }
 
 fn finish(
-    world: &World,
+    state: &FactoryState,
     received: &Received,
-    reply: Reply,
+    response: MockResponse,
     fault: Option<Fault>,
 ) -> Response<WireBody> {
-    let mut response = Response::new(WireBody::empty());
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = *reply.headers;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, reply.body.length().into());
-    let edition = match world.settings.account {
+    let mut wire = Response::new(WireBody::empty());
+    *wire.status_mut() = response.status;
+    *wire.headers_mut() = *response.headers;
+    let headers = wire.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, response.body.length().into());
+    let edition = match state.settings.account {
         Some(_) => "Image Factory Enterprise",
         None => "Image Factory",
     };
-    let factory = &world.settings.factory;
+    let factory = &state.settings.factory;
     if factory.major >= 1
         && let Ok(value) = HeaderValue::from_str(&format!("{edition} v{factory}"))
     {
         headers.insert(header::SERVER, value);
     }
     if received.method != Method::HEAD {
-        *response.body_mut() = wire_body(reply.body.chunks(), fault);
+        *wire.body_mut() = wire_body(response.body.chunks(), fault);
     }
-    response
+    wire
 }
 
 fn wire_body(chunks: Box<dyn Iterator<Item = Bytes> + Send>, fault: Option<Fault>) -> WireBody {
     match fault {
-        Some(Fault::Truncate(at)) => {
-            // hyper drops what it has not sent yet when a body fails, so let it send first.
+        Some(Fault::TruncateBody(at)) => {
+            // hyper drops unsent data when a body fails, so it must send first.
             let cut = stream::once(async {
                 tokio::task::yield_now().await;
                 Err(io::Error::other("injected cut"))
             });
             WireBody::from_stream(stream::iter(up_to(chunks, at).map(Ok)).chain(cut))
         }
-        Some(Fault::Stall(at)) => WireBody::from_stream(
+        Some(Fault::StallBody(at)) => WireBody::from_stream(
             stream::iter(up_to(chunks, at).map(Ok::<_, io::Error>)).chain(stream::pending()),
         ),
-        Some(Fault::Corrupt(at)) => {
+        Some(Fault::CorruptBody(at)) => {
             WireBody::from_stream(stream::iter(changed_at(chunks, at).map(Ok::<_, io::Error>)))
         }
         _ => WireBody::from_stream(stream::iter(chunks.map(Ok::<_, io::Error>))),

@@ -1,72 +1,68 @@
-//! Schematics: parsing, canonical form and refusals as the factory of the chosen version has them.
+//! Schematics: parsing, canonical form and rejections as the factory of the chosen version has them.
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::reply::Reply;
-use super::state::World;
+use super::response::MockResponse;
+use super::state::FactoryState;
 use crate::id::SchematicId;
 use crate::schematic::{Bootloader, Encoder, Problem, Schematic, decode};
 
-/// The answer to `POST /schematics`.
-pub(super) fn create(world: &World, body: &[u8]) -> Reply {
-    let generation = world.settings.generation();
+/// The response to `POST /schematics`.
+pub(super) fn create(state: &FactoryState, body: &[u8]) -> MockResponse {
+    let generation = state.settings.generation();
     let text = String::from_utf8_lossy(body);
     let mut schematic = match decode(&text) {
         Ok(schematic) => schematic,
-        Err(problems) => return Reply::bad_request(in_words_of(generation, &problems)),
+        Err(problems) => return MockResponse::bad_request(in_words_of(generation, &problems)),
     };
-    if let Some(unknown) = unknown_field(world, &schematic) {
-        return Reply::bad_request(in_words_of(generation, &[unknown]));
+    if let Some(unknown) = unknown_field(state, &schematic) {
+        return MockResponse::bad_request(in_words_of(generation, &[unknown]));
     }
-    if let Err(reply) = stamp_owner(world, &mut schematic) {
-        return reply;
+    if let Err(response) = stamp_owner(state, &mut schematic) {
+        return response;
     }
     let canonical = schematic.canonical_by(generation);
     let id = SchematicId::of_text(&canonical);
-    world.store(&id, schematic);
-    let factory = &world.settings.factory;
-    let answer = if (factory.major, factory.minor) >= (1, 3) {
+    state.store(&id, schematic);
+    let factory = &state.settings.factory;
+    let body = if (factory.major, factory.minor) >= (1, 3) {
         json!({ "id": id.as_str(), "schematic": canonical })
     } else {
         json!({ "id": id.as_str() })
     };
-    Reply::new(
-        StatusCode::CREATED,
-        "application/json",
-        format!("{answer}\n"),
-    )
+    MockResponse::new(StatusCode::CREATED, "application/json", format!("{body}\n"))
 }
 
-/// The answer to `GET /schematics/{id}`: the stored schematic, encoded again by the running version.
-pub(super) fn get(world: &World, id: &str) -> Reply {
+/// The response to `GET /schematics/{id}`: the stored schematic, encoded again by the running version.
+pub(super) fn get(state: &FactoryState, id: &str) -> MockResponse {
     let found = SchematicId::parse(id).ok();
-    match found.and_then(|id| world.look_up(&id)) {
+    match found.and_then(|id| state.look_up(&id)) {
         Some(schematic) => {
-            let text = schematic.canonical_by(world.settings.generation());
-            Reply::new(StatusCode::OK, "application/yaml", text)
+            let text = schematic.canonical_by(state.settings.generation());
+            MockResponse::new(StatusCode::OK, "application/yaml", text)
         }
-        None => Reply::not_found("schematic not found"),
+        None => MockResponse::not_found("schematic not found"),
     }
 }
 
-fn stamp_owner(world: &World, schematic: &mut Schematic) -> Result<(), Reply> {
-    match &world.settings.account {
+fn stamp_owner(state: &FactoryState, schematic: &mut Schematic) -> Result<(), MockResponse> {
+    match &state.settings.account {
         Some((user, _)) if schematic.owner.is_empty() => schematic.owner = user.clone(),
         Some((user, _)) if schematic.owner == *user => {}
-        Some(_) => return Err(Reply::error(StatusCode::FORBIDDEN, "access denied")),
+        Some(_) => return Err(MockResponse::error(StatusCode::FORBIDDEN, "access denied")),
         None if schematic.owner.is_empty() => {}
         None => {
             let text = "owner field is only supported in Enterprise edition";
-            return Err(Reply::bad_request(text));
+            return Err(MockResponse::bad_request(text));
         }
     }
     Ok(())
 }
 
 /// A field that the chosen version of the factory does not know yet.
-fn unknown_field(world: &World, schematic: &Schematic) -> Option<Problem> {
-    let factory = &world.settings.factory;
+fn unknown_field(state: &FactoryState, schematic: &Schematic) -> Option<Problem> {
+    let factory = &state.settings.factory;
     let version = (factory.major, factory.minor, factory.patch);
     let fields = [
         (
@@ -123,7 +119,7 @@ fn unknown_field(world: &World, schematic: &Schematic) -> Option<Problem> {
         })
 }
 
-/// The text of a refusal differs between the generations, so nobody should match it.
+/// The text of a rejection differs between the generations, so clients must not match it.
 fn in_words_of(generation: Encoder, problems: &[Problem]) -> String {
     if let Some(problem) = problems.first().filter(|problem| problem.is_syntax) {
         return match problem.line {
@@ -157,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_generation_words_a_refusal_in_its_own_way() {
+    fn each_generation_words_a_rejection_in_its_own_way() {
         let problems = [Problem::new(
             2,
             "field foo not found in type schematic.Schematic",

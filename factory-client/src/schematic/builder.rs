@@ -1,4 +1,4 @@
-//! Setting up a schematic, with the checks that need no Talos version.
+//! Builder of schematics, with the checks that need no Talos version.
 
 use super::{Bootloader, MetaValue, Overlay, Schematic};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,9 +28,9 @@ impl SchematicBuilder {
         self
     }
 
-    /// Sorts the extensions and drops repeated ones, so that the ID does not depend on who wrote the list down.
+    /// Sorts the extensions and drops repeated ones, so that the ID does not depend on the order of the list.
     ///
-    /// The factory does neither: leave this out to reproduce an existing ID.
+    /// The factory does neither. Do not call this to reproduce an existing ID.
     pub fn sorted(mut self) -> Self {
         self.schematic.official_extensions.sort();
         self.schematic.official_extensions.dedup();
@@ -84,9 +84,9 @@ impl SchematicBuilder {
         self
     }
 
-    /// Enrols Microsoft's certificates too (factory ≥ v0.5.0): needed for option ROMs of passed-through cards.
-    pub fn include_well_known_certificates(mut self, include: bool) -> Self {
-        self.schematic.include_well_known_certificates = include;
+    /// Also enrols Microsoft's certificates (factory ≥ v0.5.0), which option ROMs of passed-through cards need.
+    pub fn include_well_known_certificates(mut self) -> Self {
+        self.schematic.include_well_known_certificates = true;
         self
     }
 
@@ -96,7 +96,7 @@ impl SchematicBuilder {
         self
     }
 
-    /// Sets the owner, which an Enterprise factory otherwise adds itself.
+    /// Sets the owner, which an Enterprise factory adds by default.
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.schematic.owner = owner.into();
         self
@@ -130,14 +130,14 @@ fn first_fault(schematic: &Schematic) -> Option<(String, String)> {
     if let Some((at, name)) = names.clone().find(bad_name) {
         return Some((
             format!("systemExtensions.officialExtensions[{at}]"),
-            format!("{name:?} is no extension name"),
+            format!("{name:?} is not an extension name"),
         ));
     }
     let mut arguments = schematic.extra_kernel_args.iter().enumerate();
     if let Some((at, _)) = arguments.find(|(_, argument)| argument.contains(['\n', '\r'])) {
         return Some((
             format!("extraKernelArgs[{at}]"),
-            "a kernel argument has one line".to_owned(),
+            "a kernel argument must be a single line".to_owned(),
         ));
     }
     let mut meta = schematic.meta.iter().enumerate();
@@ -158,7 +158,7 @@ fn first_fault(schematic: &Schematic) -> Option<(String, String)> {
     if !mode.is_empty() && !ENROLL_MODES.contains(&mode) {
         return Some((
             "secureboot.enrollKeys".to_owned(),
-            format!("{mode:?} is none of {}", ENROLL_MODES.join(", ")),
+            format!("{mode:?} is not one of {}", ENROLL_MODES.join(", ")),
         ));
     }
     let mut keys = schematic.overlay.options.keys();

@@ -1,116 +1,127 @@
-//! The difference between two schematics, in words.
+//! The differences between two schematics.
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{MetaValue, Schematic};
 
-/// One difference between a wanted and a found schematic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One difference between two schematics, each value in its textual form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Difference {
-    /// The field, as it is named in a schematic.
-    pub field: &'static str,
-    /// What differs.
-    pub text: String,
+pub struct Diff {
+    /// The field, as a schematic names it.
+    pub path: String,
+    /// The value, or the entry of a list, in the first schematic.
+    pub from: Option<String>,
+    /// The value, or the entry of a list, in the second schematic.
+    pub to: Option<String>,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.text)
-    }
-}
-
-pub(super) fn diff(wanted: &Schematic, found: &Schematic) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    let mut add = |field, text: Option<String>| {
-        differences.extend(text.map(|text| Difference { field, text }));
-    };
-    add(
-        "systemExtensions.officialExtensions",
-        lists(&wanted.official_extensions, &found.official_extensions),
-    );
-    add(
-        "extraKernelArgs",
-        lists(&wanted.extra_kernel_args, &found.extra_kernel_args),
-    );
-    let meta = |values: &[MetaValue]| -> Vec<String> {
-        let entry = |meta: &MetaValue| format!("{}={}", meta.key, meta.value);
-        values.iter().map(entry).collect()
-    };
-    add("meta", lists(&meta(&wanted.meta), &meta(&found.meta)));
-    add(
-        "bootloader",
-        values(wanted.bootloader.as_str(), found.bootloader.as_str()),
-    );
-    add(
-        "secureboot.enrollKeys",
-        values(&wanted.enroll_keys, &found.enroll_keys),
-    );
-    add(
-        "secureboot.includeWellKnownCertificates",
-        values(
-            &wanted.include_well_known_certificates.to_string(),
-            &found.include_well_known_certificates.to_string(),
-        ),
-    );
-    add(
-        "diskImage.sectorSize",
-        values(
-            &wanted.sector_size.to_string(),
-            &found.sector_size.to_string(),
-        ),
-    );
-    add(
-        "overlay.image",
-        values(&wanted.overlay.image, &found.overlay.image),
-    );
-    add(
-        "overlay.name",
-        values(&wanted.overlay.name, &found.overlay.name),
-    );
-    let options_differ = wanted.overlay.options != found.overlay.options;
-    add(
-        "overlay.options",
-        options_differ.then(|| "not the same".to_owned()),
-    );
-    let configuration_differs =
-        wanted.embedded_machine_configuration != found.embedded_machine_configuration;
-    add(
-        "embeddedMachineConfiguration",
-        configuration_differs.then(|| "not the same".to_owned()),
-    );
-    add("owner", values(&wanted.owner, &found.owner));
-    differences
-}
-
-fn values(wanted: &str, found: &str) -> Option<String> {
-    let shown = |value: &str| {
-        if value.is_empty() {
-            "nothing".to_owned()
-        } else {
-            value.to_owned()
+        let path = &self.path;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, "{path}: {to} instead of {from}"),
+            (Some(from), None) => write!(f, "{path}: without {from}"),
+            (None, Some(to)) => write!(f, "{path}: with {to} in addition"),
+            (None, None) => write!(f, "{path}: different"),
         }
-    };
-    (wanted != found).then(|| format!("{} instead of {}", shown(found), shown(wanted)))
+    }
 }
 
-fn lists(wanted: &[String], found: &[String]) -> Option<String> {
-    if wanted == found {
-        return None;
+pub(super) fn diff(from: &Schematic, to: &Schematic) -> Vec<Diff> {
+    let mut found = Differences::default();
+    found.lists(
+        "systemExtensions.officialExtensions",
+        &from.official_extensions,
+        &to.official_extensions,
+    );
+    found.lists(
+        "extraKernelArgs",
+        &from.extra_kernel_args,
+        &to.extra_kernel_args,
+    );
+    found.lists("meta", &entries(&from.meta), &entries(&to.meta));
+    found.values(
+        "bootloader",
+        from.bootloader.as_str(),
+        to.bootloader.as_str(),
+    );
+    found.values("secureboot.enrollKeys", &from.enroll_keys, &to.enroll_keys);
+    found.values(
+        "secureboot.includeWellKnownCertificates",
+        &from.include_well_known_certificates.to_string(),
+        &to.include_well_known_certificates.to_string(),
+    );
+    found.values(
+        "diskImage.sectorSize",
+        &from.sector_size.to_string(),
+        &to.sector_size.to_string(),
+    );
+    found.values("overlay.image", &from.overlay.image, &to.overlay.image);
+    found.values("overlay.name", &from.overlay.name, &to.overlay.name);
+    // Their values may be long, and an embedded configuration contains secrets.
+    found.unequal(
+        "overlay.options",
+        from.overlay.options != to.overlay.options,
+    );
+    found.unequal(
+        "embeddedMachineConfiguration",
+        from.embedded_machine_configuration != to.embedded_machine_configuration,
+    );
+    found.values("owner", &from.owner, &to.owner);
+    found.all
+}
+
+fn entries(values: &[MetaValue]) -> Vec<String> {
+    let entry = |meta: &MetaValue| format!("{}={}", meta.key, meta.value);
+    values.iter().map(entry).collect()
+}
+
+#[derive(Default)]
+struct Differences {
+    all: Vec<Diff>,
+}
+
+impl Differences {
+    fn add(&mut self, path: &str, from: Option<&str>, to: Option<&str>) {
+        self.all.push(Diff {
+            path: path.to_owned(),
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+        });
     }
-    let missing = surplus(wanted, found);
-    let extra = surplus(found, wanted);
-    let mut parts = Vec::new();
-    if !missing.is_empty() {
-        parts.push(format!("without {}", missing.join(", ")));
+
+    fn values(&mut self, path: &str, from: &str, to: &str) {
+        if from != to {
+            let given = |value| Some(value).filter(|value: &&str| !value.is_empty());
+            self.add(path, given(from), given(to));
+        }
     }
-    if !extra.is_empty() {
-        parts.push(format!("with {} in addition", extra.join(", ")));
+
+    fn unequal(&mut self, path: &str, is_unequal: bool) {
+        if is_unequal {
+            self.add(path, None, None);
+        }
     }
-    if parts.is_empty() {
-        return Some("the same entries in another order, which gives another ID".to_owned());
+
+    /// Entries that only one list has; the same entries in another order are one difference.
+    fn lists(&mut self, path: &str, from: &[String], to: &[String]) {
+        if from == to {
+            return;
+        }
+        let before = self.all.len();
+        for missing in surplus(from, to) {
+            self.add(path, Some(missing), None);
+        }
+        for extra in surplus(to, from) {
+            self.add(path, None, Some(extra));
+        }
+        if self.all.len() == before {
+            self.add(path, Some(&from.join(", ")), Some(&to.join(", ")));
+        }
     }
-    Some(parts.join("; "))
 }
 
 /// The entries of `list` that `other` does not have as often.
@@ -141,9 +152,15 @@ mod tests {
         }
     }
 
-    fn words(wanted: &[&str], found: &[&str]) -> Vec<String> {
-        let differences = diff(&with(wanted), &with(found));
-        differences.iter().map(|d| d.text.clone()).collect()
+    fn words(from: &[&str], to: &[&str]) -> Vec<String> {
+        let differences = diff(&with(from), &with(to));
+        differences
+            .iter()
+            .map(|diff| {
+                diff.to_string()
+                    .split_off("systemExtensions.officialExtensions: ".len())
+            })
+            .collect()
     }
 
     #[test]
@@ -152,19 +169,31 @@ mod tests {
     }
 
     #[test]
-    fn lists_say_what_is_missing_and_what_is_too_much() {
+    fn lists_differ_by_missing_and_additional_entries() {
         assert_eq!(
             words(&["iscsi", "agent"], &["iscsi", "ucode"]),
-            ["without agent; with ucode in addition"]
+            ["without agent", "with ucode in addition"]
         );
         assert_eq!(words(&["a"], &["a", "a"]), ["with a in addition"]);
     }
 
     #[test]
     fn another_order_is_a_difference_of_its_own() {
+        assert_eq!(words(&["a", "b"], &["b", "a"]), ["b, a instead of a, b"]);
+    }
+
+    #[test]
+    fn an_embedded_configuration_is_not_quoted() {
+        let from = Schematic {
+            embedded_machine_configuration: "token: canary".to_owned(),
+            ..Schematic::default()
+        };
+
+        let differences = diff(&from, &Schematic::default());
+
         assert_eq!(
-            words(&["a", "b"], &["b", "a"]),
-            ["the same entries in another order, which gives another ID"]
+            differences[0].to_string(),
+            "embeddedMachineConfiguration: different"
         );
     }
 }

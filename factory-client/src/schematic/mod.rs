@@ -11,6 +11,7 @@ mod options;
 mod parse;
 mod resolve;
 mod scalar;
+mod serialize;
 mod timestamp;
 mod tree;
 
@@ -20,7 +21,7 @@ use std::str::FromStr;
 
 pub use self::builder::SchematicBuilder;
 pub(crate) use self::builder::is_unreadable_block;
-pub use self::diff::Difference;
+pub use self::diff::Diff;
 pub use self::encoder::Encoder;
 pub use self::options::OptionValue;
 #[cfg(feature = "mock")]
@@ -206,7 +207,7 @@ impl Schematic {
     /// The ID, computed without the network; `None` when it depends on the encoder generation of the factory, for
     /// reasons that [`uncertainties`](Self::uncertainties) names. Ask the factory then.
     ///
-    /// The factory answers 404 for an ID whose schematic was never posted to it.
+    /// The factory returns 404 for an ID whose schematic was not posted before.
     #[must_use]
     pub fn local_id(&self) -> Option<SchematicId> {
         document::first_uncertainty(self)
@@ -227,10 +228,21 @@ impl Schematic {
         document::uncertainties(self)
     }
 
-    /// What differs between this schematic and `other`, in words, `self` being the wanted one.
+    /// The differences from this schematic to `other`. Embedded configurations are compared but not quoted.
     #[must_use]
-    pub fn diff(&self, other: &Self) -> Vec<Difference> {
+    pub fn diff(&self, other: &Self) -> Vec<Diff> {
         diff::diff(self, other)
+    }
+
+    /// This schematic with these official extensions instead of its own.
+    #[must_use]
+    pub fn with_extensions<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.official_extensions = names.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Official extensions in their order.
@@ -303,12 +315,12 @@ impl FromStr for Schematic {
 }
 
 /// A value whose canonical form is not the same in every encoder generation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Uncertainty {
     /// Where it is, for example `customization.extraKernelArgs[0]`.
     pub field: String,
-    /// What it is about the value.
+    /// What the value has that encoders write differently.
     pub reason: &'static str,
 }
 

@@ -166,10 +166,11 @@ fn release(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<Release> {
     check_pin(release, &schematic_id, diagnostics);
     let (version, image_version) = version?;
     let warnings = check_extensions(&factory, &schematic, &image_version, diagnostics);
-    let image = ImageRequest::iso(platform?)
-        .arch(arch?)
-        .secure_boot(release.secure_boot)
-        .of(schematic_id.clone(), image_version);
+    let mut request = ImageRequest::iso(platform?).arch(arch?);
+    if release.secure_boot {
+        request = request.secure_boot();
+    }
+    let image = request.of(schematic_id.clone(), image_version);
     Some(Release {
         kubernetes_version: kubernetes_version(release, &version, diagnostics)?,
         installer: factory.installer_reference(&image.installer()),
@@ -219,15 +220,15 @@ fn check_extensions(
     version: &ImageVersion,
     diagnostics: &mut Diagnostics,
 ) -> Vec<String> {
-    let report = factory.validate(schematic, version);
-    for finding in report.errors() {
+    let found = factory.validate(schematic, version);
+    for diagnostic in found.errors() {
         diagnostics.add(Diagnostic::new(
             "talos.extensions",
-            &finding.field,
-            finding.to_string(),
+            &diagnostic.path,
+            diagnostic.to_string(),
         ));
     }
-    report.warnings().map(ToString::to_string).collect()
+    found.warnings().map(ToString::to_string).collect()
 }
 
 fn kubernetes_version(

@@ -1,5 +1,6 @@
 //! The installation ISO on the Proxmox storages.
 
+use factory_client::Poll;
 use proxmox_client::storage::{Content, DownloadRequest, Storage, UploadRequest};
 use proxmox_client::{ErrorKind as ProxmoxKind, Reason, Task};
 
@@ -71,10 +72,11 @@ async fn prewarm(context: &Context) -> Result<()> {
         cause: "the first request builds it".into(),
         attempt: 1,
     });
+    let poll = Poll::default().deadline(context.timing().image_build);
     context
         .clients()
         .factory
-        .prewarm(&context.desired().image, context.timing().image_build)
+        .prewarm(&context.desired().image, poll)
         .await?;
     Ok(())
 }

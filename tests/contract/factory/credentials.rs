@@ -1,10 +1,9 @@
 use factory_client::mock::{FactoryMock, Route};
 use factory_client::{Client, Credentials, ErrorKind, RetryPolicy};
-use secrecy::SecretString;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{PATIENCE, builder, iso, schematic, stored};
+use super::{POLL, builder, iso, schematic, stored};
 
 #[tokio::test]
 async fn credentials_go_to_the_factory_and_never_along_a_redirect() {
@@ -33,16 +32,10 @@ async fn credentials_go_to_the_factory_and_never_along_a_redirect() {
 async fn basic_and_bearer_credentials_are_sent_in_their_header() {
     for (credentials, expected) in [
         (
-            Credentials::Basic {
-                user: "alice".to_owned(),
-                password: SecretString::from("s3cret"),
-            },
+            Credentials::password("alice", "s3cret"),
             "Basic YWxpY2U6czNjcmV0",
         ),
-        (
-            Credentials::Bearer(SecretString::from("t0ken")),
-            "Bearer t0ken",
-        ),
+        (Credentials::token("t0ken"), "Bearer t0ken"),
     ] {
         let server = MockServer::start().await;
         Mock::given(path("/versions"))
@@ -87,7 +80,7 @@ async fn another_owner_is_forbidden() {
     let image = iso(&schematic().local_id().unwrap());
 
     let client = builder(&server).build().unwrap();
-    let error = client.prewarm(&image, PATIENCE).await.unwrap_err();
+    let error = client.prewarm(&image, POLL).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Forbidden);
 }
@@ -103,10 +96,7 @@ async fn neither_errors_nor_debug_output_show_a_secret() {
         .mount(&server)
         .await;
     let client = builder(&server)
-        .credentials(Credentials::Basic {
-            user: "alice".to_owned(),
-            password: SecretString::from("canary-password"),
-        })
+        .credentials(Credentials::password("alice", "canary-password"))
         .build()
         .unwrap();
 

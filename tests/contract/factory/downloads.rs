@@ -82,8 +82,8 @@ async fn progress_grows_to_the_total() {
 async fn a_cut_body_is_resumed_with_a_range_where_the_storage_supports_it() {
     let (factory, client, image) = sized(true).await;
     let whole = read(&client, &image).await;
-    factory.fail_next(Route::Storage, Fault::Truncate(300_000));
-    factory.fail_next(Route::Storage, Fault::Truncate(100_000));
+    factory.fail_next(Route::Storage, Fault::TruncateBody(300_000));
+    factory.fail_next(Route::Storage, Fault::TruncateBody(100_000));
 
     let bytes = read(&client, &image).await;
 
@@ -108,8 +108,8 @@ async fn a_cut_body_is_resumed_with_a_range_where_the_storage_supports_it() {
 async fn a_cut_body_is_read_again_and_compared_where_ranges_are_ignored() {
     let (factory, client, image) = sized(false).await;
     let whole = read(&client, &image).await;
-    factory.fail_next(Route::Image, Fault::Truncate(300_000));
-    factory.fail_next(Route::Image, Fault::Truncate(200_000));
+    factory.fail_next(Route::Image, Fault::TruncateBody(300_000));
+    factory.fail_next(Route::Image, Fault::TruncateBody(200_000));
 
     let bytes = read(&client, &image).await;
 
@@ -119,8 +119,8 @@ async fn a_cut_body_is_read_again_and_compared_where_ranges_are_ignored() {
 #[tokio::test]
 async fn bytes_that_changed_in_between_are_not_mixed() {
     let (factory, client, image) = sized(false).await;
-    factory.fail_next(Route::Image, Fault::Truncate(300_000));
-    factory.fail_next(Route::Image, Fault::Corrupt(1_000));
+    factory.fail_next(Route::Image, Fault::TruncateBody(300_000));
+    factory.fail_next(Route::Image, Fault::CorruptBody(1_000));
 
     let error = client
         .download_to_writer(&image, tokio::io::sink())
@@ -134,7 +134,7 @@ async fn bytes_that_changed_in_between_are_not_mixed() {
 #[tokio::test]
 async fn a_body_that_stays_short_is_truncated() {
     let (factory, client, image) = sized(false).await;
-    factory.fail_always(Route::Image, Fault::Truncate(1_000));
+    factory.fail_always(Route::Image, Fault::TruncateBody(1_000));
 
     let error = client
         .download_to_writer(&image, tokio::io::sink())
@@ -154,12 +154,12 @@ async fn a_stalled_body_is_noticed_and_resumed() {
         .idle_timeout(Duration::from_millis(60))
         .build()
         .unwrap();
-    factory.fail_next(Route::Storage, Fault::Stall(200_000));
+    factory.fail_next(Route::Storage, Fault::StallBody(200_000));
 
     let bytes = read(&client, &image).await;
     assert_eq!(bytes.len() as u64, SIZE);
 
-    factory.fail_always(Route::Storage, Fault::Stall(0));
+    factory.fail_always(Route::Storage, Fault::StallBody(0));
     let error = client
         .download_to_writer(&image, tokio::io::sink())
         .await
@@ -176,7 +176,7 @@ async fn a_corrupted_body_fails_against_the_expected_digest_and_leaves_no_file()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image.iso");
-    factory.fail_next(Route::Image, Fault::Corrupt(123_456));
+    factory.fail_next(Route::Image, Fault::CorruptBody(123_456));
 
     let request = client.download(&image).expect_sha256(digest);
     let error = request.clone().to_file(&path).await.unwrap_err();
@@ -190,13 +190,17 @@ async fn a_corrupted_body_fails_against_the_expected_digest_and_leaves_no_file()
 async fn a_later_run_continues_an_unfinished_file() {
     let (factory, _, image) = sized(true).await;
     let once = Client::builder(factory.endpoint())
-        .retry(RetryPolicy::never().delays(Duration::from_millis(1), Duration::from_millis(2)))
+        .retry(
+            RetryPolicy::default()
+                .attempts(2)
+                .delays(Duration::from_millis(1), Duration::from_millis(2)),
+        )
         .build()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image.iso");
     // The first answer breaks off, and the storage is gone for the rest of that run.
-    factory.fail_next(Route::Storage, Fault::Truncate(300_000));
+    factory.fail_next(Route::Storage, Fault::TruncateBody(300_000));
     for _ in 0..10 {
         let gone = Fault::Status(404, "NoSuchKey".to_owned());
         factory.fail_next(Route::Storage, gone);

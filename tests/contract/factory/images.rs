@@ -5,7 +5,7 @@ use factory_client::{ErrorKind, ImageRequest, Platform, Schematic, SchematicId, 
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 
-use super::{PATIENCE, factory_with_image, iso, schematic, stored, version};
+use super::{POLL, factory_with_image, iso, schematic, stored, version};
 
 fn server_error() -> Fault {
     Fault::Status(500, "internal server error".to_owned())
@@ -18,7 +18,7 @@ async fn prewarming_waits_for_a_build_and_returns_the_size() {
     let (factory, client, image) = stored(factory).await;
     let started = Instant::now();
 
-    let warm = client.prewarm(&image, PATIENCE).await.unwrap();
+    let warm = client.prewarm(&image, POLL).await.unwrap();
 
     assert!(started.elapsed() >= delay);
     assert_eq!(warm.content_length, Some(96 * 1024));
@@ -42,7 +42,7 @@ async fn a_head_request_that_stalls_is_repeated_and_joins_the_build() {
         .build()
         .unwrap();
 
-    let warm = impatient.prewarm(&image, PATIENCE).await.unwrap();
+    let warm = impatient.prewarm(&image, POLL).await.unwrap();
 
     assert!(warm.attempts > 1);
     let first_events: Vec<_> = events.take(2).collect().await;
@@ -58,7 +58,7 @@ async fn two_failed_builds_and_a_good_one_are_a_success() {
     factory.fail_next(Route::Image, server_error());
     factory.fail_next(Route::Image, server_error());
 
-    let warm = client.prewarm(&image, PATIENCE).await.unwrap();
+    let warm = client.prewarm(&image, POLL).await.unwrap();
 
     assert_eq!(warm.attempts, 3);
 }
@@ -68,7 +68,7 @@ async fn a_hopeless_build_is_given_up_after_a_bounded_number_of_tries() {
     let (factory, client, image) = factory_with_image().await;
     factory.fail_always(Route::Image, server_error());
 
-    let error = client.prewarm(&image, PATIENCE).await.unwrap_err();
+    let error = client.prewarm(&image, POLL).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Server);
     assert_eq!(error.status().unwrap().as_u16(), 500);
@@ -83,7 +83,7 @@ async fn a_gateway_that_cuts_the_silence_is_asked_until_the_image_is_there() {
         factory.fail_next(Route::Image, Fault::Status(status, "gateway".to_owned()));
     }
 
-    let warm = client.prewarm(&image, PATIENCE).await.unwrap();
+    let warm = client.prewarm(&image, POLL).await.unwrap();
 
     assert_eq!(warm.attempts, 8);
 }
@@ -94,7 +94,7 @@ async fn the_deadline_ends_the_waiting_and_names_the_last_cause() {
     factory.fail_always(Route::Image, Fault::Status(504, "gateway".to_owned()));
 
     let error = client
-        .prewarm(&image, Duration::from_millis(60))
+        .prewarm(&image, POLL.deadline(Duration::from_millis(60)))
         .await
         .unwrap_err();
 
@@ -109,7 +109,7 @@ async fn a_schematic_that_the_factory_forgot_is_posted_again() {
     let (factory, client, image) = stored(factory.start().await).await;
     factory.forget_schematic(image.schematic());
 
-    let warm = client.prewarm(&image, PATIENCE).await.unwrap();
+    let warm = client.prewarm(&image, POLL).await.unwrap();
 
     assert!(warm.attempts >= 2);
     let calls = factory.calls();
@@ -120,20 +120,95 @@ async fn a_schematic_that_the_factory_forgot_is_posted_again() {
 }
 
 #[tokio::test]
-async fn the_negative_cache_after_an_early_question_is_waited_out() {
-    let factory = FactoryMock::builder()
-        .negative_cache(Duration::from_millis(120))
-        .start()
-        .await;
+async fn posting_replaces_a_remembered_miss() {
+    let factory = FactoryMock::start().await;
     let client = factory.client();
     let image = iso(&schematic().local_id().unwrap());
-    let early = client.prewarm(&image, PATIENCE).await.unwrap_err();
+    let early = client.prewarm(&image, POLL).await.unwrap_err();
     assert_eq!(early.kind(), ErrorKind::SchematicNotFound);
 
     client.create_schematic(&schematic()).await.unwrap();
-    let warm = client.prewarm(&image, PATIENCE).await.unwrap();
+    let ready = client.prewarm(&image, POLL).await.unwrap();
 
-    assert!(warm.attempts > 1);
+    assert_eq!(ready.attempts, 1);
+}
+
+#[tokio::test]
+async fn the_remembered_miss_of_another_replica_is_waited_for() {
+    let (factory, client, image) = factory_with_image().await;
+    let miss = format!("schematic ID \"{}\" not found", image.schematic());
+    // Each attempt is a HEAD, and a GET for its text.
+    for _ in 0..4 {
+        factory.fail_next(Route::Image, Fault::Status(404, miss.clone()));
+    }
+
+    let ready = client.prewarm(&image, POLL).await.unwrap();
+
+    assert_eq!(ready.attempts, 3);
+}
+
+#[tokio::test]
+async fn a_longer_delay_than_the_deadline_is_an_error_at_once() {
+    let (factory, client, image) = factory_with_image().await;
+    let hour = Duration::from_secs(3600);
+    factory.fail_always(Route::Image, Fault::RetryAfter(hour));
+    factory.fail_always(Route::Versions, Fault::RetryAfter(hour));
+    let started = Instant::now();
+
+    let prewarm = client.prewarm(&image, POLL).await.unwrap_err();
+    let versions = client.versions().await.unwrap_err();
+
+    for error in [prewarm, versions] {
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert_eq!(error.retry_after(), Some(hour));
+        assert_eq!(
+            error.server(),
+            Some(factory.endpoint().as_str().trim_end_matches('/'))
+        );
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_short_delay_is_kept() {
+    let (factory, client, image) = factory_with_image().await;
+    factory.fail_next(Route::Image, Fault::RetryAfter(Duration::from_secs(1)));
+    let started = Instant::now();
+
+    client.prewarm(&image, POLL).await.unwrap();
+
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn the_observer_sees_every_unsuccessful_request() {
+    let (factory, client, image) = factory_with_image().await;
+    factory.fail_next(Route::Image, Fault::Status(504, "gateway".to_owned()));
+    factory.fail_next(Route::Image, Fault::Disconnect);
+    let mut causes = Vec::new();
+
+    client
+        .prewarm_observed(&image, POLL, |state| causes.push(state.cause.clone()))
+        .await
+        .unwrap();
+
+    assert_eq!(causes.len(), 2);
+    assert!(causes[0].contains("504"), "{causes:?}");
+}
+
+#[tokio::test]
+async fn a_stalled_factory_does_not_outlive_the_deadline() {
+    let (factory, client, image) = factory_with_image().await;
+    factory.fail_always(Route::Image, Fault::Stall);
+    let started = Instant::now();
+
+    let error = client
+        .prewarm(&image, POLL.deadline(Duration::from_millis(200)))
+        .await
+        .unwrap_err();
+
+    assert!(matches!(error.kind(), ErrorKind::Deadline), "{error}");
+    assert!(started.elapsed() < Duration::from_millis(1200));
 }
 
 #[tokio::test]
@@ -165,7 +240,7 @@ async fn refusals_that_no_waiting_can_change_are_told_at_once() {
         ),
     ] {
         let before = factory.calls().len();
-        let error = client.prewarm(&image, PATIENCE).await.unwrap_err();
+        let error = client.prewarm(&image, POLL).await.unwrap_err();
 
         assert_eq!(error.kind(), kind);
         // A HEAD, and a GET because only that has the reason.
@@ -181,7 +256,7 @@ async fn the_digest_of_an_installer_is_read_from_the_redirect() {
     let (factory, client, image) = factory_with_image().await;
 
     let digest = client
-        .prewarm_installer(&image.installer(), PATIENCE)
+        .prewarm_installer(&image.installer(), POLL)
         .await
         .unwrap();
 
@@ -204,7 +279,7 @@ async fn the_digest_of_an_installer_is_read_from_the_header_of_a_proxying_factor
     let (_factory, client, image) = stored(factory).await;
 
     let digest = client
-        .prewarm_installer(&image.installer(), PATIENCE)
+        .prewarm_installer(&image.installer(), POLL)
         .await
         .unwrap();
 

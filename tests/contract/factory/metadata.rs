@@ -123,7 +123,7 @@ async fn a_request_that_takes_too_long_times_out() {
         .set_delay(Duration::from_secs(5));
     let server = serving("/versions", answer).await;
     let client = builder(&server)
-        .request_timeout(Duration::from_millis(20))
+        .timeout(Duration::from_millis(20))
         .build()
         .unwrap();
 
@@ -219,17 +219,17 @@ async fn validation_uses_the_catalogue_of_this_factory() {
         .build()
         .unwrap();
 
-    let report = factory
+    let diagnostics = factory
         .client()
         .validate(&schematic, &version())
         .await
         .unwrap();
 
-    let errors: Vec<_> = report.errors().collect();
+    let errors: Vec<_> = diagnostics.errors().collect();
     assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].field, "systemExtensions.officialExtensions[1]");
+    assert_eq!(errors[0].path, "systemExtensions.officialExtensions[1]");
     assert_eq!(
-        errors[0].suggestion.as_deref(),
-        Some("siderolabs/qemu-guest-agent")
+        errors[0].help.as_deref(),
+        Some("did you mean siderolabs/qemu-guest-agent?")
     );
 }

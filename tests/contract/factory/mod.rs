@@ -1,6 +1,7 @@
 //! Contract tests of the factory client: against hand-written rules where the exact request matters, against the
 //! stateful mock where behaviour over several requests does.
 
+mod bodies;
 mod credentials;
 mod downloads;
 mod images;
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 use factory_client::mock::FactoryMock;
 use factory_client::{
-    Client, ClientBuilder, Image, ImageRequest, Platform, RetryPolicy, Schematic, SchematicId,
-    TalosVersion,
+    Client, ClientBuilder, Image, ImageRequest, Platform, Poll, RetryPolicy, Schematic,
+    SchematicId, TalosVersion,
 };
 use wiremock::MockServer;
 
-/// Longer than anything in these tests should take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Short intervals, and longer than anything in these tests should take.
+const POLL: Poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_secs(10));
 
 fn version() -> TalosVersion {
     TalosVersion::new(1, 10, 7)
@@ -39,16 +40,19 @@ fn schematic() -> Schematic {
 
 fn iso(id: &SchematicId) -> Image {
     ImageRequest::iso(Platform::Nocloud)
-        .secure_boot(true)
+        .secure_boot()
         .of(id.clone(), version())
 }
 
 /// A client with delays of milliseconds.
 fn builder(server: &MockServer) -> ClientBuilder {
     let policy = RetryPolicy::default()
-        .delays(Duration::from_millis(1), Duration::from_millis(5))
-        .settle(Duration::from_secs(2));
-    Client::builder(server.uri().parse().unwrap()).retry(policy)
+        .attempts(5)
+        .delays(Duration::from_millis(1), Duration::from_millis(5));
+    Client::builder(server.uri().parse().unwrap())
+        .retry(policy)
+        .build_poll(POLL)
+        .registration_deadline(Duration::from_secs(2))
 }
 
 fn client(server: &MockServer) -> Client {

@@ -134,7 +134,7 @@ async fn a_silent_factory_times_out_and_the_post_is_repeated() {
         .mount(&server)
         .await;
     let client = builder(&server)
-        .request_timeout(Duration::from_millis(30))
+        .timeout(Duration::from_millis(30))
         .build()
         .unwrap();
 
@@ -193,7 +193,7 @@ async fn posting_twice_gives_the_same_id() {
 async fn a_broken_connection_is_no_reason_to_give_up() {
     let factory = FactoryMock::start().await;
     factory.fail_next(Route::CreateSchematic, Fault::Disconnect);
-    factory.fail_next(Route::CreateSchematic, Fault::RetryAfter(0));
+    factory.fail_next(Route::CreateSchematic, Fault::RetryAfter(Duration::ZERO));
 
     let created = factory.client().create_schematic(&schematic()).await;
 

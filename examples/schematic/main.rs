@@ -1,4 +1,4 @@
-//! Computes the ID of an Image Factory schematic without a network, and explains IDs that somebody wrote down.
+//! Computes the ID of an Image Factory schematic without a network, and finds the extension list behind an ID.
 //!
 //! ```console
 //! cargo run --example schematic -- -e iscsi-tools -e qemu-guest-agent -e util-linux-tools --secure-boot
@@ -8,6 +8,8 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod search;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,10 +18,12 @@ use std::time::Instant;
 use clap::Parser;
 use factory_client::{
     Arch, COMMUNITY_FACTORY, Image, ImageRequest, OfflineFactory, Platform, Schematic,
-    SchematicBuilder, SchematicId, Search, TalosVersion,
+    SchematicBuilder, SchematicId, TalosVersion,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use url::Url;
+
+use crate::search::Search;
 
 #[derive(Parser)]
 #[command(about = "Schematic IDs, image addresses, and what is wrong with them; works offline")]
@@ -75,12 +79,13 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let factory = OfflineFactory::new(arguments.factory.clone())?;
     let schematic = read_schematic(arguments)?;
     let id = factory.schematic_id(&schematic)?;
-    let image = ImageRequest::iso(arguments.platform)
-        .arch(arguments.arch)
-        .secure_boot(arguments.secure_boot)
-        .of(id.clone(), arguments.talos.clone());
+    let mut request = ImageRequest::iso(arguments.platform).arch(arguments.arch);
+    if arguments.secure_boot {
+        request = request.secure_boot();
+    }
+    let image = request.of(id.clone(), arguments.talos.clone());
     print_addresses(&factory, &image, &schematic);
-    let is_valid = print_findings(&factory, &schematic, &arguments.talos);
+    let is_valid = print_diagnostics(&factory, &schematic, &arguments.talos);
     let is_same = match &arguments.compare {
         Some(other) => compare(arguments, &factory, &schematic, other),
         None => true,
@@ -122,18 +127,22 @@ fn print_addresses(factory: &OfflineFactory, image: &Image, schematic: &Schemati
     println!("iPXE       {}", factory.pxe_url(image));
 }
 
-fn print_findings(factory: &OfflineFactory, schematic: &Schematic, talos: &TalosVersion) -> bool {
+fn print_diagnostics(
+    factory: &OfflineFactory,
+    schematic: &Schematic,
+    talos: &TalosVersion,
+) -> bool {
     if factory.official_extensions(talos).is_none() {
         println!("note       the extensions of {talos} are not embedded, so names are unchecked");
     }
-    let report = factory.validate(schematic, talos);
-    for finding in report.errors() {
-        println!("wrong      {finding}");
+    let diagnostics = factory.validate(schematic, talos);
+    for diagnostic in diagnostics.errors() {
+        println!("error      {diagnostic}");
     }
-    for finding in report.warnings() {
-        println!("warning    {finding}");
+    for diagnostic in diagnostics.warnings() {
+        println!("warning    {diagnostic}");
     }
-    report.is_ok()
+    diagnostics.is_ok()
 }
 
 /// Says whether `other` is the ID of `schematic`, and if not, what it is.

@@ -1,13 +1,13 @@
-//! Answers before they are put on the wire.
+//! Responses of the mock.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::image::Content;
 
-/// An answer of the mock.
+/// A response of the mock.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct MockResponse {
     pub(super) status: StatusCode,
     pub(super) headers: Box<HeaderMap>,
     pub(super) body: Body,
@@ -36,7 +36,7 @@ impl Body {
     }
 }
 
-impl Reply {
+impl MockResponse {
     pub(super) fn new(status: StatusCode, content_type: &'static str, text: String) -> Self {
         let headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
@@ -62,12 +62,12 @@ impl Reply {
         Self::error(StatusCode::NOT_FOUND, text)
     }
 
-    /// Everything that the factory has no better answer for.
+    /// The response to everything that the factory has no own text for.
     pub(super) fn internal_error() -> Self {
         Self::error(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
     }
 
-    /// JSON lists come without a content type of their own; Go guesses plain text.
+    /// JSON lists come without a content type of their own; Go detects plain text.
     pub(super) fn list(value: &serde_json::Value) -> Self {
         Self::new(
             StatusCode::OK,

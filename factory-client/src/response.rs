@@ -1,7 +1,5 @@
-//! What an answer of the factory means: statuses and plain texts to errors.
+//! From responses of the factory to values and errors.
 
-use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
@@ -9,18 +7,28 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Redirects, Request};
+use crate::tls;
+use crate::transport::{Content, Redirects, Request};
 
-/// Error texts are one line; more than this is not the factory's.
+/// Error texts of the factory are one line; a longer body is cut.
 const MAX_ERROR_BODY: usize = 8 * 1024;
-/// Metadata beyond this is not the factory's either.
+/// No metadata of a factory is longer.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-/// The answer itself when it is a success (or a redirect that was asked for), else what its text means.
+/// The response itself when it is a success (or a redirect that was asked for), else the error that its text means.
+///
+/// An HTML page is never data of the API: a captive portal or a proxy sent it.
 pub(crate) async fn accept(request: &Request, response: Response) -> Result<Response> {
     let status = response.status();
-    let is_wanted_redirect = request.redirects == Redirects::Return && status.is_redirection();
-    if status.is_success() || is_wanted_redirect {
+    if status.is_success() {
+        return match request.content {
+            Content::Data if is_html_type(response.headers()) => {
+                Err(html_page(request).with_status(status))
+            }
+            _ => Ok(response),
+        };
+    }
+    if request.redirects == Redirects::Return && status.is_redirection() {
         return Ok(response);
     }
     let headers = response.headers().clone();
@@ -28,10 +36,37 @@ pub(crate) async fn accept(request: &Request, response: Response) -> Result<Resp
         .await
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&body);
-    Err(refusal(request, status, &headers, text.trim()))
+    Err(rejection(request, status, &headers, text.trim()))
 }
 
-fn refusal(request: &Request, status: StatusCode, headers: &HeaderMap, text: &str) -> Error {
+fn is_html_type(headers: &HeaderMap) -> bool {
+    text_header(headers, header::CONTENT_TYPE.as_str()).is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/html")
+    })
+}
+
+/// Whether these first bytes of a body start an HTML page, whatever its content type says.
+pub(crate) fn is_html(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = text.trim_ascii_start();
+    [&b"<!doctype html"[..], b"<html", b"<head", b"<body"]
+        .iter()
+        .any(|tag| {
+            text.get(..tag.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(tag))
+        })
+}
+
+pub(crate) fn html_page(request: &Request) -> Error {
+    request.error(ErrorKind::Decode).with_message(
+        "the response is an HTML page instead of data of the Image Factory; a captive portal, a proxy or another \
+         service may have sent it",
+    )
+}
+
+fn rejection(request: &Request, status: StatusCode, headers: &HeaderMap, text: &str) -> Error {
     let text = redact(text);
     let message = if text.is_empty() {
         format!("HTTP {status}")
@@ -96,9 +131,12 @@ fn redact(text: &str) -> String {
     out
 }
 
-/// A failure without an answer: certificate, connection, or a break in the middle.
+/// A failure without a response: certificate, connection, or an interruption.
 pub(crate) fn connection_error(request: &Request, error: reqwest::Error) -> Error {
-    let kind = if is_certificate_failure(&error) {
+    let tls = tls::find_tls_error(&error);
+    let is_certificate = tls.is_some_and(|tls| !matches!(tls, rustls::Error::PeerIncompatible(_)));
+    let mismatch = tls.and_then(tls::pin_mismatch);
+    let kind = if is_certificate {
         ErrorKind::Certificate
     } else if error.is_connect() {
         ErrorKind::Connect
@@ -109,25 +147,10 @@ pub(crate) fn connection_error(request: &Request, error: reqwest::Error) -> Erro
     } else {
         ErrorKind::Interrupted
     };
-    request.error(kind).with_source(error.without_url())
-}
-
-/// A rustls error hides inside an `io::Error` inside an `io::Error`, which `source()` skips.
-fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return !matches!(error, rustls::Error::PeerIncompatible(_));
-        }
-        current = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    false
+    request
+        .error(kind)
+        .with_pin_mismatch(mismatch)
+        .with_source(error.without_url())
 }
 
 async fn read_up_to(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
@@ -151,14 +174,17 @@ pub(crate) async fn read_text(request: &Request, response: Response) -> Result<S
     if announced.is_some_and(|length| length != body.len() as u64) {
         return Err(request.error(ErrorKind::Truncated));
     }
+    if request.content == Content::Data && is_html(&body) {
+        return Err(html_page(request));
+    }
     String::from_utf8(body).map_err(|_| {
         request
             .error(ErrorKind::Decode)
-            .with_message("the answer is not UTF-8")
+            .with_message("the response is not UTF-8")
     })
 }
 
-/// Reads JSON whatever the content type says (the factory lets Go guess, and Go says `text/plain`).
+/// Reads JSON whatever the content type says (Go detects `text/plain` for the lists of the factory).
 pub(crate) fn decode<T: DeserializeOwned>(request: &Request, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         request.error(ErrorKind::Decode).with_message(format!(
@@ -181,5 +207,19 @@ mod tests {
             "GET https://f/image/x?token=[REDACTED]&y=1 failed, token=[REDACTED]"
         );
         assert_eq!(redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn html_is_recognised_by_its_first_bytes_in_any_letter_case() {
+        for page in [
+            "<!DOCTYPE html><title>Login</title>",
+            "\u{feff}\r\n <HTML lang=en>",
+            "<head>",
+        ] {
+            assert!(is_html(page.as_bytes()), "{page}");
+        }
+        for data in ["", "<", "[\"v1.10.7\"]", "customization: {}", "<htm"] {
+            assert!(!is_html(data.as_bytes()), "{data}");
+        }
     }
 }

@@ -4,33 +4,17 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use factory_client::schematic::Encoder;
+use factory_client::{Schematic, SchematicId};
 use sha2::block_api::compress256;
-
-use crate::id::SchematicId;
-use crate::schematic::Schematic;
 
 /// A search for the extension list behind an ID.
 ///
 /// Lists are tried in alphabetical order without repetitions, which is how people and tools write them; a list in
 /// another order has another ID and is not found. For up to five of the 62 extensions of Talos 1.10.7 that are seven
 /// million lists, a matter of a second or two.
-///
-/// ```
-/// use factory_client::{OfflineFactory, Search, SchematicId, TalosVersion};
-///
-/// let id = SchematicId::parse("36cd6536eaec8ba802be2d38974108359069cedba8857302f69792b26b87c010")?;
-/// let names = OfflineFactory::community()
-///     .official_extensions(&TalosVersion::new(1, 10, 7))
-///     .expect("this version is embedded");
-///
-/// let found = Search::new(id, names).at_most(3).run(|_| {});
-/// let expected = ["siderolabs/intel-ucode", "siderolabs/iscsi-tools", "siderolabs/util-linux-tools"];
-/// assert_eq!(found.expect("the guide's list").extensions(), expected);
-/// # Ok::<(), factory_client::Error>(())
-/// ```
 #[derive(Debug, Clone)]
-#[must_use]
-pub struct Search {
+pub(crate) struct Search {
     id: SchematicId,
     base: Schematic,
     names: Vec<String>,
@@ -39,12 +23,11 @@ pub struct Search {
 
 /// How far a search is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SearchProgress {
+pub(crate) struct SearchProgress {
     /// Lists tried so far.
-    pub tried: u64,
+    pub(crate) tried: u64,
     /// Lists there are.
-    pub total: u64,
+    pub(crate) total: u64,
 }
 
 /// A thread reports after this many lists.
@@ -52,7 +35,7 @@ const REPORT_EVERY: u64 = 1 << 16;
 
 impl Search {
     /// A search over all lists of up to five of these extensions, in a schematic without other fields.
-    pub fn new<I>(id: SchematicId, names: I) -> Self
+    pub(crate) fn new<I>(id: SchematicId, names: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
@@ -69,20 +52,19 @@ impl Search {
     }
 
     /// Sets the fields other than extensions that the schematic is assumed to have.
-    pub fn base(mut self, schematic: Schematic) -> Self {
+    pub(crate) fn base(mut self, schematic: Schematic) -> Self {
         self.base = schematic;
         self
     }
 
     /// Sets the longest list; the effort grows with about the twelvefold for each.
-    pub fn at_most(mut self, extensions: usize) -> Self {
+    pub(crate) fn at_most(mut self, extensions: usize) -> Self {
         self.at_most = extensions;
         self
     }
 
     /// How many lists there are to try.
-    #[must_use]
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         let n = self.names.len() as u64;
         let mut sum = 0_u64;
         let mut choices = 1_u64;
@@ -95,10 +77,9 @@ impl Search {
 
     /// Searches on all processors, and returns the schematic of the ID. Blocks: inside an async program, call it on
     /// a blocking thread. `progress` is called now and then, from any of the searching threads.
-    #[must_use]
-    pub fn run(&self, progress: impl Fn(SearchProgress) + Sync) -> Option<Schematic> {
+    pub(crate) fn run(&self, progress: impl Fn(SearchProgress) + Sync) -> Option<Schematic> {
         let without = self.candidate(&[]);
-        if without.id_by(Default::default()) == self.id {
+        if without.id_by(Encoder::default()) == self.id {
             return Some(without);
         }
         let hunt = Hunt::new(self, &progress);
@@ -113,10 +94,8 @@ impl Search {
     }
 
     fn candidate(&self, indices: &[usize]) -> Schematic {
-        Schematic {
-            official_extensions: indices.iter().map(|at| self.names[*at].clone()).collect(),
-            ..self.base.clone()
-        }
+        let names = indices.iter().map(|at| self.names[*at].clone());
+        self.base.clone().with_extensions(names)
     }
 }
 
@@ -140,19 +119,13 @@ struct Hunt<'a> {
 
 impl<'a> Hunt<'a> {
     fn new(search: &Search, progress: &'a (dyn Fn(SearchProgress) + Sync)) -> Self {
-        let template = Schematic {
-            official_extensions: vec!["MARK".to_owned()],
-            ..search.base.clone()
-        };
+        let template = search.base.clone().with_extensions(["MARK"]);
         let text = template.canonical();
         let (before, suffix) = text
             .split_once("            - MARK\n")
             .unwrap_or((&text, ""));
         let lines = search.names.iter().map(|name| {
-            let one = Schematic {
-                official_extensions: vec![name.clone()],
-                ..Schematic::default()
-            };
+            let one = Schematic::default().with_extensions([name]);
             let text = one.canonical();
             let at = text.find("            - ").unwrap_or(text.len());
             text[at..].to_owned()
@@ -314,11 +287,12 @@ fn words(id: &SchematicId) -> [u32; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue;
-    use crate::version::TalosVersion;
+    use factory_client::{OfflineFactory, TalosVersion};
 
     fn names() -> Vec<&'static str> {
-        catalogue::extensions(&TalosVersion::new(1, 10, 7)).unwrap()
+        OfflineFactory::community()
+            .official_extensions(&TalosVersion::new(1, 10, 7))
+            .unwrap()
     }
 
     fn search_for(schematic: &Schematic) -> Search {
@@ -350,18 +324,32 @@ mod tests {
     fn the_other_fields_of_the_schematic_are_taken_into_account() {
         let base = Schematic::builder()
             .kernel_arg("net.ifnames=0")
-            .include_well_known_certificates(true)
+            .include_well_known_certificates()
             .build()
             .unwrap();
-        let wanted = Schematic {
-            official_extensions: vec!["siderolabs/btrfs".to_owned(), "siderolabs/zfs".to_owned()],
-            ..base.clone()
-        };
+        let wanted = base
+            .clone()
+            .with_extensions(["siderolabs/btrfs", "siderolabs/zfs"]);
 
         let search = search_for(&wanted).at_most(2);
 
         assert_eq!(search.clone().run(|_| {}), None);
         assert_eq!(search.base(base).run(|_| {}), Some(wanted));
+    }
+
+    #[test]
+    fn the_list_behind_the_id_of_the_guide_is_found() {
+        let id = "36cd6536eaec8ba802be2d38974108359069cedba8857302f69792b26b87c010";
+        let search = Search::new(SchematicId::parse(id).unwrap(), names()).at_most(3);
+
+        let found = search.run(|_| {}).unwrap();
+
+        let expected = [
+            "siderolabs/intel-ucode",
+            "siderolabs/iscsi-tools",
+            "siderolabs/util-linux-tools",
+        ];
+        assert_eq!(found.extensions(), expected);
     }
 
     #[test]
