@@ -91,32 +91,32 @@ impl Server {
     }
 }
 
-/// A real server, or nothing and a line that says why.
+/// A real server, or nothing and one line that says why.
+pub(super) async fn real_server() -> Option<Server> {
+    let binary = std::env::var("LUNGMEN_TEST_BAO").unwrap_or_default();
+    if binary.is_empty() {
+        say_once();
+        return None;
+    }
+    Some(Server::start(&binary).await)
+}
+
 #[expect(
     clippy::print_stdout,
-    reason = "a test that does nothing has to say so"
+    reason = "a test that proves nothing has to say that"
 )]
-pub(super) async fn real_server() -> Option<Server> {
-    match std::env::var("LUNGMEN_TEST_BAO") {
-        Ok(binary) if !binary.is_empty() => Some(Server::start(&binary).await),
-        _ => {
-            println!(
-                "skipped: LUNGMEN_TEST_BAO does not name an OpenBao binary; .ci/openbao installs one"
-            );
-            None
-        }
-    }
+fn say_once() {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        println!("skipped: LUNGMEN_TEST_BAO names no OpenBao binary; .ci/openbao installs one");
+    });
 }
 
 #[tokio::test]
 async fn the_scenarios_hold_for_a_real_server() {
-    let Ok(binary) = std::env::var("LUNGMEN_TEST_BAO") else {
-        println!(
-            "skipped: LUNGMEN_TEST_BAO does not name an OpenBao binary; .ci/openbao installs one"
-        );
+    let Some(server) = real_server().await else {
         return;
     };
-    let server = Server::start(&binary).await;
     let client = server.client(Credentials::Token(ROOT.into()));
 
     scenario::stores_once(&client).await;
