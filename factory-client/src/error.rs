@@ -42,7 +42,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Bad builder input: an endpoint, a credential, a certificate.
-    Configuration = "bad client configuration",
+    Configuration = "invalid client configuration",
     /// A value that cannot be sent; the target names it. Nothing was sent.
     InvalidInput = "invalid input",
     /// A schematic that does not parse, here or at the factory.

@@ -3,7 +3,9 @@
 
 mod argocd_schema;
 mod dependencies;
+mod error_kinds;
 mod examples;
+mod mirrored;
 mod prose;
 mod run_requests;
 mod secrets;

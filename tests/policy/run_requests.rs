@@ -2,21 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use lungmen_bootstrap::StepId;
-use proxmox_client::mock::Contract;
+use argocd_client::mock::Call as ArgoCdCall;
+use proxmox_client::mock::{Call as PveCall, Contract};
 
 use crate::argocd_schema::descriptions;
 use crate::support::World;
 
+/// One run serves both descriptions: it makes every request that a shorter run makes.
 #[tokio::test(flavor = "multi_thread")]
-async fn proxmox_ve_8_and_9_know_every_call_and_parameter() {
+async fn proxmox_ve_and_argo_cd_describe_every_request_of_a_whole_run() {
     let world = World::new().await;
     world.run().await.unwrap();
 
-    let calls = world.lab.proxmox().calls();
+    check_proxmox(&world.lab.proxmox().calls());
+    check_argocd(&world.lab.argocd().calls());
+}
 
+fn check_proxmox(calls: &[PveCall]) {
     let mut seen = BTreeSet::new();
-    for call in &calls {
+    for call in calls {
         let (method, template) = (call.route.method(), call.route.template());
         for (version, contract) in [("9", Contract::pve_9()), ("8", Contract::pve_8())] {
             let checked = contract.check(&method, template, &call.params);
@@ -28,41 +32,18 @@ async fn proxmox_ve_8_and_9_know_every_call_and_parameter() {
     assert!(seen.len() > 8, "{seen:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn argo_cd_knows_every_call_and_body() {
-    let world = World::new().await;
-    world.run().await.unwrap();
-
-    let calls = world.lab.argocd().calls();
-
+fn check_argocd(calls: &[ArgoCdCall]) {
     assert!(
         calls.iter().any(|call| call.body.is_some()),
         "nothing was registered"
     );
     for (version, description) in descriptions() {
-        for call in &calls {
+        for call in calls {
             let problems = description.problems(call);
+            let (method, path) = (&call.method, &call.path);
             assert!(
                 problems.is_empty(),
-                "{version}: {} {}: {problems:?}",
-                call.method,
-                call.path
-            );
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_without_applications_is_described_too() {
-    let world = World::new().await;
-    world.run_until(StepId::Register).await.unwrap();
-
-    for (version, description) in descriptions() {
-        for call in world.lab.argocd().calls() {
-            assert!(
-                description.problems(&call).is_empty(),
-                "{version}: {}",
-                call.path
+                "{version}: {method} {path}: {problems:?}"
             );
         }
     }

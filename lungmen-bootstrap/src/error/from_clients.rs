@@ -90,6 +90,7 @@ fn proxmox_kind(kind: proxmox_client::ErrorKind) -> Option<ErrorKind> {
         Kind::Server => ErrorKind::Server,
         Kind::TaskFailed => ErrorKind::TaskFailed,
         Kind::Decode => ErrorKind::Decode,
+        Kind::Io => ErrorKind::Io,
         Kind::Deadline => ErrorKind::Deadline,
         _ => return None,
     })
