@@ -29,7 +29,7 @@ pub use spec::patch::PatchSource;
 pub use spec::release::TalosRelease;
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
-pub use state::journal;
+pub use state::{claim, guard, journal, lease, record, store};
 pub use verbs::plan::{Plan, PlannedStep};
 
 /// The example in the README of the workspace compiles and runs.

@@ -321,6 +321,7 @@ fn service_kind(kind: services::ErrorKind) -> Option<ErrorKind> {
         Kind::Server => ErrorKind::Server,
         Kind::Decode => ErrorKind::Decode,
         Kind::Deadline => ErrorKind::Deadline,
+        Kind::Io => ErrorKind::Io,
     })
 }
 

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     Mismatch,
     /// Our own time budget ran out; the message is the last cause.
     Deadline,
+    /// A file cannot be read or written.
+    Io,
 }
 
 impl ErrorKind {
@@ -90,6 +92,7 @@ impl ErrorKind {
             Self::Decode => "unexpected answer",
             Self::Mismatch => "not what was written",
             Self::Deadline => "deadline exceeded",
+            Self::Io => "input or output failed",
         }
     }
 }
@@ -250,6 +253,7 @@ impl Error {
                 | ErrorKind::Decode
                 | ErrorKind::Mismatch
                 | ErrorKind::Deadline
+                | ErrorKind::Io
         )
     }
 }

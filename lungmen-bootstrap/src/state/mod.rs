@@ -1,6 +1,12 @@
-//! What a run leaves behind: files, secrets and the journal.
+//! What a run leaves behind: the cluster record, the lease, files, secrets and the journal.
 
 pub(crate) mod artifacts;
+pub mod claim;
+pub mod guard;
 pub mod journal;
+pub mod lease;
+mod random;
+pub mod record;
 pub(crate) mod secrets;
+pub mod store;
 pub(crate) mod talosconfig;

@@ -9,3 +9,7 @@ mod openbao_login;
 mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;
+mod store_directory;
+mod store_memory;
+mod store_openbao;
+mod store_scenario;

@@ -1,0 +1,148 @@
+//! The cluster record: what makes a cluster this cluster.
+//!
+//! The record is written before the first effect and holds everything that cannot be made again or must not change by
+//! itself: a random id, the name and endpoint, the version contract, the schematic, the secrets bundle, and the decision
+//! about the node that is bootstrapped. [`ClusterRecord::encode`] gives two entries, so that a person finds the bundle
+//! under its usual name:
+//!
+//! | entry | content |
+//! |---|---|
+//! | `cluster.json` | everything but the bundle, with the fingerprint of the bundle |
+//! | `secrets.yaml` | the bundle, as `talosctl gen secrets` writes it |
+
+mod encoding;
+mod progress;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use talos_client::config::VersionContract;
+use talos_client::secrets::SecretsBundle;
+use url::Url;
+
+pub use encoding::{FORMAT, RECORD_ENTRY, SECRETS_ENTRY};
+pub use progress::{BootstrapDecision, BootstrapState, RunControl};
+pub(crate) use progress::{Change, Stale};
+
+use crate::error::Result;
+use crate::state::random;
+
+/// A random id of a cluster: 128 bits in hexadecimal. Not secret once machines carry UUIDs derived from it, but nobody can
+/// guess it from the specification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterId(String);
+
+impl ClusterId {
+    /// A new random id.
+    ///
+    /// # Errors
+    /// `Server` when the random source of the operating system fails.
+    pub fn generate() -> Result<Self> {
+        random::hex::<16>().map(Self)
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_well_formed(&self) -> bool {
+        self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What is recorded about a cluster. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClusterRecord {
+    /// The random id.
+    pub cluster_id: ClusterId,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The https endpoint of its Kubernetes API.
+    pub endpoint: Url,
+    /// The version contract that the bundle and the configurations are made for.
+    pub contract: VersionContract,
+    /// The ID of the schematic that the cluster was created with.
+    pub schematic: String,
+    /// When the record was made.
+    pub created_at: Timestamp,
+    /// The secrets of the cluster.
+    pub bundle: SecretsBundle,
+    /// The bootstrap decision, and the newest run that wrote the record.
+    pub control: RunControl,
+}
+
+impl ClusterRecord {
+    /// A record of a new cluster with a random id.
+    ///
+    /// # Errors
+    /// `Server` when the random source of the operating system fails.
+    pub fn new(
+        cluster: impl Into<String>,
+        endpoint: Url,
+        contract: VersionContract,
+        schematic: impl Into<String>,
+        bundle: SecretsBundle,
+    ) -> Result<Self> {
+        Ok(Self {
+            cluster_id: ClusterId::generate()?,
+            cluster: cluster.into(),
+            endpoint,
+            contract,
+            schematic: schematic.into(),
+            // The encoding keeps whole seconds.
+            created_at: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
+            bundle,
+            control: RunControl::default(),
+        })
+    }
+
+    /// The SHA-256 of the bundle in hexadecimal. It tells two bundles apart and shows nothing of them.
+    #[must_use]
+    pub fn bundle_fingerprint(&self) -> String {
+        fingerprint(self.bundle.to_yaml().expose_secret())
+    }
+
+    /// The name and endpoint in one line, for messages.
+    #[must_use]
+    pub fn title(&self) -> String {
+        title(&self.cluster, &self.endpoint)
+    }
+}
+
+/// Records are equal when everything that is stored about them is.
+impl PartialEq for ClusterRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.cluster_id == other.cluster_id
+            && self.cluster == other.cluster
+            && self.endpoint == other.endpoint
+            && self.contract == other.contract
+            && self.schematic == other.schematic
+            && self.created_at == other.created_at
+            && self.control == other.control
+            && self.bundle_fingerprint() == other.bundle_fingerprint()
+    }
+}
+
+pub(crate) fn title(cluster: &str, endpoint: &Url) -> String {
+    format!("{cluster} at {}", endpoint.as_str().trim_end_matches('/'))
+}
+
+pub(crate) fn fingerprint(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
