@@ -150,12 +150,22 @@ fn input(arguments: &Arguments, release: &TalosVersion) -> Outcome<GenerateInput
         .talos_version(release.clone())
         .install_disk(&arguments.install_disk)
         .additional_sans(comma_separated(&arguments.additional_sans))
-        .dns_domain(&arguments.dns_domain)
-        .persist(arguments.persist)
-        .cluster_discovery(arguments.with_cluster_discovery)
-        .kubespan(arguments.with_kubespan)
-        .with_docs(arguments.with_docs)
-        .with_examples(arguments.with_examples);
+        .dns_domain(&arguments.dns_domain);
+    if !arguments.persist {
+        input = input.without_persistence();
+    }
+    if !arguments.with_cluster_discovery {
+        input = input.without_cluster_discovery();
+    }
+    if arguments.with_kubespan {
+        input = input.kubespan();
+    }
+    if arguments.with_docs {
+        input = input.with_docs();
+    }
+    if arguments.with_examples {
+        input = input.with_examples();
+    }
     if let Some(image) = &arguments.install_image {
         input = input.install_image(image);
     }

@@ -106,14 +106,17 @@ fn judge(
     // Talos on nocloud validates as in the cloud: a missing install disk is not refused there.
     let validation = config.validate(&ValidationOptions::new(Mode::Metal, &desired.talos));
     for error in validation.errors() {
-        diagnostics.add(Diagnostic::new(path, &machine.spec.name, error.as_str()));
+        diagnostics.add(Diagnostic::new(path, &machine.spec.name, &error.message));
     }
-    warnings.extend(validation.warnings().iter().cloned());
+    warnings.extend(validation.warnings().map(ToString::to_string));
     for finding in config.lint(&context(desired, machine)) {
-        if FATAL.contains(&finding.id()) {
-            let allowed = format!("{}; {}", finding.message(), finding.fix());
+        if finding.id.is_some_and(|id| FATAL.contains(&id)) {
+            let allowed = match &finding.help {
+                Some(help) => format!("{}; {help}", finding.message),
+                None => finding.message.clone(),
+            };
             diagnostics.add(Diagnostic::new(
-                format!("{path}: {}", finding.path()),
+                format!("{path}: {}", finding.path),
                 &machine.spec.name,
                 allowed,
             ));
@@ -136,12 +139,21 @@ const FATAL: [LintId; 8] = [
 ];
 
 fn context(desired: &DesiredCluster, machine: &DesiredMachine) -> LintContext {
-    LintContext::new(&desired.talos)
-        .platform(desired.image.request().platform().as_str())
-        .secure_boot(desired.image.request().is_secure_boot())
-        .tpm(machine.spec.tpm)
+    let request = desired.image.request();
+    let context = LintContext::new(&desired.talos)
+        .platform(request.platform().as_str())
         .schematic(desired.schematic_id.as_str())
-        .disks(disks(&machine.spec.disks))
+        .disks(disks(&machine.spec.disks));
+    let context = if request.is_secure_boot() {
+        context.secure_boot()
+    } else {
+        context.without_secure_boot()
+    };
+    if machine.spec.tpm {
+        context.tpm()
+    } else {
+        context.without_tpm()
+    }
 }
 
 /// The disks as Talos sees them behind a virtio SCSI controller.

@@ -2,6 +2,7 @@
 
 mod compatibility;
 mod contract;
+mod diagnostic;
 mod diff;
 mod document;
 mod generate;
@@ -15,10 +16,11 @@ mod version;
 
 pub use compatibility::check_kubernetes_upgrade;
 pub use contract::VersionContract;
-pub use diff::{Change, diff};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diff::{Diff, diff};
 pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
-pub use lint::{Lint, LintContext, LintDisk, LintId};
+pub use lint::{LintContext, LintDisk, LintId};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
-pub use validate::{Mode, Validation, ValidationOptions};
+pub use validate::{Mode, ValidationOptions};
 pub use version::{Components, TalosVersion};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::identity::Signer;
-use crate::config::{MachineConfig, Mode, TalosVersion, ValidationOptions};
+use crate::config::{Diagnostic, MachineConfig, Mode, TalosVersion, ValidationOptions};
 use crate::go::yaml::Node;
 
 /// Why a configuration is refused, in the words of the reference.
@@ -78,15 +78,21 @@ pub(super) fn read(text: &SecretString, version: &TalosVersion) -> Result<Accept
 
     let validation = config.validate(&ValidationOptions::new(Mode::Cloud, version));
     if !validation.is_valid() {
-        return Err(Refusal::Invalid(multi_error(validation.errors())));
+        return Err(Refusal::Invalid(multi_error(&messages(
+            validation.errors(),
+        ))));
     }
     Ok(Accepted {
         config: config
             .v1alpha1()
             .is_some()
             .then(|| NodeConfig::new(text, &config)),
-        warnings: validation.warnings().to_vec(),
+        warnings: messages(validation.warnings()),
     })
+}
+
+fn messages<'a>(found: impl Iterator<Item = &'a Diagnostic>) -> Vec<String> {
+    found.map(|found| found.message.clone()).collect()
 }
 
 /// The reference's way to write several errors.

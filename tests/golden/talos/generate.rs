@@ -45,7 +45,8 @@ impl Case {
                 "--disk" => input.install_disk(value),
                 "--dns" => input.dns_domain(value),
                 "--sans" => input.additional_sans(value.split(',')),
-                "--discovery" => input.cluster_discovery(value.parse().unwrap()),
+                "--discovery" if value == "false" => input.without_cluster_discovery(),
+                "--discovery" => input,
                 "--patch" => input.config_patch(patch(value)),
                 other => panic!("unknown option {other}"),
             }

@@ -150,7 +150,7 @@ fn a_kubernetes_version_that_does_not_fit_is_refused() {
 #[test]
 fn commented_output_has_three_empty_containers() {
     let shown = |talos: &str, kind| {
-        let config = input(talos).with_docs(true).generate(kind).unwrap();
+        let config = input(talos).with_docs().generate(kind).unwrap();
         [
             "machine/registries",
             "cluster/extraManifests",
@@ -197,7 +197,7 @@ fn commented_output_has_three_empty_containers() {
 fn empty_containers_survive_a_merge_and_not_a_json_patch() {
     let shown = |patch: &str| {
         let input = input("v1.10.7")
-            .with_examples(true)
+            .with_examples()
             .config_patch(ConfigPatch::new(patch));
         let config = control_plane(&input);
         [
@@ -248,7 +248,7 @@ fn registry_mirrors_are_documents_from_v1_12() {
 
 #[test]
 fn kubespan_is_a_document_from_v1_13() {
-    let enabled = |talos: &str| control_plane(&input(talos).kubespan(true));
+    let enabled = |talos: &str| control_plane(&input(talos).kubespan());
 
     assert!(has(
         &enabled("v1.12.11"),
@@ -262,7 +262,7 @@ fn kubespan_is_a_document_from_v1_13() {
 #[test]
 fn persist_is_an_option_up_to_v1_12() {
     let persist = |talos: &str| {
-        let config = control_plane(&input(talos).persist(false));
+        let config = control_plane(&input(talos).without_persistence());
         node(&config, "persist").and_then(Node::as_bool)
     };
 

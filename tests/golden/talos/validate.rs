@@ -88,7 +88,10 @@ impl Case {
             }
         };
         Answer {
-            warnings: validation.warnings().to_vec(),
+            warnings: validation
+                .warnings()
+                .map(|found| found.message.clone())
+                .collect(),
             error: validation
                 .into_result()
                 .err()

@@ -1,8 +1,10 @@
-//! What differs between two configurations, for people to read: secrets never appear.
+//! The differences between two configurations, for people to read. Secrets never appear.
 
 mod secret;
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::machine_config::{Document, MachineConfig};
 use crate::go::yaml::{Kind, Mapping, Node, Scalar, Value, first_difference};
@@ -13,45 +15,24 @@ const REDACTED: &str = "[redacted]";
 /// One difference between two configurations.
 ///
 /// `Display` gives one line, for example `~ v1alpha1 machine.install.image: a -> b`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    document: String,
-    path: String,
-    before: Option<String>,
-    after: Option<String>,
-}
-
-impl Change {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Diff {
     /// The document: its kind, and its name if it has one.
-    #[must_use]
-    pub fn document(&self) -> &str {
-        &self.document
-    }
-
+    pub document: String,
     /// Keys and indices from the top of the document, for example `machine.certSANs[2]`; empty for the whole document.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The former value on one line, or `[redacted]`; nothing when it was not there.
-    #[must_use]
-    pub fn before(&self) -> Option<&str> {
-        self.before.as_deref()
-    }
-
-    /// The new value on one line, or `[redacted]`; nothing when it is gone.
-    #[must_use]
-    pub fn after(&self) -> Option<&str> {
-        self.after.as_deref()
-    }
+    pub path: String,
+    /// The former value on one line, or `[redacted]`; `None` when it did not exist.
+    pub from: Option<String>,
+    /// The new value on one line, or `[redacted]`; `None` when it was removed.
+    pub to: Option<String>,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = [self.document.as_str(), self.path.as_str()].join(" ");
         let place = place.trim_end();
-        match (&self.before, &self.after) {
+        match (&self.from, &self.to) {
             (Some(before), Some(after)) => write!(f, "~ {place}: {before} -> {after}"),
             (Some(before), None) => write!(f, "- {place}: {before}"),
             (None, Some(after)) => write!(f, "+ {place}: {after}"),
@@ -79,7 +60,7 @@ impl fmt::Display for Change {
 /// # }
 /// ```
 #[must_use]
-pub fn diff(before: &MachineConfig, after: &MachineConfig) -> Vec<Change> {
+pub fn diff(before: &MachineConfig, after: &MachineConfig) -> Vec<Diff> {
     let mut differ = Differ::default();
     for old in before.documents() {
         differ.document = label(old);
@@ -114,7 +95,7 @@ enum Side {
 struct Differ {
     document: String,
     path: Vec<String>,
-    changes: Vec<Change>,
+    changes: Vec<Diff>,
 }
 
 impl Differ {
@@ -203,11 +184,11 @@ impl Differ {
             }
             path.push_str(step);
         }
-        self.changes.push(Change {
+        self.changes.push(Diff {
             document: self.document.clone(),
             path,
-            before,
-            after,
+            from: before,
+            to: after,
         });
     }
 

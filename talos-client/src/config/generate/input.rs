@@ -151,21 +151,21 @@ impl GenerateInput {
         self
     }
 
-    /// Whether the node keeps its configuration over a reboot, `true` by default. Without effect from v1.13 on: it always does.
-    pub const fn persist(mut self, persist: bool) -> Self {
-        self.persist = persist;
+    /// The node loses its configuration at a reboot. Without effect from v1.13 on, where it always keeps it.
+    pub const fn without_persistence(mut self) -> Self {
+        self.persist = false;
         self
     }
 
-    /// Whether nodes find each other through the discovery service, `true` by default.
-    pub const fn cluster_discovery(mut self, enabled: bool) -> Self {
-        self.cluster_discovery = enabled;
+    /// Nodes do not find each other through the discovery service.
+    pub const fn without_cluster_discovery(mut self) -> Self {
+        self.cluster_discovery = false;
         self
     }
 
-    /// Whether nodes talk to each other through WireGuard, `false` by default.
-    pub const fn kubespan(mut self, enabled: bool) -> Self {
-        self.kubespan = enabled;
+    /// Nodes communicate through WireGuard.
+    pub const fn kubespan(mut self) -> Self {
+        self.kubespan = true;
         self
     }
 
@@ -189,14 +189,14 @@ impl GenerateInput {
     ///
     /// The comments themselves are never written: Talos drops them. The containers are `machine.registries`,
     /// `cluster.extraManifests` and `cluster.inlineManifests`; Talos treats empty and missing alike.
-    pub const fn with_docs(mut self, shown: bool) -> Self {
-        self.with_docs = shown;
+    pub const fn with_docs(mut self) -> Self {
+        self.with_docs = true;
         self
     }
 
     /// Like [`GenerateInput::with_docs`], for `--with-examples`: either switches the reference to its commented output.
-    pub const fn with_examples(mut self, shown: bool) -> Self {
-        self.with_examples = shown;
+    pub const fn with_examples(mut self) -> Self {
+        self.with_examples = true;
         self
     }
 

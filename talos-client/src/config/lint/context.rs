@@ -36,15 +36,27 @@ impl LintContext {
         self
     }
 
-    /// Whether the machine boots with secure boot.
-    pub const fn secure_boot(mut self, enabled: bool) -> Self {
-        self.secure_boot = Some(enabled);
+    /// The machine boots with secure boot.
+    pub const fn secure_boot(mut self) -> Self {
+        self.secure_boot = Some(true);
         self
     }
 
-    /// Whether the machine has a TPM 2.0.
-    pub const fn tpm(mut self, present: bool) -> Self {
-        self.tpm = Some(present);
+    /// The machine boots without secure boot.
+    pub const fn without_secure_boot(mut self) -> Self {
+        self.secure_boot = Some(false);
+        self
+    }
+
+    /// The machine has a TPM 2.0.
+    pub const fn tpm(mut self) -> Self {
+        self.tpm = Some(true);
+        self
+    }
+
+    /// The machine has no TPM 2.0.
+    pub const fn without_tpm(mut self) -> Self {
+        self.tpm = Some(false);
         self
     }
 
@@ -113,9 +125,14 @@ impl LintDisk {
         self.with("bus_path", Value::Text(path.into()))
     }
 
-    /// Whether the disk says of itself that it spins; a virtual disk does unless it is told to be an SSD.
-    pub fn rotational(self, rotational: bool) -> Self {
-        self.with("rotational", Value::Bool(rotational))
+    /// The disk reports that it spins. A virtual disk does unless its hypervisor presents it as an SSD.
+    pub fn rotational(self) -> Self {
+        self.with("rotational", Value::Bool(true))
+    }
+
+    /// The disk reports that it does not spin.
+    pub fn non_rotational(self) -> Self {
+        self.with("rotational", Value::Bool(false))
     }
 
     fn with(mut self, field: &'static str, value: Value) -> Self {

@@ -1,6 +1,6 @@
 //! Selectors and sizes against the disks of the machine.
 
-use super::{Lint, LintDisk, LintId, Subject};
+use super::{Diagnostic, LintDisk, LintId, Subject};
 use crate::config::schema::parse_disk_size;
 use crate::config::validate::cel::{self, Environment, Value};
 use crate::config::validate::view::View;
@@ -12,7 +12,7 @@ const VOLUMES: [&str; 4] = [
     "SwapVolumeConfig",
 ];
 
-pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Lint>) {
+pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
     let install = Install::of(subject);
     found.extend(disk_and_selector(subject));
     if subject.context.disks.is_empty() {
@@ -148,14 +148,14 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn disk_and_selector(subject: Subject<'_>) -> Option<Lint> {
+fn disk_and_selector(subject: Subject<'_>) -> Option<Diagnostic> {
     // The generator writes a disk when it is told nothing; a selector that is patched in is no contradiction to that.
     const GENERATED: &str = "/dev/sda";
     let install = subject.v1alpha1("machine.install");
     let (disk, selector) = (install.get("disk").text(), install.get("diskSelector"));
     let chosen = !disk.is_empty() && disk != GENERATED;
     (chosen && selector.has_content()).then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallDiskAndSelector,
             "machine.install",
             format!("disk {disk} is ignored, because diskSelector chooses the disk"),
@@ -164,7 +164,7 @@ fn disk_and_selector(subject: Subject<'_>) -> Option<Lint> {
     })
 }
 
-fn unknown_disk(subject: Subject<'_>) -> Option<Lint> {
+fn unknown_disk(subject: Subject<'_>) -> Option<Diagnostic> {
     let install = subject.v1alpha1("machine.install");
     let disk = install.get("disk").text();
     let known = subject.context.disks.iter().any(|it| it.path == disk);
@@ -172,7 +172,7 @@ fn unknown_disk(subject: Subject<'_>) -> Option<Lint> {
     let is_link = disk.starts_with("/dev/disk/");
     let unknown = !disk.is_empty() && !install.get("diskSelector").is_set() && !known && !is_link;
     unknown.then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallDiskUnknown,
             "machine.install.disk",
             format!("the machine has no disk {disk}, so the installation fails"),
@@ -181,9 +181,9 @@ fn unknown_disk(subject: Subject<'_>) -> Option<Lint> {
     })
 }
 
-fn no_match(subject: Subject<'_>, path: &str, candidates: &[&LintDisk]) -> Option<Lint> {
+fn no_match(subject: Subject<'_>, path: &str, candidates: &[&LintDisk]) -> Option<Diagnostic> {
     candidates.is_empty().then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::SelectorMatchesNothing,
             path,
             format!(
@@ -195,12 +195,12 @@ fn no_match(subject: Subject<'_>, path: &str, candidates: &[&LintDisk]) -> Optio
     })
 }
 
-fn too_large(document: View<'_>, place: &str, candidates: &[&LintDisk]) -> Option<Lint> {
+fn too_large(document: View<'_>, place: &str, candidates: &[&LintDisk]) -> Option<Diagnostic> {
     let text = document.at("provisioning.minSize").scalar_text()?;
     let size = parse_disk_size(text).ok()?;
     let largest = candidates.iter().max_by_key(|disk| disk.size)?;
     (size > largest.size).then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::VolumeTooLarge,
             format!("{place}.minSize"),
             format!(
@@ -217,7 +217,7 @@ fn no_room(
     subject: Subject<'_>,
     place: &str,
     (candidates, system): (&[&LintDisk], Option<&LintDisk>),
-) -> Option<Lint> {
+) -> Option<Diagnostic> {
     let system = system?;
     let only_system = !candidates.is_empty() && candidates.iter().all(|it| it.path == system.path);
     let limited = subject
@@ -225,7 +225,7 @@ fn no_room(
         .filter(|(name, _)| *name == "EPHEMERAL")
         .any(|(_, document)| document.at("provisioning.maxSize").is_set());
     (only_system && !limited).then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::EphemeralTakesDisk,
             place,
             format!(
@@ -265,7 +265,7 @@ mod tests {
             LintDisk::new(path, size * GIB)
                 .transport("virtio")
                 .model("QEMU HARDDISK")
-                .rotational(true)
+                .rotational()
         };
         LintContext::new(&TalosVersion::parse("v1.10.7").unwrap())
             .disks([disk("/dev/sda", 32), disk("/dev/sdb", 64)])
@@ -275,7 +275,7 @@ mod tests {
         let text = format!("machine:\n  install: {install}\n{volumes}");
         let config = MachineConfig::parse(&text).unwrap();
         let found = config.lint(&context());
-        found.iter().map(|lint| lint.id()).collect()
+        found.iter().filter_map(|lint| lint.id).collect()
     }
 
     fn user_volume(selector: &str, min_size: &str) -> String {

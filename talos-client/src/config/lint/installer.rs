@@ -2,7 +2,7 @@
 //!
 //! Since Talos v1.10 the platform is built into the installer, before it came from the running system.
 
-use super::{Lint, LintId, Subject};
+use super::{Diagnostic, LintId, Subject};
 use crate::config::{TalosVersion, VersionContract};
 
 /// The schematic without any extension, under which the Image Factory knows plain Talos.
@@ -10,7 +10,7 @@ const EMPTY_SCHEMATIC: &str = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80b
 
 const METAL: &str = "metal";
 
-pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Lint>) {
+pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
     let path = if subject.v1alpha1("machine.install").is_set() {
         "machine.install.image"
     } else if subject
@@ -84,13 +84,13 @@ fn image_name(platform: &str, secure_boot: bool) -> String {
     format!("{platform}-installer{suffix}")
 }
 
-fn install_missing(subject: Subject<'_>) -> Lint {
+fn install_missing(subject: Subject<'_>) -> Diagnostic {
     let fix = if subject.context.version.contract() >= VersionContract::V1_14 {
         "add an UnattendedInstallConfig document with a disk selector and the installer image"
     } else {
         "add machine.install with the disk and the installer image"
     };
-    Lint::new(
+    Diagnostic::lint(
         LintId::InstallMissing,
         "machine.install",
         "nothing says where to install, so a machine that was booted from an ISO fails to install; validation asks for it \
@@ -100,11 +100,11 @@ fn install_missing(subject: Subject<'_>) -> Lint {
     )
 }
 
-fn default_image(subject: Subject<'_>, path: &str) -> Option<Lint> {
+fn default_image(subject: Subject<'_>, path: &str) -> Option<Diagnostic> {
     let platform = subject.context.platform.as_deref()?;
     (platform != METAL).then(|| {
         let name = image_name(platform, subject.context.secure_boot == Some(true));
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallerPlatform,
             path,
             format!(
@@ -116,11 +116,11 @@ fn default_image(subject: Subject<'_>, path: &str) -> Option<Lint> {
     })
 }
 
-fn platform(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Lint> {
+fn platform(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Diagnostic> {
     let wanted = subject.context.platform.as_deref()?;
     (installer.platform != wanted).then(|| {
         let name = image_name(wanted, installer.secure_boot);
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallerPlatform,
             path,
             format!(
@@ -133,7 +133,7 @@ fn platform(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Opti
     })
 }
 
-fn secure_boot(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Lint> {
+fn secure_boot(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Diagnostic> {
     let wanted = subject.context.secure_boot?;
     (installer.secure_boot != wanted).then(|| {
         let mismatch = if wanted {
@@ -141,7 +141,7 @@ fn secure_boot(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> O
         } else {
             "this installer is for secure boot and the machine does not use it"
         };
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallerSecureBoot,
             path,
             format!("{mismatch}, so the installation fails"),
@@ -153,11 +153,11 @@ fn secure_boot(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> O
     })
 }
 
-fn schematic(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Lint> {
+fn schematic(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Diagnostic> {
     let wanted = subject.context.schematic.as_deref()?;
     let found = installer.schematic.unwrap_or(EMPTY_SCHEMATIC);
     (found != wanted).then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallerSchematic,
             path,
             format!(
@@ -169,12 +169,12 @@ fn schematic(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Opt
     })
 }
 
-fn version(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Lint> {
+fn version(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Option<Diagnostic> {
     let wanted = &subject.context.version;
     let found = TalosVersion::parse(installer.tag?).ok()?;
     let differs = wanted.is_release() && found.is_release() && found.release() != wanted.release();
     differs.then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::InstallerVersion,
             path,
             format!(
@@ -187,11 +187,11 @@ fn version(subject: Subject<'_>, path: &str, installer: &Installer<'_>) -> Optio
     })
 }
 
-fn kernel_args(subject: Subject<'_>) -> Option<Lint> {
+fn kernel_args(subject: Subject<'_>) -> Option<Diagnostic> {
     const PATH: &str = "machine.install.extraKernelArgs";
     let ignored = subject.context.secure_boot == Some(true) && subject.v1alpha1(PATH).has_content();
     ignored.then(|| {
-        Lint::new(
+        Diagnostic::lint(
             LintId::KernelArgsIgnored,
             PATH,
             "with secure boot the command line is part of the signed image, so these arguments are ignored".to_owned(),
@@ -210,13 +210,17 @@ mod tests {
     fn context() -> LintContext {
         LintContext::new(&TalosVersion::parse("v1.10.7").unwrap())
             .platform("nocloud")
-            .secure_boot(true)
+            .secure_boot()
             .schematic(SCHEMATIC)
     }
 
     fn lint(install: &str, context: &LintContext) -> Vec<LintId> {
         let config = MachineConfig::parse(&format!("machine:\n  install: {install}\n")).unwrap();
-        config.lint(context).iter().map(|lint| lint.id()).collect()
+        config
+            .lint(context)
+            .iter()
+            .filter_map(|found| found.id)
+            .collect()
     }
 
     fn lint_image(image: &str) -> Vec<LintId> {
@@ -258,7 +262,7 @@ mod tests {
         );
 
         assert_eq!(
-            lint(&install, &context().secure_boot(false)),
+            lint(&install, &context().without_secure_boot()),
             [LintId::InstallerSecureBoot]
         );
     }
@@ -283,6 +287,6 @@ mod tests {
 
         let found = config.lint(&context());
 
-        assert_eq!(found[0].id(), LintId::InstallMissing);
+        assert_eq!(found.as_slice()[0].id, Some(LintId::InstallMissing));
     }
 }

@@ -1,10 +1,10 @@
 //! Hostname, Kubernetes version and keys in the TPM.
 
-use super::{Lint, LintId, Subject};
+use super::{Diagnostic, LintId, Subject};
 use crate::config::VersionContract;
 use crate::config::validate::view::View;
 
-pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Lint>) {
+pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
     found.extend(hostname(subject));
     found.extend(kubernetes_version(subject));
     for path in tpm_keys(subject) {
@@ -12,7 +12,7 @@ pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Lint>) {
     }
 }
 
-fn hostname(subject: Subject<'_>) -> Option<Lint> {
+fn hostname(subject: Subject<'_>) -> Option<Diagnostic> {
     let (_, document) = subject.documents("HostnameConfig").next()?;
     let legacy = subject.v1alpha1("machine.network.hostname").text();
     let (name, auto) = (document.get("hostname").text(), document.get("auto").text());
@@ -42,7 +42,7 @@ fn hostname(subject: Subject<'_>) -> Option<Lint> {
     } else {
         return None;
     };
-    Some(Lint::new(
+    Some(Diagnostic::lint(
         LintId::HostnameTwice,
         "HostnameConfig",
         message,
@@ -50,11 +50,11 @@ fn hostname(subject: Subject<'_>) -> Option<Lint> {
     ))
 }
 
-fn kubernetes_version(subject: Subject<'_>) -> Option<Lint> {
+fn kubernetes_version(subject: Subject<'_>) -> Option<Diagnostic> {
     let version = subject.config.kubernetes_version()?;
     let talos = &subject.context.version;
     let error = talos.check_kubernetes(version).err()?;
-    Some(Lint::new(
+    Some(Diagnostic::lint(
         LintId::KubernetesVersion,
         "machine.kubelet.image",
         error.message().to_owned(),
@@ -94,9 +94,9 @@ fn sealed(encryption: View<'_>, path: &str) -> Vec<String> {
         .collect()
 }
 
-fn tpm(subject: Subject<'_>, path: &str) -> Option<Lint> {
+fn tpm(subject: Subject<'_>, path: &str) -> Option<Diagnostic> {
     if subject.context.tpm == Some(false) {
-        return Some(Lint::new(
+        return Some(Diagnostic::lint(
             LintId::TpmMissing,
             path,
             "the machine has no TPM, so the disk cannot be encrypted and the node does not start"
@@ -110,7 +110,7 @@ fn tpm(subject: Subject<'_>, path: &str) -> Option<Lint> {
         } else {
             ""
         };
-        Lint::new(
+        Diagnostic::lint(
             LintId::TpmWithoutSecureBoot,
             path,
             "the key is bound to the secure boot state, which is off: anything that boots can unseal it, and turning \
@@ -137,7 +137,7 @@ mod tests {
         let found = config.lint(context);
         found
             .iter()
-            .map(|lint| (lint.id(), lint.path().to_owned()))
+            .filter_map(|lint| Some((lint.id?, lint.path.clone())))
             .collect()
     }
 
@@ -180,10 +180,10 @@ mod tests {
         let at = |id| places.map(|place| (id, place.to_owned()));
 
         assert_eq!(lint(text, &context()), []);
-        assert_eq!(lint(text, &context().tpm(true).secure_boot(true)), []);
-        assert_eq!(lint(text, &context().tpm(false)), at(LintId::TpmMissing));
+        assert_eq!(lint(text, &context().tpm().secure_boot()), []);
+        assert_eq!(lint(text, &context().without_tpm()), at(LintId::TpmMissing));
         assert_eq!(
-            lint(text, &context().tpm(true).secure_boot(false)),
+            lint(text, &context().tpm().without_secure_boot()),
             at(LintId::TpmWithoutSecureBoot)
         );
     }

@@ -1,6 +1,6 @@
-//! Lints: what a node accepts and a machine then suffers from. They are ours; the reference has none of them.
+//! Lints: configurations that a node accepts but that do not work on the machine. The reference has none of them.
 //!
-//! Each looks at a configuration together with what is known about the machine it is for, and says how to fix it.
+//! Each compares a configuration with what is known about the machine, and says how to fix it.
 
 mod context;
 mod disks;
@@ -11,11 +11,14 @@ use std::fmt;
 
 pub use context::{LintContext, LintDisk};
 
-use super::MachineConfig;
 use super::validate::view::View;
+use super::{Diagnostic, Diagnostics, MachineConfig};
 
 /// Which lint found something. The names never change, so they can be used to ignore one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LintId {
     /// Nothing says where to install, so the machine stays on its ISO.
@@ -80,62 +83,6 @@ impl fmt::Display for LintId {
     }
 }
 
-/// Something that will go wrong, where, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lint {
-    id: LintId,
-    path: String,
-    message: String,
-    fix: String,
-}
-
-impl Lint {
-    fn new(id: LintId, path: impl Into<String>, message: String, fix: String) -> Self {
-        Self {
-            id,
-            path: path.into(),
-            message,
-            fix,
-        }
-    }
-
-    /// Which lint this is.
-    #[must_use]
-    pub const fn id(&self) -> LintId {
-        self.id
-    }
-
-    /// The place: a path in the `v1alpha1` document, or the kind and name of a document and the path in it.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What is wrong and what follows from it.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// What to change.
-    #[must_use]
-    pub fn fix(&self) -> &str {
-        &self.fix
-    }
-}
-
-impl fmt::Display for Lint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            id,
-            path,
-            message,
-            fix,
-        } = self;
-        write!(f, "{id}: {path}: {message}; {fix}")
-    }
-}
-
 /// What a lint looks at.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
@@ -168,11 +115,10 @@ impl MachineConfig {
     /// let version = TalosVersion::parse("v1.10.7")?;
     /// let config = MachineConfig::load("machine: {install: {disk: /dev/vda}}", &version)?;
     /// let context = LintContext::new(&version).disks([LintDisk::new("/dev/sda", 32 << 30)]);
-    /// assert_eq!(config.lint(&context)[0].id(), LintId::InstallDiskUnknown);
+    /// assert_eq!(config.lint(&context).as_slice()[0].id, Some(LintId::InstallDiskUnknown));
     /// # Ok::<(), talos_client::Error>(())
     /// ```
-    #[must_use]
-    pub fn lint(&self, context: &LintContext) -> Vec<Lint> {
+    pub fn lint(&self, context: &LintContext) -> Diagnostics {
         let subject = Subject {
             config: self,
             context,
@@ -181,7 +127,7 @@ impl MachineConfig {
         installer::check(subject, &mut found);
         machine::check(subject, &mut found);
         disks::check(subject, &mut found);
-        found
+        found.into_iter().collect()
     }
 }
 
@@ -198,9 +144,9 @@ mod tests {
 
         let found = config.lint(&context);
 
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.as_slice().len(), 1);
         assert_eq!(
-            found[0].to_string(),
+            found.as_slice()[0].to_string(),
             "installer-platform: machine.install.image: without an image the installer for \"metal\" is used, and the \
              machine loses what \"nocloud\" gave it, such as its address; use an image named \
              \"nocloud-installer\" of the Image Factory"

@@ -14,7 +14,7 @@ pub(super) mod view;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{MachineConfig, TalosVersion, VersionContract};
+use super::{Diagnostic, Diagnostics, MachineConfig, Severity, TalosVersion, VersionContract};
 use crate::go::text::{multi_error, quoted};
 use crate::{Error, ErrorKind, Result};
 use view::View;
@@ -91,46 +91,6 @@ impl ValidationOptions {
     }
 }
 
-/// The outcome of a validation: warnings, and the error if there is one.
-#[derive(Debug)]
-#[must_use]
-pub struct Validation {
-    warnings: Vec<String>,
-    errors: Vec<String>,
-}
-
-impl Validation {
-    /// What is accepted but should be changed, in the reference's words.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
-    /// One entry per broken rule of the `v1alpha1` document, or per other document.
-    #[must_use]
-    pub fn errors(&self) -> &[String] {
-        &self.errors
-    }
-
-    /// Whether a node of the release would accept the configuration.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.errors.is_empty()
-    }
-
-    /// The warnings of a valid configuration.
-    ///
-    /// # Errors
-    ///
-    /// `Validation` when a rule is broken; the message is the reference's text, one line per error.
-    pub fn into_result(self) -> Result<Vec<String>> {
-        if self.is_valid() {
-            return Ok(self.warnings);
-        }
-        Err(Error::new(ErrorKind::Validation, OPERATION).with_message(multi_error(&self.errors)))
-    }
-}
-
 impl MachineConfig {
     /// Validates all documents, and those beside `v1alpha1` against it.
     ///
@@ -142,11 +102,12 @@ impl MachineConfig {
     ///
     /// let version = TalosVersion::parse("v1.10.7")?;
     /// let config = MachineConfig::load("machine: {type: worker}", &version)?;
-    /// let validation = config.validate(&ValidationOptions::new(Mode::Metal, &version));
-    /// assert_eq!(validation.errors()[0], "cluster instructions are required");
+    /// let found = config.validate(&ValidationOptions::new(Mode::Metal, &version));
+    /// assert!(!found.is_valid());
+    /// assert_eq!(found.as_slice()[0].message, "cluster instructions are required");
     /// # Ok::<(), talos_client::Error>(())
     /// ```
-    pub fn validate(&self, options: &ValidationOptions) -> Validation {
+    pub fn validate(&self, options: &ValidationOptions) -> Diagnostics {
         let release = options.release;
         let v1alpha1 = self.v1alpha1().map(|node| View::new(Some(node)));
         let mut warnings = Vec::new();
@@ -175,6 +136,12 @@ impl MachineConfig {
         if let Some(config) = v1alpha1 {
             errors.extend(others().filter_map(|it| conflicts::check(it, config, release)));
         }
-        Validation { warnings, errors }
+        let errors = errors
+            .into_iter()
+            .map(|text| Diagnostic::new(Severity::Error, text));
+        let warnings = warnings
+            .into_iter()
+            .map(|text| Diagnostic::new(Severity::Warning, text));
+        errors.chain(warnings).collect()
     }
 }
