@@ -1,110 +1,201 @@
-//! How often a failed call is repeated, and which calls may be.
+//! When and how often a single request is sent again.
+//!
+//! Mirrored: the same text stands in every crate of the workspace, and a policy test compares the copies. What may be
+//! repeated is decided by the operation ([`Idempotency`]) and by the error, never by the HTTP method.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::ExponentialBuilder;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::{Instant, sleep};
 
-use crate::{Error, ErrorKind};
+use crate::error::{Error, Result}; // mirror: own path
 
-/// Repetition of single calls: attempts, pauses and the time for all of them together.
+/// How often, how fast and for how long a failed request is repeated.
 ///
-/// It applies to reads, and to any call that failed before anything was sent. Certificate failures and refusals
-/// are never repeated.
+/// The default is 4 attempts, with delays from 200 ms doubling up to 5 s, each with jitter, and 30 s in all. Certificate
+/// failures, rejections and responses that cannot be decoded are never repeated. A request that may have taken effect
+/// is repeated only when sending it twice has the effect of sending it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     attempts: usize,
-    first_pause: Duration,
-    longest_pause: Duration,
+    first: Duration,
+    longest: Duration,
     deadline: Duration,
 }
 
 impl RetryPolicy {
-    /// At most `attempts` attempts within 30 seconds; the pauses begin at 200 ms, double, and carry jitter.
+    /// One attempt; every failure is reported at once.
     #[must_use]
-    pub const fn new(attempts: usize) -> Self {
+    pub const fn never() -> Self {
         Self {
-            attempts,
-            first_pause: Duration::from_millis(200),
-            longest_pause: Duration::from_secs(5),
-            deadline: Duration::from_secs(30),
+            attempts: 1,
+            first: Duration::ZERO,
+            longest: Duration::ZERO,
+            deadline: Duration::ZERO,
         }
     }
 
-    /// Every call is made once.
+    /// Sets the number of attempts in all; at least one is made.
     #[must_use]
-    pub const fn none() -> Self {
-        Self::new(1)
+    pub const fn attempts(self, attempts: usize) -> Self {
+        Self { attempts, ..self }
     }
 
-    /// The first and the longest pause.
+    /// Sets the first and the longest delay between two attempts.
     #[must_use]
-    pub const fn pauses(mut self, first: Duration, longest: Duration) -> Self {
-        self.first_pause = first;
-        self.longest_pause = longest;
-        self
+    pub const fn delays(self, first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            ..self
+        }
     }
 
-    /// No new attempt is started after this time.
+    /// Sets the time after which no further attempt starts.
+    ///
+    /// A longer `Retry-After` of the server ends the attempts as well: the error is returned at once.
     #[must_use]
-    pub const fn within(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
+    pub const fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
-    pub(crate) fn schedule(&self) -> ExponentialBuilder {
+    pub(crate) fn schedule(&self) -> impl Iterator<Item = Duration> + Send + use<> {
         ExponentialBuilder::default()
-            .with_min_delay(self.first_pause)
-            .with_max_delay(self.longest_pause)
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
             .with_factor(2.0)
             .with_max_times(self.attempts.saturating_sub(1))
             .with_jitter()
+            .build()
     }
 
-    pub(crate) fn allows(&self, error: &Error, effect: Effect, started: Instant) -> bool {
-        started.elapsed() < self.deadline && effect.may_repeat(error.kind())
+    /// Runs `attempt` (given its number, from 1) until it succeeds or must not be repeated. The last error is returned.
+    pub(crate) async fn run<T, F>(
+        &self,
+        idempotency: Idempotency,
+        mut attempt: impl FnMut(usize) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let started = Instant::now();
+        let mut schedule = self.schedule();
+        let mut number = 1;
+        loop {
+            let error = match attempt(number).await {
+                Ok(value) => return Ok(value),
+                Err(error) if idempotency.allows_retry(&error) => error,
+                Err(error) => return Err(error),
+            };
+            let Some(delay) = schedule.next() else {
+                return Err(error);
+            };
+            let delay = delay.max(error.retry_after().unwrap_or_default());
+            if started.elapsed().saturating_add(delay) > self.deadline {
+                return Err(error);
+            }
+            sleep(delay).await;
+            number += 1;
+        }
     }
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self::new(4)
-    }
-}
-
-/// What a call does to the node, and so whether it may be sent twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Reads only.
-    None,
-    /// Changes something.
-    Change,
-}
-
-impl Effect {
-    fn may_repeat(self, kind: ErrorKind) -> bool {
-        match kind {
-            ErrorKind::Connect | ErrorKind::Busy => true,
-            ErrorKind::Timeout | ErrorKind::Interrupted => self == Self::None,
-            _ => false,
+        Self {
+            attempts: 4,
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether sending a request twice has the effect of sending it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Idempotency {
+    /// It has: a read, or a write that sets a value.
+    Safe,
+    /// A second request would act again, or be refused because the first one acted.
+    Unsafe,
+}
 
-    #[test]
-    fn a_change_is_repeated_only_when_nothing_was_sent() {
-        assert!(Effect::Change.may_repeat(ErrorKind::Connect));
-        assert!(!Effect::Change.may_repeat(ErrorKind::Interrupted));
-        assert!(Effect::None.may_repeat(ErrorKind::Interrupted));
+impl Idempotency {
+    /// Whether an operation of this sort is repeated after `error`.
+    pub(crate) fn allows_retry(self, error: &Error) -> bool {
+        error.is_retryable() && (self == Self::Safe || !error.may_have_taken_effect())
+    }
+}
+
+#[cfg(test)]
+mod retry_tests {
+    use super::*;
+    use crate::error::ErrorKind; // mirror: own path
+
+    async fn attempts_made(kind: ErrorKind, idempotency: Idempotency) -> usize {
+        let policy =
+            RetryPolicy::default().delays(Duration::from_micros(10), Duration::from_micros(20));
+        let mut made = 0;
+        let result: Result<()> = policy
+            .run(idempotency, |number| {
+                made = number;
+                async move { Err(Error::new(kind, "test")) }
+            })
+            .await;
+        assert_eq!(result.unwrap_err().kind(), kind);
+        made
+    }
+
+    #[tokio::test]
+    async fn a_request_that_certainly_had_no_effect_is_repeated_for_every_operation() {
+        for kind in [ErrorKind::Busy, ErrorKind::Connect] {
+            assert_eq!(
+                attempts_made(kind, Idempotency::Unsafe).await,
+                4,
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_may_have_had_an_effect_is_repeated_only_when_that_is_safe() {
+        for kind in [ErrorKind::Timeout, ErrorKind::Interrupted] {
+            assert_eq!(
+                attempts_made(kind, Idempotency::Unsafe).await,
+                1,
+                "{kind:?}"
+            );
+            assert_eq!(attempts_made(kind, Idempotency::Safe).await, 4, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn certificate_failures_rejections_and_undecodable_responses_are_never_repeated() {
+        for kind in [
+            ErrorKind::Certificate,
+            ErrorKind::Rejected,
+            ErrorKind::Forbidden,
+            ErrorKind::Decode,
+        ] {
+            assert_eq!(attempts_made(kind, Idempotency::Safe).await, 1, "{kind:?}");
+        }
     }
 
     #[test]
-    fn a_certificate_failure_is_never_repeated() {
-        assert!(!Effect::None.may_repeat(ErrorKind::Certificate));
-        assert!(!Effect::None.may_repeat(ErrorKind::Unauthenticated));
-        assert!(!Effect::None.may_repeat(ErrorKind::NotReady));
+    fn the_schedule_has_one_delay_less_than_attempts() {
+        assert_eq!(RetryPolicy::default().schedule().count(), 3);
+        assert_eq!(RetryPolicy::default().attempts(0).schedule().count(), 0);
+        assert_eq!(RetryPolicy::never().schedule().count(), 0);
+    }
+
+    #[test]
+    fn no_delay_is_longer_than_the_longest_and_its_jitter() {
+        let policy = RetryPolicy::default().attempts(12);
+
+        assert!(
+            policy
+                .schedule()
+                .all(|delay| delay <= Duration::from_secs(10))
+        );
     }
 }

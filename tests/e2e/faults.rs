@@ -10,6 +10,7 @@ use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::mock::{Acl, Fault as PveFault, MockStorage, PveMock, Route as PveRoute};
 use std::time::Duration;
 use talos_client::Code;
+use talos_client::mock::{Fault as TalosFault, Route as TalosRoute};
 
 use crate::support::{VM, World, vm};
 
@@ -362,18 +363,23 @@ async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() 
         (StepId::Configuration, StepId::Apply, |world| {
             let talos = world.lab.talos(vm()).unwrap();
             talos.fail_next(
-                "ApplyConfiguration",
-                Code::InvalidArgument,
-                "configuration validation failed: x",
+                TalosRoute::ApplyConfiguration,
+                TalosFault::status(Code::InvalidArgument, "configuration validation failed: x"),
             );
         }),
         (StepId::Apply, StepId::EtcdBootstrap, |world| {
             let talos = world.lab.talos(vm()).unwrap();
-            talos.fail_next("Bootstrap", Code::PermissionDenied, "not authorized");
+            talos.fail_next(
+                TalosRoute::Bootstrap,
+                TalosFault::status(Code::PermissionDenied, "not authorized"),
+            );
         }),
         (StepId::EtcdBootstrap, StepId::Kubeconfig, |world| {
             let talos = world.lab.talos(vm()).unwrap();
-            talos.fail_next("Kubeconfig", Code::PermissionDenied, "not authorized");
+            talos.fail_next(
+                TalosRoute::Kubeconfig,
+                TalosFault::status(Code::PermissionDenied, "not authorized"),
+            );
         }),
         (StepId::Verify, StepId::Register, |world| {
             let kubernetes = world.lab.kubernetes().unwrap();

@@ -114,7 +114,7 @@ async fn the_iso_first_in_the_boot_order_stops_after_the_installation() {
             .generate(talos_client::config::MachineType::ControlPlane)
             .unwrap();
 
-    let client = talos.maintenance_client().unwrap();
+    let client = talos.maintenance_client();
     client
         .apply_configuration(&config.to_yaml(), Default::default())
         .await

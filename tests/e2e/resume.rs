@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lungmen_bootstrap::{Event, Outcome, StepId};
+use talos_client::mock::{Fault, Route};
 
 use crate::support::{World, acting_steps, outcome};
 
@@ -101,7 +102,7 @@ async fn a_bootstrap_whose_answer_was_lost_is_not_taken_for_a_failure() {
     let world = World::new().await;
     world.run_until(StepId::Apply).await.unwrap();
     let talos = world.lab.talos(crate::support::vm()).unwrap();
-    talos.drop_connection("Bootstrap");
+    talos.fail_next(Route::Bootstrap, Fault::DropResponse);
 
     let cluster = world.run().await.unwrap();
 
@@ -109,6 +110,9 @@ async fn a_bootstrap_whose_answer_was_lost_is_not_taken_for_a_failure() {
         outcome(&cluster.steps, StepId::EtcdBootstrap),
         Outcome::Done
     );
+    assert!(talos.is_bootstrapped());
+    // The call that took effect, and the one that found it done.
+    talos.assert_called(Route::Bootstrap, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,9 +109,8 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     // Failures on the way, then the complete run, then one after a failure with the secrets at hand.
     world.run_until(StepId::Configuration).await.unwrap();
     world.lab.talos(vm()).unwrap().fail_next(
-        "ApplyConfiguration",
-        talos_client::Code::InvalidArgument,
-        "no",
+        talos_client::mock::Route::ApplyConfiguration,
+        talos_client::mock::Fault::status(talos_client::Code::InvalidArgument, "no"),
     );
     let error = world.run().await.unwrap_err();
     texts.push(("report", error.report()));

@@ -221,7 +221,9 @@ fn talos_kind(kind: talos_client::ErrorKind) -> Option<ErrorKind> {
         Kind::Rejected => ErrorKind::Rejected,
         Kind::Server => ErrorKind::Server,
         Kind::Decode => ErrorKind::Decode,
+        Kind::Io => ErrorKind::Io,
         Kind::Deadline => ErrorKind::Deadline,
+        Kind::OperationFailed => ErrorKind::TaskFailed,
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use talos_client::secrets::{ClientCertificate, Role, SecretsBundle};
-use talos_client::{Authority, Credentials};
+use talos_client::{CertificateAuthority, Credentials};
 
 use crate::error::Result;
 
@@ -39,8 +39,8 @@ impl Identity {
         )
     }
 
-    pub(crate) fn authority(&self) -> Result<Authority> {
-        Ok(Authority::from_pem(self.admin.ca_pem())?)
+    pub(crate) fn authority(&self) -> Result<CertificateAuthority> {
+        Ok(CertificateAuthority::from_pem(self.admin.ca_pem())?)
     }
 }
 

@@ -8,8 +8,7 @@ pub(crate) mod proxmox_task;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use talos_client::wait::WaitState;
-use talos_client::{Client, Endpoint, Poll, PresentedCertificate};
+use talos_client::{Client, Endpoint, Poll, PresentedCertificate, WaitState};
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,7 +40,7 @@ pub(crate) fn client(
 
 /// How often and how long a wait of the Talos client looks.
 pub(crate) fn poll(context: &Context, deadline: Duration) -> Poll {
-    Poll::every(context.timing().interval).within(deadline)
+    Poll::every(context.timing().interval).deadline(deadline)
 }
 
 /// Tells how a wait of the Talos client stands.
@@ -52,8 +51,8 @@ pub(crate) fn reporter(
     let (context, name) = (context.clone(), machine.spec.name.clone());
     move |state| {
         context.emit(EventKind::Waiting {
-            waiting_for: format!("{} of {name}", state.waiting_for),
-            cause: state.because.clone(),
+            waiting_for: format!("{} ({name})", state.waiting_for),
+            cause: state.cause.clone(),
             attempt: state.attempt,
         });
     }

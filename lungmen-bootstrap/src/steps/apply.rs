@@ -111,7 +111,8 @@ impl Apply<'_> {
         let poll = nodes::poll(context, context.timing().install);
         let at_declared = found.endpoint() == client.endpoint();
         let before = found.certificate().filter(|_| at_declared);
-        let back = client.wait_for_identity(before, poll, nodes::reporter(context, machine));
+        let back =
+            client.wait_for_identity_observed(before, poll, nodes::reporter(context, machine));
         tokio::select! {
             version = back => {
                 let version = version.map_err(|error| installing(machine, error))?;

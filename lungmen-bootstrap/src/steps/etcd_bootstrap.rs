@@ -93,7 +93,7 @@ impl BootstrapEtcd<'_> {
         let outcome = self
             .client(context, machine)?
             .machine()
-            .bootstrap_and_wait(poll, nodes::reporter(context, machine))
+            .bootstrap_and_wait_observed(poll, nodes::reporter(context, machine))
             .await
             .map_err(with_old_data_hint)?;
         if outcome == Bootstrapped::Already {
@@ -109,7 +109,7 @@ impl BootstrapEtcd<'_> {
         let poll = nodes::poll(context, context.timing().bootstrap);
         self.client(context, machine)?
             .machine()
-            .wait_for_etcd(poll, nodes::reporter(context, machine))
+            .wait_for_etcd_observed(poll, nodes::reporter(context, machine))
             .await
             .map_err(with_old_data_hint)?;
         Ok(())

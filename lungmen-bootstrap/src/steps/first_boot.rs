@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use proxmox_client::vm::guest::AddressSelector;
 use talos_client::{
-    Authority, Endpoint, MaintenanceClient, MaintenanceTrust, PresentedCertificate, Probe,
+    CertificateAuthority, Endpoint, MaintenanceClient, MaintenanceTrust, PresentedCertificate,
+    Probe,
 };
 
 use super::machine::RunningMachine;
@@ -67,7 +68,7 @@ fn with_boot_hint(error: Error) -> Error {
 }
 
 /// The authority of the cluster, where its secrets exist: it tells our nodes from foreign ones.
-async fn authority(context: &Context) -> Result<Option<Authority>> {
+async fn authority(context: &Context) -> Result<Option<CertificateAuthority>> {
     match known_secrets::find(context).await? {
         Some(bundle) => Ok(Some(
             Identity::of(bundle, jiff::Timestamp::now())?.authority()?,
@@ -81,7 +82,7 @@ async fn probe(
     context: &Context,
     machine: &DesiredMachine,
     running: &RunningMachine,
-    authority: Option<&Authority>,
+    authority: Option<&CertificateAuthority>,
 ) -> Result<Probed<FoundNode>> {
     let mut causes = Vec::new();
     for address in candidates(machine, running, &mut causes).await {

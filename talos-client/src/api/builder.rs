@@ -28,33 +28,34 @@ impl ClientBuilder {
         }
     }
 
-    /// Lets the endpoint pass calls on to this node, an address or host name without port.
+    /// Makes the endpoint forward calls to this node, an address or host name without port.
     ///
-    /// Only control plane nodes pass calls on. Without it the dialled node answers itself.
+    /// Only control plane nodes forward calls. Without it the dialled node answers.
     pub fn node(mut self, node: impl Into<String>) -> Self {
         self.node = Some(node.into());
         self
     }
 
-    /// Time for TCP and TLS, five seconds by default.
+    /// Sets the time for TCP and TLS. Defaults to five seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
         self
     }
 
-    /// Time for one attempt of a unary call, fifteen seconds by default. Calls that take longer by nature extend it.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.request_timeout = timeout;
+    /// Sets the time for one attempt of a unary call. Defaults to fifteen seconds; calls that take longer by nature
+    /// extend it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
         self
     }
 
-    /// Time for a whole stream, one hour by default.
+    /// Sets the time for a whole stream. Defaults to one hour.
     pub fn stream_deadline(mut self, deadline: Duration) -> Self {
         self.limits.stream_deadline = deadline;
         self
     }
 
-    /// How failed calls are repeated.
+    /// Sets how failed calls are repeated.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.limits.retry = policy;
         self
@@ -96,25 +97,25 @@ impl MaintenanceClientBuilder {
         }
     }
 
-    /// Which certificates are accepted; any one by default.
+    /// Sets which certificates are accepted. Defaults to any certificate.
     pub fn trust(mut self, trust: MaintenanceTrust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// Time for TCP and TLS, five seconds by default.
+    /// Sets the time for TCP and TLS. Defaults to five seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
         self
     }
 
-    /// Time for one attempt of a unary call, fifteen seconds by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.request_timeout = timeout;
+    /// Sets the time for one attempt of a unary call. Defaults to fifteen seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
         self
     }
 
-    /// How failed calls are repeated.
+    /// Sets how failed calls are repeated.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.limits.retry = policy;
         self

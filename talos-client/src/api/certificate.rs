@@ -8,7 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
-use crate::{Error, ErrorKind, Fingerprint, Result};
+use crate::{Error, ErrorKind, PublicKeyFingerprint, Result};
 
 /// Subject of every maintenance certificate, v1.10 to v1.14.
 pub(crate) const MAINTENANCE_NAME: &str = "maintenance-service.talos.dev";
@@ -20,7 +20,7 @@ pub(crate) const MAINTENANCE_NAME: &str = "maintenance-service.talos.dev";
 #[non_exhaustive]
 pub struct PresentedCertificate {
     /// Pin of the public key, as talosctl's `--cert-fingerprint` takes it and the node's console shows it.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: PublicKeyFingerprint,
     /// The subject's common name; empty when there is none.
     pub common_name: String,
     /// The whole subject.
@@ -49,7 +49,7 @@ impl PresentedCertificate {
         let validity = certificate.validity();
 
         Ok(Self {
-            fingerprint: Fingerprint::of_public_key(certificate.public_key().raw),
+            fingerprint: PublicKeyFingerprint::of_public_key(certificate.public_key().raw),
             common_name,
             subject: subject.to_string(),
             issuer: certificate.issuer().to_string(),

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::Retryable;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
@@ -15,7 +14,8 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::api::stream::ResponseStream;
-use crate::retry::{Effect, RetryPolicy};
+use crate::poll::DurationText;
+use crate::retry::{Idempotency, RetryPolicy};
 use crate::{Endpoint, Error, ErrorKind, Result, api::dial, api::status};
 
 /// The service that generated clients are made of.
@@ -28,11 +28,11 @@ pub(crate) const MAX_MESSAGE_SIZE: usize = 32 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 65535 * 32;
 const CONNECTION_WINDOW: u32 = 65535 * 16;
 
-/// Name, effect and time limit of one call.
+/// Name, idempotency and time limit of one call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) operation: &'static str,
-    effect: Effect,
+    idempotency: Idempotency,
     timeout: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl Call {
     pub(crate) const fn read(operation: &'static str) -> Self {
         Self {
             operation,
-            effect: Effect::None,
+            idempotency: Idempotency::Safe,
             timeout: None,
         }
     }
@@ -50,7 +50,7 @@ impl Call {
     pub(crate) const fn change(operation: &'static str) -> Self {
         Self {
             operation,
-            effect: Effect::Change,
+            idempotency: Idempotency::Unsafe,
             timeout: None,
         }
     }
@@ -66,7 +66,7 @@ impl Call {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
-    pub(crate) request_timeout: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) stream_deadline: Duration,
     pub(crate) retry: RetryPolicy,
 }
@@ -75,7 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(15),
+            timeout: Duration::from_secs(15),
             stream_deadline: Duration::from_hours(1),
             retry: RetryPolicy::default(),
         }
@@ -156,26 +156,28 @@ impl Transport {
         }
     }
 
-    /// Makes a unary call, and repeats it as far as its effect allows.
+    /// Makes a unary call, and repeats it as far as its idempotency allows.
+    ///
+    /// A response of the node is final here, although the same call may succeed later: what a node is not ready for
+    /// takes seconds, and the waits of this crate repeat those calls.
     pub(crate) async fn call<T, F, Fut>(&self, call: Call, send: F) -> Result<T>
     where
         F: Fn(Service) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let send = &send;
+        let attempt = |number| async move {
+            if number > 1 {
+                tracing::debug!(operation = call.operation, number, "repeating the call");
+            }
+            match self.attempt(call, send).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(error) if is_final(&error) => Ok(Err(error)),
+                Err(error) => Err(error),
+            }
+        };
         let retry = self.shared.limits.retry;
-        let started = Instant::now();
-        (|| self.attempt(call, &send))
-            .retry(retry.schedule())
-            .when(|error| retry.allows(error, call.effect, started))
-            .notify(|error, pause| {
-                tracing::debug!(
-                    operation = call.operation,
-                    kind = ?error.kind(),
-                    pause_ms = pause.as_millis(),
-                    "repeating the call"
-                );
-            })
-            .await
+        retry.run(call.idempotency, attempt).await?
     }
 
     /// Makes a unary call once.
@@ -194,16 +196,14 @@ impl Transport {
     {
         let service = self.service(call.operation).await?;
         let started = Instant::now();
-        let request_timeout = self.shared.limits.request_timeout;
-        let limit = call
-            .timeout
-            .map_or(request_timeout, |least| least.max(request_timeout));
+        let timeout = self.shared.limits.timeout;
+        let limit = call.timeout.map_or(timeout, |least| least.max(timeout));
         let result = match tokio::time::timeout(limit, send(service)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(status::from_status(call.operation, &self.target(), &status)),
             Err(_) => Err(Error::new(ErrorKind::Timeout, call.operation)
                 .with_target(self.target())
-                .with_message(format!("no answer within {limit:?}"))),
+                .with_message(format!("no response within {}", DurationText(limit)))),
         };
         tracing::debug!(
             operation = call.operation,
@@ -214,7 +214,7 @@ impl Transport {
         if let Err(error) = &result {
             self.forget_broken(error).await;
         }
-        result
+        result.map_err(|error| error.with_server(self.shared.endpoint.to_string()))
     }
 
     /// Opens a server stream when it is first polled; it ends with an error at its deadline.
@@ -241,7 +241,7 @@ impl Transport {
                 .map_err(|status| status::from_status(operation, &transport.target(), &status))
         };
         let deadline = self.shared.limits.stream_deadline;
-        ResponseStream::open(operation, self.target(), opening, items).within(deadline)
+        ResponseStream::open(operation, self.target(), opening, items).deadline(deadline)
     }
 
     async fn service(&self, operation: &'static str) -> Result<Service> {
@@ -295,4 +295,8 @@ impl Transport {
             *self.shared.channel.lock().await = None;
         }
     }
+}
+
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Server)
 }

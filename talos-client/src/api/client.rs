@@ -2,7 +2,7 @@
 
 use crate::api::channel::Transport;
 use crate::api::machine::Machine;
-use crate::{Authority, ClientBuilder, Credentials, Endpoint, Resources, Result};
+use crate::{CertificateAuthority, ClientBuilder, Credentials, Endpoint, Resources, Result};
 
 /// Machine API of a configured node, over mutual TLS. A cheap handle: clone it freely.
 ///
@@ -10,7 +10,7 @@ use crate::{Authority, ClientBuilder, Credentials, Endpoint, Resources, Result};
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Transport,
-    authority: Authority,
+    authority: CertificateAuthority,
 }
 
 impl Client {
@@ -19,7 +19,7 @@ impl Client {
         ClientBuilder::new(endpoint, credentials)
     }
 
-    pub(crate) fn new(transport: Transport, authority: Authority) -> Self {
+    pub(crate) fn new(transport: Transport, authority: CertificateAuthority) -> Self {
         Self {
             transport,
             authority,
@@ -57,7 +57,7 @@ impl Client {
 
     /// The authority that the node's certificate is verified with.
     #[must_use]
-    pub fn authority(&self) -> &Authority {
+    pub fn authority(&self) -> &CertificateAuthority {
         &self.authority
     }
 }
@@ -80,9 +80,9 @@ mod tests {
         let poll = Poll::every(Duration::from_secs(1));
         let machine = client.machine();
         assert_send(machine.kubeconfig());
-        assert_send(machine.bootstrap_and_wait(poll, |_| {}));
-        assert_send(machine.wait_for_stage(Stage::Running, poll, |_| {}));
-        assert_send(client.wait_for_identity(None, poll, |_| {}));
-        assert_send(crate::wait_for_maintenance(endpoint, poll, |_| {}));
+        assert_send(machine.bootstrap_and_wait_observed(poll, |_| {}));
+        assert_send(machine.wait_for_stage_observed(Stage::Running, poll, |_| {}));
+        assert_send(client.wait_for_identity(None, poll));
+        assert_send(crate::wait_for_maintenance(endpoint, poll));
     }
 }

@@ -9,7 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use crate::secrets::ClientCertificate;
-use crate::{Authority, Error, ErrorKind, Result};
+use crate::{CertificateAuthority, Error, ErrorKind, Result};
 
 const OPERATION: &str = "read credentials";
 
@@ -44,8 +44,8 @@ impl Credentials {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when it is not a PEM certificate.
-    pub fn authority(&self) -> Result<Authority> {
-        Authority::from_pem(&self.authority)
+    pub fn authority(&self) -> Result<CertificateAuthority> {
+        CertificateAuthority::from_pem(&self.authority)
     }
 
     pub(crate) fn identity(

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::api::certificate::PresentedCertificate;
 use crate::api::channel::Transport;
-use crate::api::cosi::{MachineStatus, SystemInformation, TalosVersion};
+use crate::api::cosi::{MachineStatus, SystemInformation, VersionStatus};
 use crate::api::machine::{self, Applied, ApplyOptions, Disk};
 use crate::api::tls::LeafVerifier;
 use crate::{Endpoint, MaintenanceClientBuilder, Resources, Result};
@@ -40,7 +40,12 @@ impl MaintenanceClient {
     /// # Errors
     /// As every read.
     pub async fn version(&self) -> Result<String> {
-        Ok(self.resources().get::<TalosVersion>().await?.spec.version)
+        Ok(self
+            .resources()
+            .singleton::<VersionStatus>()
+            .await?
+            .spec
+            .version)
     }
 
     /// All block devices, CD drives included; see [`Disk::is_installable`].
@@ -59,7 +64,11 @@ impl MaintenanceClient {
     /// # Errors
     /// As every read.
     pub async fn system_information(&self) -> Result<SystemInformation> {
-        Ok(self.resources().get::<SystemInformation>().await?.spec)
+        Ok(self
+            .resources()
+            .singleton::<SystemInformation>()
+            .await?
+            .spec)
     }
 
     /// Stage and readiness.
@@ -67,7 +76,7 @@ impl MaintenanceClient {
     /// # Errors
     /// As every read.
     pub async fn machine_status(&self) -> Result<MachineStatus> {
-        Ok(self.resources().get::<MachineStatus>().await?.spec)
+        Ok(self.resources().singleton::<MachineStatus>().await?.spec)
     }
 
     /// The node's state as resources, apart from those that hold secrets.

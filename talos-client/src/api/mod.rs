@@ -30,4 +30,4 @@ pub use self::endpoint::{DEFAULT_PORT, Endpoint};
 pub use self::maintenance::MaintenanceClient;
 pub use self::probe::{Probe, probe};
 pub use self::stream::ResponseStream;
-pub use self::tls::{Authority, Fingerprint, MaintenanceTrust};
+pub use self::tls::{CertificateAuthority, MaintenanceTrust, PinMismatch, PublicKeyFingerprint};

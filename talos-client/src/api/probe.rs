@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::certificate::PresentedCertificate;
-use crate::{Authority, Endpoint, Error, ErrorKind, MaintenanceTrust, Result, api::dial, api::tls};
+use crate::{
+    CertificateAuthority, Endpoint, Error, ErrorKind, MaintenanceTrust, Result, api::dial, api::tls,
+};
 
 /// What answers at an endpoint.
 #[derive(Debug)]
@@ -30,10 +32,10 @@ pub enum Probe {
 /// [`Probe::Closed`].
 pub async fn probe(
     endpoint: &Endpoint,
-    authority: Option<&Authority>,
+    authority: Option<&CertificateAuthority>,
     timeout: Duration,
 ) -> Result<Probe> {
-    let (config, verifier) = tls::anonymous(MaintenanceTrust::FirstContact)?;
+    let (config, verifier) = tls::anonymous(MaintenanceTrust::TrustOnFirstUse)?;
     let outcome = dial::handshake(endpoint, Arc::new(config), timeout).await;
     // With TLS 1.2 the handshake fails for want of a client certificate, after the server has shown its own.
     let Some(leaf) = verifier.seen() else {

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use crate::api::channel::{Limits, Transport};
-use crate::api::cosi::{Diagnostic, MachineStatus, TalosVersion};
+use crate::api::cosi::{MachineStatus, NodeDiagnostic, VersionStatus};
 use crate::api::machine::EventTail;
 use crate::api::pb::cosi::resource as cosi;
 use crate::api::pb::google::rpc;
@@ -65,9 +65,9 @@ async fn server(handler: Handler) -> Transport {
         }
     });
 
-    let (tls, _) = tls::anonymous(MaintenanceTrust::FirstContact).unwrap();
+    let (tls, _) = tls::anonymous(MaintenanceTrust::TrustOnFirstUse).unwrap();
     let limits = Limits {
-        retry: RetryPolicy::none(),
+        retry: RetryPolicy::never(),
         ..Limits::default()
     };
     Transport::new(Endpoint::from(address), tls, limits)
@@ -218,7 +218,7 @@ async fn a_watch_sends_what_every_version_needs_and_fails_when_the_buffer_overru
 
     let mut one = resources.watch::<MachineStatus>("machine");
     let error = one.next().await.unwrap().unwrap_err();
-    let mut all = resources.watch_all::<Diagnostic>();
+    let mut all = resources.watch_all::<NodeDiagnostic>();
     assert!(all.next().await.unwrap().is_err());
 
     assert_eq!(error.kind(), ErrorKind::Interrupted);
@@ -246,7 +246,7 @@ async fn a_list_that_breaks_off_is_no_short_list() {
     .await;
 
     let resources = Resources::new(transport);
-    let error = resources.list::<Diagnostic>().await.unwrap_err();
+    let error = resources.list::<NodeDiagnostic>().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Interrupted);
 }
@@ -256,7 +256,7 @@ async fn a_get_without_a_resource_is_a_bad_answer() {
     let transport = server(unary(|_: cosi::GetRequest| cosi::GetResponse::default())).await;
 
     let resources = Resources::new(transport);
-    let error = resources.get::<TalosVersion>().await.unwrap_err();
+    let error = resources.singleton::<VersionStatus>().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Decode);
 }

@@ -6,7 +6,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError};
 use tonic::Status;
 
-use crate::{Code, Error, ErrorKind};
+use crate::{Code, Error, ErrorKind, PinMismatch};
 
 /// The texts by which a node says that a request did not reach the service behind its proxy.
 const NOT_REACHED: [&str; 3] = [
@@ -31,16 +31,20 @@ pub(crate) fn from_code(operation: &'static str, code: Code, message: &str) -> E
         .with_code(code)
 }
 
-/// Classifies a failure below gRPC: our own connector's error, or a broken connection.
+/// Classifies a failure below gRPC: an error of the connector of this crate, or a broken connection.
 pub(crate) fn from_transport(
     operation: &'static str,
     target: &str,
     failure: &(dyn StdError + 'static),
 ) -> Error {
     if let Some(error) = causes(failure).find_map(|cause| cause.downcast_ref::<Error>()) {
-        return Error::new(error.kind(), operation)
+        let copy = Error::new(error.kind(), operation)
             .with_target(target)
             .with_message(error.message());
+        return match error.pin_mismatch() {
+            Some(mismatch) => copy.with_source(mismatch.clone()),
+            None => copy,
+        };
     }
     let cause = causes(failure)
         .last()
@@ -58,16 +62,20 @@ pub(crate) fn from_tls(operation: &'static str, failure: &io::Error) -> Error {
         ));
     };
     let (kind, hint) = tls_kind(tls);
-    let pin = causes(tls)
-        .chain(pin_mismatch(tls))
-        .last()
-        .map_or_else(|| tls.to_string(), ToString::to_string);
-    Error::new(kind, operation).with_message(format!("{pin}{hint}"))
+    match pin_mismatch(tls) {
+        Some(mismatch) => Error::new(kind, operation)
+            .with_message(mismatch.to_string())
+            .with_source(mismatch.clone()),
+        None => {
+            let cause = causes(tls).last().unwrap_or(tls);
+            Error::new(kind, operation).with_message(format!("{cause}{hint}"))
+        }
+    }
 }
 
-fn pin_mismatch(tls: &rustls::Error) -> Option<&(dyn StdError + 'static)> {
+fn pin_mismatch(tls: &rustls::Error) -> Option<&PinMismatch> {
     match tls {
-        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => Some(&*other.0),
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
         _ => None,
     }
 }
@@ -77,14 +85,14 @@ fn tls_kind(error: &rustls::Error) -> (ErrorKind, &'static str) {
     use rustls::Error as Tls;
 
     match error {
-        // A node issues its certificate without backdating, so ours may be the clock that is behind.
+        // A node issues its certificate without backdating, so the local clock may be behind.
         Tls::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => (
             ErrorKind::NotReady,
-            "; the clock of the node is ahead of ours",
+            "; the clock of the node is ahead of the local clock",
         ),
-        // The credentials were checked against our clock, so the node's clock is the wrong one.
+        // The credentials were checked against the local clock, so the node's clock is the wrong one.
         Tls::AlertReceived(Alert::CertificateExpired) => (
             ErrorKind::NotReady,
             "; the clock of the node is not within the client certificate's validity",

@@ -10,9 +10,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
 use tokio::time::Sleep;
 
+use crate::poll::DurationText;
 use crate::{Error, ErrorKind, Result, api::status};
 
-/// What a node sends piece by piece: events, log lines, changes of a resource.
+/// A sequence of messages from a node: events, log lines, changes of a resource.
 ///
 /// Nothing is sent before the stream is polled, so an error of the call is its first item. The stream ends after
 /// an error, and with [`ErrorKind::Deadline`] when its time is over (one hour unless set otherwise).
@@ -21,8 +22,8 @@ pub struct ResponseStream<T> {
     operation: &'static str,
     target: String,
     items: BoxStream<'static, Result<T>>,
-    deadline: Option<Pin<Box<Sleep>>>,
-    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    deadline: Duration,
     over: bool,
 }
 
@@ -55,16 +56,16 @@ impl<T: Send + 'static> ResponseStream<T> {
             operation,
             target,
             items,
-            deadline: None,
-            limit: Duration::MAX,
+            timer: None,
+            deadline: Duration::MAX,
             over: false,
         }
     }
 
     /// Ends the stream with an error when it has not ended by itself after `deadline`, counted from the first poll.
-    pub fn within(mut self, deadline: Duration) -> Self {
-        self.limit = deadline;
-        self.deadline = None;
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self.timer = None;
         self
     }
 }
@@ -81,18 +82,19 @@ impl<T> Stream for ResponseStream<T> {
             this.over = !matches!(item, Some(Ok(_)));
             return Poll::Ready(item);
         }
-        let limit = this.limit;
-        let deadline = this
-            .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if deadline.as_mut().poll(context).is_pending() {
+        let deadline = this.deadline;
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+        if timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         this.over = true;
         Poll::Ready(Some(Err(Error::new(ErrorKind::Deadline, this.operation)
             .with_target(this.target.clone())
             .with_message(format!(
-                "the stream was still open after {limit:?}"
+                "timed out after {} waiting for the stream to end",
+                DurationText(deadline)
             )))))
     }
 }

@@ -1,4 +1,4 @@
-//! Trust: what a connection to a node must prove, and what we prove to the node.
+//! Trust: which nodes the client accepts, and how it authenticates to them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,16 +24,16 @@ use crate::{Error, ErrorKind, Result};
 /// Pin of a node's public key: base64 of the SHA-256 of its `SubjectPublicKeyInfo`.
 ///
 /// ```
-/// use talos_client::Fingerprint;
+/// use talos_client::PublicKeyFingerprint;
 ///
-/// let pin: Fingerprint = "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k=".parse()?;
+/// let pin: PublicKeyFingerprint = "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k=".parse()?;
 /// assert_eq!(pin.to_string(), "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k=");
 /// # Ok::<(), talos_client::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint([u8; 32]);
+pub struct PublicKeyFingerprint([u8; 32]);
 
-impl Fingerprint {
+impl PublicKeyFingerprint {
     pub(crate) fn of_public_key(spki: &[u8]) -> Self {
         Self(Sha256::digest(spki).into())
     }
@@ -44,7 +44,7 @@ impl Fingerprint {
     }
 }
 
-impl FromStr for Fingerprint {
+impl FromStr for PublicKeyFingerprint {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -60,25 +60,25 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for PublicKeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&STANDARD.encode(self.0))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for PublicKeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
+        write!(f, "PublicKeyFingerprint({self})")
     }
 }
 
 /// The CA of a cluster's Talos API (`machine.ca`), several while it is being rotated.
 #[derive(Clone)]
-pub struct Authority {
+pub struct CertificateAuthority {
     roots: Arc<RootCertStore>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// Reads one or more certificates in PEM.
     ///
     /// # Errors
@@ -130,24 +130,25 @@ impl Authority {
     }
 }
 
-impl fmt::Debug for Authority {
+impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Authority({} certificates)", self.roots.len())
+        write!(f, "CertificateAuthority({} certificates)", self.roots.len())
     }
 }
 
-/// What makes a node in maintenance mode trustworthy.
+/// Which certificates of a node in maintenance mode are accepted.
 ///
-/// Its certificate is signed by an authority that exists for one boot only, so there is no CA to know beforehand.
+/// The certificate is signed by an authority that exists for one boot only, so there is no CA to configure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MaintenanceTrust {
-    /// Any certificate, like `talosctl --insecure`: whoever answers at the address gets the configuration.
+    /// Accepts any certificate, like `talosctl --insecure`: whatever answers at the address receives the
+    /// configuration.
     #[default]
-    FirstContact,
+    TrustOnFirstUse,
     /// The leaf's public key must have one of these pins (`talosctl --cert-fingerprint`). The node shows its pin
     /// on the console, and has a new one after every boot and every change of its addresses or clock.
-    Pinned(Vec<Fingerprint>),
+    Pinned(Vec<PublicKeyFingerprint>),
 }
 
 /// The only crypto provider of this crate; none is installed process-wide.
@@ -155,8 +156,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Mutual TLS: the node must have a certificate of the authority, and gets ours.
-pub(crate) fn mutual(authority: &Authority, credentials: &Credentials) -> Result<ClientConfig> {
+/// Mutual TLS: the node must have a certificate of the authority, and receives the client's.
+pub(crate) fn mutual(
+    authority: &CertificateAuthority,
+    credentials: &Credentials,
+) -> Result<ClientConfig> {
     let (chain, key) = credentials.identity()?;
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -214,14 +218,20 @@ impl LeafVerifier {
     }
 }
 
-/// The reference's text for a pin that does not match.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "leaf peer certificate doesn't match the provided fingerprints: [{expected}], it has {presented}"
-)]
-struct PinMismatch {
-    expected: String,
-    presented: String,
+/// The node's public key is not one of the pinned ones. The text is that of talosctl.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("leaf peer certificate doesn't match the provided fingerprints: [{}], it has {presented}", joined(.expected))]
+#[non_exhaustive]
+pub struct PinMismatch {
+    /// The pins.
+    pub expected: Vec<PublicKeyFingerprint>,
+    /// The fingerprint of the key that the node presented.
+    pub presented: PublicKeyFingerprint,
+}
+
+fn joined(pins: &[PublicKeyFingerprint]) -> String {
+    let pins: Vec<String> = pins.iter().map(ToString::to_string).collect();
+    pins.join(" ")
 }
 
 impl ServerCertVerifier for LeafVerifier {
@@ -237,16 +247,15 @@ impl ServerCertVerifier for LeafVerifier {
         let MaintenanceTrust::Pinned(pins) = &self.trust else {
             return Ok(ServerCertVerified::assertion());
         };
-        let presented = Fingerprint::of_certificate(leaf).ok_or(
+        let presented = PublicKeyFingerprint::of_certificate(leaf).ok_or(
             rustls::Error::InvalidCertificate(CertificateError::BadEncoding),
         )?;
         if pins.contains(&presented) {
             return Ok(ServerCertVerified::assertion());
         }
-        let expected: Vec<String> = pins.iter().map(ToString::to_string).collect();
         let mismatch = PinMismatch {
-            expected: expected.join(" "),
-            presented: presented.to_string(),
+            expected: pins.clone(),
+            presented,
         };
         Err(rustls::Error::InvalidCertificate(CertificateError::Other(
             OtherError(Arc::new(mismatch)),
@@ -292,7 +301,7 @@ mod tests {
         let spki = STANDARD.decode(SPKI).unwrap();
 
         assert_eq!(
-            Fingerprint::of_public_key(&spki).to_string(),
+            PublicKeyFingerprint::of_public_key(&spki).to_string(),
             "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k="
         );
     }
@@ -305,7 +314,7 @@ mod tests {
             "AAAA",
             "BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k",
         ] {
-            let error = text.parse::<Fingerprint>().unwrap_err();
+            let error = text.parse::<PublicKeyFingerprint>().unwrap_err();
 
             assert_eq!(error.kind(), ErrorKind::Configuration);
             assert_eq!(

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::Fingerprint;
+use crate::PublicKeyFingerprint;
 use crate::api::cosi::Stage;
 
 /// Something that happened to a mock node, for whoever builds a world around it.
@@ -16,7 +16,7 @@ pub enum MockEvent {
     /// It waits for a configuration, with a certificate of this fingerprint.
     Maintenance {
         /// Pin of the certificate, as the console shows it.
-        fingerprint: Fingerprint,
+        fingerprint: PublicKeyFingerprint,
     },
     /// It has accepted a configuration.
     ConfigApplied {

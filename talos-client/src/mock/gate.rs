@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use super::call::{Call, Fault, METHODS};
+use super::call::Call;
+use super::fault::Fault;
 use super::node::{Mode, Node};
+use super::route::Route;
 use super::server::Peer;
 
 const ADMIN: &str = "os:admin";
@@ -15,10 +17,11 @@ const ETCD_BACKUP: &str = "os:etcd:backup";
 
 pub(super) enum Verdict {
     Admit,
-    /// The call takes effect, and its answer is lost.
+    /// The call takes effect, and its response is lost.
     AdmitAndCut,
     Refuse(Status),
     Cut,
+    Stall,
 }
 
 /// Decides about a call, and records it.
@@ -30,6 +33,7 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
     };
     let call = Call {
         path: path.to_owned(),
+        route: Route::from_path(path),
         node: header("node"),
         roles: peer.roles.clone().unwrap_or_default(),
         in_maintenance: node.mode() == Mode::Maintenance,
@@ -38,16 +42,17 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
     node.calls.record(call.clone());
 
     let mut is_lost = false;
-    match node.calls.fault(&method) {
+    match call.route.and_then(|route| node.faults.take(route)) {
         Some(Fault::Status(code, message)) => {
             return Verdict::Refuse(Status::new(code.tonic(), message));
         }
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Stall) => return Verdict::Stall,
         Some(Fault::Disconnect) => return Verdict::Cut,
-        Some(Fault::LoseAnswer) => is_lost = true,
+        Some(Fault::DropResponse) => is_lost = true,
         None => {}
     }
-    let result = known(path, &method)
+    let result = known(&call)
         .and_then(|()| mode(node, path, &method))
         .and_then(|()| roles(node, &call, peer))
         .and_then(|()| route(node, &call, header("nodes").is_some()));
@@ -58,12 +63,13 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
     }
 }
 
-fn known(path: &str, method: &str) -> Result<(), Status> {
-    if METHODS.contains(&method) {
+fn known(call: &Call) -> Result<(), Status> {
+    if call.route.is_some() {
         Ok(())
     } else {
         Err(Status::unimplemented(format!(
-            "the mock does not serve {path}"
+            "the mock does not serve {}",
+            call.path
         )))
     }
 }
@@ -149,9 +155,9 @@ mod tests {
         let mock = TalosMock::builder().version(version).start().await;
         mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
             .await;
-        let (tls, _) = tls::anonymous(MaintenanceTrust::FirstContact).unwrap();
+        let (tls, _) = tls::anonymous(MaintenanceTrust::TrustOnFirstUse).unwrap();
         let limits = Limits {
-            retry: RetryPolicy::none(),
+            retry: RetryPolicy::never(),
             ..Limits::default()
         };
         let transport = Transport::new(mock.endpoint(), tls, limits);

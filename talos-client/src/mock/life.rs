@@ -10,7 +10,7 @@ use super::document::{InstallTarget, NodeConfig};
 use super::event::MockEvent;
 use super::identity::{Identity, Signer};
 use super::node::{self, Command, Etcd, Image, Installed, Mode, Node};
-use crate::Fingerprint;
+use crate::PublicKeyFingerprint;
 use crate::api::certificate::PresentedCertificate;
 use crate::api::cosi::Stage;
 
@@ -333,7 +333,7 @@ fn names(node: &Node, more: &[String]) -> Vec<String> {
     names
 }
 
-fn fingerprint(identity: &Identity) -> Option<Fingerprint> {
+fn fingerprint(identity: &Identity) -> Option<PublicKeyFingerprint> {
     PresentedCertificate::parse(&identity.certificate)
         .ok()
         .map(|certificate| certificate.fingerprint)

@@ -1,22 +1,25 @@
-//! A Talos node in this process, for tests of whoever talks to one.
+//! A Talos node in this process, for tests of programs that use the machine API.
 //!
-//! [`TalosMock`] is a real gRPC server over TLS on the loopback interface, and it lives like a node: it boots into
-//! maintenance mode, takes a configuration, closes its port while it installs itself, comes back with the identity
-//! *from the configuration it was given*, and waits to be bootstrapped. What it answers follows from that state.
+//! [`TalosMock`] is a gRPC server over TLS on the loopback interface with the life cycle of a node: it boots into
+//! maintenance mode, accepts a configuration, closes its port while it installs itself, returns with the identity
+//! *from the configuration it was given*, and waits to be bootstrapped. Its responses follow from that state.
 //!
 //! ```
 //! use futures_util::StreamExt;
-//! use talos_client::mock::{MockEvent, TalosMock};
+//! use talos_client::ErrorKind;
+//! use talos_client::mock::{Fault, MockEvent, Route, TalosMock};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> talos_client::Result<()> {
 //! let mock = TalosMock::start().await;
 //! mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. })).await;
+//! let client = mock.maintenance_client();
 //!
-//! let version = mock.maintenance_client()?.version().await?;
+//! assert_eq!(client.version().await?, "v1.10.7");
+//! mock.assert_called(Route::ResourceGet, 1);
 //!
-//! assert_eq!(version, "v1.10.7");
-//! mock.assert_called("Get", 1);
+//! mock.fail_next(Route::Disks, Fault::Disconnect);
+//! assert!(client.disks().await.is_ok()); // a read is repeated
 //! # Ok(())
 //! # }
 //! ```
@@ -32,6 +35,7 @@ mod cluster_service;
 mod delays;
 mod document;
 mod event;
+mod fault;
 mod gate;
 mod identity;
 mod kubeconfig;
@@ -42,6 +46,7 @@ mod machine_service;
 mod node;
 mod port;
 mod resources;
+mod route;
 mod server;
 mod services;
 mod state_service;
@@ -49,7 +54,6 @@ mod store;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use secrecy::SecretString;
@@ -57,16 +61,15 @@ use tokio::task::JoinHandle;
 
 use crate::api::cosi::Stage;
 use crate::secrets::{CertificateAndKey, Role};
-use crate::{
-    Client, Code, Credentials, DEFAULT_PORT, Endpoint, Error, ErrorKind, MaintenanceClient, Result,
-};
+use crate::{Client, Credentials, DEFAULT_PORT, Endpoint, MaintenanceClient};
 
 pub use self::builder::{BootOrder, MockDisk, TalosMockBuilder};
 pub use self::call::Call;
 pub use self::delays::Delays;
 pub use self::event::MockEvent;
+pub use self::fault::Fault;
+pub use self::route::Route;
 
-use self::call::Fault;
 use self::node::{Mode, Node};
 
 /// A mock node. A handle: clones are the same node, and the last one takes it down.
@@ -189,108 +192,74 @@ impl TalosMock {
         self.inner.node.port.address()
     }
 
-    /// A client for maintenance mode.
-    ///
-    /// # Errors
-    /// None that is to be expected: the endpoint is an address.
-    pub fn maintenance_client(&self) -> Result<MaintenanceClient> {
-        MaintenanceClient::builder(self.endpoint()).build()
+    /// A client for maintenance mode, which accepts any certificate.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "the endpoint of a mock is an address")]
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "the endpoint of a mock is an address"
+    )]
+    pub fn maintenance_client(&self) -> MaintenanceClient {
+        MaintenanceClient::builder(self.endpoint())
+            .build()
+            .expect("a client for the address of the mock")
     }
 
     /// A client with the role `os:admin` of the cluster that the node was configured for.
     ///
-    /// # Errors
-    /// [`ErrorKind::NotReady`] as long as it has no configuration with a Talos CA key.
-    pub fn client(&self) -> Result<Client> {
-        Client::builder(self.endpoint(), self.credentials(Role::Admin)?).build()
+    /// # Panics
+    /// As [`TalosMock::credentials`].
+    #[must_use]
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test cannot go on")]
+    pub fn client(&self) -> Client {
+        Client::builder(self.endpoint(), self.credentials(Role::Admin))
+            .build()
+            .unwrap_or_else(|error| panic!("client of the Talos mock: {error}"))
     }
 
     /// Credentials with one role of the cluster that the node was configured for.
     ///
-    /// # Errors
-    /// As [`TalosMock::client`].
-    pub fn credentials(&self, role: Role) -> Result<Credentials> {
-        let missing =
-            |text: &str| Error::new(ErrorKind::NotReady, "issue credentials").with_message(text);
+    /// # Panics
+    /// While the node has no configuration with the key of a Talos CA: without it a mock can issue no credentials.
+    #[must_use]
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test cannot go on")]
+    pub fn credentials(&self, role: Role) -> Credentials {
+        self.try_credentials(role)
+            .unwrap_or_else(|reason| panic!("credentials of the Talos mock: {reason}"))
+    }
+
+    fn try_credentials(&self, role: Role) -> Result<Credentials, String> {
         let config = self.inner.node.state().config.clone();
-        let config = config.ok_or_else(|| missing("the mock has no configuration"))?;
+        let config = config.ok_or("the node has no configuration")?;
         let signer = config
             .talos_ca
             .signer()
-            .ok_or_else(|| missing("the configuration has no Talos CA key"))?;
+            .ok_or("the configuration has no Talos CA key")?;
         let (certificate, key) = signer
             .talos_client(role.as_str())
-            .map_err(|source| missing("the Talos CA cannot sign").with_source(source))?;
-        Ok(Credentials::new(
-            config.talos_ca.certificate.clone(),
-            certificate,
-            key,
-        ))
+            .map_err(|error| format!("the Talos CA cannot sign: {error}"))?;
+        let authority = config.talos_ca.certificate.clone();
+        Ok(Credentials::new(authority, certificate, key))
     }
 }
 
 /// Faults.
 impl TalosMock {
-    /// Answers the next call of a method with a status. Methods have their last name, for example `Bootstrap`.
-    ///
-    /// # Panics
-    /// When the mock does not serve the method.
-    #[track_caller]
-    pub fn fail_next(&self, method: &str, code: Code, message: impl Into<String>) {
-        let fault = Fault::Status(code, message.into());
-        self.inner.node.calls.fail_next(call::method(method), fault);
+    /// Makes the next call of `route` fail with `fault`; several are used up in order.
+    pub fn fail_next(&self, route: Route, fault: Fault) {
+        self.inner.node.faults.fail_next(route, fault);
     }
 
-    /// Answers every call of a method with a status.
-    ///
-    /// # Panics
-    /// When the mock does not serve the method.
-    #[track_caller]
-    pub fn fail_always(&self, method: &str, code: Code, message: impl Into<String>) {
-        let fault = Fault::Status(code, message.into());
-        self.inner
-            .node
-            .calls
-            .fail_always(call::method(method), fault);
+    /// Makes every call of `route` fail with `fault`, once those of [`TalosMock::fail_next`] are used up.
+    pub fn fail_always(&self, route: Route, fault: Fault) {
+        self.inner.node.faults.fail_always(route, fault);
     }
 
-    /// Lets the next call of a method wait before it is answered.
-    ///
-    /// # Panics
-    /// When the mock does not serve the method.
-    #[track_caller]
-    pub fn delay_next(&self, method: &str, delay: Duration) {
-        let fault = Fault::Delay(delay);
-        self.inner.node.calls.fail_next(call::method(method), fault);
-    }
-
-    /// Cuts the connection at the next call of a method, before it takes effect.
-    ///
-    /// # Panics
-    /// When the mock does not serve the method.
-    #[track_caller]
-    pub fn drop_connection(&self, method: &str) {
-        self.inner
-            .node
-            .calls
-            .fail_next(call::method(method), Fault::Disconnect);
-    }
-
-    /// Lets the next call of a method take effect, and cuts the connection instead of answering.
-    ///
-    /// # Panics
-    /// When the mock does not serve the method.
-    #[track_caller]
-    pub fn lose_answer(&self, method: &str) {
-        self.inner
-            .node
-            .calls
-            .fail_next(call::method(method), Fault::LoseAnswer);
-    }
-
-    /// Forgets all faults.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
-        self.inner.node.calls.clear_faults();
+        self.inner.node.faults.clear();
     }
 }
 
@@ -307,13 +276,15 @@ impl TalosMock {
     /// # Panics
     /// When it was called more or less often, with the list of calls.
     #[track_caller]
-    pub fn assert_called(&self, method: &str, times: usize) {
-        let method = call::method(method);
+    pub fn assert_called(&self, route: Route, times: usize) {
         let calls = self.calls();
-        let found = calls.iter().filter(|call| call.method() == method).count();
+        let found = calls
+            .iter()
+            .filter(|call| call.route == Some(route))
+            .count();
         assert!(
             found == times,
-            "expected {times} calls of {method}, found {found} in {calls:#?}"
+            "expected {times} calls of {route}, found {found} in {calls:#?}"
         );
     }
 

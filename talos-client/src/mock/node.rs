@@ -11,6 +11,7 @@ use super::builder::{BootOrder, Setup};
 use super::call::Calls;
 use super::document::NodeConfig;
 use super::event::MockEvent;
+use super::fault::FaultQueue;
 use super::log::Log;
 use super::port::Port;
 use super::store::Store;
@@ -97,6 +98,7 @@ pub(super) struct Node {
     pub(super) port: Port,
     pub(super) store: Store,
     pub(super) calls: Calls,
+    pub(super) faults: FaultQueue,
     pub(super) events: Arc<Log<MockEvent>>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
@@ -127,6 +129,7 @@ impl Node {
             port,
             store: Store::new(),
             calls: Calls::default(),
+            faults: FaultQueue::default(),
             events: Log::new(),
             state: Mutex::new(state),
             changed: watch::Sender::new(()),

@@ -14,7 +14,7 @@ use super::store::{Content, Key};
 use crate::api::cosi::{
     BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineStatus, MachineType,
     NodeAddresses, NodeStatus, ResourceSpec, RunningService, SecurityState, SingletonSpec, Stage,
-    StaticPodStatus, SystemDisk, SystemInformation, TalosVersion, TimeStatus,
+    StaticPodStatus, SystemDisk, SystemInformation, TimeStatus, VersionStatus,
 };
 use crate::api::pb::definitions::{
     block, etcd, extensions, hardware, k8s, network, runtime, time, v1alpha1,
@@ -138,9 +138,9 @@ fn machine(setup: &Setup, state: &State, resources: &mut Resources) {
         },
         yaml,
     );
-    put::<TalosVersion>(
+    put::<VersionStatus>(
         resources,
-        TalosVersion::ID,
+        VersionStatus::ID,
         &runtime::VersionSpec {
             version: state.image.version.clone(),
             name: String::new(),

@@ -108,6 +108,7 @@ async fn answer(
     let is_lost = match gate::admit(&node, &peer, &request).await {
         Verdict::Refuse(status) => return Ok(status.into_http()),
         Verdict::Cut => return cut(&peer).await,
+        Verdict::Stall => return std::future::pending().await,
         Verdict::Admit => false,
         Verdict::AdmitAndCut => true,
     };

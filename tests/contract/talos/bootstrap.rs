@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use talos_client::cosi::{LocalEtcdMember, Stage};
-use talos_client::mock::{Delays, TalosMock};
+use talos_client::mock::{Delays, Fault, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::wait::{Bootstrapped, WaitingFor};
 use talos_client::{Code, ErrorKind};
@@ -14,15 +14,18 @@ use super::support::{client, client_with, configured, control_plane, poll, worke
 async fn a_bootstrap_that_comes_too_early_is_repeated_until_etcd_is_healthy() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     for text in ["bootstrap is not available yet", "time is not in sync yet"] {
-        mock.fail_next("Bootstrap", Code::FailedPrecondition, text);
+        mock.fail_next(
+            Route::Bootstrap,
+            Fault::status(Code::FailedPrecondition, text),
+        );
     }
     let client = client(&mock);
     let mut causes = Vec::new();
 
     let outcome = client
         .machine()
-        .bootstrap_and_wait(poll(), |state| {
-            causes.push((state.waiting_for, state.because.clone()))
+        .bootstrap_and_wait_observed(poll(), |state| {
+            causes.push((state.waiting_for.clone(), state.cause.clone()))
         })
         .await
         .unwrap();
@@ -31,11 +34,15 @@ async fn a_bootstrap_that_comes_too_early_is_repeated_until_etcd_is_healthy() {
     let said = |text: &str| {
         causes
             .iter()
-            .any(|(what, cause)| *what == WaitingFor::Bootstrap && cause.contains(text))
+            .any(|(what, cause)| *what == WaitingFor::Bootstrap.as_str() && cause.contains(text))
     };
     assert!(said("bootstrap is not available yet"), "{causes:?}");
     assert!(said("time is not in sync yet"), "{causes:?}");
-    let member = client.resources().get::<LocalEtcdMember>().await.unwrap();
+    let member = client
+        .resources()
+        .singleton::<LocalEtcdMember>()
+        .await
+        .unwrap();
     assert_eq!(member.spec.id.len(), 16);
     assert_eq!(client.machine().etcd_members().await.unwrap().len(), 1);
 }
@@ -44,10 +51,10 @@ async fn a_bootstrap_that_comes_too_early_is_repeated_until_etcd_is_healthy() {
 async fn a_second_bootstrap_is_no_error_and_changes_nothing() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     let machine = client(&mock).machine();
-    machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
 
     let direct = machine.bootstrap().await.unwrap_err();
-    let again = machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
+    let again = machine.bootstrap_and_wait(poll()).await.unwrap();
 
     assert_eq!(direct.kind(), ErrorKind::AlreadyExists);
     assert_eq!(direct.message(), "etcd data directory is not empty");
@@ -65,10 +72,7 @@ async fn the_node_itself_refuses_a_bootstrap_before_its_services_and_its_clock_a
     )
     .await;
 
-    let outcome = client(&mock)
-        .machine()
-        .bootstrap_and_wait(poll(), |_| {})
-        .await;
+    let outcome = client(&mock).machine().bootstrap_and_wait(poll()).await;
 
     assert_eq!(outcome.unwrap(), Bootstrapped::Started);
 }
@@ -76,12 +80,9 @@ async fn the_node_itself_refuses_a_bootstrap_before_its_services_and_its_clock_a
 #[tokio::test]
 async fn a_bootstrap_whose_answer_was_lost_counts_as_ours() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
-    mock.lose_answer("Bootstrap");
+    mock.fail_next(Route::Bootstrap, Fault::DropResponse);
 
-    let outcome = client(&mock)
-        .machine()
-        .bootstrap_and_wait(poll(), |_| {})
-        .await;
+    let outcome = client(&mock).machine().bootstrap_and_wait(poll()).await;
 
     assert_eq!(outcome.unwrap(), Bootstrapped::Started);
     assert!(mock.is_bootstrapped());
@@ -97,14 +98,11 @@ async fn a_worker_is_never_bootstrapped() {
     .await;
     let machine = client(&mock).machine();
     machine
-        .wait_for_stage(Stage::Running, poll(), |_| {})
+        .wait_for_stage(Stage::Running, poll())
         .await
         .unwrap();
 
-    let error = machine
-        .bootstrap_and_wait(poll(), |_| {})
-        .await
-        .unwrap_err();
+    let error = machine.bootstrap_and_wait(poll()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.code(), Some(Code::FailedPrecondition));
@@ -117,14 +115,11 @@ async fn a_role_that_may_not_bootstrap_is_told_so_once() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     let machine = client_with(&mock, Role::Reader).machine();
 
-    let error = machine
-        .bootstrap_and_wait(poll(), |_| {})
-        .await
-        .unwrap_err();
+    let error = machine.bootstrap_and_wait(poll()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert_eq!(error.message(), "not authorized");
-    mock.assert_called("Bootstrap", 1);
+    mock.assert_called(Route::Bootstrap, 1);
     assert!(!mock.is_bootstrapped());
 }
 
@@ -132,14 +127,13 @@ async fn a_role_that_may_not_bootstrap_is_told_so_once() {
 async fn the_deadline_of_a_bootstrap_names_what_the_node_said_last() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     mock.fail_always(
-        "Bootstrap",
-        Code::FailedPrecondition,
-        "time is not in sync yet",
+        Route::Bootstrap,
+        Fault::status(Code::FailedPrecondition, "time is not in sync yet"),
     );
-    let short = poll().within(Duration::from_millis(100));
+    let short = poll().deadline(Duration::from_millis(100));
 
     let machine = client(&mock).machine();
-    let error = machine.bootstrap_and_wait(short, |_| {}).await.unwrap_err();
+    let error = machine.bootstrap_and_wait(short).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Deadline);
     let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use talos_client::cosi::Stage;
 use talos_client::machine::{EventTail, RebootMode};
-use talos_client::mock::TalosMock;
+use talos_client::mock::{Fault, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::{Client, Code, ErrorKind, RetryPolicy};
 
@@ -18,26 +18,26 @@ async fn a_read_is_repeated_after_a_broken_connection_and_a_change_is_not() {
     machine.version().await.unwrap();
     let before = mock.calls().len();
 
-    mock.drop_connection("Version");
+    mock.fail_next(Route::Version, Fault::Disconnect);
     machine.version().await.unwrap();
     assert_eq!(mock.calls().len(), before + 2);
 
-    mock.drop_connection("Reboot");
+    mock.fail_next(Route::Reboot, Fault::Disconnect);
     let error = machine.reboot(RebootMode::Default).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert!(error.may_have_taken_effect());
-    mock.assert_called("Reboot", 1);
+    mock.assert_called(Route::Reboot, 1);
 }
 
 #[tokio::test]
 async fn a_call_that_is_not_answered_times_out_and_the_next_one_uses_another_connection() {
     let mock = running(TalosMock::builder()).await;
     let impatient = Client::builder(mock.endpoint(), credentials(Role::Admin))
-        .request_timeout(Duration::from_millis(300))
-        .retry(RetryPolicy::none())
+        .timeout(Duration::from_millis(300))
+        .retry(RetryPolicy::never())
         .build()
         .unwrap();
-    mock.delay_next("Hostname", Duration::from_secs(5));
+    mock.fail_next(Route::Hostname, Fault::Delay(Duration::from_secs(5)));
 
     let error = impatient.machine().hostname().await.unwrap_err();
 
@@ -58,7 +58,7 @@ async fn codes_become_kinds_and_keep_their_text() {
         (Code::Unimplemented, ErrorKind::Unsupported),
         (Code::FailedPrecondition, ErrorKind::NotReady),
     ] {
-        mock.fail_next("Version", code, "because of a reason");
+        mock.fail_next(Route::Version, Fault::status(code, "because of a reason"));
 
         let error = machine.version().await.unwrap_err();
 
@@ -90,7 +90,7 @@ async fn a_stream_ends_with_its_deadline() {
     let machine = client(&mock).machine();
     let mut events = machine
         .events(EventTail::None)
-        .within(Duration::from_millis(100));
+        .deadline(Duration::from_millis(100));
 
     let error = events.next().await.unwrap().unwrap_err();
 
@@ -102,12 +102,15 @@ async fn a_stream_ends_with_its_deadline() {
 async fn a_wait_goes_on_after_its_watch_was_cut() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     let machine = client(&mock).machine();
-    mock.drop_connection("Watch");
-    mock.fail_next("Watch", Code::Unavailable, "error reading from server: EOF");
+    mock.fail_next(Route::ResourceWatch, Fault::Disconnect);
+    mock.fail_next(
+        Route::ResourceWatch,
+        Fault::status(Code::Unavailable, "error reading from server: EOF"),
+    );
 
-    machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
     machine
-        .wait_for_stage(Stage::Running, poll(), |_| {})
+        .wait_for_stage(Stage::Running, poll())
         .await
         .unwrap();
 }

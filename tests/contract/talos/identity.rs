@@ -1,14 +1,16 @@
 //! From an applied configuration to the node's new identity, or to the reason why not.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
 use talos_client::machine::ApplyOptions;
-use talos_client::mock::{BootOrder, MockEvent, TalosMock};
+use talos_client::mock::{BootOrder, MockEvent, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::wait::WaitingFor;
 use talos_client::{
     ErrorKind, Poll, PresentedCertificate, Probe, Result, wait_for_api, wait_for_maintenance,
+    wait_for_maintenance_observed,
 };
 
 use super::support::{changed, client, control_plane, credentials, in_maintenance, poll};
@@ -18,8 +20,11 @@ async fn apply_and_wait(
     mock: &TalosMock,
     config: &secrecy::SecretString,
     poll: Poll,
-) -> (Result<talos_client::machine::Version>, Vec<WaitingFor>) {
-    let maintenance = mock.maintenance_client().unwrap();
+) -> (
+    Result<talos_client::machine::Version>,
+    Vec<Cow<'static, str>>,
+) {
+    let maintenance = mock.maintenance_client();
     maintenance
         .apply_configuration(config, ApplyOptions::default())
         .await
@@ -27,9 +32,9 @@ async fn apply_and_wait(
     let before: PresentedCertificate = maintenance.presented_certificate().unwrap();
     let mut seen = Vec::new();
     let result = client(mock)
-        .wait_for_identity(Some(&before), poll, |state| {
+        .wait_for_identity_observed(Some(&before), poll, |state| {
             if seen.last() != Some(&state.waiting_for) {
-                seen.push(state.waiting_for);
+                seen.push(state.waiting_for.clone());
             }
         })
         .await;
@@ -46,8 +51,11 @@ async fn the_node_comes_back_with_the_authority_it_was_given() {
 
     assert_eq!(version.unwrap().tag, "v1.10.7");
     // Before v1.13 the port is closed while the node installs itself.
-    assert!(seen.contains(&WaitingFor::Installation), "{seen:?}");
-    mock.assert_called("ApplyConfiguration", 1);
+    assert!(
+        seen.contains(&WaitingFor::Installation.as_str().into()),
+        "{seen:?}"
+    );
+    mock.assert_called(Route::ApplyConfiguration, 1);
 }
 
 #[tokio::test]
@@ -93,14 +101,16 @@ async fn a_node_that_boots_its_iso_first_halts_and_the_deadline_names_the_cause(
         .secure_boot()
         .boot_order(BootOrder::IsoFirst);
     let mock = in_maintenance(builder).await;
-    let short = poll().within(Duration::from_millis(300));
+    let short = poll().deadline(Duration::from_millis(300));
 
     let (result, _) = apply_and_wait(&mock, &control_plane("v1.10.7"), short).await;
 
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert!(
-        error.message().contains("waiting for the installation"),
+        error
+            .message()
+            .contains("waiting for the installation to complete"),
         "{error}"
     );
     assert!(error.source().unwrap().to_string().contains("refused"));
@@ -115,7 +125,7 @@ async fn a_node_that_boots_its_iso_first_halts_and_the_deadline_names_the_cause(
 #[tokio::test]
 async fn secure_boot_refuses_what_a_plain_installer_wrote() {
     let mock = in_maintenance(TalosMock::builder().secure_boot()).await;
-    let short = poll().within(Duration::from_millis(300));
+    let short = poll().deadline(Duration::from_millis(300));
 
     let (result, _) = apply_and_wait(&mock, &control_plane("v1.10.7"), short).await;
 
@@ -133,26 +143,26 @@ async fn a_certificate_that_is_not_valid_yet_is_waited_for() {
     let (version, seen) = apply_and_wait(&mock, &control_plane("v1.10.7"), poll()).await;
 
     version.unwrap();
-    assert!(seen.contains(&WaitingFor::Clock), "{seen:?}");
+    assert!(
+        seen.contains(&WaitingFor::Clock.as_str().into()),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_node_that_stays_in_maintenance_mode_is_waited_for_until_the_deadline() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let short = poll().within(Duration::from_millis(200));
+    let short = poll().deadline(Duration::from_millis(200));
 
     let error = client(&mock)
-        .wait_for_identity(None, short, |_| {})
+        .wait_for_identity(None, short)
         .await
         .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert!(
-        error
-            .source()
-            .unwrap()
-            .to_string()
-            .contains("still in maintenance mode")
+        error.message().contains("still in maintenance mode"),
+        "{error}"
     );
 }
 
@@ -163,11 +173,10 @@ async fn the_first_boot_is_waited_for_and_told_from_a_configured_node() {
     let mut causes = Vec::new();
 
     mock.power_on();
-    let certificate = wait_for_maintenance(&endpoint, poll(), |state| {
-        causes.push(state.because.clone())
-    })
-    .await
-    .unwrap();
+    let certificate =
+        wait_for_maintenance_observed(&endpoint, poll(), |state| causes.push(state.cause.clone()))
+            .await
+            .unwrap();
 
     assert!(certificate.is_maintenance());
     assert!(
@@ -175,9 +184,7 @@ async fn the_first_boot_is_waited_for_and_told_from_a_configured_node() {
         "{causes:?}"
     );
     let ours = credentials(Role::Admin).authority().unwrap();
-    let answered = wait_for_api(&endpoint, Some(&ours), poll(), |_| {})
-        .await
-        .unwrap();
+    let answered = wait_for_api(&endpoint, Some(&ours), poll()).await.unwrap();
     assert!(matches!(answered, Probe::Maintenance(_)));
 }
 
@@ -185,7 +192,7 @@ async fn the_first_boot_is_waited_for_and_told_from_a_configured_node() {
 async fn waiting_for_maintenance_ends_when_the_node_is_configured() {
     let mock = super::support::configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
 
-    let error = wait_for_maintenance(&mock.endpoint(), poll(), |_| {})
+    let error = wait_for_maintenance(&mock.endpoint(), poll())
         .await
         .unwrap_err();
 

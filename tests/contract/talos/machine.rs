@@ -10,7 +10,7 @@ use talos_client::cosi::Stage;
 use talos_client::machine::{
     EventPayload, EventTail, HealthCheck, LogsRequest, RebootMode, ResetRequest, ServiceState,
 };
-use talos_client::mock::{MockEvent, TalosMock};
+use talos_client::mock::{MockEvent, Route, TalosMock};
 use talos_client::{ErrorKind, Probe, probe};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -65,7 +65,7 @@ async fn services_tell_what_the_node_waits_for() {
     assert_eq!(etcd.state, ServiceState::Preparing);
     assert!(!etcd.is_up());
 
-    machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
     let etcd = machine.service("etcd").await.unwrap();
     assert!(etcd.is_up() && etcd.is_running_and_healthy());
     assert_eq!(
@@ -112,7 +112,7 @@ async fn the_health_check_reports_every_check_in_order() {
     let machine = client(&mock).machine();
 
     let lines: Vec<_> = machine
-        .health_check(HealthCheck::within(Duration::from_secs(10)))
+        .health_check(HealthCheck::new(Duration::from_secs(10)))
         .try_collect()
         .await
         .unwrap();
@@ -135,7 +135,7 @@ async fn the_health_check_reports_every_check_in_order() {
 async fn a_health_check_that_runs_out_of_time_says_what_was_missing() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     let machine = client(&mock).machine();
-    let mut check = machine.health_check(HealthCheck::within(Duration::from_millis(100)));
+    let mut check = machine.health_check(HealthCheck::new(Duration::from_millis(100)));
     let mut last = None;
 
     let error = loop {
@@ -161,14 +161,14 @@ async fn the_client_survives_a_reboot_of_its_node() {
     machine.reboot(RebootMode::Default).await.unwrap();
     mock.wait_for(|event| matches!(event, MockEvent::Rebooting))
         .await;
-    machine.wait_for_etcd(poll(), |_| {}).await.unwrap();
+    machine.wait_for_etcd(poll()).await.unwrap();
     let status = machine
-        .wait_for_stage(Stage::Running, poll(), |_| {})
+        .wait_for_stage(Stage::Running, poll())
         .await
         .unwrap();
 
     assert_eq!(status.stage, Stage::Running);
-    mock.assert_called("Bootstrap", 1);
+    mock.assert_called(Route::Bootstrap, 1);
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn a_reset_that_keeps_talos_ends_in_maintenance_mode() {
     .await
     .unwrap();
     assert!(certificate.is_maintenance());
-    let disks = mock.maintenance_client().unwrap().disks().await.unwrap();
+    let disks = mock.maintenance_client().disks().await.unwrap();
     assert!(
         disks
             .iter()

@@ -6,10 +6,11 @@ use secrecy::ExposeSecret;
 use talos_client::config::VersionContract;
 use talos_client::cosi::Stage;
 use talos_client::machine::{ApplyMode, ApplyOptions};
-use talos_client::mock::{MockDisk, MockEvent, TalosMock};
+use talos_client::mock::{MockDisk, MockEvent, Route, TalosMock};
 use talos_client::secrets::{Role, SecretsBundle};
 use talos_client::{
-    Client, Credentials, ErrorKind, Fingerprint, MaintenanceClient, MaintenanceTrust, Probe, probe,
+    Client, Credentials, ErrorKind, MaintenanceClient, MaintenanceTrust, Probe,
+    PublicKeyFingerprint, probe,
 };
 
 use super::support::{client, configured, control_plane, credentials, in_maintenance, secrets};
@@ -27,7 +28,7 @@ async fn everything_a_bootstrapper_asks_is_answered_without_the_version_call() {
             .secure_boot(),
     )
     .await;
-    let client = mock.maintenance_client().unwrap();
+    let client = mock.maintenance_client();
 
     assert_eq!(client.version().await.unwrap(), "v1.10.7");
     let information = client.system_information().await.unwrap();
@@ -44,7 +45,7 @@ async fn everything_a_bootstrapper_asks_is_answered_without_the_version_call() {
     assert_eq!(installable, ["/dev/vda"]);
     let schematic = client.resources().schematic_id().await.unwrap();
     assert_eq!(schematic.as_deref(), Some(id));
-    mock.assert_called("Version", 0);
+    mock.assert_called(Route::Version, 0);
 }
 
 #[tokio::test]
@@ -69,7 +70,7 @@ async fn a_probe_tells_the_four_cases_apart_by_the_certificate() {
     assert!(certificate.names.contains(&"tal01.lungmen.akn".to_owned()));
     assert!(matches!(look(None).await, Probe::Foreign(_)));
     // A probe sends nothing.
-    mock.assert_called("Bootstrap", 0);
+    mock.assert_called(Route::Bootstrap, 0);
 }
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn the_pin_that_the_console_shows_is_accepted_and_another_is_not() {
     else {
         panic!("it is in maintenance mode")
     };
-    let pinned = |pin: Fingerprint| {
+    let pinned = |pin: PublicKeyFingerprint| {
         MaintenanceClient::builder(mock.endpoint())
             .trust(MaintenanceTrust::Pinned(vec![pin]))
             .build()
@@ -103,13 +104,13 @@ async fn the_pin_that_the_console_shows_is_accepted_and_another_is_not() {
         "{error}"
     );
     assert!(error.message().contains(&fingerprint.to_string()));
-    mock.assert_called("Get", 1);
+    mock.assert_called(Route::ResourceGet, 1);
 }
 
 #[tokio::test]
 async fn refusals_keep_the_texts_of_the_node() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let client = mock.maintenance_client().unwrap();
+    let client = mock.maintenance_client();
     let refusal = async |text: &str, options| {
         let error = client.apply_configuration(&text.into(), options).await;
         error.unwrap_err()
@@ -147,7 +148,7 @@ async fn refusals_keep_the_texts_of_the_node() {
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let client = mock.maintenance_client().unwrap();
+    let client = mock.maintenance_client();
 
     let options = ApplyOptions::default().dry_run();
     let applied = client
@@ -168,7 +169,7 @@ async fn a_dry_run_changes_nothing() {
 #[tokio::test]
 async fn a_configuration_without_the_main_document_is_taken_and_the_node_goes_on_waiting() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let client = mock.maintenance_client().unwrap();
+    let client = mock.maintenance_client();
     let part = "apiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n";
 
     let applied = client
@@ -188,7 +189,7 @@ async fn a_configured_node_says_that_it_wants_a_certificate() {
     let mock = configured(TalosMock::builder(), &control_plane("v1.10.7")).await;
     let calls = mock.calls().len();
 
-    let client = mock.maintenance_client().unwrap();
+    let client = mock.maintenance_client();
     let error = client.version().await.unwrap_err();
 
     assert!(error.is_client_certificate_required(), "{error:?}");

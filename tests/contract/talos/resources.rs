@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use secrecy::ExposeSecret;
 use talos_client::ErrorKind;
 use talos_client::cosi::{
-    Change, Diagnostic, LocalEtcdMember, MachineStatus, MachineType, NodeStatus, SecurityState,
+    Change, LocalEtcdMember, MachineStatus, MachineType, NodeDiagnostic, NodeStatus, SecurityState,
     Stage, StaticPodStatus, SystemDisk, TimeStatus,
 };
 use talos_client::mock::TalosMock;
@@ -21,11 +21,7 @@ async fn a_watch_begins_with_a_tombstone_and_goes_on_with_the_creation() {
     let mut changes = client.resources().watch::<LocalEtcdMember>("local");
 
     let first = changes.next().await.unwrap().unwrap();
-    client
-        .machine()
-        .bootstrap_and_wait(poll(), |_| {})
-        .await
-        .unwrap();
+    client.machine().bootstrap_and_wait(poll()).await.unwrap();
     let second = changes.next().await.unwrap().unwrap();
 
     assert!(
@@ -63,12 +59,18 @@ async fn a_watch_of_a_kind_marks_the_end_of_what_existed() {
 #[tokio::test]
 async fn what_does_not_exist_is_told_from_what_is_not_known() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let resources = mock.maintenance_client().unwrap().resources();
+    let resources = mock.maintenance_client().resources();
 
-    assert!(resources.find::<SystemDisk>().await.unwrap().is_none());
-    assert_eq!(resources.list::<Diagnostic>().await.unwrap(), []);
+    assert!(
+        resources
+            .find_singleton::<SystemDisk>()
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(resources.list::<NodeDiagnostic>().await.unwrap(), []);
     let error = resources
-        .get_yaml("runtime", "Dreams.runtime.talos.dev", "x")
+        .yaml("runtime", "Dreams.runtime.talos.dev", "x")
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);
@@ -77,7 +79,7 @@ async fn what_does_not_exist_is_told_from_what_is_not_known() {
         "resource type \"Dreams.runtime.talos.dev\" is not supported"
     );
     let secret = resources
-        .get_yaml("config", "MachineConfigs.config.talos.dev", "v1alpha1")
+        .yaml("config", "MachineConfigs.config.talos.dev", "v1alpha1")
         .await
         .unwrap_err();
     assert_eq!(secret.message(), "not authorized");
@@ -86,10 +88,10 @@ async fn what_does_not_exist_is_told_from_what_is_not_known() {
 #[tokio::test]
 async fn specifications_are_readable_as_yaml_too() {
     let mock = in_maintenance(TalosMock::builder()).await;
-    let resources = mock.maintenance_client().unwrap().resources();
+    let resources = mock.maintenance_client().resources();
 
     let yaml = resources
-        .get_yaml("runtime", "Versions.runtime.talos.dev", "version")
+        .yaml("runtime", "Versions.runtime.talos.dev", "version")
         .await
         .unwrap();
 
@@ -101,24 +103,36 @@ async fn a_running_node_shows_what_a_bootstrapper_checks() {
     let mock = running(TalosMock::builder()).await;
     let resources = client_with(&mock, Role::Reader).resources();
 
-    let status = resources.get::<MachineStatus>().await.unwrap().spec;
+    let status = resources.singleton::<MachineStatus>().await.unwrap().spec;
     assert_eq!(status.stage, Stage::Running);
     assert!(status.is_ready && status.unmet_conditions.is_empty());
-    assert!(resources.get::<TimeStatus>().await.unwrap().spec.is_synced);
+    assert!(
+        resources
+            .singleton::<TimeStatus>()
+            .await
+            .unwrap()
+            .spec
+            .is_synced
+    );
     assert!(
         !resources
-            .get::<SecurityState>()
+            .singleton::<SecurityState>()
             .await
             .unwrap()
             .spec
             .is_secure_boot
     );
     assert_eq!(
-        resources.get::<MachineType>().await.unwrap().spec,
+        resources.singleton::<MachineType>().await.unwrap().spec,
         MachineType::ControlPlane
     );
     assert_eq!(
-        resources.get::<SystemDisk>().await.unwrap().spec.device,
+        resources
+            .singleton::<SystemDisk>()
+            .await
+            .unwrap()
+            .spec
+            .device,
         "/dev/sda"
     );
     let nodes = resources.list::<NodeStatus>().await.unwrap();
@@ -134,21 +148,15 @@ async fn without_a_ready_node_the_stage_is_reached_and_readiness_is_not() {
     )
     .await;
     let machine = client(&mock).machine();
-    machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
 
     let status = machine
-        .wait_for_stage(Stage::Running, poll(), |_| {})
+        .wait_for_stage(Stage::Running, poll())
         .await
         .unwrap();
     assert!(!status.is_ready);
     assert_eq!(status.unmet_conditions.first().unwrap().name, "nodeReady");
 
     mock.set_node_ready();
-    assert!(
-        machine
-            .wait_for_ready(poll(), |_| {})
-            .await
-            .unwrap()
-            .is_ready
-    );
+    assert!(machine.wait_for_ready(poll()).await.unwrap().is_ready);
 }

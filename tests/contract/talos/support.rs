@@ -54,7 +54,7 @@ pub(crate) fn credentials(role: Role) -> Credentials {
 }
 
 pub(crate) fn poll() -> Poll {
-    Poll::every(Duration::from_millis(5)).within(Duration::from_secs(20))
+    Poll::every(Duration::from_millis(5)).deadline(Duration::from_secs(20))
 }
 
 pub(crate) fn client(mock: &TalosMock) -> Client {
@@ -63,8 +63,12 @@ pub(crate) fn client(mock: &TalosMock) -> Client {
 
 pub(crate) fn client_with(mock: &TalosMock, role: Role) -> Client {
     Client::builder(mock.endpoint(), credentials(role))
-        .retry(RetryPolicy::new(3).pauses(Duration::from_millis(1), Duration::from_millis(5)))
-        .request_timeout(Duration::from_secs(10))
+        .retry(
+            RetryPolicy::default()
+                .attempts(3)
+                .delays(Duration::from_millis(1), Duration::from_millis(5)),
+        )
+        .timeout(Duration::from_secs(10))
         .build()
         .unwrap()
 }
@@ -79,17 +83,14 @@ pub(crate) async fn in_maintenance(builder: TalosMockBuilder) -> TalosMock {
 /// A node that has installed itself and waits to be bootstrapped.
 pub(crate) async fn configured(builder: TalosMockBuilder, config: &SecretString) -> TalosMock {
     let mock = in_maintenance(builder).await;
-    let maintenance = mock.maintenance_client().unwrap();
+    let maintenance = mock.maintenance_client();
     maintenance
         .apply_configuration(config, ApplyOptions::default())
         .await
         .unwrap();
     mock.wait_for(|event| matches!(event, MockEvent::Installed { .. }))
         .await;
-    client(&mock)
-        .wait_for_identity(None, poll(), |_| {})
-        .await
-        .unwrap();
+    client(&mock).wait_for_identity(None, poll()).await.unwrap();
     mock
 }
 
@@ -97,7 +98,7 @@ pub(crate) async fn configured(builder: TalosMockBuilder, config: &SecretString)
 pub(crate) async fn running(builder: TalosMockBuilder) -> TalosMock {
     let mock = configured(builder, &control_plane("v1.10.7")).await;
     let machine = client(&mock).machine();
-    machine.bootstrap_and_wait(poll(), |_| {}).await.unwrap();
-    machine.wait_for_ready(poll(), |_| {}).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
+    machine.wait_for_ready(poll()).await.unwrap();
     mock
 }

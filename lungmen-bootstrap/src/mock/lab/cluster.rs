@@ -51,10 +51,11 @@ async fn join(world: &World, first: &Machine) {
         if machine.declared == first.declared || world.is_worker(vm) {
             continue;
         }
-        if let Ok(client) = machine.talos.client() {
-            let poll = talos_client::Poll::every(JOIN_INTERVAL).within(JOIN_DEADLINE);
+        if machine.talos.config().is_some() {
+            let client = machine.talos.client();
+            let poll = talos_client::Poll::every(JOIN_INTERVAL).deadline(JOIN_DEADLINE);
             // A member that cannot join stays away, as on hardware; whoever waits for it says so.
-            let _ = client.machine().bootstrap_and_wait(poll, |_| {}).await;
+            let _ = client.machine().bootstrap_and_wait(poll).await;
         }
     }
 }

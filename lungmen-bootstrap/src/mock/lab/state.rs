@@ -276,7 +276,7 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
     })
     .await?;
     talos
-        .maintenance_client()?
+        .maintenance_client()
         .apply_configuration(&SecretString::from(config), ApplyOptions::default())
         .await?;
     happened("the configured node", |event| {
@@ -284,12 +284,8 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
     })
     .await?;
     if saved.is_bootstrapped {
-        let poll = talos_client::Poll::every(Duration::from_millis(1)).within(DEADLINE);
-        talos
-            .client()?
-            .machine()
-            .bootstrap_and_wait(poll, |_| {})
-            .await?;
+        let poll = talos_client::Poll::every(Duration::from_millis(1)).deadline(DEADLINE);
+        talos.client().machine().bootstrap_and_wait(poll).await?;
     }
     Ok(())
 }

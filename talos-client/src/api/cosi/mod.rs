@@ -21,7 +21,7 @@ pub use self::kubernetes::{LocalEtcdMember, NodeStatus, StaticPodStatus};
 pub use self::node::{ClusterMember, HostnameStatus, MachineType, NodeAddresses};
 pub use self::resource::{Change, Resource, ResourceMetadata, ResourceSpec, SingletonSpec};
 pub use self::runtime::{
-    Diagnostic, MachineStatus, RunningService, Stage, TalosVersion, TimeStatus, UnmetCondition,
+    MachineStatus, NodeDiagnostic, RunningService, Stage, TimeStatus, UnmetCondition, VersionStatus,
 };
 pub use self::system::{
     BlockDevice, ExtensionStatus, SecurityState, SystemDisk, SystemInformation,
@@ -43,40 +43,48 @@ impl Resources {
         Self { transport }
     }
 
-    /// The resource of a type that has only one.
+    /// The resource of a type of which a node has only one.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the node has not created it (yet), [`ErrorKind::Forbidden`] when its version
-    /// does not know the type.
-    pub async fn get<T: SingletonSpec>(&self) -> Result<Resource<T>> {
-        self.get_id(T::ID).await
+    /// [`ErrorKind::NotFound`] when the node has not created it (yet), [`ErrorKind::Forbidden`] when its release
+    /// does not know the type or the role is not sufficient.
+    pub async fn singleton<T: SingletonSpec>(&self) -> Result<Resource<T>> {
+        self.resource(T::ID).await
     }
 
-    /// As [`Resources::get`], with `None` when it does not exist.
+    /// As [`Resources::singleton`], with `None` when it does not exist.
     ///
     /// # Errors
-    /// As [`Resources::get`], apart from [`ErrorKind::NotFound`].
-    pub async fn find<T: SingletonSpec>(&self) -> Result<Option<Resource<T>>> {
-        match self.get().await {
+    /// [`ErrorKind::Forbidden`] as [`Resources::singleton`].
+    pub async fn find_singleton<T: SingletonSpec>(&self) -> Result<Option<Resource<T>>> {
+        self.find(T::ID).await
+    }
+
+    /// One resource of a type that has many.
+    ///
+    /// # Errors
+    /// As [`Resources::singleton`].
+    pub async fn resource<T: ResourceSpec>(&self, id: &str) -> Result<Resource<T>> {
+        resource(self.fetch(T::NAMESPACE, T::TYPE, id).await?)
+    }
+
+    /// As [`Resources::resource`], with `None` when it does not exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] as [`Resources::singleton`].
+    pub async fn find<T: ResourceSpec>(&self, id: &str) -> Result<Option<Resource<T>>> {
+        match self.resource(id).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// One resource of a type that has many.
+    /// The specification of any resource as YAML, for types that this crate does not model.
     ///
     /// # Errors
-    /// As [`Resources::get`].
-    pub async fn get_id<T: ResourceSpec>(&self, id: &str) -> Result<Resource<T>> {
-        resource(self.fetch(T::NAMESPACE, T::TYPE, id).await?)
-    }
-
-    /// The specification of any resource as YAML, for types this crate has no name for.
-    ///
-    /// # Errors
-    /// As [`Resources::get`]; types that hold secrets need `os:admin`.
-    pub async fn get_yaml(
+    /// As [`Resources::singleton`]; types that hold secrets need `os:admin`.
+    pub async fn yaml(
         &self,
         namespace: &str,
         resource_type: &str,
@@ -89,7 +97,7 @@ impl Resources {
     /// All resources of a type.
     ///
     /// # Errors
-    /// As [`Resources::get`], apart from [`ErrorKind::NotFound`].
+    /// [`ErrorKind::Forbidden`] as [`Resources::singleton`].
     pub async fn list<T: ResourceSpec>(&self) -> Result<Vec<Resource<T>>> {
         const OPERATION: &str = "list resources";
         let call = Call::read(OPERATION);

@@ -134,12 +134,12 @@ resource_spec!(
 /// The release that runs; readable in maintenance mode of every version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TalosVersion {
+pub struct VersionStatus {
     /// For example `v1.10.7`.
     pub version: String,
 }
 
-impl From<pb::VersionSpec> for TalosVersion {
+impl From<pb::VersionSpec> for VersionStatus {
     fn from(spec: pb::VersionSpec) -> Self {
         Self {
             version: spec.version,
@@ -148,7 +148,7 @@ impl From<pb::VersionSpec> for TalosVersion {
 }
 
 resource_spec!(
-    TalosVersion,
+    VersionStatus,
     "Versions.runtime.talos.dev",
     "runtime",
     pb::VersionSpec,
@@ -158,14 +158,14 @@ resource_spec!(
 /// A problem that Talos has found with its own set-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Diagnostic {
+pub struct NodeDiagnostic {
     /// What is wrong.
     pub message: String,
     /// More about it.
     pub details: Vec<String>,
 }
 
-impl From<pb::DiagnosticSpec> for Diagnostic {
+impl From<pb::DiagnosticSpec> for NodeDiagnostic {
     fn from(spec: pb::DiagnosticSpec) -> Self {
         Self {
             message: spec.message,
@@ -175,7 +175,7 @@ impl From<pb::DiagnosticSpec> for Diagnostic {
 }
 
 resource_spec!(
-    Diagnostic,
+    NodeDiagnostic,
     "Diagnostics.runtime.talos.dev",
     "runtime",
     pb::DiagnosticSpec

@@ -9,7 +9,7 @@ use crate::api::pb::definitions::{block, extensions, hardware, runtime};
 pub struct SecurityState {
     /// Whether Secure Boot is enforced (enabled, and not in setup mode).
     pub is_secure_boot: bool,
-    /// Fingerprint of the key that signed the kernel image.
+    /// PublicKeyFingerprint of the key that signed the kernel image.
     pub uki_signing_key_fingerprint: String,
     /// Whether it was booted from a unified kernel image.
     pub is_booted_with_uki: bool,

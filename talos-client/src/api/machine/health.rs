@@ -23,9 +23,9 @@ pub struct HealthCheck {
 
 impl HealthCheck {
     /// Lets the node wait for health, and discover the members itself.
-    pub fn within(wait: Duration) -> Self {
+    pub fn new(deadline: Duration) -> Self {
         Self {
-            wait,
+            wait: deadline,
             control_plane_nodes: Vec::new(),
             worker_nodes: Vec::new(),
             endpoint: String::new(),
@@ -96,7 +96,7 @@ impl Machine {
                 },
                 progress,
             )
-            .within(deadline)
+            .deadline(deadline)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_time_to_wait_is_on_the_wire() {
-        let wire = HealthCheck::within(Duration::from_secs(90)).to_wire();
+        let wire = HealthCheck::new(Duration::from_secs(90)).to_wire();
 
         assert_eq!(wire.wait_timeout.map(|wait| wait.seconds), Some(90));
         assert!(wire.cluster_info.is_some());

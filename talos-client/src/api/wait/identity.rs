@@ -2,54 +2,67 @@
 
 use jiff::Timestamp;
 
-use super::{WaitState, Waiting, WaitingFor, is_transient, until_deadline};
+use super::{Waiting, WaitingFor, until_deadline};
 use crate::api::machine::Version;
-use crate::{Client, ErrorKind, Poll, PresentedCertificate, Probe, Result, api::probe};
+use crate::{Client, ErrorKind, Poll, PresentedCertificate, Probe, Result, WaitState, api::probe};
 
 impl Client {
-    /// Waits until the node answers with the identity of its configuration; use it after
-    /// [`crate::MaintenanceClient::apply_configuration`].
+    /// Waits until the node answers with the identity of its configuration. Call it after
+    /// [`crate::MaintenanceClient::apply_configuration`]. Changes nothing.
     ///
-    /// `before` is the certificate of the node in maintenance mode, as [`crate::probe`] or
-    /// [`crate::MaintenanceClient::presented_certificate`] gave it. With it a node that failed to install, and
-    /// booted into maintenance mode once more, is told from one that has not acted yet.
+    /// `before` is the certificate of the node in maintenance mode, from [`crate::probe`] or
+    /// [`crate::MaintenanceClient::presented_certificate`]. It distinguishes a node that failed to install and booted
+    /// into maintenance mode again from one that has not acted yet.
     ///
-    /// v1.10 to v1.12 close the port from the moment they act on the configuration until the installed system is
-    /// up, which takes minutes; later versions keep it open.
+    /// Talos v1.10 to v1.12 closes the port from the moment it acts on the configuration until the installed system is
+    /// up, which takes minutes. Later releases keep it open.
     ///
     /// # Errors
-    /// [`ErrorKind::Rejected`] when the node is back in maintenance mode: the installation failed, and only its
-    /// console tells why. [`ErrorKind::Certificate`] when it comes back with another authority's certificate.
-    /// [`ErrorKind::Deadline`] with the last cause as its source.
+    /// [`ErrorKind::Rejected`] when the node is back in maintenance mode: the installation failed, and only the
+    /// console shows the cause. [`ErrorKind::Certificate`] when it returns with a certificate of another authority.
+    /// [`ErrorKind::Deadline`] with the last error as its source.
     pub async fn wait_for_identity(
+        &self,
+        before: Option<&PresentedCertificate>,
+        poll: Poll,
+    ) -> Result<Version> {
+        self.wait_for_identity_observed(before, poll, |_| {}).await
+    }
+
+    /// As [`Client::wait_for_identity`]; `observer` sees the state of the wait after every attempt.
+    ///
+    /// # Errors
+    /// As [`Client::wait_for_identity`].
+    pub async fn wait_for_identity_observed(
         &self,
         before: Option<&PresentedCertificate>,
         poll: Poll,
         observer: impl FnMut(&WaitState),
     ) -> Result<Version> {
         let target = self.endpoint().to_string();
-        let waiting = Waiting::new("wait for identity", target, poll, observer);
+        let first = WaitingFor::Identity;
+        let waiting = Waiting::new("wait for identity", target, first, poll, observer);
         let mut history = History {
             maintenance: before.cloned(),
             was_closed: false,
         };
         until_deadline(waiting, async |waiting| {
             loop {
-                if let Some(version) = self.look(&mut history, waiting).await? {
+                if let Some(version) = self.probe_identity(&mut history, waiting).await? {
                     return Ok(version);
                 }
-                waiting.pause().await;
+                waiting.sleep().await;
             }
         })
         .await
     }
 
-    async fn look<F: FnMut(&WaitState)>(
+    async fn probe_identity<F: FnMut(&WaitState)>(
         &self,
         history: &mut History,
         waiting: &mut Waiting<F>,
     ) -> Result<Option<Version>> {
-        let timeout = waiting.clock.attempt_timeout();
+        let timeout = waiting.attempt_timeout();
         match probe(self.endpoint(), Some(self.authority()), timeout).await? {
             Probe::Closed(error) => {
                 history.was_closed = true;
@@ -58,8 +71,8 @@ impl Client {
             Probe::Maintenance(certificate) => {
                 if history.is_new_boot(&certificate) {
                     let message = format!(
-                        "the installation failed: the node has booted into maintenance mode again, fingerprint {}; \
-                         its console tells why",
+                        "the installation failed: the node booted into maintenance mode again (fingerprint {}); \
+                         see its console for the cause",
                         certificate.fingerprint
                     );
                     return Err(waiting.failed(ErrorKind::Rejected, message));
@@ -69,21 +82,21 @@ impl Client {
             }
             Probe::Foreign(certificate) => {
                 let message = format!(
-                    "the node's certificate {:?} is not signed by the cluster's authority but by {:?}",
+                    "the node's certificate {:?} is not signed by the authority of the cluster but by {:?}",
                     certificate.subject, certificate.issuer
                 );
                 return Err(waiting.failed(ErrorKind::Certificate, message));
             }
             Probe::Configured(certificate) if certificate.not_before > Timestamp::now() => {
-                let because = format!(
+                let cause = format!(
                     "the node's certificate is not valid before {}",
                     certificate.not_before
                 );
-                waiting.report(WaitingFor::Clock, because);
+                waiting.report(WaitingFor::Clock, cause);
             }
             Probe::Configured(_) => match self.machine().version().await {
                 Ok(version) => return Ok(Some(version)),
-                Err(error) if is_transient(&error) => {
+                Err(error) if error.is_retryable() => {
                     waiting.report_error(WaitingFor::Identity, error);
                 }
                 Err(error) => return Err(error),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::{WaitState, Waiting, WaitingFor, is_transient, until_deadline};
+use super::{Waiting, WaitingFor, until_deadline};
 use crate::api::cosi::{
     Change, LocalEtcdMember, MachineStatus, ResourceSpec, SingletonSpec, Stage,
 };
-use crate::{ErrorKind, Machine, Poll, Resources, Result};
+use crate::{ErrorKind, Machine, Poll, Resources, Result, WaitState};
 
 /// After this time without news a watch is opened again: a host that went down says nothing.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -20,25 +20,34 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub enum Bootstrapped {
     /// It was started by this call.
     Started,
-    /// It had data before; whoever started it.
+    /// It had data before this call.
     Already,
 }
 
 impl Machine {
-    /// Bootstraps etcd and waits until its member on this node is healthy.
+    /// Bootstraps etcd and waits until its member on this node is healthy. Needs `os:admin`.
     ///
     /// Repeats [`Machine::bootstrap`] while the node says that it is too early, and when the connection breaks. On
-    /// the same node that is safe. When etcd has data already it only waits, because old data of another cluster
-    /// looks the same, but never becomes healthy.
+    /// the same node that is safe. When etcd has data already it only waits: old data of another cluster looks the
+    /// same, but never becomes healthy.
     ///
     /// # Errors
-    /// Those of [`Machine::bootstrap`] that cannot pass, [`ErrorKind::Deadline`] with the last cause as its source.
-    pub async fn bootstrap_and_wait(
+    /// [`ErrorKind::Forbidden`] without the role, [`ErrorKind::Unsupported`] on a worker, [`ErrorKind::Deadline`] with
+    /// the last error as its source.
+    pub async fn bootstrap_and_wait(&self, poll: Poll) -> Result<Bootstrapped> {
+        self.bootstrap_and_wait_observed(poll, |_| {}).await
+    }
+
+    /// As [`Machine::bootstrap_and_wait`]; `observer` sees the state of the wait after every attempt.
+    ///
+    /// # Errors
+    /// As [`Machine::bootstrap_and_wait`].
+    pub async fn bootstrap_and_wait_observed(
         &self,
         poll: Poll,
         observer: impl FnMut(&WaitState),
     ) -> Result<Bootstrapped> {
-        let waiting = Waiting::new("bootstrap etcd", self.target(), poll, observer);
+        let waiting = self.waiting("bootstrap etcd", WaitingFor::Bootstrap, poll, observer);
         until_deadline(waiting, async |waiting| {
             let outcome = self.start_etcd(waiting).await?;
             follow(&self.resources(), waiting, LocalEtcdMember::ID, is_member).await?;
@@ -47,27 +56,43 @@ impl Machine {
         .await
     }
 
-    /// Waits until the local member of etcd is healthy.
+    /// Waits until the local member of etcd is healthy. Changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Deadline`] with the last cause as its source.
-    pub async fn wait_for_etcd(
+    /// [`ErrorKind::Deadline`] with the last error as its source.
+    pub async fn wait_for_etcd(&self, poll: Poll) -> Result<LocalEtcdMember> {
+        self.wait_for_etcd_observed(poll, |_| {}).await
+    }
+
+    /// As [`Machine::wait_for_etcd`]; `observer` sees the state of the wait after every attempt.
+    ///
+    /// # Errors
+    /// As [`Machine::wait_for_etcd`].
+    pub async fn wait_for_etcd_observed(
         &self,
         poll: Poll,
         observer: impl FnMut(&WaitState),
     ) -> Result<LocalEtcdMember> {
-        let waiting = Waiting::new("wait for etcd", self.target(), poll, observer);
+        let waiting = self.waiting("wait for etcd", WaitingFor::Etcd, poll, observer);
         until_deadline(waiting, async |waiting| {
             follow(&self.resources(), waiting, LocalEtcdMember::ID, is_member).await
         })
         .await
     }
 
-    /// Waits until the machine has reached a stage.
+    /// Waits until the machine has reached a stage. Changes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Deadline`]; its source says at which stage the machine is and what it is missing.
-    pub async fn wait_for_stage(
+    /// [`ErrorKind::Deadline`]; its message says at which stage the machine is and what it is missing.
+    pub async fn wait_for_stage(&self, stage: Stage, poll: Poll) -> Result<MachineStatus> {
+        self.wait_for_stage_observed(stage, poll, |_| {}).await
+    }
+
+    /// As [`Machine::wait_for_stage`]; `observer` sees the state of the wait after every change.
+    ///
+    /// # Errors
+    /// As [`Machine::wait_for_stage`].
+    pub async fn wait_for_stage_observed(
         &self,
         stage: Stage,
         poll: Poll,
@@ -77,12 +102,21 @@ impl Machine {
             .await
     }
 
-    /// Waits until the machine is running and ready, which includes a ready Kubernetes node: without a network
-    /// plugin that never comes.
+    /// Waits until the machine is running and ready. Changes nothing.
+    ///
+    /// Ready includes a ready Kubernetes node: without a network plugin the wait never succeeds.
     ///
     /// # Errors
     /// As [`Machine::wait_for_stage`].
-    pub async fn wait_for_ready(
+    pub async fn wait_for_ready(&self, poll: Poll) -> Result<MachineStatus> {
+        self.wait_for_ready_observed(poll, |_| {}).await
+    }
+
+    /// As [`Machine::wait_for_ready`]; `observer` sees the state of the wait after every change.
+    ///
+    /// # Errors
+    /// As [`Machine::wait_for_stage`].
+    pub async fn wait_for_ready_observed(
         &self,
         poll: Poll,
         observer: impl FnMut(&WaitState),
@@ -91,20 +125,30 @@ impl Machine {
         self.wait_for_status(ready, poll, observer).await
     }
 
+    fn waiting<F: FnMut(&WaitState)>(
+        &self,
+        operation: &'static str,
+        waiting_for: WaitingFor,
+        poll: Poll,
+        observer: F,
+    ) -> Waiting<F> {
+        Waiting::new(operation, self.target(), waiting_for, poll, observer)
+    }
+
     async fn wait_for_status(
         &self,
         reached: impl Fn(&MachineStatus) -> bool,
         poll: Poll,
         observer: impl FnMut(&WaitState),
     ) -> Result<MachineStatus> {
-        let waiting = Waiting::new("wait for machine", self.target(), poll, observer);
+        let waiting = self.waiting("wait for machine", WaitingFor::Stage, poll, observer);
         until_deadline(waiting, async |waiting| {
-            let look = |change: &Change<MachineStatus>| match change.resource() {
+            let judge = |change: &Change<MachineStatus>| match change.resource() {
                 Some(status) if reached(&status.spec) => ControlFlow::Break(status.spec.clone()),
                 Some(status) => ControlFlow::Continue((WaitingFor::Stage, status.spec.to_string())),
                 None => ControlFlow::Continue((WaitingFor::Stage, "no status yet".to_owned())),
             };
-            follow(&self.resources(), waiting, MachineStatus::ID, look).await
+            follow(&self.resources(), waiting, MachineStatus::ID, judge).await
         })
         .await
     }
@@ -113,22 +157,22 @@ impl Machine {
         &self,
         waiting: &mut Waiting<F>,
     ) -> Result<Bootstrapped> {
-        let mut is_ours = false;
+        let mut may_have_started = false;
         loop {
             let error = match self.bootstrap().await {
                 Ok(()) => return Ok(Bootstrapped::Started),
                 Err(error) => error,
             };
             match error.kind() {
-                // An attempt whose answer was lost may be the one that succeeded.
-                ErrorKind::AlreadyExists if is_ours => return Ok(Bootstrapped::Started),
+                // An attempt whose response was lost may be the one that succeeded.
+                ErrorKind::AlreadyExists if may_have_started => return Ok(Bootstrapped::Started),
                 ErrorKind::AlreadyExists => return Ok(Bootstrapped::Already),
-                _ if !is_transient(&error) => return Err(error),
+                _ if !error.is_retryable() => return Err(error),
                 _ => {}
             }
-            is_ours |= error.may_have_taken_effect();
+            may_have_started |= error.may_have_taken_effect();
             waiting.report_error(WaitingFor::Bootstrap, error);
-            waiting.pause().await;
+            waiting.sleep().await;
         }
     }
 }
@@ -142,38 +186,38 @@ fn is_member(
     }
 }
 
-/// Watches one resource until `look` is content; opens the watch again when it breaks.
+/// Watches one resource until `judge` breaks; opens the watch again when the connection breaks.
 async fn follow<F, T, U>(
     resources: &Resources,
     waiting: &mut Waiting<F>,
     id: &str,
-    look: impl Fn(&Change<T>) -> ControlFlow<U, (WaitingFor, String)>,
+    judge: impl Fn(&Change<T>) -> ControlFlow<U, (WaitingFor, String)>,
 ) -> Result<U>
 where
     F: FnMut(&WaitState),
     T: ResourceSpec,
 {
     loop {
-        let mut changes = resources.watch::<T>(id).within(SILENCE);
+        let mut changes = resources.watch::<T>(id).deadline(SILENCE);
         while let Some(change) = changes.next().await {
             match change {
-                Ok(change) => match look(&change) {
+                Ok(change) => match judge(&change) {
                     ControlFlow::Break(found) => return Ok(found),
-                    ControlFlow::Continue((what, because)) => waiting.report(what, because),
+                    ControlFlow::Continue((what, cause)) => waiting.report(what, cause),
                 },
                 Err(error) if error.kind() == ErrorKind::Deadline => {}
-                Err(error) if is_transient(&error) => {
+                Err(error) if error.is_retryable() => {
                     waiting.report_error(WaitingFor::Identity, error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        waiting.pause().await;
+        waiting.sleep().await;
         // Unlike a stream, a call that is not answered makes the next one use another connection.
-        match resources.get_id::<T>(id).await {
+        match resources.resource::<T>(id).await {
             Ok(_) => {}
             Err(error) if error.is_not_found() => {}
-            Err(error) if is_transient(&error) => waiting.report_error(WaitingFor::Identity, error),
+            Err(error) if error.is_retryable() => waiting.report_error(WaitingFor::Identity, error),
             Err(error) => return Err(error),
         }
     }

@@ -1,8 +1,8 @@
 //! Waiting for a node: for its API, its identity, its stages.
 //!
-//! Before the API exists there is nothing that could notify, so those waits look again and again; afterwards the
-//! node tells, and the waits follow a watch. Each has a deadline, reports what it waits for and why, and ends with
-//! [`ErrorKind::Deadline`] and the last cause as its source.
+//! Before the API is up a node cannot notify anybody, and the waits probe at growing intervals; afterwards they follow
+//! a watch. Each wait has a deadline, reports to an observer what it waits for and why, and fails with
+//! [`ErrorKind::Deadline`], whose source is the last error. Each exists twice: with and without an observer.
 
 mod api;
 mod identity;
@@ -11,100 +11,122 @@ mod machine;
 use std::fmt;
 use std::time::Duration;
 
-use crate::poll::Clock;
-use crate::{Error, ErrorKind, Poll, Result};
+use tokio::time::Instant;
 
-pub use self::api::{wait_for_api, wait_for_maintenance};
+use crate::{Error, ErrorKind, Poll, Result, WaitState};
+
+pub use self::api::{
+    wait_for_api, wait_for_api_observed, wait_for_maintenance, wait_for_maintenance_observed,
+};
 pub use self::machine::Bootstrapped;
 
-/// What a wait is waiting for.
+/// The time for one connection attempt: a host that is down answers nothing at all.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a wait of this module waits for; [`WaitState::waiting_for`] is its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitingFor {
-    /// Something that answers at the endpoint.
+    /// Any response at the endpoint.
     Api,
-    /// A node that waits for a configuration.
+    /// A node without a configuration.
     Maintenance,
-    /// The node, to act on its configuration.
+    /// The node to act on its configuration.
     Restart,
-    /// The node, to come back from its installation.
+    /// The node to come back from its installation.
     Installation,
-    /// The node's certificate, to become valid.
+    /// The node's certificate to become valid.
     Clock,
-    /// The node, to answer with its new identity.
+    /// The node to answer with its cluster identity.
     Identity,
-    /// The node, to accept the bootstrap.
+    /// The node to accept the bootstrap.
     Bootstrap,
-    /// etcd, to become healthy.
+    /// etcd to become healthy.
     Etcd,
     /// A stage of the machine.
     Stage,
 }
 
-impl fmt::Display for WaitingFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Api => "the machine API",
-            Self::Maintenance => "maintenance mode",
+impl WaitingFor {
+    /// The text of [`WaitState::waiting_for`].
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "the machine API to answer",
+            Self::Maintenance => "the node to enter maintenance mode",
             Self::Restart => "the node to leave maintenance mode",
-            Self::Installation => "the installation",
-            Self::Clock => "the certificate to become valid",
-            Self::Identity => "the node's new identity",
+            Self::Installation => "the installation to complete",
+            Self::Clock => "the node's certificate to become valid",
+            Self::Identity => "the node to answer with its cluster identity",
             Self::Bootstrap => "the node to accept the bootstrap",
-            Self::Etcd => "etcd",
-            Self::Stage => "the machine's stage",
-        })
+            Self::Etcd => "etcd to become healthy",
+            Self::Stage => "the machine to reach the stage",
+        }
     }
 }
 
-/// How a wait stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WaitState {
-    /// What for.
-    pub waiting_for: WaitingFor,
-    /// Why it is not over: the last error, or what the node says is missing.
-    pub because: String,
-    /// How often the wait has looked or has been told something, from one.
-    pub attempt: u32,
-    /// Since when it waits.
-    pub elapsed: Duration,
+impl fmt::Display for WaitingFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A wait under way: its clock, its observer and the last cause.
 struct Waiting<F> {
-    clock: Clock,
+    poll: Poll,
+    started: Instant,
     operation: &'static str,
     target: String,
     observer: F,
     state: WaitState,
+    /// Attempts since the connection last answered; they decide the interval.
+    failures: u32,
     last: Option<Error>,
 }
 
 impl<F: FnMut(&WaitState)> Waiting<F> {
-    fn new(operation: &'static str, target: String, poll: Poll, observer: F) -> Self {
+    fn new(
+        operation: &'static str,
+        target: String,
+        waiting_for: WaitingFor,
+        poll: Poll,
+        observer: F,
+    ) -> Self {
         Self {
-            clock: poll.start(),
+            poll,
+            started: Instant::now(),
             operation,
             target,
             observer,
             state: WaitState {
-                waiting_for: WaitingFor::Api,
-                because: "nothing was tried".to_owned(),
+                waiting_for: waiting_for.as_str().into(),
+                cause: String::new(),
                 attempt: 0,
                 elapsed: Duration::ZERO,
+                deadline: poll.total(),
             },
+            failures: 0,
             last: None,
         }
     }
 
-    /// Tells the observer why it is not over yet.
-    fn report(&mut self, waiting_for: WaitingFor, because: impl Into<String>) {
+    fn remaining(&self) -> Duration {
+        self.poll.total().saturating_sub(self.started.elapsed())
+    }
+
+    /// The time for one connection attempt.
+    fn attempt_timeout(&self) -> Duration {
+        ATTEMPT_TIMEOUT.min(self.remaining())
+    }
+
+    /// Reports to the observer why the wait is not over yet.
+    fn report(&mut self, waiting_for: WaitingFor, cause: impl Into<String>) {
         self.state = WaitState {
-            waiting_for,
-            because: because.into(),
+            waiting_for: waiting_for.as_str().into(),
+            cause: cause.into(),
             attempt: self.state.attempt.saturating_add(1),
-            elapsed: self.clock.elapsed(),
+            elapsed: self.started.elapsed(),
+            deadline: self.poll.total(),
         };
         self.last = None;
         (self.observer)(&self.state);
@@ -116,28 +138,16 @@ impl<F: FnMut(&WaitState)> Waiting<F> {
         self.last = Some(error);
     }
 
-    /// The next look.
-    async fn pause(&self) {
-        self.clock.pause().await;
+    /// Sleeps until the next attempt, but not beyond the deadline.
+    async fn sleep(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        let interval = self.poll.interval(self.failures).min(self.remaining());
+        tokio::time::sleep(interval).await;
     }
 
-    fn deadline(self) -> Error {
-        let WaitState {
-            waiting_for,
-            because,
-            attempt,
-            ..
-        } = self.state;
-        let elapsed = self.clock.elapsed();
-        let error = Error::new(ErrorKind::Deadline, self.operation)
-            .with_target(self.target)
-            .with_message(format!(
-                "still waiting for {waiting_for} after {elapsed:.1?} and {attempt} attempts"
-            ));
-        match self.last {
-            Some(cause) => error.with_source(cause),
-            None => error.with_source(because),
-        }
+    fn timed_out(self) -> Error {
+        self.state
+            .timed_out(self.operation, &self.target, self.last)
     }
 
     fn failed(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -153,41 +163,37 @@ where
     F: FnMut(&WaitState),
     W: AsyncFnOnce(&mut Waiting<F>) -> Result<T>,
 {
-    let limit = waiting.clock.remaining();
+    let limit = waiting.remaining();
     let outcome: Result<Result<T>, _> = tokio::time::timeout(limit, work(&mut waiting)).await;
     match outcome {
         Ok(result) => result,
-        Err(_) => Err(waiting.deadline()),
+        Err(_) => Err(waiting.timed_out()),
     }
-}
-
-/// Whether a failed look is worth another.
-fn is_transient(error: &Error) -> bool {
-    error.is_retryable()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-
     use super::*;
 
     #[tokio::test]
     async fn a_wait_that_runs_out_of_time_names_its_last_cause() {
-        let poll = Poll::every(Duration::from_millis(1)).within(Duration::from_millis(20));
-        let waiting = Waiting::new("wait for etcd", "10.0.2.10:50000".to_owned(), poll, |_| {});
+        let poll = Poll::every(Duration::from_millis(1)).deadline(Duration::from_millis(20));
+        let target = "10.0.2.10:50000".to_owned();
+        let waiting = Waiting::new("wait for etcd", target, WaitingFor::Etcd, poll, |_| {});
 
         let error = until_deadline(waiting, async |waiting| -> Result<()> {
             loop {
                 waiting.report(WaitingFor::Etcd, "etcd not running");
-                waiting.pause().await;
+                waiting.sleep().await;
             }
         })
         .await
         .unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::Deadline);
-        assert!(error.message().starts_with("still waiting for etcd after"));
-        assert_eq!(error.source().unwrap().to_string(), "etcd not running");
+        assert_eq!(
+            error.message(),
+            "timed out after 20ms waiting for etcd to become healthy; last status: etcd not running"
+        );
     }
 }
