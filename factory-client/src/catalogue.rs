@@ -7,9 +7,6 @@ use std::sync::LazyLock;
 
 use crate::version::TalosVersion;
 
-/// First and last minor of Talos 1 with embedded data.
-const MINORS: std::ops::RangeInclusive<u64> = 10..=14;
-
 static EXTENSIONS: LazyLock<Vec<(TalosVersion, &'static str)>> = LazyLock::new(|| {
     let lines = include_str!("../data/extensions.txt").lines();
     lines
@@ -43,8 +40,11 @@ pub(crate) fn overlays(version: &TalosVersion) -> Option<Vec<&'static str>> {
     known.then(|| include_str!("../data/overlays.txt").lines().collect())
 }
 
+/// The data name the first and the newest minor: every minor so far has added an extension.
 fn is_embedded(version: &TalosVersion) -> bool {
-    version.major() == 1 && MINORS.contains(&version.minor())
+    let minors = || EXTENSIONS.iter().map(|(since, _)| since.minor());
+    let (first, last) = (minors().min(), minors().max());
+    version.major() == 1 && first <= Some(version.minor()) && Some(version.minor()) <= last
 }
 
 /// The present name of an extension that the factory still accepts under an old one.

@@ -7,6 +7,7 @@ mod error_kinds;
 mod examples;
 mod mirrored;
 mod prose;
+mod recipes;
 mod run_requests;
 mod secrets;
 #[path = "../e2e/support.rs"]

@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use serde::Deserialize;
 use talos_client::config::MachineConfig;
@@ -20,30 +19,20 @@ fn data(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The program, which `cargo test --workspace` builds beside the tests and `cargo test --test golden` does not.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let program = profile.join("examples/machine_config");
-        if !program.exists() {
-            let built = Command::new(env!("CARGO"))
-                .args([
-                    "build",
-                    "--package",
-                    "lungmen-examples",
-                    "--example",
-                    "machine_config",
-                ])
-                .arg("--target-dir")
-                .arg(profile.parent().unwrap())
-                .status()
-                .unwrap();
-            assert!(built.success());
-        }
-        program
-    })
+/// The program. `cargo test` builds it beside the tests; a test does not run cargo itself.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/machine_config");
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo test`, or `cargo build --example machine_config` first",
+        program.display()
+    );
+    program
 }
 
 fn run<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(arguments: I) -> Output {
