@@ -5,6 +5,7 @@ mod generate;
 mod generate_rules;
 mod patch;
 mod patch_traps;
+mod real;
 mod secrets;
 mod talosconfig;
 mod validate;

@@ -41,6 +41,22 @@ impl TypedDocument {
         }
     }
 
+    /// The text of a field inside other fields; nothing when the kind has no such field.
+    pub(crate) fn text_at(&self, schema: &Schema, path: &[&str]) -> Option<&str> {
+        let (mut ty, mut value) = (self.kind.ty, &self.value);
+        for key in path {
+            let Shape::Struct(shape) = &schema.get(ty).shape else {
+                return None;
+            };
+            let at = shape.find(key)?;
+            (ty, value) = (schema.field_type(shape, at), value.at(at)?);
+        }
+        match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The name, empty for a kind without names.
     pub(crate) fn name(&self, schema: &Schema) -> String {
         if self.kind.named {

@@ -32,11 +32,11 @@ pub(super) struct Habits {
 
 impl Habits {
     pub(super) fn of(minor: Minor) -> Self {
-        let since_v1_12 = minor >= Minor::V1_12;
+        let since_v1_13 = minor >= Minor::V1_13;
         Self {
-            negative_sizes: since_v1_12,
-            whole_floats: since_v1_12,
-            zero_duration: since_v1_12,
+            negative_sizes: since_v1_13,
+            whole_floats: since_v1_13,
+            zero_duration: since_v1_13,
         }
     }
 }
@@ -90,6 +90,7 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, habits: Habits) -> Result<Valu
         Codec::Expression => Ok(Value::Text(Some(text.to_owned()))),
         Codec::Address(_) if text.is_empty() => Ok(Value::Text(None)),
         Codec::Address(kind) => canonical(canonical_address(text, kind)),
+        Codec::HardwareAddress if text.is_empty() => Ok(Value::Text(None)),
         Codec::HardwareAddress => canonical(canonical_hardware_address(text)),
         Codec::Enumeration(values) => values
             .parse(text)
@@ -131,7 +132,7 @@ fn duration(scalar: &Scalar, habits: Habits) -> Result<Value, Misfit> {
 fn size(text: &str, negative: bool) -> Result<Value, String> {
     let (mut bytes, mut percentage) = (None, None);
     if text.contains('%') {
-        check_percentage(text)?;
+        check_percentage(text, negative)?;
         percentage = Some(text.to_owned());
     } else if !text.is_empty() {
         check_byte_size(text, negative)?;

@@ -1,6 +1,6 @@
 //! The check for keys that a type does not have.
 
-use crate::config::schema::{Schema, Shape, TypeId};
+use crate::config::schema::{Minor, Schema, Shape, TypeId};
 use crate::go::yaml::{Kind, Mapping, Node, as_written};
 
 /// Checks that every key of a node belongs to its type.
@@ -32,6 +32,12 @@ fn unknown(schema: &Schema, ty: TypeId, node: &Node) -> Result<Option<Node>, Str
                 found.extend(unknown(schema, *item, item_node)?);
             }
             Ok((!found.is_empty()).then(|| Node::sequence(found)))
+        }
+        // Since v1.13 a type that reads YAML by itself is asked, not judged by its shape.
+        (Shape::Codec(codec), Kind::Sequence(_))
+            if schema.minor() >= Minor::V1_13 && codec.reads_yaml() =>
+        {
+            Ok(None)
         }
         (_, Kind::Sequence(_)) => Err(format!(
             "unexpected type for yaml sequence: {}",

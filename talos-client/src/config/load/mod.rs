@@ -5,7 +5,8 @@ mod delete;
 use crate::config::document::{TypedDocument, check_unknown_keys, decode};
 use crate::config::schema::{DocumentKind, Minor, Schema};
 use crate::config::{Document, MachineConfig, TalosVersion};
-use crate::go::yaml::{Kind, Mapping, Node, Source, parse_lenient};
+use crate::go::text::quoted;
+use crate::go::yaml::{Kind, Mapping, Node, Source, Stream, parse_stream};
 use crate::{Error, ErrorKind};
 
 pub(crate) use delete::Selector;
@@ -40,18 +41,19 @@ pub(crate) fn load_config(
         line: node.line(),
         node,
     });
-    load_sources(schema, sources.collect())
+    let stream = Stream {
+        documents: sources.collect(),
+        error: None,
+    };
+    load_stream(schema, stream)
 }
 
-fn load_sources(
-    schema: &'static Schema,
-    documents: Vec<Source>,
-) -> Result<Vec<TypedDocument>, String> {
+fn load_stream(schema: &'static Schema, stream: Stream) -> Result<Vec<TypedDocument>, String> {
     let rules = Rules {
         delete: false,
         duplicates: false,
     };
-    let loaded = load(schema, documents, rules)?;
+    let loaded = load(schema, stream, rules)?;
     let documents = loaded.into_iter().filter_map(|document| match document {
         PatchDocument::Merge(document) => Some(document),
         PatchDocument::Delete(_) => None,
@@ -72,9 +74,10 @@ impl MachineConfig {
             Error::new(ErrorKind::InvalidDocument, "load machine configuration")
                 .with_message(message)
         };
-        let sources = parse_lenient(text)
-            .map_err(|error| refused(format!("decode error: {}", error.message())))?;
-        load_sources(Schema::of(version), sources.clone()).map_err(refused)?;
+        let schema = Schema::of(version);
+        let stream = parse_stream(text, schema.dialect());
+        let sources = stream.documents.clone();
+        load_stream(schema, stream).map_err(refused)?;
         let documents = sources.into_iter().map(|source| source.node);
         Ok(Self::from_documents(
             documents.filter(|node| !node.is_null()).map(Document::new),
@@ -89,14 +92,14 @@ impl MachineConfig {
 /// The text of the release's loader.
 pub(crate) fn load_patch(
     schema: &'static Schema,
-    documents: Vec<Source>,
+    stream: Stream,
 ) -> Result<Vec<PatchDocument>, String> {
     let unchecked = schema.minor() >= Minor::V1_14;
     let rules = Rules {
         delete: true,
         duplicates: unchecked,
     };
-    let loaded = load(schema, documents, rules)?;
+    let loaded = load(schema, stream, rules)?;
     if !unchecked {
         check_container(schema, merged(&loaded))?;
     }
@@ -137,6 +140,7 @@ fn check_container<'a>(
 ) -> Result<(), String> {
     let mut seen: Vec<(&'static str, String)> = Vec::new();
     let mut has_v1alpha1 = false;
+    let mut claims = LinkClaims::default();
     for document in documents {
         if document.is_v1alpha1() {
             if has_v1alpha1 {
@@ -162,19 +166,47 @@ fn check_container<'a>(
                 ));
             }
         }
+        claims.add(schema, document, &name)?;
         seen.push((kind, name));
     }
     Ok(())
 }
 
+/// Which document sets up which link.
+#[derive(Default)]
+struct LinkClaims(Vec<(String, String)>);
+
+impl LinkClaims {
+    fn add(&mut self, schema: &Schema, document: &TypedDocument, name: &str) -> Result<(), String> {
+        let kind = document.kind.kind;
+        if !schema.claims_link(kind) {
+            return Ok(());
+        }
+        let claimant = format!("{kind}/{name}");
+        let peer = document
+            .text_at(schema, &["peer", "name"])
+            .map(str::to_owned);
+        for link in std::iter::once(name.to_owned()).chain(peer) {
+            if let Some((_, owner)) = self.0.iter().find(|(claimed, _)| *claimed == link) {
+                return Err(format!(
+                    "conflicting link configurations: {owner} and {claimant} both configure {}",
+                    quoted(&link)
+                ));
+            }
+            self.0.push((link, claimant.clone()));
+        }
+        Ok(())
+    }
+}
+
 fn load(
     schema: &'static Schema,
-    documents: Vec<Source>,
+    stream: Stream,
     rules: Rules,
 ) -> Result<Vec<PatchDocument>, String> {
     let mut loaded = Vec::new();
     let mut known: Vec<Identity> = Vec::new();
-    for Source { line, mut node } in documents {
+    for Source { line, mut node } in stream.documents {
         if rules.delete {
             let (selectors, remains) = extract_deletes(&mut node).map_err(|text| {
                 if schema.minor() < Minor::V1_12 {
@@ -218,6 +250,9 @@ fn load(
         })?;
         known.push(identity);
         loaded.push(PatchDocument::Merge(document));
+    }
+    if let Some(error) = stream.error {
+        return Err(format!("decode error: {}", error.message()));
     }
     if loaded.is_empty() {
         return Err("config not found".to_owned());

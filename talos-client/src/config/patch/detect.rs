@@ -3,7 +3,7 @@
 use super::json::Operation;
 use crate::config::load::{PatchDocument, load_patch};
 use crate::config::schema::Schema;
-use crate::go::yaml::{Kind, Mapping, Node, Source, parse_lenient};
+use crate::go::yaml::{Dialect, Kind, Mapping, Node, Source, parse_stream};
 
 /// A patch that is ready to be applied.
 pub(super) enum Patch {
@@ -17,20 +17,20 @@ pub(super) enum Patch {
 ///
 /// The text of the reference: about JSON when the text starts with a bracket, else about the documents.
 pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, String> {
-    let documents =
-        parse_lenient(text).map_err(|error| format!("decode error: {}", error.message()));
-    let strategic = match documents
-        .clone()
-        .and_then(|documents| load_patch(schema, documents))
-    {
-        Ok(documents) => return Ok(Patch::Strategic(documents)),
-        Err(error) => error,
-    };
+    let stream = parse_stream(text, schema.dialect());
+    let documents = stream.documents.clone();
+    let (is_readable, strategic) = (
+        stream.error.is_none() || !documents.is_empty(),
+        match load_patch(schema, stream) {
+            Ok(documents) => return Ok(Patch::Strategic(documents)),
+            Err(error) => error,
+        },
+    );
     let json = match operations_in_json(text) {
         Ok(operations) => return Ok(Patch::Json(operations)),
         Err(error) => error,
     };
-    if let Some(operations) = documents.ok().and_then(operations_in_yaml) {
+    if is_readable && let Some(operations) = operations_in_yaml(documents) {
         return Ok(Patch::Json(operations));
     }
     Err(if text.trim_start().starts_with('[') {
@@ -76,13 +76,13 @@ fn operations_in_json(text: &str) -> Result<Vec<Operation>, String> {
         other => return Err(json_misfit(&other, "jsonpatch.Patch")),
     };
     // The text is YAML as well, which keeps numbers as they were written.
-    let as_written =
-        parse_lenient(text)
-            .ok()
-            .and_then(|mut documents| match documents.pop()?.node.kind {
-                Kind::Sequence(nodes) if nodes.len() == items.len() => Some(nodes),
-                _ => None,
-            });
+    let as_written = parse_stream(text, Dialect::Newest)
+        .into_result()
+        .ok()
+        .and_then(|mut documents| match documents.pop()?.node.kind {
+            Kind::Sequence(nodes) if nodes.len() == items.len() => Some(nodes),
+            _ => None,
+        });
     let nodes = as_written.unwrap_or_else(|| items.iter().map(json_node).collect());
     let operations = nodes.into_iter().zip(&items).map(|(node, item)| {
         operation(node, true)

@@ -83,6 +83,14 @@ impl Codec {
         )
     }
 
+    /// Whether Go reads it by `UnmarshalYAML`.
+    pub(crate) fn reads_yaml(self) -> bool {
+        matches!(
+            self,
+            Self::Url | Self::PortRange | Self::DiskSize | Self::DiskSizeMatcher | Self::Argument
+        )
+    }
+
     /// Whether the Go type is a struct, so that a mapping in its place is a matter of unknown keys.
     pub(crate) fn is_struct(self) -> bool {
         match self {
@@ -120,8 +128,8 @@ pub(crate) fn check_byte_size(text: &str, negative: bool) -> Result<(), String> 
 }
 
 /// Checks a percentage.
-pub(crate) fn check_percentage(text: &str) -> Result<(), String> {
-    size::check_percentage(text)
+pub(crate) fn check_percentage(text: &str, negative: bool) -> Result<(), String> {
+    size::check_percentage(text, negative)
 }
 
 /// Reads the size of a legacy disk partition in bytes.
@@ -192,30 +200,32 @@ fn canonical_address_port(text: &str) -> Result<String, String> {
     Err(format!("invalid port {port:?} parsing {text:?}"))
 }
 
-/// Reads a hardware address and returns it in its canonical form.
+/// Reads a hardware address or a DUID: hexadecimal bytes of any number, with colons anywhere. Returns it with a colon between
+/// the bytes.
 pub(crate) fn canonical_hardware_address(text: &str) -> Result<String, String> {
-    let refusal = || format!("address {text}: invalid MAC address");
-    let (separator, group) = match text.find([':', '-', '.']) {
-        Some(2) => (text.as_bytes()[2], 2),
-        Some(4) => (text.as_bytes()[4], 4),
-        _ => return Err(refusal()),
-    };
-    let groups: Vec<&str> = text.split(char::from(separator)).collect();
-    let digits = groups.concat();
-    let bytes = digits.len() / 2;
-    let matching = (separator == b'.') == (group == 4)
-        && groups
-            .iter()
-            .all(|part| part.len() == group && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        && matches!(bytes, 6 | 8 | 20);
-    if !matching {
-        return Err(refusal());
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    if let Some(byte) = digits.iter().find(|byte| !byte.is_ascii_hexdigit()) {
+        return Err(format!("encoding/hex: invalid byte: {}", code_point(*byte)));
     }
-    let digits = digits.to_ascii_lowercase();
-    let pairs: Vec<&str> = (0..bytes)
-        .filter_map(|index| digits.get(index * 2..index * 2 + 2))
+    if !digits.len().is_multiple_of(2) {
+        return Err("encoding/hex: odd length hex string".to_owned());
+    }
+    let pairs: Vec<String> = digits
+        .chunks(2)
+        .map(|pair| String::from_utf8_lossy(pair).to_ascii_lowercase())
         .collect();
     Ok(pairs.join(":"))
+}
+
+/// A byte as a code point, with the character where it can be printed: `U+0067 'g'`.
+fn code_point(byte: u8) -> String {
+    let character = char::from(byte);
+    let is_printable = !character.is_control() && !matches!(byte, 0xa0 | 0xad);
+    if is_printable {
+        format!("U+{byte:04X} '{character}'")
+    } else {
+        format!("U+{byte:04X}")
+    }
 }
 
 #[cfg(test)]
@@ -246,14 +256,38 @@ mod tests {
 
     #[test]
     fn hardware_addresses_come_out_canonical() {
-        for text in ["00:1A:2b:3c:4d:5e", "00-1a-2b-3c-4d-5e", "001a.2b3c.4d5e"] {
+        for (text, canonical) in [
+            ("00:1A:2b:3c:4d:5e", "00:1a:2b:3c:4d:5e"),
+            ("001a2b3c4d5e", "00:1a:2b:3c:4d:5e"),
+            (
+                "00:03:00:01:aa:bb:cc:dd:ee:ff",
+                "00:03:00:01:aa:bb:cc:dd:ee:ff",
+            ),
+            ("2:e3:c4:0", "2e:3c:40"),
+            ("00:1a", "00:1a"),
+            ("", ""),
+        ] {
             assert_eq!(
                 canonical_hardware_address(text).as_deref(),
-                Ok("00:1a:2b:3c:4d:5e")
+                Ok(canonical),
+                "{text}"
             );
         }
-        assert!(canonical_hardware_address("00:1a").is_err());
-        assert!(canonical_hardware_address("0é:1a").is_err());
+        assert_eq!(
+            canonical_hardware_address("2:e3:c4"),
+            Err("encoding/hex: odd length hex string".to_owned())
+        );
+        for (text, byte) in [
+            ("00-1a-2b-3c-4d-5e", "U+002D '-'"),
+            ("0é:1a", "U+00C3 'Ã'"),
+            ("0 ", "U+0020 ' '"),
+            ("0\n", "U+000A"),
+        ] {
+            assert_eq!(
+                canonical_hardware_address(text),
+                Err(format!("encoding/hex: invalid byte: {byte}")),
+            );
+        }
     }
 
     #[test]

@@ -5,17 +5,27 @@
 pub(crate) struct Enumeration {
     name: &'static str,
     values: &'static [(u32, &'static str)],
-    /// Numbers without a name are written as numbers.
-    open: bool,
+    form: Form,
+}
+
+/// Where an enumeration differs from a plain list of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Names in any case.
+    Names,
+    /// The tables 1 to 252 are their own names.
+    RoutingTables,
+    /// Names in lower case only; an empty text is the first, and the numbers of old releases are taken as well.
+    FailOverMac,
 }
 
 macro_rules! enumerations {
-    ($($go:literal $name:literal $(open $open:literal)?: $($number:literal $value:literal),+;)*) => {
+    ($($go:literal $name:literal $(as $form:ident)?: $($number:literal $value:literal),+;)*) => {
         /// The enumeration of a Go type.
         pub(crate) fn enumeration(go: &str) -> Option<&'static Enumeration> {
             match go {
                 $($go => Some(const {
-                    &Enumeration { name: $name, values: &[$(($number, $value)),+], open: false $(|| $open)? }
+                    &Enumeration { name: $name, values: &[$(($number, $value)),+], form: [Form::Names $(, Form::$form)?][0 $(+ { let _ = Form::$form; 1 })?] }
                 }),)*
                 _ => None,
             }
@@ -42,13 +52,13 @@ enumerations! {
     "nethelpers.ClientIdentifier" "ClientIdentifier": 0 "none", 1 "mac", 2 "duid";
     "nethelpers.DNSProtocol" "DNSProtocol": 0 "Do53", 1 "DoT", 2 "DoH";
     "nethelpers.DefaultAction" "DefaultAction": 0 "accept", 1 "block";
-    "nethelpers.FailOverMAC" "FailOverMAC": 0 "none", 1 "active", 2 "follow";
+    "nethelpers.FailOverMAC" "FailOverMAC" as FailOverMac: 0 "none", 1 "active", 2 "follow";
     "nethelpers.LACPRate" "LACPRate": 0 "slow", 1 "fast";
     "nethelpers.PrimaryReselect" "PrimaryReselect": 0 "always", 1 "better", 2 "failure";
     "nethelpers.Protocol" "Protocol": 1 "icmp", 6 "tcp", 17 "udp", 58 "icmpv6";
     "nethelpers.RoutingRuleAction" "RoutingRuleAction":
         0 "unspec", 1 "unicast", 6 "blackhole", 7 "unreachable", 8 "prohibit";
-    "nethelpers.RoutingTable" "RoutingTable" open true: 0 "unspec", 253 "default", 254 "main", 255 "local";
+    "nethelpers.RoutingTable" "RoutingTable" as RoutingTables: 0 "unspec", 253 "default", 254 "main", 255 "local";
     "nethelpers.VLANProtocol" "VLANProtocol": 33024 "802.1q", 34984 "802.1ad";
     "nethelpers.WOLMode" "WOLMode":
         1 "phy", 2 "unicast", 4 "multicast", 8 "broadcast", 32 "magic", 64 "magicsecure", 128 "filter";
@@ -58,18 +68,30 @@ enumerations! {
 }
 
 impl Enumeration {
-    /// The number behind a name; letters in any case, as the reference takes them.
+    /// The number behind a name.
     pub(crate) fn parse(&self, text: &str) -> Result<u32, String> {
-        let named = self
-            .values
-            .iter()
-            .find(|(_, name)| name.eq_ignore_ascii_case(text));
-        match named {
-            Some((number, _)) => Ok(*number),
-            None if self.open && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.parse().map_err(|_| self.refusal(text))
-            }
-            None => Err(self.refusal(text)),
+        let named = |exact: bool| {
+            let fits = |name: &str| {
+                if exact {
+                    name == text
+                } else {
+                    name.eq_ignore_ascii_case(text)
+                }
+            };
+            let mut values = self.values.iter();
+            values
+                .find(|(_, name)| fits(name))
+                .map(|(number, _)| *number)
+        };
+        match self.form {
+            Form::Names => named(false).ok_or_else(|| self.refusal(text)),
+            Form::RoutingTables => named(false)
+                .or_else(|| table_number(text))
+                .ok_or_else(|| self.refusal(text)),
+            Form::FailOverMac if text.is_empty() => Ok(0),
+            Form::FailOverMac => named(true)
+                .or_else(|| small_number(text).filter(|number| *number <= 2))
+                .ok_or_else(|| format!("invalid fail_over_mac value {text}")),
         }
     }
 
@@ -81,10 +103,21 @@ impl Enumeration {
     pub(crate) fn text(&self, number: u32) -> String {
         match self.values.iter().find(|(value, _)| *value == number) {
             Some((_, name)) => (*name).to_owned(),
-            None if self.open => number.to_string(),
+            None if self.form == Form::RoutingTables => number.to_string(),
             None => format!("{}({number})", self.name),
         }
     }
+}
+
+/// A routing table without a name, written as a plain decimal number.
+fn table_number(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok()?;
+    ((1..=252).contains(&number) && number.to_string() == text).then_some(number)
+}
+
+/// A number of eight bits, as Go reads it in base 10: with leading zeros and a sign.
+fn small_number(text: &str) -> Option<u32> {
+    u32::try_from(text.parse::<i8>().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -108,10 +141,39 @@ mod tests {
     }
 
     #[test]
+    fn fail_over_takes_the_numbers_of_old_releases() {
+        let values = enumeration("nethelpers.FailOverMAC").unwrap();
+
+        for (text, number) in [
+            ("", 0),
+            ("none", 0),
+            ("follow", 2),
+            ("01", 1),
+            ("+2", 2),
+            ("-0", 0),
+        ] {
+            assert_eq!(values.parse(text), Ok(number), "{text}");
+        }
+        for text in ["Active", "3", "-1", "1.0", "0x1", "128"] {
+            assert_eq!(
+                values.parse(text),
+                Err(format!("invalid fail_over_mac value {text}"))
+            );
+        }
+    }
+
+    #[test]
     fn routing_tables_may_be_numbers() {
         let table = enumeration("nethelpers.RoutingTable").unwrap();
 
         assert_eq!(table.parse("100"), Ok(100));
+        assert_eq!(table.parse("MAIN"), Ok(254));
+        for text in ["0", "253", "254", "256", "0100", "+1", "-1", "999"] {
+            assert_eq!(
+                table.parse(text),
+                Err(format!("{text} does not belong to RoutingTable values"))
+            );
+        }
         assert_eq!(
             (table.text(100), table.text(254)),
             ("100".to_owned(), "main".to_owned())

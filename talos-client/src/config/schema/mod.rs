@@ -21,10 +21,23 @@ pub(crate) use shape::{Field, Int, Merge, Shape, Struct, Type, TypeId};
 pub(crate) use url_parts::UrlParts;
 
 use super::version::TalosVersion;
+use crate::go::yaml::Dialect;
 
 const TABLE: &str = include_str!("types.txt");
 const FIRST_MINOR: u16 = 10;
 const LAST_MINOR: u16 = 14;
+
+/// The kinds of links, and since which minor version.
+const LINKS: &[(&str, u16)] = &[
+    ("BondConfig", 12),
+    ("BridgeConfig", 12),
+    ("DummyLinkConfig", 12),
+    ("LinkConfig", 12),
+    ("VLANConfig", 12),
+    ("WireguardConfig", 12),
+    ("VRFConfig", 13),
+    ("VethConfig", 14),
+];
 
 /// The minor version of Talos whose habits apply, from v1.10 to v1.14.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +69,28 @@ pub(crate) struct Schema {
 impl Schema {
     /// The table for a release; the oldest for older ones, the newest for newer ones.
     pub(crate) fn of(version: &TalosVersion) -> &'static Self {
+        Self::of_minor(version.generator().minor())
+    }
+
+    /// The table for a minor version, or the nearest one.
+    pub(crate) fn of_minor(minor: u16) -> &'static Self {
         static SCHEMAS: [OnceLock<Schema>; 5] = [const { OnceLock::new() }; 5];
-        let minor = version.generator().minor().clamp(FIRST_MINOR, LAST_MINOR);
+        let minor = minor.clamp(FIRST_MINOR, LAST_MINOR);
         SCHEMAS[usize::from(minor - FIRST_MINOR)].get_or_init(|| shape::parse(TABLE, Minor(minor)))
     }
 
     pub(crate) fn minor(&self) -> Minor {
         self.minor
+    }
+
+    /// The YAML library of the release.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.minor.0 {
+            ..=11 => Dialect::V3,
+            12 => Dialect::V4Rc3,
+            13 => Dialect::V4Rc4,
+            _ => Dialect::V4Rc6,
+        }
     }
 
     pub(crate) fn get(&self, ty: TypeId) -> &Type {
@@ -83,21 +111,17 @@ impl Schema {
         self.documents.get(kind)
     }
 
+    /// Whether a document of the kind sets up a link of its name. Since v1.14 a link may be claimed once only, also as the
+    /// peer of a pair.
+    pub(crate) fn claims_link(&self, kind: &str) -> bool {
+        self.minor >= Minor::V1_14 && LINKS.iter().any(|(link, _)| *link == kind)
+    }
+
     /// The kinds that must not have a document of the same name as one of `kind`.
     pub(crate) fn conflicts(&self, kind: &str) -> impl Iterator<Item = &'static str> {
         const VOLUMES: &[(&str, u16)] = &[("UserVolumeConfig", 11), ("ExistingVolumeConfig", 11)];
         const VIRTUAL_ADDRESSES: &[(&str, u16)] =
             &[("Layer2VIPConfig", 12), ("HCloudVIPConfig", 12)];
-        const LINKS: &[(&str, u16)] = &[
-            ("BondConfig", 12),
-            ("BridgeConfig", 12),
-            ("DummyLinkConfig", 12),
-            ("LinkConfig", 12),
-            ("VLANConfig", 12),
-            ("WireguardConfig", 12),
-            ("VRFConfig", 13),
-            ("VethConfig", 14),
-        ];
         let minor = self.minor;
         let group = [VOLUMES, VIRTUAL_ADDRESSES, LINKS]
             .into_iter()

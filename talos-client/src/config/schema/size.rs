@@ -1,5 +1,7 @@
 //! Sizes and durations in the notations of Go libraries.
 
+use crate::go::text::quoted;
+
 const UNITS: [(&str, u64); 25] = [
     ("", 1),
     ("b", 1),
@@ -36,14 +38,20 @@ const UNITS: [(&str, u64); 25] = [
     reason = "the reference multiplies floats and cuts off"
 )]
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let end = text
-        .find(|c: char| !c.is_numeric() && c != '.' && c != ',')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number = number.replace(',', "");
-    let syntax = || format!("strconv.ParseFloat: parsing {number:?}: invalid syntax");
-    let value: f64 = number.parse().map_err(|_| syntax())?;
-    let unit = unit.trim().to_lowercase();
+    let (number, unit) = split_number(text);
+    let number: Vec<u8> = number
+        .iter()
+        .copied()
+        .filter(|byte| *byte != b',')
+        .collect();
+    let value: f64 = std::str::from_utf8(&number)
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| {
+            let number = quoted_bytes(&number);
+            format!("strconv.ParseFloat: parsing {number}: invalid syntax")
+        })?;
+    let unit = String::from_utf8_lossy(unit).trim().to_lowercase();
     let factor = if unit == "eib" {
         1 << 60
     } else {
@@ -57,6 +65,29 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
         return Err(format!("too large: {text}"));
     }
     Ok(bytes as u64)
+}
+
+/// Cuts a size behind its number. The library of the reference counts characters but cuts bytes, which shows in the error
+/// for digits that are not ASCII.
+fn split_number(text: &str) -> (&[u8], &[u8]) {
+    let is_digit = |c: char| c.is_ascii_digit() || (!c.is_ascii() && c.is_numeric());
+    let characters = text
+        .chars()
+        .take_while(|c| is_digit(*c) || matches!(c, '.' | ','))
+        .count();
+    text.as_bytes().split_at(characters)
+}
+
+/// Quotes bytes as Go does, where a part of a character is `\xd9`.
+fn quoted_bytes(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(quoted(chunk.valid()).trim_matches('"'));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    format!("\"{text}\"")
 }
 
 /// Writes an SI size as go-humanize does (`100 GB`), if reading it again gives the same.
@@ -87,11 +118,14 @@ pub(super) fn si_text(bytes: u64) -> Option<String> {
 }
 
 /// Reads a percentage: `50%`, `-50%`.
-pub(super) fn check_percentage(text: &str) -> Result<(), String> {
+pub(super) fn check_percentage(text: &str, negative: bool) -> Result<(), String> {
     let Some(number) = text.strip_suffix('%') else {
         return Err("percentage must end with '%'".to_owned());
     };
-    let number = number.strip_prefix('-').unwrap_or(number);
+    let number = number
+        .strip_prefix('-')
+        .filter(|_| negative)
+        .unwrap_or(number);
     let value: f64 = number.parse().map_err(|_| {
         format!("invalid percentage value: strconv.ParseFloat: parsing {number:?}: invalid syntax")
     })?;
@@ -213,6 +247,10 @@ mod tests {
             Err("strconv.ParseFloat: parsing \"\": invalid syntax".to_owned())
         );
         assert_eq!(parse_bytes("99EB"), Err("too large: 99EB".to_owned()));
+        assert_eq!(
+            parse_bytes("٣GiB"),
+            Err("strconv.ParseFloat: parsing \"\\xd9\": invalid syntax".to_owned())
+        );
     }
 
     #[test]

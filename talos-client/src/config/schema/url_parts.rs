@@ -71,7 +71,7 @@ impl UrlParts {
                     text.push_str(user);
                     text.push('@');
                 }
-                text.push_str(&self.host);
+                text.push_str(&escaped_host(&self.host));
             }
             if !self.path.is_empty() && !self.path.starts_with('/') && !self.host.is_empty() {
                 text.push('/');
@@ -90,6 +90,26 @@ impl UrlParts {
         }
         text
     }
+}
+
+/// Escapes what Go escapes in a host, above all letters outside ASCII; escapes come out in upper case.
+fn escaped_host(host: &str) -> String {
+    let mut text = String::with_capacity(host.len());
+    let mut escape_digits = 0;
+    for byte in host.bytes() {
+        if escape_digits > 0 {
+            escape_digits -= 1;
+            text.push(char::from(byte.to_ascii_uppercase()));
+        } else if byte == b'%' {
+            escape_digits = 2;
+            text.push('%');
+        } else if byte.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// Escapes what Go escapes in a path; what is escaped already stays.
@@ -125,6 +145,20 @@ mod tests {
             assert_eq!(
                 UrlParts::parse(text).map(|url| url.text()).as_deref(),
                 Ok(text)
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_outside_ascii_are_escaped() {
+        for (text, expected) in [
+            ("tcp://ü.example:1", "tcp://%C3%BC.example:1"),
+            ("tcp://%c3%bc.example:1", "tcp://%C3%BC.example:1"),
+            ("tcp://a_b~c:1", "tcp://a_b~c:1"),
+        ] {
+            assert_eq!(
+                UrlParts::parse(text).map(|url| url.text()).as_deref(),
+                Ok(expected)
             );
         }
     }

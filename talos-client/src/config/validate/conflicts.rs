@@ -3,6 +3,7 @@
 use super::view::View;
 use crate::config::schema::parse_duration;
 use crate::config::{Document, VersionContract};
+use crate::go::address::is_address;
 use crate::go::text::quoted;
 
 /// The conflict of one document with the `v1alpha1` document; only the first is reported.
@@ -64,7 +65,9 @@ fn resolver(document: View<'_>, v1alpha1: View<'_>, release: VersionContract) ->
     if network.get("searchDomains").has_content() {
         return already("network.searchDomains");
     }
-    if network.get("nameservers").has_content() {
+    // Since v1.14 a name server that is no address counts as not set.
+    let mut nameservers = network.get("nameservers").texts();
+    if nameservers.any(|text| release < VersionContract::V1_14 || is_address(text)) {
         return already("network.nameservers");
     }
     if network.get("disableSearchDomain").is_true() {
@@ -287,11 +290,7 @@ const REPLACED_CONTENT: [(&str, &str, &str); 4] = [
 ];
 
 fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
-    let is_used = |path: &str| {
-        let part = v1alpha1.at(path);
-        // An empty name, port 0 and an empty secret are what an absent field decodes to.
-        part.is_set() && !matches!(part.scalar_text(), Some("" | "0"))
-    };
+    let is_used = |path: &str| v1alpha1.at(path).is_set();
     let replaced = REPLACED
         .iter()
         .find(|(of, path, _)| *of == kind && is_used(path));

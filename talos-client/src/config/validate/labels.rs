@@ -17,7 +17,7 @@ const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
 pub(super) fn check_labels(labels: View<'_>) -> Result<(), String> {
     let mut errors = Vec::new();
     for (key, value) in labels.entries() {
-        errors.extend(check_key(key).err());
+        errors.extend(check_qualified_name(key).err());
         errors.extend(check_value(value.text()).err());
     }
     combined(errors)
@@ -28,7 +28,7 @@ pub(super) fn check_annotations(annotations: View<'_>) -> Result<(), String> {
     let mut errors = Vec::new();
     let mut size = 0;
     for (key, value) in annotations.entries() {
-        errors.extend(check_key(key).err());
+        errors.extend(check_qualified_name(key).err());
         if RESERVED_ANNOTATIONS.contains(&key) {
             errors.push(format!("annotation {} is reserved", quoted(key)));
         }
@@ -49,7 +49,7 @@ pub(super) fn check_taints(taints: View<'_>) -> Result<(), String> {
             Some((value, effect)) => (Some(value), effect),
             None => (None, taint.text()),
         };
-        check_key(key)
+        check_qualified_name(key)
             .and_then(|()| {
                 if TAINT_EFFECTS.contains(&effect) {
                     Ok(())
@@ -71,7 +71,8 @@ fn combined(errors: Vec<String>) -> Result<(), String> {
     }
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+/// A name with an optional domain in front: `example.org/name`.
+pub(super) fn check_qualified_name(key: &str) -> Result<(), String> {
     let parts: Vec<&str> = key.split('/').collect();
     let name = match parts.as_slice() {
         [name] => *name,

@@ -10,11 +10,16 @@ mod findings;
 mod labels;
 mod v1alpha1;
 pub(super) mod view;
+mod whole;
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Diagnostic, Diagnostics, MachineConfig, Severity, TalosVersion, VersionContract};
+use super::document::{decode, encode};
+use super::schema::Schema;
+use super::{
+    Diagnostic, Diagnostics, Document, MachineConfig, Severity, TalosVersion, VersionContract,
+};
 use crate::go::text::{multi_error, quoted};
 use crate::{Error, ErrorKind, Result};
 use view::View;
@@ -109,7 +114,8 @@ impl MachineConfig {
     /// ```
     pub fn validate(&self, options: &ValidationOptions) -> Diagnostics {
         let release = options.release;
-        let v1alpha1 = self.v1alpha1().map(|node| View::new(Some(node)));
+        let decoded = decoded(self, Schema::of_minor(release.minor()));
+        let v1alpha1 = decoded.v1alpha1().map(|node| View::new(Some(node)));
         let mut warnings = Vec::new();
         let mut errors = Vec::new();
         if let Some(config) = v1alpha1 {
@@ -127,7 +133,7 @@ impl MachineConfig {
                 errors.push(format!("v1alpha1.Config: {}", multi_error(&found.errors)));
             }
         }
-        let others = || self.documents().iter().filter(|it| !it.is_v1alpha1());
+        let others = || decoded.documents().iter().filter(|it| !it.is_v1alpha1());
         for document in others() {
             let found = documents::check(document, release);
             warnings.extend(found.warnings);
@@ -135,6 +141,9 @@ impl MachineConfig {
         }
         if let Some(config) = v1alpha1 {
             errors.extend(others().filter_map(|it| conflicts::check(it, config, release)));
+        }
+        if release >= VersionContract::V1_14 {
+            errors.extend(whole::check(&decoded, options.mode));
         }
         let errors = errors
             .into_iter()
@@ -144,4 +153,19 @@ impl MachineConfig {
             .map(|text| Diagnostic::new(Severity::Warning, text));
         errors.chain(warnings).collect()
     }
+}
+
+/// The documents as the release decodes them: names in their own spelling, numbers as numbers, nothing where the decoder
+/// leaves out. A document that cannot be decoded stays as it is.
+fn decoded(config: &MachineConfig, schema: &'static Schema) -> MachineConfig {
+    let documents = config.documents().iter().map(|document| {
+        let kind = schema.document(document.kind());
+        let value =
+            kind.and_then(|kind| Some((kind, decode(schema, kind.ty, document.node()).ok()?)));
+        match value {
+            Some((kind, value)) => Document::new(encode(schema, kind.ty, &value)),
+            None => document.clone(),
+        }
+    });
+    MachineConfig::from_documents(documents)
 }

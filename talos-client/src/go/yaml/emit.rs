@@ -62,6 +62,14 @@ impl Writer {
         }
     }
 
+    /// The name that the source gives a node, where the text quotes the source.
+    fn anchor(&mut self, node: &Node) {
+        if let Some(anchor) = node.anchor.as_ref().filter(|_| self.keep_flow) {
+            self.out.push_str(" &");
+            self.out.push_str(anchor);
+        }
+    }
+
     /// Whether a list or mapping goes over several lines.
     fn is_block(&self, node: &Node) -> bool {
         let empty = match &node.kind {
@@ -119,6 +127,7 @@ impl Writer {
 
     /// What follows a colon or a dash, to the end of its last line.
     fn value(&mut self, node: &Node, column: usize) {
+        self.anchor(node);
         match &node.kind {
             Kind::Mapping(mapping) if self.is_block(node) => {
                 self.out.push('\n');

@@ -34,6 +34,8 @@ pub struct Node {
     pub(crate) position: Option<Position>,
     /// Written with brackets; only error texts that quote the source look at it.
     pub(crate) flow: bool,
+    /// The anchor that names it in the source; only those error texts look at it.
+    pub(crate) anchor: Option<Box<str>>,
 }
 
 impl From<Kind> for Node {
@@ -42,6 +44,7 @@ impl From<Kind> for Node {
             kind,
             position: None,
             flow: false,
+            anchor: None,
         }
     }
 }

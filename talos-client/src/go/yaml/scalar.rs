@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use saphyr_parser::{ScalarStyle, Tag};
-
 use super::resolve::{self, Value};
 use super::scan::string_style;
 
@@ -23,26 +21,12 @@ pub enum Style {
     Folded,
 }
 
-impl From<ScalarStyle> for Style {
-    fn from(style: ScalarStyle) -> Self {
-        match style {
-            ScalarStyle::Plain => Self::Plain,
-            ScalarStyle::SingleQuoted => Self::SingleQuoted,
-            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
-            ScalarStyle::Literal => Self::Literal,
-            ScalarStyle::Folded => Self::Folded,
-        }
-    }
-}
-
 /// `!!int` for a tag of the core schema, others as they were written.
-pub(super) fn short_tag(tag: &Tag) -> Box<str> {
-    let short = if tag.is_yaml_core_schema() {
-        format!("!!{}", tag.suffix)
-    } else {
-        format!("{}{}", tag.handle, tag.suffix)
-    };
-    short.into_boxed_str()
+pub(super) fn short_tag(tag: &str) -> Box<str> {
+    match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some(suffix) => format!("!!{suffix}").into_boxed_str(),
+        None => tag.into(),
+    }
 }
 
 /// A scalar as it was written. `Debug` does not show the text, because most secrets of a configuration are scalars.

@@ -8,7 +8,7 @@ use super::types::Type;
 pub(in crate::config) enum Environment {
     /// `disk`, `system_disk`: volume provisioning and install disks.
     Disk,
-    /// `volume`, `disk`, `system_disk`: existing volumes.
+    /// `volume`, `disk`: existing volumes, volume groups and arrays. Which disk is the system's is not known there.
     Volume,
     /// `link`: link aliases.
     Link,
@@ -82,7 +82,7 @@ impl Environment {
     pub(super) fn name(self, name: &str) -> Option<Type> {
         match (self, name) {
             (Self::Disk | Self::Volume, "disk") => Some(Type::Object(DISK)),
-            (Self::Disk | Self::Volume, "system_disk") => Some(Type::Bool),
+            (Self::Disk, "system_disk") => Some(Type::Bool),
             (Self::Volume, "volume") => Some(Type::Object(VOLUME)),
             (Self::Link, "link") => Some(Type::Object(LINK)),
             (Self::Link, _) => None,

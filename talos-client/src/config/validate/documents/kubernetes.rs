@@ -59,7 +59,7 @@ fn check_cluster(document: View<'_>, _: VersionContract, findings: &mut Findings
         findings,
     );
     let endpoint = document.get("endpoint");
-    if !endpoint.is_set() {
+    if !endpoint.has_text() {
         findings.error("endpoint must be specified");
     } else if let Err(error) = check_endpoint(endpoint.text()) {
         findings.error(format!("cluster endpoint is invalid: {error}"));
@@ -225,7 +225,7 @@ fn check_service_account(document: View<'_>, _: VersionContract, findings: &mut 
         findings.error("service issuer private key is invalid: failed to parse PEM block");
     }
     findings.error_if(
-        !document.at("issuer.issuerURL").is_set(),
+        !document.at("issuer.issuerURL").has_text(),
         "service issuer URL is required",
     );
 }

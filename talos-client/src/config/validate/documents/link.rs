@@ -11,6 +11,7 @@ use crate::go::address::{parse_ip, parse_prefix};
 use crate::go::text::quoted;
 
 const NAME_REQUIRED: &str = "name must be specified";
+const LONGEST_LINK_NAME: usize = 15;
 
 pub(super) fn check_link(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     require(document, "name", NAME_REQUIRED, findings);
@@ -65,8 +66,42 @@ pub(super) fn check_vrf(document: View<'_>, _: VersionContract, findings: &mut F
 }
 
 pub(super) fn check_veth(document: View<'_>, _: VersionContract, findings: &mut Findings) {
-    require(document, "name", NAME_REQUIRED, findings);
+    let (name, peer) = (document.get("name").text(), document.get("peer"));
+    let peer_name = peer.get("name").text();
+    for (what, name) in [("name", name), ("peer name", peer_name)] {
+        if let Err(problem) = check_link_name(name) {
+            findings.error(format!("{what} {problem}"));
+        }
+    }
+    findings.error_if(
+        !name.is_empty() && name == peer_name,
+        "name and peer name must be different",
+    );
     check_addressing(document, findings);
+    check_addressing(peer, findings);
+}
+
+/// A name that the kernel takes for a link.
+fn check_link_name(name: &str) -> Result<(), String> {
+    let is_visible = |c: char| !c.is_whitespace() && is_printable(c);
+    if name.is_empty() {
+        Err("must be specified".to_owned())
+    } else if name.len() > LONGEST_LINK_NAME {
+        Err(format!("must not exceed {LONGEST_LINK_NAME} bytes"))
+    } else if matches!(name, "." | "..") {
+        Err(format!("must not be {}", quoted(name)))
+    } else if name.contains(['/', ':']) {
+        Err("must not contain '/' or ':'".to_owned())
+    } else if name.chars().all(is_visible) {
+        Ok(())
+    } else {
+        Err("must not contain whitespace or non-printable characters".to_owned())
+    }
+}
+
+/// Whether a character can be shown; the escape of `Debug` tells.
+fn is_printable(c: char) -> bool {
+    matches!(c, '\'' | '"' | '\\') || c.escape_debug().count() == 1
 }
 
 pub(super) fn check_wireguard(document: View<'_>, _: VersionContract, findings: &mut Findings) {

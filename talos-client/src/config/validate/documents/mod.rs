@@ -1,11 +1,15 @@
 //! Rules of the documents beside `v1alpha1`.
 
+mod bgp;
+mod container;
+mod image;
 mod kubernetes;
 mod link;
 mod network;
 mod registry;
 mod rule;
 mod runtime;
+mod storage;
 mod system;
 mod verification;
 mod volume;
@@ -131,7 +135,14 @@ fn rule_for(kind: &str) -> Option<Rule> {
         "RegistryAuthConfig" => registry::check_auth,
         "RegistryTLSConfig" => registry::check_tls,
         "ImageVerificationConfig" => verification::check,
-        _ => return kubernetes::rule_for(kind).or_else(|| system::rule_for(kind)),
+        "BGPInstanceConfig" => bgp::check,
+        "ContainerConfig" => container::check,
+        "HTTPProbeConfig" => network::check_http_probe,
+        _ => {
+            return kubernetes::rule_for(kind)
+                .or_else(|| system::rule_for(kind))
+                .or_else(|| storage::rule_for(kind));
+        }
     })
 }
 

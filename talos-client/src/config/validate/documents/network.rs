@@ -7,6 +7,7 @@ use crate::config::VersionContract;
 use crate::config::schema::{duration_text, parse_duration};
 use crate::go::address::{bad_filters, check_address, check_prefix, is_address};
 use crate::go::text::quoted;
+use crate::go::url::Url;
 
 const KUBESPAN_MINIMUM_MTU: i64 = 1280;
 /// Priorities of the rules that the kernel and KubeSpan install.
@@ -208,16 +209,43 @@ pub(super) fn check_tcp_probe(document: View<'_>, _: VersionContract, findings: 
         "TCP probe endpoint is required",
         findings,
     );
-    let mut not_negative = |field: &str, what: &str| {
-        if let Some(duration @ ..0) = parse_duration(document.get(field).text()) {
-            findings.error(format!(
-                "{what} cannot be negative: {}",
-                duration_text(duration)
-            ));
-        }
-    };
-    not_negative("timeout", "TCP probe timeout");
-    not_negative("interval", "probe interval");
+    check_not_negative(document, "timeout", "TCP probe timeout", findings);
+    check_probe(document, findings);
+}
+
+pub(super) fn check_http_probe(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    require(document, "name", "probe name is required", findings);
+    let text = document.get("url").text();
+    let url = Url::parse(text).unwrap_or_default();
+    if text.is_empty() {
+        findings.error("HTTP probe URL is required");
+    } else if !matches!(url.scheme.as_str(), "http" | "https") {
+        findings.error(format!(
+            "HTTP probe URL scheme must be http or https, got {}",
+            quoted(&url.scheme)
+        ));
+    } else {
+        findings.error_if(
+            !url.opaque.is_empty() || url.hostname().is_empty(),
+            "HTTP probe URL must be an absolute http or https URL with a non-empty host",
+        );
+    }
+    check_not_negative(document, "timeout", "HTTP probe timeout", findings);
+    check_probe(document, findings);
+}
+
+fn check_not_negative(document: View<'_>, field: &str, what: &str, findings: &mut Findings) {
+    if let Some(duration @ ..0) = parse_duration(document.get(field).text()) {
+        findings.error(format!(
+            "{what} cannot be negative: {}",
+            duration_text(duration)
+        ));
+    }
+}
+
+/// What all probes have.
+fn check_probe(document: View<'_>, findings: &mut Findings) {
+    check_not_negative(document, "interval", "probe interval", findings);
     let threshold = document.get("failureThreshold").int();
     findings.error_if(
         threshold < 0,

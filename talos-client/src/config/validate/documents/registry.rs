@@ -11,7 +11,7 @@ pub(super) fn check_mirror(document: View<'_>, _: VersionContract, findings: &mu
     require(document, "name", "name must be specified", findings);
     for (index, endpoint) in document.get("endpoints").items().enumerate() {
         let url = endpoint.get("url");
-        if !url.is_set() {
+        if !url.has_text() {
             findings.error(format!("endpoints[{index}].url must be specified"));
             continue;
         }

@@ -64,7 +64,7 @@ fn kmsg_log(document: View<'_>) -> Result<(), String> {
         return fail("name is required");
     }
     let destination = document.get("url");
-    if !destination.is_set() {
+    if !destination.has_text() {
         return fail("url is required");
     }
     let url = Url::parse(destination.text()).unwrap_or_default();
@@ -97,7 +97,7 @@ pub(super) fn check_watchdog(document: View<'_>, _: VersionContract, findings: &
 
 pub(super) fn check_siderolink(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     let api = document.get("apiUrl");
-    if !api.is_set() {
+    if !api.has_text() {
         findings.error("apiUrl is required");
         return;
     }

@@ -2,14 +2,41 @@
 
 use super::super::cel::{Environment, check_bool};
 use super::super::findings::Findings;
+use super::super::labels::check_qualified_name;
 use super::super::v1alpha1::{check_runtime_spec, decode_base64};
 use super::super::view::View;
 use super::{Rule, require};
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
+use crate::go::text::quoted;
 use crate::go::url::Url;
 
 const CLUSTER_SECRET_BYTES: usize = 32;
+/// The name under which the settings of the `v1alpha1` document go.
+const LEGACY_CRI_CUSTOMIZATION: &str = "customization";
+const MANAGED_ETC_FILES: [&str; 7] = [
+    "resolv.conf",
+    "hosts",
+    "machine-id",
+    "extensions.yaml",
+    "localtime",
+    "os-release",
+    "xattr.conf",
+];
+const MANAGED_ETC_FOLDERS: [&str; 12] = [
+    "apparmor.d",
+    "apparmor",
+    "ca-certificates",
+    "cni",
+    "cri",
+    "iscsi",
+    "kubernetes",
+    "lvm",
+    "nvme",
+    "pki",
+    "selinux",
+    "ssl",
+];
 
 pub(super) fn rule_for(kind: &str) -> Option<Rule> {
     Some(match kind {
@@ -19,6 +46,11 @@ pub(super) fn rule_for(kind: &str) -> Option<Rule> {
         "DiscoveryServiceConfig" => check_discovery_service,
         "DiscoveryIdentityConfig" => check_discovery_identity,
         "CRIBaseRuntimeSpecConfig" => check_base_runtime_spec,
+        "CRICustomizationConfig" => check_cri_customization,
+        "EtcFileConfig" => check_etc_file,
+        "KernelModuleConfig" => check_kernel_module,
+        "SysctlConfig" => check_sysctls,
+        "SysfsConfig" => check_sysfs,
         _ => return None,
     })
 }
@@ -62,7 +94,7 @@ fn check_discovery_service(document: View<'_>, _: VersionContract, findings: &mu
     let url = Url::parse(endpoint.text()).unwrap_or_default();
     let problem = if !document.get("name").has_text() {
         "name is required"
-    } else if !endpoint.is_set() {
+    } else if !endpoint.has_text() {
         "endpoint is required"
     } else if url.scheme.is_empty() {
         "endpoint scheme is required"
@@ -101,4 +133,93 @@ fn check_discovery_identity(document: View<'_>, _: VersionContract, findings: &m
 
 fn check_base_runtime_spec(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     check_runtime_spec(document.get("overrides"), findings);
+}
+
+fn check_cri_customization(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    let name = document.get("name").text();
+    if let Err(error) = check_qualified_name(name) {
+        findings.error(format!("invalid name: {error}"));
+    }
+    findings.error_if(
+        name == LEGACY_CRI_CUSTOMIZATION,
+        format!(
+            "name {} is reserved for the legacy CRI customization",
+            quoted(name)
+        ),
+    );
+}
+
+fn check_etc_file(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    let path = document.get("name").text();
+    let is_managed = MANAGED_ETC_FILES.contains(&path)
+        || MANAGED_ETC_FOLDERS.iter().any(|folder| {
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+    if path.is_empty() {
+        findings.error("user etc file name cannot be empty");
+    } else if path.starts_with('.') || !is_local(path) {
+        findings.error(format!(
+            "user etc file {} must be a local path",
+            quoted(path)
+        ));
+    } else if is_managed {
+        findings.error(format!(
+            "user etc file {} is managed by Talos",
+            quoted(path)
+        ));
+    }
+}
+
+/// A relative path that does not lead out of its folder.
+fn is_local(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return false,
+            },
+            _ => depth += 1,
+        }
+    }
+    !path.starts_with('/')
+}
+
+fn check_kernel_module(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    require(document, "name", "name is required", findings);
+}
+
+fn check_sysctls(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    check_parameter_names(document, "sysctl", findings);
+}
+
+fn check_sysfs(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+    check_parameter_names(document, "sysfs", findings);
+}
+
+fn check_parameter_names(document: View<'_>, what: &str, findings: &mut Findings) {
+    for (key, _) in document.get("params").entries() {
+        findings.error_if(key.is_empty(), format!("{what} key cannot be empty"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_paths_stay_in_their_folder() {
+        for (path, expected) in [
+            ("motd", true),
+            ("a/b/../c", true),
+            ("a//b/./c", true),
+            ("/motd", false),
+            ("a/../../b", false),
+            ("..", false),
+        ] {
+            assert_eq!(is_local(path), expected, "{path}");
+        }
+    }
 }

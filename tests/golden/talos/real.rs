@@ -1,0 +1,240 @@
+//! Configurations and patches that people publish, reduced: what five releases of the reference answer.
+//!
+//! `tests/data/talos/real/cases.json` holds one record for each input with the answers by release. The digest of a result is
+//! the SHA-256 of its documents as JSON with sorted keys.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use talos_client::config::{ConfigPatch, MachineConfig, Mode, TalosVersion, ValidationOptions};
+use talos_client::yaml::{Kind, Node, Value, parse_documents};
+
+const CASES: &str = include_str!("../../data/talos/real/cases.json");
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    class: String,
+    mode: String,
+    base: String,
+    /// Nothing when the text is only loaded and validated.
+    patches: Option<Vec<String>>,
+    results: BTreeMap<String, Answer>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct Answer {
+    outcome: String,
+    text: String,
+    warnings: Vec<String>,
+    sha: Option<String>,
+}
+
+impl Answer {
+    fn refusal(outcome: &str, text: &str) -> Self {
+        Self {
+            outcome: outcome.to_owned(),
+            text: text.trim_end().to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+fn cases() -> &'static [Case] {
+    static CASES_READ: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES_READ.get_or_init(|| serde_json::from_str(CASES).unwrap())
+}
+
+impl Case {
+    fn base(&self, release: &str) -> String {
+        match self.base.as_str() {
+            "controlplane" | "worker" => {
+                let contract = release.split('.').take(2).collect::<Vec<_>>().join(".");
+                let file = format!("default.{release}.{contract}.{}.yaml", self.base);
+                let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/talos/generate/");
+                std::fs::read_to_string(format!("{folder}{file}")).unwrap()
+            }
+            text => text.to_owned(),
+        }
+    }
+
+    fn answer(&self, release: &str) -> Answer {
+        let version = TalosVersion::parse(release).unwrap();
+        let mut text = self.base(release);
+        let mut sha = None;
+        if let Some(patches) = &self.patches {
+            let patches: Vec<ConfigPatch> = patches
+                .iter()
+                .map(|text| ConfigPatch::new(text.as_str()))
+                .collect();
+            let unreadable = patches.iter().find_map(|patch| patch.check(&version).err());
+            if let Some(error) = unreadable {
+                return Answer::refusal("refused-patch", error.message());
+            }
+            let base = match MachineConfig::load(&text, &version) {
+                Ok(base) => base,
+                Err(error) => return Answer::refusal("refused-load", error.message()),
+            };
+            match base.patched(&patches, &version) {
+                Ok(patched) => text = patched.to_yaml().expose_secret().to_owned(),
+                Err(error) => return Answer::refusal("refused-patch", error.message()),
+            }
+            sha = Some(digest(&text));
+        }
+        let config = match MachineConfig::load(&text, &version) {
+            Ok(config) => config,
+            Err(error) => return Answer::refusal("refused-load", error.message()),
+        };
+        let mode: Mode = self.mode.parse().unwrap();
+        let validation = config.validate(&ValidationOptions::new(mode, &version));
+        let warnings = validation
+            .warnings()
+            .map(|found| found.message.clone())
+            .collect();
+        let (outcome, text) = match validation.into_result() {
+            Ok(_) => ("valid", String::new()),
+            Err(error) => ("invalid", error.message().trim_end().to_owned()),
+        };
+        Answer {
+            outcome: outcome.to_owned(),
+            text,
+            warnings,
+            sha,
+        }
+    }
+}
+
+/// What differs, in one line; nothing when the reference answers the same.
+fn difference(case: &Case, release: &str, expected: &Answer) -> Option<String> {
+    let answer = case.answer(release);
+    // A crash of the reference is an error of ours.
+    if expected.outcome == "panic" && answer.outcome.starts_with("refused") {
+        return None;
+    }
+    let what = if answer.outcome != expected.outcome {
+        "outcome"
+    } else if expected.sha.is_some() && answer.sha != expected.sha {
+        "documents"
+    } else if answer.text != expected.text.trim_end() {
+        "text"
+    } else if answer.warnings != expected.warnings {
+        "warnings"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{} ({release}): {what}\n  expected {expected:?}\n  answered {answer:?}",
+        case.name
+    ))
+}
+
+fn digest(text: &str) -> String {
+    let documents = parse_documents(text).unwrap();
+    let mut json = String::new();
+    write_list(&mut json, &documents);
+    let mut hex = String::new();
+    for byte in Sha256::digest(json.as_bytes()) {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
+}
+
+fn write_list(json: &mut String, items: &[Node]) {
+    json.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            json.push_str(", ");
+        }
+        write_node(json, item);
+    }
+    json.push(']');
+}
+
+fn write_node(json: &mut String, node: &Node) {
+    match node.kind() {
+        Kind::Sequence(items) => write_list(json, items),
+        Kind::Mapping(mapping) => {
+            let mut entries: Vec<(&str, &Node)> = mapping.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            json.push('{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    json.push_str(", ");
+                }
+                write_text(json, key);
+                json.push_str(": ");
+                write_node(json, value);
+            }
+            json.push('}');
+        }
+        // The digests were made by a YAML 1.1 reader, for which `0o644` is a text.
+        Kind::Scalar(scalar) if scalar.text().starts_with("0o") => write_text(json, scalar.text()),
+        Kind::Scalar(scalar) => match scalar.value() {
+            Value::Null => json.push_str("null"),
+            Value::Bool(value) => write!(json, "{value}").unwrap(),
+            Value::Int(value) => write!(json, "{value}").unwrap(),
+            Value::Uint(value) => write!(json, "{value}").unwrap(),
+            Value::Float(value) => write!(json, "{value:?}").unwrap(),
+            Value::Timestamp(text) => {
+                write_text(json, &text.replace('T', " ").replace('Z', "+00:00"));
+            }
+            Value::String(text) => write_text(json, &text),
+            _ => panic!("a kind of scalar that this test does not know"),
+        },
+        _ => panic!("a kind of node that this test does not know"),
+    }
+}
+
+/// A JSON string in ASCII.
+fn write_text(json: &mut String, text: &str) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            ' '..='~' => json.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(json, "\\u{unit:04x}").unwrap();
+                }
+            }
+        }
+    }
+    json.push('"');
+}
+
+#[test]
+fn published_inputs_get_the_answers_of_the_reference() {
+    let mut agreeing: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut differences = Vec::new();
+
+    for case in cases() {
+        for (release, expected) in &case.results {
+            let found = difference(case, release, expected);
+            let (agreed, all) = agreeing.entry(&case.class).or_default();
+            *agreed += usize::from(found.is_none());
+            *all += 1;
+            differences.extend(found);
+        }
+    }
+
+    let mut report = String::new();
+    for (class, (agreed, all)) in &agreeing {
+        writeln!(report, "{class}: {agreed} of {all} agree").unwrap();
+    }
+    eprint!("{report}");
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}\n{report}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
