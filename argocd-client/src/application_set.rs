@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::application::{Application, Metadata};
@@ -22,7 +22,7 @@ pub struct ApplicationSets {
 }
 
 /// An application set; its specification in the words of the server.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApplicationSet {
     /// Name, namespace, labels.
@@ -37,7 +37,7 @@ pub struct ApplicationSet {
 }
 
 /// What the controller of application sets last did.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApplicationSetStatus {
     /// Results by type: `ErrorOccurred`, `ParametersGenerated`, `ResourcesUpToDate`, `RolloutProgressing`.
@@ -46,7 +46,7 @@ pub struct ApplicationSetStatus {
 }
 
 /// One result of the controller.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApplicationSetCondition {
     /// What it is about.
@@ -112,7 +112,11 @@ impl ApplicationSets {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`Forbidden`](crate::ErrorKind::Forbidden).
-    pub async fn get(&self, name: &str, namespace: Option<&str>) -> Result<ApplicationSet> {
+    pub async fn application_set(
+        &self,
+        name: &str,
+        namespace: Option<&str>,
+    ) -> Result<ApplicationSet> {
         let call = Call::get("get application set", "/api/v1/applicationsets/{}", &[name])
             .target(name)
             .query_opt("appsetNamespace", namespace);

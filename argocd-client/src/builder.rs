@@ -1,4 +1,4 @@
-//! How a client is put together.
+//! Builder for `Client`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::retry::RetryPolicy;
 use crate::tls::TlsTrust;
 use crate::transport::{Timeouts, TokenHeader, Transport};
 
-/// Not `argocd-client/…`: the server checks the version behind that name on some paths.
+/// Not `argocd-client/…`: the server compares the version behind that name on some paths.
 const AGENT: &str = concat!("lungmen-argocd/", env!("CARGO_PKG_VERSION"));
 
 /// Builds a [`Client`]. Nothing is sent before the first call.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until build is called"]
 pub struct ClientBuilder {
-    endpoint: String,
+    endpoint: Url,
     credentials: Credentials,
     trust: TlsTrust,
     retry: RetryPolicy,
@@ -32,12 +32,13 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    pub(crate) fn new(endpoint: String) -> Self {
+    pub(crate) fn new(endpoint: Url, credentials: Credentials) -> Self {
         Self {
             endpoint,
-            credentials: Credentials::Anonymous,
+            credentials,
             trust: TlsTrust::default(),
-            retry: RetryPolicy::default(),
+            // Long enough for one slow cluster check (90 s) and its repetition.
+            retry: RetryPolicy::default().deadline(Duration::from_secs(300)),
             timeouts: Timeouts::default(),
             token_header: TokenHeader::Authorization,
             headers: Vec::new(),
@@ -45,37 +46,31 @@ impl ClientBuilder {
         }
     }
 
-    /// Who we are; without it the client is anonymous.
-    pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = credentials;
-        self
-    }
-
-    /// Whom we believe to be the server; the system's authorities by default.
-    pub fn tls(mut self, trust: TlsTrust) -> Self {
+    /// Sets which server certificates are trusted. Defaults to the system trust store.
+    pub fn trust(mut self, trust: TlsTrust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// How failed attempts are repeated.
+    /// Sets how failed requests are repeated. Defaults to 4 attempts within 300 s.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Time for DNS, TCP and TLS; 10 s by default.
+    /// Sets the time for DNS, TCP and TLS. Defaults to 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.connect = timeout;
         self
     }
 
-    /// Time for one attempt of an ordinary request; 30 s by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+    /// Sets the time for one attempt of an ordinary request. Defaults to 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.request = timeout;
         self
     }
 
-    /// Time for one attempt of a call that makes Argo CD talk to a cluster; 90 s by default.
+    /// Sets the time for one attempt of a call that makes Argo CD talk to a cluster. Defaults to 90 s.
     ///
     /// Creating, updating and rotating a cluster waits for the answer of that cluster. One that
     /// drops packets takes Argo CD about 30 s to give up on.
@@ -96,24 +91,31 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends everything through this HTTP proxy; the environment is not looked at.
+    /// Sends all requests through this HTTP proxy. The environment is never read.
     pub fn proxy(mut self, proxy: Url) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Checks everything and makes the client. Does no I/O.
+    /// Sends all requests directly, which is the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
+        self
+    }
+
+    /// Checks the settings and builds the client. Sends nothing.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) for a bad endpoint, token, header, proxy
     /// or trust setting.
     pub fn build(self) -> Result<Client> {
-        let base = endpoint::parse(&self.endpoint)?;
+        let headers = self.default_headers()?;
+        let base = endpoint::normalise(self.endpoint)?;
         self.credentials.check()?;
-        let tls = self.trust.client_config(base.scheme() == "https")?;
+        let tls = self.trust.client_config(base.scheme())?;
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            .default_headers(self.default_headers()?)
+            .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.timeouts.connect)
             .http1_only()

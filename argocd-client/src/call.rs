@@ -25,7 +25,7 @@ fn encode(segment: &str) -> String {
 
 /// How long one attempt may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Patience {
+pub(crate) enum AttemptTimeout {
     Request,
     Cluster,
     Exactly(Duration),
@@ -43,7 +43,7 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) body: Option<Bytes>,
     pub(crate) idempotency: Idempotency,
-    pub(crate) patience: Patience,
+    pub(crate) attempt_timeout: AttemptTimeout,
 }
 
 impl Call {
@@ -82,12 +82,22 @@ impl Call {
             query: String::new(),
             body: None,
             idempotency,
-            patience: Patience::Request,
+            attempt_timeout: AttemptTimeout::Request,
         }
     }
 
     pub(crate) fn get(operation: &'static str, template: &'static str, segments: &[&str]) -> Self {
         Self::new(operation, Method::GET, template, segments)
+    }
+
+    /// A read whose number of path segments depends on the arguments.
+    pub(crate) fn path(operation: &'static str, prefix: &'static str, segments: &[&str]) -> Self {
+        let mut call = Self::new(operation, Method::GET, prefix, &[]);
+        for segment in segments {
+            call.path.push('/');
+            call.path.push_str(&encode(segment));
+        }
+        call
     }
 
     /// A path chosen by the caller of [`Client::raw`](crate::Client::raw), already encoded.
@@ -127,7 +137,7 @@ impl Call {
 
     pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|_| {
-            Error::new(ErrorKind::InvalidRequest, self.operation)
+            Error::new(ErrorKind::InvalidInput, self.operation)
                 .with_target(&self.target)
                 .with_message("the request body cannot be written as JSON")
         })?;
@@ -141,17 +151,17 @@ impl Call {
     }
 
     pub(crate) fn talks_to_cluster(mut self) -> Self {
-        self.patience = Patience::Cluster;
+        self.attempt_timeout = AttemptTimeout::Cluster;
         self
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.patience = Patience::Exactly(timeout);
+        self.attempt_timeout = AttemptTimeout::Exactly(timeout);
         self
     }
 
     pub(crate) fn endless(mut self) -> Self {
-        self.patience = Patience::Endless;
+        self.attempt_timeout = AttemptTimeout::Endless;
         self
     }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use crate::account;
 use crate::application::Applications;
 use crate::application_set::ApplicationSets;
 use crate::builder::ClientBuilder;
 use crate::call::Call;
 use crate::cluster::Clusters;
+use crate::credentials::Credentials;
 use crate::error::{ErrorKind, Result};
 use crate::project::Projects;
 use crate::repository::Repositories;
@@ -25,8 +27,8 @@ pub struct Client {
     transport: Arc<Transport>,
 }
 
-/// Who the server thinks we are.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// The account and groups that the server assigns to the session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UserInfo {
     /// Whether the session is valid. The server answers 200 in either case.
@@ -44,7 +46,7 @@ pub struct UserInfo {
 }
 
 /// Settings of the server that matter to a client.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Settings {
@@ -60,29 +62,25 @@ pub struct Settings {
     pub user_logins_disabled: bool,
 }
 
-#[derive(Deserialize)]
-struct CanI {
-    #[serde(default, deserialize_with = "nullable")]
-    value: String,
-}
-
 impl Client {
-    /// Starts a client of `endpoint`: a URL, or `host[:port][/root]`, which means `https`.
+    /// Starts building a client of the server at `endpoint`.
+    ///
+    /// [`parse_endpoint`](crate::parse_endpoint) reads addresses without a scheme, as the `argocd`
+    /// command line writes them.
     ///
     /// ```
-    /// use argocd_client::{Client, Credentials};
+    /// use argocd_client::{Client, Credentials, parse_endpoint};
     ///
     /// # fn main() -> argocd_client::Result<()> {
-    /// let client = Client::builder("argocd.akn.chezmoi.sh")
-    ///     .credentials(Credentials::token("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaTphcGlLZXkifQ.c2ln"))
-    ///     .build()?;
+    /// let token = Credentials::token("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaTphcGlLZXkifQ.c2ln");
+    /// let client = Client::builder(parse_endpoint("argocd.akn.chezmoi.sh")?, token).build()?;
     ///
     /// assert_eq!(client.endpoint().as_str(), "https://argocd.akn.chezmoi.sh/");
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(endpoint: impl AsRef<str>) -> ClientBuilder {
-        ClientBuilder::new(endpoint.as_ref().to_owned())
+    pub fn builder(endpoint: Url, credentials: Credentials) -> ClientBuilder {
+        ClientBuilder::new(endpoint, credentials)
     }
 
     pub(crate) fn new(transport: Arc<Transport>) -> Self {
@@ -135,7 +133,7 @@ impl Client {
             .await
     }
 
-    /// Asks who the server thinks we are; the cheapest probe of a token. May be repeated.
+    /// Reads the account of the session; the cheapest check of a token. May be repeated.
     ///
     /// An invalid token is not an error here, see [`UserInfo::logged_in`].
     ///
@@ -158,28 +156,17 @@ impl Client {
             .await
     }
 
-    /// Asks whether RBAC lets us do `action` on `object` of `resource`. Changes nothing.
+    /// Asks whether RBAC allows the account to do `action` on `object` of `resource`. Changes nothing.
     ///
-    /// The object is a path segment that the server's router cleans up, so a cluster URL cannot
-    /// be asked about: use `"*"`, as in `can_i("clusters", "create", "*")`.
+    /// The object is a name, `project/name` for applications, or `*` for every object. `*` is allowed
+    /// only by a policy whose pattern covers every object. The address of a cluster cannot be checked.
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for an object with `:` or `//`,
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated), the kinds of the connection.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an object with `:` or `//`;
+    /// [`Rejected`](ErrorKind::Rejected) for an unknown resource or action;
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
     pub async fn can_i(&self, resource: &str, action: &str, object: &str) -> Result<bool> {
-        let call = Call::get(
-            "check right",
-            "/api/v1/account/can-i/{}/{}/{}",
-            &[resource, action, object],
-        )
-        .target(format!("{resource}, {action}, {object}"));
-        if object.is_empty() || object.contains(':') || object.contains("//") {
-            return Err(call
-                .error(ErrorKind::InvalidRequest)
-                .with_message("a URL cannot be asked about; use *"));
-        }
-        let answer: CanI = self.transport.send(&call).await?;
-        Ok(answer.value == "yes")
+        account::allowed(&self.transport, resource, action, object).await
     }
 
     /// Sends a request that this crate has no method for and returns the decoded answer.
@@ -188,7 +175,7 @@ impl Client {
     /// Only `GET` is repeated after a failure of the connection.
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a path outside `/api/`, and every kind of
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a path outside `/api/`, and every kind of
     /// the server.
     pub async fn raw(
         &self,
@@ -200,7 +187,7 @@ impl Client {
         let mut call = Call::raw(method, path);
         if !path.starts_with("/api/") || path.contains(['?', '#', ' ']) || path.contains("//") {
             return Err(call
-                .error(ErrorKind::InvalidRequest)
+                .error(ErrorKind::InvalidInput)
                 .with_message("not an encoded path below /api/"));
         }
         for (name, value) in query {

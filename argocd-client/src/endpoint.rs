@@ -4,29 +4,44 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// Turns what a user gives into the base URL: `https` unless said otherwise, an optional root
-/// path, no trailing slash.
+/// Reads the address of a server as the `argocd` command line writes it: `host[:port][/root]`,
+/// which means `https`, or a whole URL.
 ///
-/// The `argocd` command line accepts only `host[:port]`; we also accept a URL.
-pub(crate) fn parse(text: &str) -> Result<Url> {
+/// ```
+/// let endpoint = argocd_client::parse_endpoint("argocd.akn.chezmoi.sh")?;
+///
+/// assert_eq!(endpoint.as_str(), "https://argocd.akn.chezmoi.sh/");
+/// # Ok::<(), argocd_client::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Configuration`](crate::ErrorKind::Configuration) for a text that is not an address of a server.
+pub fn parse_endpoint(text: &str) -> Result<Url> {
     let text = text.trim();
-    let invalid = |why: &str| Error::configuration(format!("endpoint {text:?}: {why}"));
     let full = if text.contains("://") {
         text.to_owned()
     } else {
         format!("https://{text}")
     };
-    // Checked first: the message of any other refusal quotes the text.
+    // Checked first: the message of any other error quotes the text.
     if full.split_once("://").is_some_and(|(_, rest)| {
         rest.split('/')
             .next()
             .is_some_and(|host| host.contains('@'))
     }) {
-        return Err(Error::configuration(
-            "the endpoint must not contain credentials",
-        ));
+        return Err(with_credentials());
     }
-    let mut url = Url::parse(&full).map_err(|error| invalid(&error.to_string()))?;
+    let url = Url::parse(&full)
+        .map_err(|error| Error::configuration(format!("endpoint {text:?}: {error}")))?;
+    normalise(url)
+}
+
+/// Checks the address of a server and removes trailing slashes of its root path.
+pub(crate) fn normalise(mut url: Url) -> Result<Url> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(with_credentials());
+    }
+    let invalid = |why: &str| Error::configuration(format!("endpoint {:?}: {why}", url.as_str()));
     if !matches!(url.scheme(), "https" | "http") {
         return Err(invalid("the scheme must be https or http"));
     }
@@ -34,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<Url> {
         return Err(invalid("the host is missing"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(invalid("a query or fragment does not belong here"));
+        return Err(invalid("remove the query and the fragment"));
     }
     let root = url.path().trim_end_matches('/').to_owned();
     if root.ends_with("/api") || root.ends_with("/api/v1") {
@@ -42,6 +57,10 @@ pub(crate) fn parse(text: &str) -> Result<Url> {
     }
     url.set_path(&root);
     Ok(url)
+}
+
+fn with_credentials() -> Error {
+    Error::configuration("the endpoint must not contain credentials")
 }
 
 #[cfg(test)]
@@ -65,12 +84,12 @@ mod tests {
                 "https://argocd.example.com/",
             ),
         ] {
-            assert_eq!(parse(text).unwrap().as_str(), url, "{text}");
+            assert_eq!(parse_endpoint(text).unwrap().as_str(), url, "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "https://",
@@ -80,13 +99,13 @@ mod tests {
             "https://host/api/v1",
             "a b",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse_endpoint(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn credentials_in_the_endpoint_are_refused_without_showing_them() {
-        let error = parse("https://admin:canary@host").unwrap_err();
+    fn credentials_in_the_endpoint_are_rejected_without_showing_them() {
+        let error = parse_endpoint("https://admin:canary@host").unwrap_err();
 
         assert!(!format!("{error} {error:?}").contains("canary"));
     }

@@ -1,4 +1,6 @@
-//! The one error type of this crate: what was attempted, on what, and what the refusal means.
+//! The error type of this crate: what was attempted, on what, and what the rejection means.
+
+mod kind;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,118 +8,41 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+pub use kind::ErrorKind;
+
+use crate::tls::{PinMismatch, find_tls_error, pin_mismatch};
+
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What went wrong, independent of where.
-///
-/// Argo CD answers 401 and 403 both for itself and for the cluster it was asked to talk to. The
-/// kinds keep the two apart: `Unauthenticated` and `Forbidden` are Argo CD's, the `Target…` kinds
-/// are the Kubernetes cluster's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// Bad builder input: the endpoint, a PEM block, a token that is no JSON web token.
-    Configuration,
-    /// A value that must not be sent: the message names every field that is wrong.
-    InvalidRequest,
-    /// DNS or TCP: nothing was sent.
-    Connect,
-    /// The certificate of the Argo CD server is not trusted. Never retried.
-    Certificate,
-    /// One attempt took too long, or the server or a proxy says that it did.
-    Timeout,
-    /// The connection broke after the request was sent.
-    Interrupted,
-    /// The server redirects. Credentials are not carried along, so this is an error.
-    Redirected,
-    /// A 2xx answer that is not JSON: another site, or the wrong root path.
-    NotArgoCd,
-    /// Argo CD does not know us: no session, an expired or revoked one, a refused login.
-    Unauthenticated,
-    /// Argo CD's RBAC forbids the call.
-    Forbidden,
-    /// The object does not exist, or we may not see it: Argo CD does not tell which.
-    NotFoundOrForbidden,
-    /// The object does not exist.
-    NotFound,
-    /// The object exists already and differs from what was sent.
-    AlreadyExists,
-    /// The object was changed by somebody else, or a name is taken by another object.
-    Conflict,
-    /// The application is busy with another operation; the refusal is certain.
-    OperationInProgress,
-    /// A sync window of the project forbids synchronising now.
-    SyncWindow,
-    /// The state of the object does not allow the call.
-    FailedPrecondition,
-    /// Argo CD could not reach the cluster: DNS, TCP, or no answer in time.
-    TargetUnreachable,
-    /// Argo CD does not trust the certificate of the cluster: wrong CA or server name.
-    TargetCertificate,
-    /// The cluster refused the credentials it was registered with.
-    TargetUnauthenticated,
-    /// The RBAC of the cluster forbids what Argo CD wanted to do.
-    TargetForbidden,
-    /// This server version does not offer the call.
-    Unsupported,
-    /// Overloaded; the refusal is certain.
-    Busy,
-    /// A proxy or a component behind the server did not answer (502, 503); the outcome is unknown.
-    Unavailable,
-    /// Any other refusal of the request.
-    Rejected,
-    /// The server failed while working on the request.
-    Server,
-    /// The answer is not of the expected shape.
-    Decode,
-    /// What was waited for has failed and will not come by waiting longer.
-    Failed,
-    /// Our own time budget ran out; the source is the last cause.
-    Deadline,
-}
-
-impl ErrorKind {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Configuration => "bad client configuration",
-            Self::InvalidRequest => "invalid request",
-            Self::Connect => "cannot connect",
-            Self::Certificate => "certificate not accepted",
-            Self::Timeout => "timed out",
-            Self::Interrupted => "connection interrupted",
-            Self::Redirected => "redirected",
-            Self::NotArgoCd => "not an Argo CD API",
-            Self::Unauthenticated => "not authenticated",
-            Self::Forbidden => "not permitted",
-            Self::NotFoundOrForbidden => "not found or not permitted",
-            Self::NotFound => "not found",
-            Self::AlreadyExists => "exists already and differs",
-            Self::Conflict => "conflict",
-            Self::OperationInProgress => "another operation is in progress",
-            Self::SyncWindow => "blocked by a sync window",
-            Self::FailedPrecondition => "failed precondition",
-            Self::TargetUnreachable => "the cluster cannot be reached from Argo CD",
-            Self::TargetCertificate => "Argo CD does not trust the certificate of the cluster",
-            Self::TargetUnauthenticated => "the cluster refused the credentials",
-            Self::TargetForbidden => "the cluster forbids the call",
-            Self::Unsupported => "not supported by this server",
-            Self::Busy => "busy",
-            Self::Unavailable => "unavailable",
-            Self::Rejected => "rejected",
-            Self::Server => "server error",
-            Self::Decode => "unexpected answer",
-            Self::Failed => "failed",
-            Self::Deadline => "deadline exceeded",
-        }
-    }
-}
-
 /// An error of this crate: kind, operation, target, message of the server and source.
 ///
 /// `Display` is one line and leaves the source out; walk [`source`](StdError::source) for the rest.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> argocd_client::Result<()> {
+/// use argocd_client::ErrorKind;
+/// use argocd_client::cluster::ServerUrl;
+///
+/// let argocd = argocd_client::mock::ArgoCdMock::start().await;
+/// let server = ServerUrl::parse("https://kubernetes.example.com:6443")?;
+///
+/// let error = argocd.client().clusters().cluster(&server).await.unwrap_err();
+/// let advice = match error.kind() {
+///     ErrorKind::NotFound => "register the cluster first",
+///     ErrorKind::Unauthenticated => "the token is not valid",
+///     ErrorKind::TargetUnreachable => "Argo CD cannot reach the cluster",
+///     _ if error.is_retryable() => "try again later",
+///     _ => "report this error",
+/// };
+///
+/// assert_eq!(advice, "register the cluster first");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -129,11 +54,14 @@ struct Inner {
     message: String,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    server: Option<String>,
     source: Option<Source>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str) -> Self {
+    /// An error of this kind. Programs need it only to test how they handle errors.
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self {
             inner: Box::new(Inner {
                 kind,
@@ -142,6 +70,7 @@ impl Error {
                 message: String::new(),
                 status: None,
                 retry_after: None,
+                server: None,
                 source: None,
             }),
         }
@@ -151,12 +80,16 @@ impl Error {
         Self::new(ErrorKind::Configuration, "build client").with_message(message)
     }
 
-    pub(crate) fn with_target(mut self, target: impl Into<String>) -> Self {
+    /// Sets what the operation was about.
+    #[must_use]
+    pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.inner.target = target.into();
         self
     }
 
-    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+    /// Sets the message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.inner.message = message.into();
         self
     }
@@ -166,7 +99,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+    /// Sets the HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
         self
     }
@@ -176,13 +111,19 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.inner.source = Some(source.into());
+    pub(crate) fn with_server(mut self, server: impl Into<String>) -> Self {
+        self.inner.server = Some(server.into());
         self
     }
 
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.inner.retry_after
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync + 'static>>,
+    ) -> Self {
+        self.inner.source = Some(source.into());
+        self
     }
 
     /// What went wrong.
@@ -203,7 +144,7 @@ impl Error {
         &self.inner.target
     }
 
-    /// The text of the server as it was given, or our explanation; empty when there is none.
+    /// The text of the server, or an explanation of this crate; empty when there is none.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
@@ -215,54 +156,40 @@ impl Error {
         self.inner.status
     }
 
+    /// How long the server asks the client to wait before the next attempt (`Retry-After`).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// Address of the Argo CD server, without credentials, when a request was sent to one.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.inner.server.as_deref()
+    }
+
+    /// The certificate that was presented instead of the pinned one, when that is the cause.
+    #[must_use]
+    pub fn pin_mismatch(&self) -> Option<PinMismatch> {
+        pin_mismatch(find_tls_error(self.source()?)?)
+    }
+
     /// Whether the object is certainly missing.
     ///
-    /// # Troubleshooting
     /// Argo CD hides missing clusters and applications behind `permission denied`
-    /// ([`ErrorKind::NotFoundOrForbidden`], not included here); the list calls tell the difference.
+    /// ([`ErrorKind::NotFoundOrForbidden`], for which this is false).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.inner.kind == ErrorKind::NotFound
     }
 
-    /// Whether the same call can succeed when it is made again later, unchanged.
+    /// Whether the same call can succeed when it is made again, unchanged, after a short delay.
     ///
-    /// # Troubleshooting
     /// Check [`may_have_taken_effect`](Self::may_have_taken_effect) before repeating a call that
-    /// is not idempotent.
+    /// is not idempotent. A [`Deadline`](ErrorKind::Deadline) is not retryable: the call has already
+    /// been repeated for as long as it was allowed to.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.is_transient()
-            || matches!(
-                self.inner.kind,
-                ErrorKind::OperationInProgress
-                    | ErrorKind::SyncWindow
-                    | ErrorKind::TargetUnreachable
-                    | ErrorKind::Conflict
-            )
-    }
-
-    /// Whether the server may have acted although the call failed.
-    ///
-    /// # Troubleshooting
-    /// A cluster creation that timed out at a proxy has often succeeded: look with
-    /// [`Clusters::find_by_server`](crate::Clusters::find_by_server).
-    #[must_use]
-    pub fn may_have_taken_effect(&self) -> bool {
-        matches!(
-            self.inner.kind,
-            ErrorKind::Timeout
-                | ErrorKind::Interrupted
-                | ErrorKind::Unavailable
-                | ErrorKind::Server
-                | ErrorKind::NotArgoCd
-                | ErrorKind::Decode
-                | ErrorKind::Deadline
-        )
-    }
-
-    /// Failures of the way to the server, not of the request: polling loops look past them.
-    pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self.inner.kind,
             ErrorKind::Connect
@@ -273,6 +200,28 @@ impl Error {
                 | ErrorKind::Server
         )
     }
+
+    /// Whether the server may have acted although the call failed.
+    ///
+    /// A cluster creation that timed out at a proxy has often succeeded: look it up with
+    /// [`Clusters::find`](crate::Clusters::find). A [`Deadline`](ErrorKind::Deadline) says what its
+    /// source says: a wait changes nothing, a write whose last response was lost may have.
+    #[must_use]
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self.inner.kind {
+            ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Unavailable
+            | ErrorKind::Server
+            | ErrorKind::NotArgoCd
+            | ErrorKind::Decode => true,
+            ErrorKind::Deadline => self
+                .source()
+                .and_then(|source| source.downcast_ref::<Self>())
+                .is_some_and(Self::may_have_taken_effect),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -282,7 +231,7 @@ impl fmt::Display for Error {
         if !inner.target.is_empty() {
             write!(f, " ({})", inner.target)?;
         }
-        write!(f, ": {}", inner.kind.text())?;
+        write!(f, ": {}", inner.kind)?;
         if !inner.message.is_empty() {
             write!(f, ": {}", inner.message)?;
         }
@@ -298,6 +247,7 @@ impl fmt::Debug for Error {
             .field("target", &self.inner.target)
             .field("message", &self.inner.message)
             .field("status", &self.inner.status)
+            .field("server", &self.inner.server)
             .field("source", &self.inner.source)
             .finish()
     }
@@ -330,14 +280,24 @@ mod tests {
             "create cluster (https://10.0.2.10:6443): the cluster cannot be reached from Argo CD: \
              dial tcp 10.0.2.10:6443: connect: connection refused"
         );
-        assert!(error.is_retryable());
         assert!(!error.may_have_taken_effect());
     }
 
     #[test]
-    fn a_broken_connection_may_have_taken_effect_and_a_refusal_has_not() {
+    fn a_broken_connection_may_have_taken_effect_and_a_rejection_has_not() {
         assert!(Error::new(ErrorKind::Interrupted, "x").may_have_taken_effect());
         assert!(!Error::new(ErrorKind::Forbidden, "x").may_have_taken_effect());
         assert!(!Error::new(ErrorKind::Certificate, "x").is_retryable());
+    }
+
+    #[test]
+    fn a_deadline_may_have_taken_effect_only_when_its_last_cause_may() {
+        let deadline =
+            |source| Error::new(ErrorKind::Deadline, "x").with_source(Error::new(source, "x"));
+
+        assert!(!Error::new(ErrorKind::Deadline, "x").may_have_taken_effect());
+        assert!(!deadline(ErrorKind::Connect).may_have_taken_effect());
+        assert!(deadline(ErrorKind::Interrupted).may_have_taken_effect());
+        assert!(!deadline(ErrorKind::Interrupted).is_retryable());
     }
 }

@@ -1,7 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
-mod answer;
+mod account;
 pub mod application;
 pub mod application_set;
 mod builder;
@@ -17,6 +17,7 @@ pub mod mock;
 mod poll;
 pub mod project;
 pub mod repository;
+mod response;
 mod retry;
 mod tls;
 mod transport;
@@ -29,10 +30,11 @@ pub use builder::ClientBuilder;
 pub use client::{Client, Settings, UserInfo};
 pub use cluster::{ClusterSpec, Clusters};
 pub use credentials::Credentials;
+pub use endpoint::parse_endpoint;
 pub use error::{Error, ErrorKind, Result};
-pub use poll::Poll;
+pub use poll::{Poll, WaitState};
 pub use project::Projects;
 pub use repository::Repositories;
 pub use retry::RetryPolicy;
-pub use tls::TlsTrust;
+pub use tls::{Fingerprint, PinMismatch, TlsTrust};
 pub use version::ServerVersion;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::application::{Destination, Metadata};
@@ -22,7 +22,7 @@ pub struct Projects {
 }
 
 /// A project.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
     /// Name and labels.
@@ -34,7 +34,7 @@ pub struct Project {
 }
 
 /// What a project allows.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ProjectSpec {
@@ -70,7 +70,7 @@ impl Projects {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`Forbidden`](crate::ErrorKind::Forbidden).
-    pub async fn get(&self, name: &str) -> Result<Project> {
+    pub async fn project(&self, name: &str) -> Result<Project> {
         self.transport
             .send(&Call::get("get project", "/api/v1/projects/{}", &[name]).target(name))
             .await

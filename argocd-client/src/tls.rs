@@ -1,134 +1,363 @@
-//! Whom we believe to be the Argo CD server.
+//! Which server certificates a client accepts: always explicit, never a process-wide default.
+//!
+//! Mirrored: the same text stands in every crate of the workspace that speaks HTTPS, and a policy test compares the copies.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_platform_verifier::Verifier;
+use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result}; // mirror: own path
 
-/// Which certificates of the Argo CD server are accepted.
-#[derive(Debug, Clone, Default)]
+/// Which server certificates are accepted. No variant accepts every certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsTrust {
-    /// The certificate authorities of the operating system.
+    /// Certificates that the trust store of the operating system accepts.
     #[default]
-    PublicRoots,
-    /// Only these authorities. A self-signed server certificate may be given itself.
+    SystemRoots,
+    /// Certificates issued by one of these authorities; the system's are not accepted.
+    ///
+    /// The name or address in the endpoint must be in the certificate. A self-signed server certificate can be given
+    /// as its own authority.
     Authorities(Vec<CertificateDer<'static>>),
+    /// Exactly the certificate with this fingerprint, whatever its issuer, names and dates. Another certificate is
+    /// refused even when a known authority issued it.
+    Pinned(Fingerprint),
 }
 
 impl TlsTrust {
-    /// Trusts the certificates of a PEM text, and nothing else.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when there is no certificate in it.
-    pub fn from_pem(pem: &str) -> Result<Self> {
-        Ok(Self::Authorities(
-            certificates(pem).map_err(Error::configuration)?,
-        ))
+    /// Trusts one authority, in DER form.
+    #[must_use]
+    pub fn authority(certificate: CertificateDer<'static>) -> Self {
+        Self::Authorities(vec![certificate])
     }
 
-    pub(crate) fn client_config(&self, encrypted: bool) -> Result<ClientConfig> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+    /// Trusts several authorities, in DER form.
+    #[must_use]
+    pub fn authorities(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        Self::Authorities(certificates.into_iter().collect())
+    }
+
+    /// Trusts all certificates of a PEM text as authorities.
+    ///
+    /// # Errors
+    /// `Configuration` when the text has no certificate, or one that cannot be read.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        certificates(pem).map(Self::Authorities)
+    }
+
+    /// Trusts the one certificate with this SHA-256 fingerprint.
+    #[must_use]
+    pub const fn pinned(fingerprint: Fingerprint) -> Self {
+        Self::Pinned(fingerprint)
+    }
+
+    /// The TLS configuration of a client. It offers no application protocol, so that HTTP/1.1 is spoken.
+    ///
+    /// `scheme` is that of the endpoint: a plain connection must not fail on a system without a trust store, although
+    /// the server may redirect it to HTTPS.
+    pub(crate) fn client_config(&self, scheme: &str) -> Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::configuration("no common TLS version").with_source(error))?;
-        let config = match self {
-            // A plain connection must not fail on a system without any root certificate.
-            _ if !encrypted => builder.with_root_certificates(RootCertStore::empty()),
-            Self::PublicRoots => builder.with_platform_verifier().map_err(|error| {
-                Error::configuration("the system's certificate authorities cannot be read")
-                    .with_source(error)
-            })?,
-            Self::Authorities(authorities) => builder.with_root_certificates(roots(authorities)?),
+            .map_err(|error| configuration("no common TLS version").with_source(error))?;
+        let verifier: Arc<dyn ServerCertVerifier> = match self {
+            Self::SystemRoots => match Verifier::new(provider) {
+                Ok(verifier) => Arc::new(verifier),
+                Err(error) if scheme == "https" => {
+                    return Err(
+                        configuration("the system's trust store cannot be read").with_source(error)
+                    );
+                }
+                Err(_) => {
+                    return Ok(builder
+                        .with_root_certificates(RootCertStore::empty())
+                        .with_no_client_auth());
+                }
+            },
+            Self::Authorities(authorities) => {
+                return Ok(builder
+                    .with_root_certificates(roots(authorities)?)
+                    .with_no_client_auth());
+            }
+            Self::Pinned(fingerprint) => Arc::new(PinnedVerifier {
+                expected: *fingerprint,
+                provider,
+            }),
         };
-        // No ALPN: behind HTTP/2 the server pod answers gRPC only, never REST.
-        Ok(config.with_no_client_auth())
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth())
     }
 }
 
-/// The certificates of a PEM text, or why there are none.
-pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a PEM text.
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("not a PEM certificate: {error}"))?;
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| configuration("a PEM certificate cannot be read").with_source(error))?;
     if certificates.is_empty() {
-        return Err("no PEM certificate found".to_owned());
+        return Err(configuration("the PEM text has no certificate"));
     }
     Ok(certificates)
 }
 
 fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore> {
+    if authorities.is_empty() {
+        return Err(configuration("the list of trusted authorities is empty"));
+    }
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(authority.clone()).map_err(|error| {
-            Error::configuration("a trusted authority is not an X.509 certificate")
-                .with_source(error)
+            configuration("a trusted authority is not an X.509 certificate").with_source(error)
         })?;
-    }
-    if roots.is_empty() {
-        return Err(Error::configuration(
-            "the list of trusted authorities is empty",
-        ));
     }
     Ok(roots)
 }
 
+fn configuration(message: &str) -> Error {
+    Error::new(ErrorKind::Configuration, "set up TLS").with_message(message)
+}
+
+/// The SHA-256 of a whole certificate.
+///
+/// Parses with or without colons, in any letter case; prints in upper case with colons.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of this certificate.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate.as_ref()).into())
+    }
+
+    /// A fingerprint from its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ":" };
+            write!(f, "{separator}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(ErrorKind::Configuration, "parse fingerprint").with_message(
+                "not a SHA-256 fingerprint (32 hexadecimal pairs, with or without colons)",
+            )
+        };
+        let digits: Vec<char> = text.trim().chars().filter(|c| *c != ':').collect();
+        if digits.len() != 64 {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let pair: String = pair.iter().collect();
+            if !pair.chars().all(|c| c.is_ascii_hexdigit()) {
+                return Err(wrong());
+            }
+            *byte = u8::from_str_radix(&pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The server presented another certificate than the pinned one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinMismatch {
+    /// The pin.
+    pub expected: Fingerprint,
+    /// The fingerprint of the certificate that the server presented.
+    pub presented: Fingerprint,
+}
+
+impl fmt::Display for PinMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the pinned certificate has the fingerprint {}, the server presented {}",
+            self.expected, self.presented
+        )
+    }
+}
+
+impl std::error::Error for PinMismatch {}
+
+#[derive(Debug)]
+struct PinnedVerifier {
+    expected: Fingerprint,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let presented = Fingerprint::of(end_entity);
+        if presented == self.expected {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let mismatch = PinMismatch {
+            expected: self.expected,
+            presented,
+        };
+        Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The TLS failure inside a chain of errors.
+///
+/// An `io::Error` inside an `io::Error` is skipped by `source()`; only `get_ref()` reaches it.
+pub(crate) fn find_tls_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        let wrapped: Option<&'a (dyn std::error::Error + 'static)> = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .map(|inner| inner as _);
+        next = wrapped.or_else(|| current.source());
+    }
+    None
+}
+
+/// The pin mismatch inside a TLS failure.
+pub(crate) fn pin_mismatch(error: &rustls::Error) -> Option<PinMismatch> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
+            inner.downcast_ref::<PinMismatch>().cloned()
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
-mod tests {
+mod tls_tests {
     use super::*;
 
+    const TEXT: &str = "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89";
+
     #[test]
-    fn text_without_a_certificate_is_refused() {
-        for pem in [
-            "",
-            "hello",
-            "-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n",
-        ] {
-            assert!(TlsTrust::from_pem(pem).is_err(), "{pem}");
+    fn fingerprints_are_read_in_every_spelling_and_printed_in_one() {
+        for text in [TEXT.to_owned(), TEXT.to_lowercase(), TEXT.replace(':', "")] {
+            assert_eq!(text.parse::<Fingerprint>().unwrap().to_string(), TEXT);
         }
     }
 
     #[test]
-    fn the_configuration_offers_no_http2() {
-        let config = TlsTrust::default().client_config(false).unwrap();
-
-        assert!(config.alpn_protocols.is_empty());
+    fn other_texts_are_no_fingerprints() {
+        for text in [
+            "",
+            "AB:CD",
+            &TEXT[..94],
+            &TEXT.replace('A', "G"),
+            &TEXT.replace("AB", "+B"),
+        ] {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+        }
     }
 
     #[test]
-    fn a_self_signed_server_certificate_can_be_its_own_authority() {
-        // What an installation without a configured certificate presents.
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut parameters =
-            rcgen::CertificateParams::new(vec!["argocd-server".to_owned()]).unwrap();
-        parameters.is_ca = rcgen::IsCa::ExplicitNoCa;
-        let certificate = parameters.self_signed(&key).unwrap();
-        let trust = TlsTrust::from_pem(&certificate.pem()).unwrap();
-        let TlsTrust::Authorities(authorities) = &trust else {
-            panic!("{trust:?}")
+    fn a_mismatch_is_found_below_nested_io_errors() {
+        let fingerprint: Fingerprint = TEXT.parse().unwrap();
+        let mismatch = PinMismatch {
+            expected: fingerprint,
+            presented: fingerprint,
         };
-        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
-            Arc::new(roots(authorities).unwrap()),
-            Arc::new(aws_lc_rs::default_provider()),
-        )
-        .build()
-        .unwrap();
-        let name = rustls_pki_types::ServerName::try_from("argocd-server").unwrap();
+        let tls: rustls::Error = CertificateError::Other(OtherError(Arc::new(mismatch))).into();
+        let nested = std::io::Error::other(std::io::Error::other(tls));
 
-        let verified = rustls::client::danger::ServerCertVerifier::verify_server_cert(
-            &*verifier,
-            certificate.der(),
-            &[],
-            &name,
-            &[],
-            rustls_pki_types::UnixTime::now(),
-        );
+        assert!(pin_mismatch(find_tls_error(&nested).unwrap()).is_some());
+    }
 
-        assert!(verified.is_ok(), "{verified:?}");
+    #[test]
+    fn authorities_need_a_certificate() {
+        for pem in [
+            "",
+            "hello",
+            "-----BEGIN NOTHING-----",
+            "-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n",
+        ] {
+            let error = TlsTrust::from_pem(pem).unwrap_err();
+
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{pem}");
+        }
+        assert!(TlsTrust::authorities([]).client_config("https").is_err());
+    }
+
+    #[test]
+    fn the_configuration_offers_no_http2() {
+        let config = TlsTrust::default().client_config("http").unwrap();
+
+        assert!(config.alpn_protocols.is_empty());
     }
 }

@@ -11,14 +11,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
-use crate::answer::Refusal;
-use crate::call::{Call, Patience};
+use crate::call::{AttemptTimeout, Call};
 use crate::credentials::{Credentials, Session};
 use crate::error::{Error, ErrorKind, Result};
+use crate::response::ErrorResponse;
 use crate::retry::RetryPolicy;
+use crate::tls::find_tls_error;
 
 const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
 const GRPC_TOKEN: &str = "grpc-metadata-token";
@@ -69,31 +70,19 @@ struct SessionState {
 }
 
 impl Transport {
-    /// Sends a call, repeats it as its idempotency allows, and decodes the answer.
+    /// Sends a call, repeats it as its idempotency allows, and decodes the response.
     pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
-        let end = Instant::now() + self.retry.budget();
-        let mut delays = self.retry.schedule();
-        let mut last: Option<Error> = None;
-        loop {
-            let error = match timeout_at(end, self.exchange(call)).await {
-                Ok(Ok(body)) => return decode(call, &body),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(self.out_of_time(call, last)),
-            };
-            if !call.idempotency.allows_retry(&error) {
-                return Err(error);
-            }
-            let Some(delay) = delays.next() else {
-                return Err(error);
-            };
-            let delay = error.retry_after().map_or(delay, |asked| asked.max(delay));
-            if Instant::now() + delay >= end {
-                return Err(self.out_of_time(call, Some(error)));
-            }
-            tracing::debug!(operation = call.operation, kind = ?error.kind(), ?delay, "repeating");
-            last = Some(error);
-            sleep(delay).await;
-        }
+        let sent = self
+            .retry
+            .run(call.idempotency, async |attempt| {
+                if attempt > 1 {
+                    tracing::debug!(operation = call.operation, attempt, "repeating the request");
+                }
+                self.exchange(call).await
+            })
+            .await;
+        sent.and_then(|body| decode(call, &body))
+            .map_err(|error| error.with_server(self.base.as_str()))
     }
 
     /// Opens a stream of events: no attempt timeout, no retry, server-sent events preferred.
@@ -101,17 +90,9 @@ impl Transport {
     /// The server sends no response headers before the first event, so this may stay pending
     /// for as long as nothing happens.
     pub(crate) async fn open(&self, call: &Call) -> Result<Response> {
-        self.authorised(call).await
-    }
-
-    fn out_of_time(&self, call: &Call, last: Option<Error>) -> Error {
-        let error = call
-            .error(ErrorKind::Deadline)
-            .with_message(format!("no success within {:?}", self.retry.budget()));
-        match last {
-            Some(last) => error.with_source(last),
-            None => error,
-        }
+        self.authorised(call)
+            .await
+            .map_err(|error| error.with_server(self.base.as_str()))
     }
 
     async fn exchange(&self, call: &Call) -> Result<Bytes> {
@@ -248,11 +229,11 @@ impl Transport {
             call.method.clone(),
             format!("{base}{}{}", call.path, call.query),
         );
-        request = match call.patience {
-            Patience::Request => request.timeout(self.timeouts.request),
-            Patience::Cluster => request.timeout(self.timeouts.cluster),
-            Patience::Exactly(timeout) => request.timeout(timeout),
-            Patience::Endless => request.header(ACCEPT, "text/event-stream"),
+        request = match call.attempt_timeout {
+            AttemptTimeout::Request => request.timeout(self.timeouts.request),
+            AttemptTimeout::Cluster => request.timeout(self.timeouts.cluster),
+            AttemptTimeout::Exactly(timeout) => request.timeout(timeout),
+            AttemptTimeout::Endless => request.header(ACCEPT, "text/event-stream"),
         };
         if call.method != Method::GET {
             // Compared as a whole by the server: a charset, or no header at all, is a 415.
@@ -309,7 +290,7 @@ async fn refused(call: &Call, response: Response) -> Error {
     }
     let retry_after = retry_after(response.headers());
     let body = response.bytes().await.unwrap_or_default();
-    let refusal = Refusal::parse(status, &body);
+    let refusal = ErrorResponse::parse(status, &body);
     call.error(refusal.kind())
         .with_status(refusal.status)
         .with_retry_after(retry_after)
@@ -359,7 +340,7 @@ pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
     } else if error.is_timeout() {
         ErrorKind::Timeout
     } else if error.is_builder() {
-        ErrorKind::InvalidRequest
+        ErrorKind::InvalidInput
     } else {
         ErrorKind::Interrupted
     };
@@ -369,25 +350,11 @@ pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
         .with_source(error)
 }
 
-/// rustls hides behind an `io::Error` inside an `io::Error`, which `source` skips.
 fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(
-                tls,
-                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
-            );
-        }
-        current = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    false
+    matches!(
+        find_tls_error(error),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {

@@ -82,10 +82,12 @@ fn argocd(server_in_spec: Option<&str>) -> Result<argocd_client::Client, Failure
         .or_else(|| server_in_spec.map(str::to_owned))
         .ok_or_else(|| Failure::missing("argocd.server", &["ARGOCD_SERVER"]))?;
     let token = secret(&["ARGOCD_AUTH_TOKEN"])?;
-    let mut builder = argocd_client::Client::builder(server)
-        .credentials(argocd_client::Credentials::Token(token));
+    let mut builder = argocd_client::Client::builder(
+        argocd_client::parse_endpoint(&server)?,
+        argocd_client::Credentials::Token(token),
+    );
     if let Some(file) = variable(&["ARGOCD_SERVER_CRT"]) {
-        builder = builder.tls(argocd_client::TlsTrust::from_pem(&read(&file)?)?);
+        builder = builder.trust(argocd_client::TlsTrust::from_pem(&read(&file)?)?);
     }
     Ok(builder.build()?)
 }

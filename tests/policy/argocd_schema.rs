@@ -183,8 +183,7 @@ fn fits(template: &str, path: &str) -> bool {
 /// Uses every operation of the client at least once.
 async fn use_everything(argocd: &ArgoCdMock) {
     let client = argocd.client();
-    let login = Client::builder(argocd.endpoint())
-        .credentials(Credentials::password("admin", "secret"))
+    let login = Client::builder(argocd.endpoint(), Credentials::password("admin", "secret"))
         .build()
         .unwrap();
     assert!(login.user_info().await.unwrap().logged_in);
@@ -194,7 +193,7 @@ async fn use_everything(argocd: &ArgoCdMock) {
     use_applications(argocd, &client).await;
     let project = json!({"metadata": {"name": "akn"}, "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]}});
     client.projects().create(&project).await.unwrap();
-    client.projects().get("akn").await.unwrap();
+    client.projects().project("akn").await.unwrap();
     client.projects().list().await.unwrap();
     let repository = RepositorySpec::helm("https://helm.cilium.io", "cilium")
         .password("u", "p".into())
@@ -217,7 +216,7 @@ async fn use_everything(argocd: &ArgoCdMock) {
     client.application_sets().generate(&set).await.unwrap();
     client
         .application_sets()
-        .get("clusters", Some("argocd"))
+        .application_set("clusters", Some("argocd"))
         .await
         .unwrap();
     client.application_sets().list().await.unwrap();

@@ -4,12 +4,14 @@
 //! application. What looks like a filter on other clients returns everything; the methods here
 //! compare destinations themselves.
 
+mod absence;
 mod model;
 mod readiness;
 mod reference;
 mod report;
 mod status;
 mod sync;
+mod target_wait;
 mod wait;
 mod watch;
 
@@ -31,12 +33,13 @@ pub use status::{
     ResourceStatus, SyncState, SyncStatus,
 };
 pub use sync::SyncRequest;
-pub use wait::{TargetWait, WaitOutcome};
+pub use target_wait::TargetWait;
+pub use wait::WaitOutcome;
 pub use watch::{ApplicationEvent, WatchRequest};
 
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::Poll;
+use crate::poll::{Poll, WaitState};
 use crate::retry::Idempotency;
 use crate::transport::Transport;
 use crate::wire::List;
@@ -112,8 +115,25 @@ pub enum Cascade {
     Delete,
     /// Removes them, dependents first.
     Foreground,
+    /// Removes them, dependents in the background.
+    Background,
     /// Leaves them alone.
     Orphan,
+}
+
+impl Cascade {
+    fn of(self, call: Call) -> Call {
+        match self {
+            Self::Delete => call.query("cascade", "true"),
+            Self::Foreground => call
+                .query("cascade", "true")
+                .query("propagationPolicy", "foreground"),
+            Self::Background => call
+                .query("cascade", "true")
+                .query("propagationPolicy", "background"),
+            Self::Orphan => call.query("cascade", "false"),
+        }
+    }
 }
 
 impl Applications {
@@ -142,22 +162,39 @@ impl Applications {
 
     /// Reads one application, with the health of its resources. May be repeated.
     ///
-    /// # Errors
-    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) for a missing application,
-    /// [`NotFound`](ErrorKind::NotFound) when the reference names the project.
-    pub async fn get(&self, application: &AppRef) -> Result<Application> {
-        let call = Call::get("get application", APPLICATION, &[&application.name]);
-        self.transport.send(&addressed(call, application)).await
-    }
-
-    /// Looks for an application by name and, if given, namespace. May be repeated.
+    /// The server answers `permission denied` for a missing application as well as for a missing
+    /// right. A second request tells the two apart: it asks for the right to see an application of
+    /// this name in every project, or in the project of the reference.
     ///
     /// # Errors
-    /// Those of [`list`](Self::list).
+    /// [`NotFound`](ErrorKind::NotFound) when it does not exist and the account may see it;
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when it does not exist or the account
+    /// may not see it; [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
+    pub async fn application(&self, application: &AppRef) -> Result<Application> {
+        let call = Call::get("read application", APPLICATION, &[&application.name]);
+        let call = addressed(call, application);
+        match self.transport.send(&call).await {
+            Err(error) if error.kind() == ErrorKind::NotFoundOrForbidden => {
+                Err(absence::explain(self, application, error).await)
+            }
+            result => result,
+        }
+    }
+
+    /// Looks for an application by name and, if given, namespace and project. May be repeated.
+    ///
+    /// `None` means that no such application is visible to the account; use
+    /// [`application`](Self::application) when a missing right must not pass for absence.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
     pub async fn find(&self, application: &AppRef) -> Result<Option<Application>> {
         let mut filter = ApplicationFilter::all().name(&application.name);
         if let Some(namespace) = &application.namespace {
             filter = filter.namespace(namespace);
+        }
+        if let Some(project) = &application.project {
+            filter = filter.project(project);
         }
         Ok(self
             .list(&filter)
@@ -206,7 +243,7 @@ impl Applications {
     ///
     /// # Errors
     /// [`OperationInProgress`](ErrorKind::OperationInProgress), [`SyncWindow`](ErrorKind::SyncWindow),
-    /// [`FailedPrecondition`](ErrorKind::FailedPrecondition) (deleting, or automated to another
+    /// [`NotReady`](ErrorKind::NotReady) (deleting, or automated to another
     /// revision), [`Forbidden`](ErrorKind::Forbidden).
     pub async fn sync(&self, application: &AppRef, request: &SyncRequest) -> Result<Application> {
         let call = Call::new(
@@ -220,13 +257,16 @@ impl Applications {
         self.transport.send(&call).await
     }
 
-    /// Asks for the deletion and returns at once; it goes on in the background. May be repeated.
-    /// Answers `false` when there is no such application.
+    /// Asks for the deletion and returns at once; the deletion goes on in the background. May be
+    /// repeated. Returns `false` when there is no such application, which is proved by the right to
+    /// see it.
     ///
     /// Delete applications before their cluster: without it, what they deployed is left behind.
     ///
     /// # Errors
-    /// [`Forbidden`](ErrorKind::Forbidden), the kinds of the connection.
+    /// [`Forbidden`](ErrorKind::Forbidden) when the account may see but not delete it;
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when the account may not see it;
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
     pub async fn delete(&self, application: &AppRef, cascade: Cascade) -> Result<bool> {
         let call = Call::new(
             "delete application",
@@ -234,45 +274,54 @@ impl Applications {
             APPLICATION,
             &[&application.name],
         );
-        let call = match cascade {
-            Cascade::Delete => call.query("cascade", "true"),
-            Cascade::Foreground => call
-                .query("cascade", "true")
-                .query("propagationPolicy", "foreground"),
-            Cascade::Orphan => call.query("cascade", "false"),
-        };
-        match self
-            .transport
-            .send::<Value>(&addressed(call, application))
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+        let call = addressed(cascade.of(call), application);
+        let error = match self.transport.send::<Value>(&call).await {
+            Ok(_) => return Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFoundOrForbidden => {
-                match self.find(application).await? {
-                    None => Ok(false),
-                    Some(_) => Err(error.with_kind(ErrorKind::Forbidden)),
-                }
+                absence::explain(self, application, error).await
             }
-            Err(error) => Err(error),
+            Err(error) => error,
+        };
+        if error.is_not_found() {
+            Ok(false)
+        } else {
+            Err(error)
         }
     }
 
     /// Waits for one application with the rules of `argocd app wait`.
     ///
-    /// Like the command line, it gives up early when a resource turns `Degraded` while health is
-    /// waited for. The outcome is a value: not being ready in time is not an error.
+    /// Like the command line, the wait ends early when a resource turns `Degraded` while health is
+    /// waited for. Unlike it, the wait also ends when the last operation failed for good, and an
+    /// application that is being deleted is never ready. The outcome is a value: an application that
+    /// is not ready in time is not an error.
     ///
     /// # Errors
-    /// Refusals of the server; [`Deadline`](ErrorKind::Deadline) when it could not be asked at the
-    /// end.
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when the account may not see the
+    /// application; [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
+    /// [`Deadline`](ErrorKind::Deadline) when the server could not be asked at the end.
     pub async fn wait(
         &self,
         application: &AppRef,
         conditions: &WaitFor,
-        poll: &Poll,
+        poll: Poll,
     ) -> Result<WaitOutcome> {
-        wait::one(self, application, conditions, poll).await
+        self.wait_observed(application, conditions, poll, |_| {})
+            .await
+    }
+
+    /// The same as [`wait`](Self::wait); `observer` sees the state after every probe.
+    ///
+    /// # Errors
+    /// The kinds of [`wait`](Self::wait).
+    pub async fn wait_observed(
+        &self,
+        application: &AppRef,
+        conditions: &WaitFor,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<WaitOutcome> {
+        wait::one(self, application, conditions, poll, observer).await
     }
 
     /// The readiness of all applications of a cluster, now. May be repeated.
@@ -311,7 +360,7 @@ impl Applications {
     /// );
     ///
     /// let target = Target::new(ServerUrl::parse("https://kubernetes.example.com:6443")?, "lungmen");
-    /// let poll = Poll::every(Duration::from_millis(5)).within(Duration::from_millis(200));
+    /// let poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_millis(200));
     /// let report = argocd.client().applications().wait_for_target(&target, &TargetWait::new(poll)).await?;
     ///
     /// assert_eq!(report.summary(), "1 of 2 applications ready; vault is Synced, Degraded: sealed");
@@ -327,7 +376,21 @@ impl Applications {
         target: &Target,
         wait: &TargetWait,
     ) -> Result<ReadinessReport> {
-        wait::all(self, target, wait).await
+        self.wait_for_target_observed(target, wait, |_| {}).await
+    }
+
+    /// The same as [`wait_for_target`](Self::wait_for_target); `observer` sees the state after every
+    /// probe.
+    ///
+    /// # Errors
+    /// The kinds of [`wait_for_target`](Self::wait_for_target).
+    pub async fn wait_for_target_observed(
+        &self,
+        target: &Target,
+        wait: &TargetWait,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<ReadinessReport> {
+        target_wait::all(self, target, wait, observer).await
     }
 
     /// Follows applications: first all that exist, then every change. Reconnects and lists again by

@@ -14,7 +14,7 @@ use crate::cluster::ServerUrl;
 use crate::wire::nullable;
 
 /// An application with its last known status.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Application {
     /// Name, namespace, labels.
@@ -32,7 +32,7 @@ pub struct Application {
 }
 
 /// The metadata of a Kubernetes object, as far as it matters here.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -89,8 +89,20 @@ pub struct Metadata {
     pub deletion_timestamp: Option<Timestamp>,
 }
 
+impl Metadata {
+    /// `namespace/name`, or the name alone for an object without a namespace.
+    #[must_use]
+    pub fn qualified_name(&self) -> String {
+        if self.namespace.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
 /// What is deployed where.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationSpec {
@@ -119,7 +131,7 @@ pub struct ApplicationSpec {
 }
 
 /// Where manifests come from.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationSource {

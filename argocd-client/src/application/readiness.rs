@@ -4,6 +4,7 @@ use super::model::Application;
 use super::reference::AppRef;
 use super::report::ReadinessRow;
 use super::status::{HealthStatus, SyncStatus};
+use super::wait::final_failure;
 
 /// What must hold. The default is that of `argocd app wait` without flags: synced, healthy, and no
 /// operation pending.
@@ -81,6 +82,8 @@ impl WaitFor {
         let sync_holds = !self.sync || status.sync.status == SyncStatus::Synced;
         let operation_holds =
             !self.operation || (application.operation.is_none() && !in_progress(application));
+        // A deleted application keeps its last status until its finalizers are done.
+        let deleting = application.metadata.deletion_timestamp.is_some();
         let reference = AppRef::from(application);
         let operation = status.operation_state.as_ref();
         ReadinessRow {
@@ -92,8 +95,13 @@ impl WaitFor {
             operation: operation
                 .map(|state| state.phase.clone())
                 .unwrap_or_default(),
-            message: reason(application),
-            ready: health_holds && sync_holds && operation_holds,
+            message: if deleting {
+                "the application is being deleted".to_owned()
+            } else {
+                reason(application)
+            },
+            ready: health_holds && sync_holds && operation_holds && !deleting,
+            failed: final_failure(application).is_some(),
         }
     }
 }
@@ -191,6 +199,18 @@ mod tests {
                 .judge(&healthy(operation, "2025-08-20T10:01:15Z"))
                 .ready
         );
+    }
+
+    #[test]
+    fn an_application_that_is_being_deleted_is_never_ready() {
+        let mut application = healthy(Value::Null, "2025-08-20T10:03:05Z");
+        assert!(WaitFor::default().judge(&application).ready);
+
+        application.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH);
+
+        let row = WaitFor::default().judge(&application);
+        assert!(!row.ready);
+        assert_eq!(row.message, "the application is being deleted");
     }
 
     #[test]

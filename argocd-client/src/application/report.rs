@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::status::{HealthStatus, OperationPhase, SyncStatus};
 
 /// One application in a report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadinessRow {
     /// Name.
@@ -22,8 +24,10 @@ pub struct ReadinessRow {
     pub operation: OperationPhase,
     /// Why it is not ready, in the words of the server; may be empty.
     pub message: String,
-    /// Whether everything that was asked for holds.
+    /// Whether all conditions hold.
     pub ready: bool,
+    /// Whether the last operation failed and the controller will not repeat it.
+    pub failed: bool,
 }
 
 impl fmt::Display for ReadinessRow {
@@ -47,14 +51,14 @@ impl fmt::Display for ReadinessRow {
 }
 
 /// The applications of a cluster at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReadinessReport {
     /// One row for every application, sorted by namespace and name.
     pub rows: Vec<ReadinessRow>,
-    /// How many applications were asked for at least.
+    /// How many applications must exist.
     pub expected: usize,
-    /// Why the report is not newer, when the last look failed.
+    /// Why the report is not newer, when the last probe failed.
     pub last_error: Option<String>,
 }
 
@@ -72,6 +76,16 @@ impl ReadinessReport {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.rows.len() >= self.expected && self.rows.iter().all(|row| row.ready)
+    }
+
+    /// Whether waiting longer is useless: every application that is not ready has a failed operation
+    /// that the controller will not repeat.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        let mut pending = self.pending().peekable();
+        self.rows.len() >= self.expected
+            && pending.peek().is_some()
+            && pending.all(|row| row.failed)
     }
 
     /// The applications that are not ready.
@@ -164,6 +178,7 @@ mod tests {
             operation: OperationPhase::Unset,
             message: String::new(),
             ready,
+            failed: false,
         }
     }
 

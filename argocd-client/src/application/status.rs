@@ -1,7 +1,7 @@
 //! Sync, health and operations.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{nullable, open_enum};
 
@@ -60,7 +60,7 @@ impl OperationPhase {
 }
 
 /// What the controller last found.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationStatus {
@@ -85,7 +85,7 @@ pub struct ApplicationStatus {
 }
 
 /// Comparison with the source.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SyncState {
     /// The result.
@@ -97,7 +97,7 @@ pub struct SyncState {
 }
 
 /// Health of an application or of one resource.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
     /// How well it is.
@@ -109,7 +109,7 @@ pub struct Health {
 }
 
 /// The running or last operation.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct OperationState {
@@ -137,13 +137,13 @@ impl OperationState {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct RequestedOperation {
     #[serde(default, deserialize_with = "nullable")]
     sync: RequestedSync,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestedSync {
     #[serde(default, deserialize_with = "nullable")]
@@ -151,7 +151,7 @@ struct RequestedSync {
 }
 
 /// A problem or warning of an application.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Condition {
     /// For example `ComparisonError` or `OrphanedResourceWarning`.
@@ -171,7 +171,7 @@ impl Condition {
 }
 
 /// One managed resource.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceStatus {
     /// API group; empty for the core group.

@@ -66,7 +66,7 @@ impl SyncRequest {
         Self::default()
     }
 
-    /// Another revision. Refused while the application is automated.
+    /// Another revision. Rejection while the application is automated.
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
         self.revision = Some(revision.into());
         self

@@ -1,42 +1,50 @@
-//! Waiting for one application, or for all of a cluster.
+//! Waiting for one application, with the rules of `argocd app wait`.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::model::Application;
 use super::readiness::{WaitFor, in_progress};
-use super::reference::{AppRef, Target};
-use super::report::ReadinessReport;
+use super::reference::AppRef;
 use super::status::{HealthStatus, OperationPhase};
 use super::{Applications, Refresh};
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::Poll;
+use crate::poll::{Poll, WaitState};
+
+const OPERATION: &str = "wait for application";
 
 /// How waiting for one application ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[must_use = "an application that is not ready is no error"]
+#[must_use = "an application that is not ready is not an error"]
 pub enum WaitOutcome {
-    /// Everything that was asked for holds.
+    /// All conditions hold.
     Ready(Box<Application>),
     /// Resources turned `Degraded` while health was waited for.
     Degraded {
-        /// Which ones, as `Kind/name`.
+        /// The resources, as `Kind/name`.
         resources: Vec<String>,
-        /// The application then.
+        /// The application when this was seen.
         last: Box<Application>,
     },
-    /// The application is gone.
+    /// The last operation failed and the controller will not repeat it for this revision.
+    OperationFailed {
+        /// `Failed` or `Error`.
+        phase: OperationPhase,
+        /// The controller's message.
+        message: String,
+        /// The application when this was seen.
+        last: Box<Application>,
+    },
+    /// The application does not exist, and the account has the right to see it if it did.
     Deleted,
     /// The deadline passed.
     TimedOut {
         /// The application as it was last seen, if it was seen at all.
         last: Option<Box<Application>>,
-        /// Why it is not ready.
+        /// What was waited for and why it did not happen.
         reason: String,
     },
 }
@@ -45,170 +53,202 @@ impl WaitOutcome {
     /// The ready application, or an error that says what is wrong.
     ///
     /// # Errors
-    /// [`Failed`](ErrorKind::Failed) for degraded resources, [`NotFound`](ErrorKind::NotFound) for a
-    /// deleted application, [`Deadline`](ErrorKind::Deadline).
+    /// [`OperationFailed`](ErrorKind::OperationFailed) for degraded resources and failed operations,
+    /// [`NotFound`](ErrorKind::NotFound) for a deleted application,
+    /// [`Deadline`](ErrorKind::Deadline) when the deadline passed.
     pub fn into_ready(self) -> Result<Application> {
-        let error = |kind| Error::new(kind, "wait for application");
+        let error = |kind| Error::new(kind, OPERATION);
+        let target = |last: &Application| AppRef::from(last).to_string();
         match self {
             Self::Ready(application) => Ok(*application),
-            Self::Degraded { resources, last } => Err(error(ErrorKind::Failed)
-                .with_target(AppRef::from(&*last).to_string())
+            Self::Degraded { resources, last } => Err(error(ErrorKind::OperationFailed)
+                .with_target(target(&last))
                 .with_message(format!("degraded: {}", resources.join(", ")))),
+            Self::OperationFailed {
+                phase,
+                message,
+                last,
+            } => Err(error(ErrorKind::OperationFailed)
+                .with_target(target(&last))
+                .with_message(format!("operation {phase}: {message}"))),
             Self::Deleted => {
-                Err(error(ErrorKind::NotFound).with_message("the application is gone"))
+                Err(error(ErrorKind::NotFound).with_message("the application does not exist"))
             }
             Self::TimedOut { last, reason } => Err(error(ErrorKind::Deadline)
-                .with_target(
-                    last.map(|last| AppRef::from(&*last).to_string())
-                        .unwrap_or_default(),
-                )
+                .with_target(last.map(|last| target(&last)).unwrap_or_default())
                 .with_message(reason)),
         }
     }
 }
 
-type Observer = Arc<dyn Fn(&ReadinessReport) + Send + Sync>;
-
-/// How all applications of a cluster are waited for.
-#[derive(Clone)]
-#[must_use = "a plan does nothing until it is given to a wait"]
-pub struct TargetWait {
-    conditions: WaitFor,
-    poll: Poll,
-    at_least: usize,
-    settle: Duration,
-    observer: Option<Observer>,
+/// What one probe of an application found.
+enum Found {
+    End(WaitOutcome),
+    Pending(String),
 }
 
-impl TargetWait {
-    /// Looks as often and as long as `poll` says; synced, healthy, no operation pending.
-    ///
-    /// By default at least one application must exist, and the state need not hold for longer.
-    pub fn new(poll: Poll) -> Self {
-        Self {
-            conditions: WaitFor::default(),
-            poll,
-            at_least: 1,
-            settle: Duration::ZERO,
-            observer: None,
+/// What a wait remembers between two probes.
+struct Watched<'a> {
+    conditions: &'a WaitFor,
+    health: BTreeMap<String, HealthStatus>,
+    /// End of the failed operation that the last probe saw, to see it twice.
+    failed_at: Option<jiff::Timestamp>,
+    seen: Option<Application>,
+}
+
+impl Watched<'_> {
+    /// Judges what a probe found, in the order of the command line: ready, degraded, failed.
+    fn judge(&mut self, application: Application) -> Found {
+        let row = self.conditions.judge(&application);
+        if row.ready {
+            return Found::End(WaitOutcome::Ready(Box::new(application)));
         }
-    }
-
-    /// What must hold for every application.
-    pub fn conditions(mut self, conditions: WaitFor) -> Self {
-        self.conditions = conditions;
-        self
-    }
-
-    /// How many applications must exist. None at all is ambiguous: application sets may not have
-    /// made theirs yet. `0` accepts that.
-    pub fn at_least(mut self, applications: usize) -> Self {
-        self.at_least = applications;
-        self
-    }
-
-    /// How long the same applications must stay ready. Health flaps right after a synchronisation,
-    /// and applications create further ones.
-    pub fn settle(mut self, duration: Duration) -> Self {
-        self.settle = duration;
-        self
-    }
-
-    /// Is called with the report of every look.
-    pub fn observer(mut self, observer: impl Fn(&ReadinessReport) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
+        let degraded = newly_degraded(&mut self.health, &application);
+        if self.conditions.wants_health() && !degraded.is_empty() {
+            return Found::End(WaitOutcome::Degraded {
+                resources: degraded,
+                last: Box::new(application),
+            });
+        }
+        let failed_at = final_failure(&application);
+        if failed_at.is_some() && failed_at == self.failed_at {
+            return Found::End(failed(application));
+        }
+        self.failed_at = failed_at;
+        let mut cause = row.to_string();
+        if row.operation == OperationPhase::Succeeded && in_progress(&application) {
+            cause.push_str(": the status is older than the last operation");
+        }
+        self.seen = Some(application);
+        Found::Pending(cause)
     }
 }
 
-impl fmt::Debug for TargetWait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TargetWait")
-            .field("conditions", &self.conditions)
-            .field("poll", &self.poll)
-            .field("at_least", &self.at_least)
-            .field("settle", &self.settle)
-            .finish_non_exhaustive()
+fn failed(application: Application) -> WaitOutcome {
+    let state = application
+        .status
+        .operation_state
+        .clone()
+        .unwrap_or_default();
+    WaitOutcome::OperationFailed {
+        phase: state.phase,
+        message: state.message,
+        last: Box::new(application),
     }
+}
+
+/// When the last operation failed for good: the controller has compared since, and has not started
+/// another one. It never repeats a failed automatic synchronisation of the same revision.
+pub(super) fn final_failure(application: &Application) -> Option<jiff::Timestamp> {
+    let state = application.status.operation_state.as_ref()?;
+    let finished = state.finished_at?;
+    let compared = application.status.reconciled_at? >= finished;
+    (state.phase.is_failure() && compared && application.operation.is_none()).then_some(finished)
 }
 
 pub(super) async fn one(
     applications: &Applications,
     reference: &AppRef,
     conditions: &WaitFor,
-    poll: &Poll,
+    poll: Poll,
+    mut observer: impl FnMut(&WaitState),
 ) -> Result<WaitOutcome> {
     let end = poll.ends_at();
-    let mut seen: Option<Application> = None;
-    let mut health = BTreeMap::new();
+    let mut waiting = Waiting::new(format!("application {reference} to be ready"), poll);
+    let mut watched = Watched {
+        conditions,
+        health: BTreeMap::new(),
+        failed_at: None,
+        seen: None,
+    };
     let mut failure: Option<Error> = None;
     loop {
-        match timeout_at(end, applications.get(reference)).await {
-            Ok(Ok(application)) => {
-                if conditions.judge(&application).ready {
-                    return Ok(WaitOutcome::Ready(Box::new(application)));
+        waiting.state.attempt += 1;
+        let Ok(read) = timeout_at(end, probe(applications, reference)).await else {
+            return waiting.timed_out(reference, watched.seen, failure);
+        };
+        match read {
+            Ok(None) => return Ok(WaitOutcome::Deleted),
+            Ok(Some(application)) => match watched.judge(application) {
+                Found::End(outcome) => return Ok(outcome),
+                Found::Pending(cause) => {
+                    waiting.state.cause = cause;
+                    failure = None;
                 }
-                let degraded = newly_degraded(&mut health, &application);
-                if conditions.wants_health() && !degraded.is_empty() {
-                    return Ok(WaitOutcome::Degraded {
-                        resources: degraded,
-                        last: Box::new(application),
-                    });
-                }
-                seen = Some(application);
-                failure = None;
-            }
-            Ok(Err(error)) if is_gone(&error) => match (applications.find(reference).await?, &seen)
-            {
-                (None, _) => return Ok(WaitOutcome::Deleted),
-                (Some(_), _) => return Err(error),
             },
-            Ok(Err(error)) if error.is_transient() => failure = Some(error),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return timed_out(conditions, seen, failure),
-        }
-        if Instant::now() + poll.interval() >= end {
-            return timed_out(conditions, seen, failure);
-        }
-        sleep(poll.interval()).await;
-    }
-}
-
-fn is_gone(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::NotFoundOrForbidden
-    )
-}
-
-fn timed_out(
-    conditions: &WaitFor,
-    seen: Option<Application>,
-    failure: Option<Error>,
-) -> Result<WaitOutcome> {
-    if let Some(failure) = failure {
-        return Err(Error::new(ErrorKind::Deadline, "wait for application")
-            .with_message("the application could not be read")
-            .with_source(failure));
-    }
-    let reason = seen.as_ref().map_or_else(
-        || "the server did not answer".to_owned(),
-        |application| {
-            let row = conditions.judge(application);
-            if row.operation == OperationPhase::Succeeded && in_progress(application) {
-                format!("{row}: the status is older than the last operation")
-            } else {
-                row.to_string()
+            Err(error) if error.is_retryable() => {
+                waiting.state.cause = error.to_string();
+                failure = Some(error);
             }
-        },
-    );
-    Ok(WaitOutcome::TimedOut {
-        last: seen.map(Box::new),
-        reason,
-    })
+            Err(error) => return Err(error),
+        }
+        let interval = waiting.report(&mut observer);
+        if Instant::now() + interval >= end {
+            return waiting.timed_out(reference, watched.seen, failure);
+        }
+        sleep(interval).await;
+    }
 }
 
-/// The resources that were well, or progressing, at the last look and are `Degraded` now.
+/// The application, or none when its absence is proved.
+async fn probe(applications: &Applications, reference: &AppRef) -> Result<Option<Application>> {
+    match applications.application(reference).await {
+        Ok(application) => Ok(Some(application)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The state of a wait and its plan.
+pub(super) struct Waiting {
+    pub(super) state: WaitState,
+    poll: Poll,
+    started: Instant,
+}
+
+impl Waiting {
+    pub(super) fn new(waiting_for: String, poll: Poll) -> Self {
+        Self {
+            state: WaitState {
+                waiting_for: waiting_for.into(),
+                cause: String::new(),
+                attempt: 0,
+                elapsed: Duration::ZERO,
+                deadline: poll.total(),
+            },
+            poll,
+            started: Instant::now(),
+        }
+    }
+
+    /// Tells the observer and returns the interval until the next probe.
+    pub(super) fn report(&mut self, observer: &mut impl FnMut(&WaitState)) -> Duration {
+        self.state.elapsed = self.started.elapsed();
+        observer(&self.state);
+        self.poll.interval(self.state.attempt)
+    }
+
+    fn timed_out(
+        &self,
+        reference: &AppRef,
+        seen: Option<Application>,
+        failure: Option<Error>,
+    ) -> Result<WaitOutcome> {
+        let unread = failure.is_some();
+        let error = self
+            .state
+            .timed_out(OPERATION, &reference.to_string(), failure);
+        if unread {
+            return Err(error);
+        }
+        Ok(WaitOutcome::TimedOut {
+            last: seen.map(Box::new),
+            reason: error.message().to_owned(),
+        })
+    }
+}
+
+/// The resources that were healthy, or progressing, at the last probe and are `Degraded` now.
 fn newly_degraded(
     before: &mut BTreeMap<String, HealthStatus>,
     application: &Application,
@@ -238,95 +278,27 @@ fn newly_degraded(
     degraded
 }
 
-pub(super) async fn all(
-    applications: &Applications,
-    target: &Target,
-    wait: &TargetWait,
-) -> Result<ReadinessReport> {
-    let end = wait.poll.ends_at();
-    let mut report: Option<ReadinessReport> = None;
-    let mut failure: Option<Error> = None;
-    let mut ready_since: Option<(Instant, Vec<String>)> = None;
-    loop {
-        match timeout_at(end, applications.report(target, &wait.conditions)).await {
-            Ok(Ok(mut now)) => {
-                now.expected = wait.at_least;
-                if let Some(observer) = &wait.observer {
-                    observer(&now);
-                }
-                if has_settled(&now, &mut ready_since, wait.settle) {
-                    return Ok(now);
-                }
-                report = Some(now);
-                failure = None;
-            }
-            Ok(Err(error)) if error.is_transient() => failure = Some(error),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return last_report(target, report, failure),
-        }
-        if Instant::now() + wait.poll.interval() >= end {
-            return last_report(target, report, failure);
-        }
-        sleep(wait.poll.interval()).await;
-    }
-}
-
-/// Whether the same set of applications has been ready for long enough.
-fn has_settled(
-    report: &ReadinessReport,
-    since: &mut Option<(Instant, Vec<String>)>,
-    settle: Duration,
-) -> bool {
-    if !report.is_ready() {
-        *since = None;
-        return false;
-    }
-    let names: Vec<String> = report
-        .rows
-        .iter()
-        .map(|row| format!("{}/{}", row.namespace, row.name))
-        .collect();
-    match since {
-        Some((started, known)) if *known == names => started.elapsed() >= settle,
-        _ => {
-            *since = Some((Instant::now(), names));
-            settle.is_zero()
-        }
-    }
-}
-
-fn last_report(
-    target: &Target,
-    report: Option<ReadinessReport>,
-    failure: Option<Error>,
-) -> Result<ReadinessReport> {
-    let Some(mut report) = report else {
-        let error = Error::new(ErrorKind::Deadline, "wait for applications")
-            .with_target(target.to_string())
-            .with_message("the applications could not be listed");
-        return Err(match failure {
-            Some(failure) => error.with_source(failure),
-            None => error,
-        });
-    };
-    report.last_error = failure.map(|failure| failure.to_string());
-    Ok(report)
-}
-
 impl Applications {
-    /// Refreshes once and then waits, as after a change that the controller has not seen.
+    /// Refreshes once and then waits, as after a change that the controller has not seen. The
+    /// deadline of `poll` covers both.
     ///
     /// # Errors
-    /// Those of [`refresh`](Self::refresh) and [`wait`](Self::wait).
+    /// [`Timeout`](ErrorKind::Timeout) when the refresh takes longer than the deadline;
+    /// [`NotFound`](ErrorKind::NotFound), [`Forbidden`](ErrorKind::Forbidden),
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated); [`Deadline`](ErrorKind::Deadline) when the
+    /// application could not be read at the end.
     pub async fn refresh_and_wait(
         &self,
         application: &AppRef,
         conditions: &WaitFor,
-        poll: &Poll,
+        poll: Poll,
     ) -> Result<WaitOutcome> {
-        let budget = poll.ends_at().duration_since(Instant::now());
-        self.refresh(application, Refresh::Normal, budget).await?;
-        self.wait(application, conditions, poll).await
+        let end = poll.ends_at();
+        self.refresh(application, Refresh::Normal, poll.total())
+            .await?;
+        let left = end.saturating_duration_since(Instant::now());
+        self.wait(application, conditions, poll.deadline(left))
+            .await
     }
 }
 
@@ -360,16 +332,21 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_set_of_applications_starts_to_settle_anew() {
-        let row = WaitFor::nothing().judge(&with_resource("Healthy"));
-        let one = ReadinessReport::new(vec![row.clone()], 1);
-        let two = ReadinessReport::new(vec![row.clone(), row], 1);
-        let mut since = None;
+    fn a_failed_operation_is_final_once_the_controller_has_compared_since() {
+        let application = |reconciled: &str, operation: serde_json::Value| -> Application {
+            serde_json::from_value(json!({
+                "operation": operation,
+                "status": {
+                    "reconciledAt": reconciled,
+                    "operationState": {"phase": "Failed", "finishedAt": "2026-01-01T00:00:10Z"},
+                },
+            }))
+            .unwrap()
+        };
 
-        assert!(has_settled(&one, &mut None, Duration::ZERO));
-        assert!(!has_settled(&one, &mut since, Duration::from_secs(60)));
-        let first = since.as_ref().map(|(started, _)| *started);
-        assert!(!has_settled(&two, &mut since, Duration::from_secs(60)));
-        assert_ne!(since.map(|(started, _)| started), first);
+        let none = serde_json::Value::Null;
+        assert!(final_failure(&application("2026-01-01T00:00:10Z", none.clone())).is_some());
+        assert!(final_failure(&application("2026-01-01T00:00:09Z", none)).is_none());
+        assert!(final_failure(&application("2026-01-01T00:00:11Z", json!({"sync": {}}))).is_none());
     }
 }

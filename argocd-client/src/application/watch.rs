@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::model::Application;
 use super::{ApplicationFilter, Applications, filtered, stream_error};
-use crate::answer::Refusal;
 use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::response::ErrorResponse;
 use crate::transport::interpret;
 
 /// What is followed, and how often the list is compared.
@@ -163,7 +163,7 @@ impl Watcher {
             match step {
                 Ok(Some(event)) => return Some(Ok(event)),
                 Ok(None) => {}
-                Err(error) if error.is_transient() => {
+                Err(error) if error.is_retryable() => {
                     self.phase = Phase::List;
                     if let Some(delay) = self.delays.next() {
                         tracing::debug!(kind = ?error.kind(), ?delay, "watch interrupted");
@@ -244,7 +244,7 @@ fn event(line: &[u8]) -> Result<Option<ApplicationEvent>> {
         ))
     })?;
     if let Some(error) = chunk.error {
-        let refusal = Refusal::from_stream(StatusCode::INTERNAL_SERVER_ERROR, &error);
+        let refusal = ErrorResponse::from_stream(StatusCode::INTERNAL_SERVER_ERROR, &error);
         return Err(Error::new(refusal.kind(), "watch applications")
             .with_status(refusal.status)
             .with_message(refusal.message));
@@ -342,9 +342,9 @@ mod tests {
 
         let lost = event(br#"{"error":{"grpc_code":16,"http_code":401,"message":"invalid session: token is revoked, please re-login","http_status":"Unauthorized"}}"#).unwrap_err();
         assert_eq!(lost.kind(), crate::ErrorKind::Unauthenticated);
-        assert!(!lost.is_transient());
+        assert!(!lost.is_retryable());
 
         let hidden = event(b"{}").unwrap_err();
-        assert!(hidden.is_transient());
+        assert!(hidden.is_retryable());
     }
 }

@@ -4,6 +4,7 @@
 //! credentials so that writing back what was read destroys them, and neither name nor address is
 //! guarded against duplicates. The methods here look first and update field by field.
 
+mod delete;
 mod register;
 mod server_url;
 mod spec;
@@ -23,10 +24,11 @@ pub use status::{
 };
 pub use update::ClusterUpdate;
 
-use crate::answer::kind_of_target_text;
+use crate::account;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::Poll;
+use crate::poll::{Poll, Probed, WaitState};
+use crate::response::kind_of_target_text;
 use crate::retry::Idempotency;
 use crate::transport::Transport;
 use crate::wire::List;
@@ -58,7 +60,7 @@ impl Clusters {
     ///
     /// # Errors
     /// Those of [`list`](Self::list).
-    pub async fn find_by_server(&self, server: &ServerUrl) -> Result<Option<Cluster>> {
+    pub async fn find(&self, server: &ServerUrl) -> Result<Option<Cluster>> {
         let found = self
             .filtered("find cluster by server", Some(("server", server.as_str())))
             .await?;
@@ -77,15 +79,17 @@ impl Clusters {
         Ok(found.into_iter().find(|cluster| cluster.name == name))
     }
 
-    /// The cluster with this address. May be repeated.
+    /// Reads the cluster with this address. May be repeated.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) when no such cluster is visible to us, and those of
-    /// [`list`](Self::list).
-    pub async fn get(&self, server: &ServerUrl) -> Result<Cluster> {
-        self.find_by_server(server)
-            .await?
-            .ok_or_else(|| missing("get cluster", server))
+    /// [`NotFound`](ErrorKind::NotFound) when it does not exist and the account may see every
+    /// cluster; [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when no such cluster is
+    /// visible to the account; [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
+    pub async fn cluster(&self, server: &ServerUrl) -> Result<Cluster> {
+        match self.find(server).await? {
+            Some(cluster) => Ok(cluster),
+            None => Err(self.missing("read cluster", server).await),
+        }
     }
 
     /// Registers a cluster, or brings its entry up to date. May be repeated: a second call finds
@@ -118,7 +122,7 @@ impl Clusters {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) from [`ClusterSpec::check`];
+    /// [`InvalidInput`](ErrorKind::InvalidInput) from [`ClusterSpec::check`];
     /// [`Conflict`](ErrorKind::Conflict) when the name belongs to another address, or the address to
     /// another name; [`AlreadyExists`](ErrorKind::AlreadyExists) with [`OnExisting::Fail`];
     /// [`TargetUnreachable`](ErrorKind::TargetUnreachable),
@@ -135,42 +139,56 @@ impl Clusters {
     ///
     /// # Errors
     /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when there is no such cluster; the
-    /// `Target…` kinds as in [`register`](Self::register); [`InvalidRequest`](ErrorKind::InvalidRequest)
+    /// `Target…` kinds as in [`register`](Self::register); [`InvalidInput`](ErrorKind::InvalidInput)
     /// for an empty update.
     pub async fn update(&self, server: &ServerUrl, update: &ClusterUpdate) -> Result<Cluster> {
         self.put(server.as_str(), update).await
     }
 
-    /// Removes a cluster. Removing one that is not there succeeds and answers `false`.
+    /// Removes a cluster. May be repeated. Returns `false` when no such cluster is registered, which
+    /// is proved by the right to see every cluster.
+    ///
+    /// All applications that the account can see are listed first, because the application count of
+    /// a cluster is about ten seconds old.
     ///
     /// # Errors
-    /// [`FailedPrecondition`](ErrorKind::FailedPrecondition) while applications target it: Argo CD
-    /// would drop their finalizers and leave everything they deployed behind. Delete them first,
-    /// or use [`delete_with_applications`](Self::delete_with_applications).
-    /// [`Forbidden`](ErrorKind::Forbidden) without the right.
+    /// [`NotReady`](ErrorKind::NotReady) while applications target the cluster: Argo CD would drop
+    /// their finalizers and leave everything they deployed behind. Delete them first, or use
+    /// [`delete_with_applications`](Self::delete_with_applications).
+    /// [`Forbidden`](ErrorKind::Forbidden) when the account may not see all applications, so that
+    /// none can be excluded, or may not delete the cluster.
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when no such cluster is visible to the
+    /// account.
     pub async fn delete(&self, server: &ServerUrl) -> Result<bool> {
-        match self.find_by_server(server).await? {
+        let Some(cluster) = self.existing(server).await? else {
+            return Ok(false);
+        };
+        delete::refuse_while_targeted(self, &cluster).await?;
+        self.remove(&cluster.server).await
+    }
+
+    /// Removes a cluster even though applications target it; what they deployed stays there. Returns
+    /// `false` when no such cluster is registered.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden) when the account may not delete the cluster;
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when no such cluster is visible to the
+    /// account.
+    pub async fn delete_with_applications(&self, server: &ServerUrl) -> Result<bool> {
+        match self.existing(server).await? {
             None => Ok(false),
-            Some(cluster) if cluster.applications_count() > 0 => {
-                Err(Error::new(ErrorKind::FailedPrecondition, "delete cluster")
-                    .with_target(server.as_str())
-                    .with_message(format!(
-                        "{} applications still target it",
-                        cluster.applications_count()
-                    )))
-            }
             Some(cluster) => self.remove(&cluster.server).await,
         }
     }
 
-    /// Removes a cluster even though applications target it; what they deployed stays there.
-    ///
-    /// # Errors
-    /// [`Forbidden`](ErrorKind::Forbidden) without the right.
-    pub async fn delete_with_applications(&self, server: &ServerUrl) -> Result<bool> {
-        match self.find_by_server(server).await? {
-            None => Ok(false),
-            Some(cluster) => self.remove(&cluster.server).await,
+    /// The cluster, or none when its absence is proved.
+    async fn existing(&self, server: &ServerUrl) -> Result<Option<Cluster>> {
+        match self.find(server).await? {
+            Some(cluster) => Ok(Some(cluster)),
+            None => match self.missing("delete cluster", server).await {
+                error if error.is_not_found() => Ok(None),
+                error => Err(error),
+            },
         }
     }
 
@@ -211,35 +229,58 @@ impl Clusters {
 
     /// Waits until the cluster is listed and its connection has not failed.
     ///
-    /// This is what to wait for after a registration: a cluster without applications is never
-    /// monitored.
+    /// Use this after a registration: a cluster without applications is never monitored.
     ///
     /// # Errors
-    /// A `Target…` kind as soon as the server reports a failed connection;
-    /// [`Deadline`](ErrorKind::Deadline) with the last cause; those of [`list`](Self::list).
-    pub async fn wait_until_registered(&self, server: &ServerUrl, poll: &Poll) -> Result<Cluster> {
-        self.wait("wait for cluster registration", server, poll, |_| Ok(()))
+    /// [`TargetUnreachable`](ErrorKind::TargetUnreachable),
+    /// [`TargetCertificate`](ErrorKind::TargetCertificate),
+    /// [`TargetUnauthenticated`](ErrorKind::TargetUnauthenticated) or
+    /// [`TargetForbidden`](ErrorKind::TargetForbidden) as soon as the server reports a failed
+    /// connection; [`Deadline`](ErrorKind::Deadline) with the last cause;
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
+    pub async fn wait_until_registered(&self, server: &ServerUrl, poll: Poll) -> Result<Cluster> {
+        let what = format!("cluster {server} to be listed");
+        self.wait(
+            "wait for cluster registration",
+            server,
+            poll,
+            what,
+            |_| {},
+            |_| None,
+        )
+        .await
+    }
+
+    /// Waits until the controller watches the cluster. This happens only once an application targets
+    /// it.
+    ///
+    /// # Errors
+    /// The kinds of [`wait_until_registered`](Self::wait_until_registered).
+    pub async fn wait_until_monitored(&self, server: &ServerUrl, poll: Poll) -> Result<Cluster> {
+        self.wait_until_monitored_observed(server, poll, |_| {})
             .await
     }
 
-    /// Waits until the controller watches the cluster. Happens only once an application targets it.
+    /// The same as [`wait_until_monitored`](Self::wait_until_monitored); `observer` sees the state
+    /// after every probe.
     ///
     /// # Errors
-    /// As [`wait_until_registered`](Self::wait_until_registered).
-    pub async fn wait_until_monitored(&self, server: &ServerUrl, poll: &Poll) -> Result<Cluster> {
-        self.wait("wait for cluster monitoring", server, poll, |cluster| {
-            if cluster.is_monitored() {
-                return Ok(());
-            }
-            let state = cluster.connection();
-            Err(match (state.status(), state.message.as_str()) {
-                (ConnectionStatus::NotMonitored, _) => {
-                    "no application targets the cluster yet".to_owned()
-                }
-                (status, "") => format!("connection {status}, cache not synchronised yet"),
-                (status, message) => format!("connection {status}: {message}"),
-            })
-        })
+    /// The kinds of [`wait_until_registered`](Self::wait_until_registered).
+    pub async fn wait_until_monitored_observed(
+        &self,
+        server: &ServerUrl,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<Cluster> {
+        let what = format!("cluster {server} to be monitored");
+        self.wait(
+            "wait for cluster monitoring",
+            server,
+            poll,
+            what,
+            observer,
+            unmonitored,
+        )
         .await
     }
 
@@ -247,24 +288,40 @@ impl Clusters {
         &self,
         operation: &'static str,
         server: &ServerUrl,
-        poll: &Poll,
-        accept: impl Fn(&Cluster) -> Result<(), String>,
+        poll: Poll,
+        what: String,
+        observer: impl FnMut(&WaitState),
+        missing: impl Fn(&Cluster) -> Option<String>,
     ) -> Result<Cluster> {
-        poll.until(operation, server.as_str(), async || {
-            let Some(cluster) = self.find_by_server(server).await? else {
-                return Ok(Err("the cluster is not listed".to_owned()));
+        let missing = &missing;
+        poll.wait(operation, server.as_str(), what, observer, || async move {
+            let Some(cluster) = self.find(server).await? else {
+                return Ok(Probed::Pending("the cluster is not listed".to_owned()));
             };
-            let state = cluster.connection();
-            if state.status() == ConnectionStatus::Failed {
-                let kind = kind_of_target_text(&state.message, None)
-                    .unwrap_or(ErrorKind::TargetUnreachable);
-                return Err(Error::new(kind, operation)
-                    .with_target(server.as_str())
-                    .with_message(state.message.clone()));
+            if let Some(error) = connection_failure(&cluster, operation) {
+                return Err(error);
             }
-            Ok(accept(&cluster).map(|()| cluster))
+            Ok(match missing(&cluster) {
+                Some(cause) => Probed::Pending(cause),
+                None => Probed::Ready(cluster),
+            })
         })
         .await
+    }
+
+    /// The error for a cluster that no list shows: missing, or hidden.
+    async fn missing(&self, operation: &'static str, server: &ServerUrl) -> Error {
+        let error = Error::new(ErrorKind::NotFoundOrForbidden, operation)
+            .with_target(server.as_str())
+            .with_server(self.transport.base.as_str())
+            .with_message("no such cluster is visible to the account");
+        match account::allowed(&self.transport, "clusters", "get", "*").await {
+            Ok(true) => error
+                .with_kind(ErrorKind::NotFound)
+                .with_message("the cluster is not registered"),
+            Ok(false) => error,
+            Err(cause) => error.with_source(cause),
+        }
     }
 
     async fn filtered(
@@ -286,7 +343,7 @@ impl Clusters {
         if update.is_empty() {
             // Without any field the server would replace the whole entry.
             return Err(call
-                .error(ErrorKind::InvalidRequest)
+                .error(ErrorKind::InvalidInput)
                 .with_message("the update changes nothing"));
         }
         for field in update.fields() {
@@ -315,8 +372,27 @@ impl Clusters {
     }
 }
 
-fn missing(operation: &'static str, server: &ServerUrl) -> Error {
-    Error::new(ErrorKind::NotFound, operation)
-        .with_target(server.as_str())
-        .with_message("no such cluster is visible to this account")
+/// Why the controller does not watch the cluster yet; none when it does.
+fn unmonitored(cluster: &Cluster) -> Option<String> {
+    if cluster.is_monitored() {
+        return None;
+    }
+    let state = cluster.connection();
+    Some(match (state.status(), state.message.as_str()) {
+        (ConnectionStatus::NotMonitored, _) => "no application targets the cluster yet".to_owned(),
+        (status, "") => format!("connection {status}, cache not synchronised yet"),
+        (status, message) => format!("connection {status}: {message}"),
+    })
+}
+
+/// The error that a failed connection of Argo CD to the cluster stands for.
+fn connection_failure(cluster: &Cluster, operation: &'static str) -> Option<Error> {
+    let state = cluster.connection();
+    (state.status() == ConnectionStatus::Failed).then(|| {
+        let kind =
+            kind_of_target_text(&state.message, None).unwrap_or(ErrorKind::TargetUnreachable);
+        Error::new(kind, operation)
+            .with_target(&cluster.server)
+            .with_message(&state.message)
+    })
 }

@@ -41,7 +41,7 @@ pub(super) async fn register(clusters: &Clusters, spec: &ClusterSpec) -> Result<
 
 /// The entry for our address, after making sure that name and address belong together.
 async fn existing(clusters: &Clusters, spec: &ClusterSpec) -> Result<Option<Cluster>> {
-    let by_server = clusters.find_by_server(&spec.server).await?;
+    let by_server = clusters.find(&spec.server).await?;
     let by_name = clusters.find_by_name(&spec.name).await?;
     if let Some(other) = by_name
         .as_ref()
@@ -106,7 +106,7 @@ async fn create(clusters: &Clusters, spec: &ClusterSpec) -> Result<Registration>
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             raced(clusters, spec, error).await
         }
-        Err(error) if error.may_have_taken_effect() => settle(clusters, spec, error).await,
+        Err(error) if error.may_have_taken_effect() => look_up(clusters, spec, error).await,
         Err(error) => Err(error),
     }
 }
@@ -121,10 +121,10 @@ async fn raced(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<
 
 /// The answer was lost: a proxy gives up before Argo CD does. The entry tells what happened; it
 /// may appear a moment later.
-async fn settle(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<Registration> {
+async fn look_up(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<Registration> {
     for delay in once(Duration::ZERO).chain(clusters.transport.retry.schedule()) {
         tokio::time::sleep(delay).await;
-        match clusters.find_by_server(&spec.server).await {
+        match clusters.find(&spec.server).await {
             Ok(Some(cluster)) if cluster.name == spec.name => {
                 return Ok(Registration {
                     cluster,
@@ -132,7 +132,7 @@ async fn settle(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result
                 });
             }
             Ok(_) => {}
-            Err(look) if look.is_transient() => {}
+            Err(look) if look.is_retryable() => {}
             Err(look) => return Err(look),
         }
     }

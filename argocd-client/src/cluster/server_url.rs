@@ -20,11 +20,11 @@ impl ServerUrl {
     /// Reads and normalises an address such as `https://kubernetes.example.com:6443`.
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for anything that is not `https://host[:port]`
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for anything that is not `https://host[:port]`
     /// (or `http://…`): credentials, a path, a query.
     pub fn parse(text: &str) -> Result<Self, Error> {
         normalise(text).map(Self).map_err(|why| {
-            Error::new(ErrorKind::InvalidRequest, "parse cluster server URL").with_message(why)
+            Error::new(ErrorKind::InvalidInput, "parse cluster server URL").with_message(why)
         })
     }
 
@@ -152,7 +152,7 @@ mod tests {
             "https://",
         ] {
             let error = ServerUrl::parse(text).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
             assert!(!error.to_string().contains("canary"));
         }
     }

@@ -175,14 +175,14 @@ impl ClusterSpec {
     /// Checks what can be checked without the server, all problems at once.
     ///
     /// # Errors
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) naming every field that is wrong.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) naming every field that is wrong.
     pub fn check(&self) -> Result<()> {
         let problems = self.problems();
         if problems.is_empty() {
             return Ok(());
         }
         Err(
-            Error::new(ErrorKind::InvalidRequest, "check cluster specification")
+            Error::new(ErrorKind::InvalidInput, "check cluster specification")
                 .with_target(self.server.as_str())
                 .with_message(problems.join("; ")),
         )

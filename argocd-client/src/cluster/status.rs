@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 
 use super::server_url::ServerUrl;
+use crate::application::Destination;
 use crate::wire::nullable;
 
 /// Written by the controller about a cluster that no application targets.
 const NOT_MONITORED: &str = "not being monitored";
 
 /// A registered cluster as the server shows it: without credentials.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cluster {
     /// Address of the Kubernetes API; identifies the cluster.
@@ -55,19 +57,29 @@ pub struct Cluster {
 }
 
 /// The connection settings that the server gives back; secrets and certificates never are.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClusterConfig {
     /// TLS settings.
     #[serde(default, rename = "tlsClientConfig", deserialize_with = "nullable")]
     pub tls: ClusterTls,
     /// Proxy between Argo CD and the cluster. May hold credentials: kept out of `Debug`.
-    #[serde(default, rename = "proxyUrl")]
+    #[serde(default, rename = "proxyUrl", skip_serializing)]
     pub proxy_url: Option<secrecy::SecretString>,
 }
 
+impl PartialEq for ClusterConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let proxy = |config: &Self| {
+            let url = config.proxy_url.as_ref();
+            url.map(|url| url.expose_secret().to_owned())
+        };
+        self.tls == other.tls && proxy(self) == proxy(other)
+    }
+}
+
 /// The readable TLS settings of a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClusterTls {
     /// Whether the certificate of the cluster is not checked.
@@ -78,7 +90,7 @@ pub struct ClusterTls {
     pub server_name: String,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct ClusterInfo {
     #[serde(default, rename = "connectionState", deserialize_with = "nullable")]
     connection_state: ConnectionState,
@@ -91,7 +103,7 @@ struct ClusterInfo {
 }
 
 /// What the controller holds in memory of a monitored cluster.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CacheInfo {
     /// Number of watched objects.
@@ -145,6 +157,16 @@ impl Cluster {
             && self.info.cache_info.last_sync.is_some()
     }
 
+    /// Whether a destination means this cluster, by its address or by its name.
+    #[must_use]
+    pub fn is_target_of(&self, destination: &Destination) -> bool {
+        if destination.server.is_empty() {
+            !destination.name.is_empty() && destination.name == self.name
+        } else {
+            destination.server.trim_end_matches('/') == self.server.trim_end_matches('/')
+        }
+    }
+
     /// Whether this entry is for the given address.
     #[must_use]
     pub fn is_at(&self, server: &ServerUrl) -> bool {
@@ -153,7 +175,7 @@ impl Cluster {
 }
 
 /// The last result of talking to a cluster. The server forgets it after ten minutes.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectionState {
     #[serde(default, rename = "status", deserialize_with = "nullable")]

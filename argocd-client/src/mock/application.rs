@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::event::MockEvent;
 use super::lifecycle::progress;
-use super::state::{State, World, now};
+use super::state::{MockServer, ServerState, now};
 use crate::application::HealthStatus;
 
 /// How an application ends up.
@@ -161,7 +161,7 @@ pub(super) fn key(application: &Value) -> Key {
     (text("namespace"), text("name"))
 }
 
-impl State {
+impl ServerState {
     pub(super) fn application(&mut self, wanted: &Key) -> Option<&mut Value> {
         self.applications
             .iter_mut()
@@ -186,14 +186,14 @@ pub(super) fn targets(application: &Value, server: &str, name: &str) -> bool {
 }
 
 /// Adds an application and sets it going.
-pub(super) fn add(world: &Arc<World>, seed: &ApplicationSeed) {
+pub(super) fn add(world: &Arc<MockServer>, seed: &ApplicationSeed) {
     let manifest = seed.manifest();
     insert(world, manifest.clone());
     progress(world, key(&manifest), seed);
 }
 
 /// Stores an application and tells the watches.
-pub(super) fn insert(world: &World, mut application: Value) -> Value {
+pub(super) fn insert(world: &MockServer, mut application: Value) -> Value {
     let mut state = world.state();
     application["metadata"]["resourceVersion"] = json!(state.next_version());
     state.applications.push(application.clone());
@@ -206,7 +206,11 @@ pub(super) fn insert(world: &World, mut application: Value) -> Value {
 }
 
 /// Changes an application, if it is still there, and tells the watches.
-pub(super) fn change(world: &World, wanted: &Key, edit: impl FnOnce(&mut Value)) -> Option<Value> {
+pub(super) fn change(
+    world: &MockServer,
+    wanted: &Key,
+    edit: impl FnOnce(&mut Value),
+) -> Option<Value> {
     let mut state = world.state();
     let version = state.next_version();
     let application = state.application(wanted)?;
@@ -219,7 +223,7 @@ pub(super) fn change(world: &World, wanted: &Key, edit: impl FnOnce(&mut Value))
 }
 
 /// Removes an application and tells the watches.
-pub(super) fn remove(world: &World, wanted: &Key) {
+pub(super) fn remove(world: &MockServer, wanted: &Key) {
     let mut state = world.state();
     let Some(index) = state
         .applications
@@ -238,7 +242,7 @@ pub(super) fn remove(world: &World, wanted: &Key) {
 
 /// What an application set with a cluster generator does after clusters changed: applications
 /// appear for those that match, and disappear with them.
-pub(super) fn generate(world: &Arc<World>) {
+pub(super) fn generate(world: &Arc<MockServer>) {
     for (selector, seed) in &world.settings.templates {
         let clusters: Vec<(String, String, BTreeMap<String, String>)> = world
             .state()

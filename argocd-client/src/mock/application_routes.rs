@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::answer::Refused;
 use super::application::{ApplicationSeed, Key, change, fresh_status, insert, key, remove};
 use super::auth::Caller;
 use super::lifecycle::progress;
 use super::request::Query;
-use super::state::{State, World, now};
+use super::response::Rejection;
+use super::state::{MockServer, ServerState, now};
 
 const CONTROL_PLANE: &str = "argocd";
 /// Whether an application passes the filters of a list or watch. Unknown parameters are ignored,
 /// as the server does.
-pub(super) fn matches(application: &Value, query: &Query) -> Result<bool, Refused> {
+pub(super) fn matches(application: &Value, query: &Query) -> Result<bool, Rejection> {
     let (namespace, name) = key(application);
     let project = application["spec"]["project"].as_str().unwrap_or_default();
     let named: Vec<&str> = query.all("project").collect();
@@ -38,14 +38,14 @@ pub(super) fn matches(application: &Value, query: &Query) -> Result<bool, Refuse
 }
 
 /// Equality, inequality and existence; set expressions are more than the mock understands.
-fn selected(labels: &Value, selector: &str) -> Result<bool, Refused> {
+fn selected(labels: &Value, selector: &str) -> Result<bool, Rejection> {
     for term in selector
         .split(',')
         .map(str::trim)
         .filter(|term| !term.is_empty())
     {
         if term.contains(['(', ')', ' ']) {
-            return Err(Refused::new(
+            return Err(Rejection::new(
                 12,
                 format!("the mock does not understand the selector {term:?}"),
             ));
@@ -68,7 +68,7 @@ fn selected(labels: &Value, selector: &str) -> Result<bool, Refused> {
 }
 
 /// Lists leave the health of resources out from 3.0 on.
-fn listed(world: &World, mut application: Value) -> Value {
+fn listed(world: &MockServer, mut application: Value) -> Value {
     if !world.is_at_least((3, 0, 0)) {
         return application;
     }
@@ -81,9 +81,9 @@ fn listed(world: &World, mut application: Value) -> Value {
     application
 }
 
-pub(super) fn list(world: &World, caller: &Caller, query: &Query) -> Result<Value, Refused> {
+pub(super) fn list(world: &MockServer, caller: &Caller, query: &Query) -> Result<Value, Rejection> {
     if query.first("fields").is_some() {
-        return Err(Refused::new(12, "the mock does not project fields"));
+        return Err(Rejection::new(12, "the mock does not project fields"));
     }
     let state = world.state();
     let visible = state.allows(caller, "applications", "get");
@@ -107,12 +107,12 @@ pub(super) fn list(world: &World, caller: &Caller, query: &Query) -> Result<Valu
 
 /// Finds an application. Only with its project is a missing one called missing.
 fn find(
-    state: &State,
+    state: &ServerState,
     caller: &Caller,
     name: &str,
     query: &Query,
     action: &str,
-) -> Result<Key, Refused> {
+) -> Result<Key, Rejection> {
     let namespace = query
         .first("appNamespace")
         .filter(|namespace| !namespace.is_empty())
@@ -134,21 +134,21 @@ fn find(
         }
         (None, Some(project)) => {
             state.enforce(caller, "applications", action, &format!("{project}/{name}"))?;
-            Err(Refused::new(
+            Err(Rejection::new(
                 5,
                 format!("applications.argoproj.io \"{name}\" not found"),
             ))
         }
-        (None, None) => Err(Refused::hidden()),
+        (None, None) => Err(Rejection::hidden()),
     }
 }
 
 pub(super) fn get(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     name: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let mut state = world.state();
     let wanted = find(&state, caller, name, query, "get")?;
     if query.first("refresh").is_some() {
@@ -156,20 +156,20 @@ pub(super) fn get(
         return change(world, &wanted, |application| {
             application["status"]["reconciledAt"] = json!(now())
         })
-        .ok_or_else(Refused::hidden);
+        .ok_or_else(Rejection::hidden);
     }
     state
         .application(&wanted)
         .cloned()
-        .ok_or_else(Refused::hidden)
+        .ok_or_else(Rejection::hidden)
 }
 
 pub(super) fn create(
-    world: &Arc<World>,
+    world: &Arc<MockServer>,
     caller: &Caller,
     query: &Query,
     body: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let name = body["metadata"]["name"]
         .as_str()
         .unwrap_or_default()
@@ -199,7 +199,7 @@ pub(super) fn create(
                 existing["spec"] = body["spec"].clone();
                 Ok(existing.clone())
             }
-            (false, _) => Err(Refused::invalid(
+            (false, _) => Err(Rejection::invalid(
                 "existing application spec is different, use upsert flag to force update",
             )),
         };
@@ -227,9 +227,13 @@ fn blank(value: &Value) -> Option<&Value> {
     (!empty).then_some(value)
 }
 
-fn check_destination(state: &State, name: &str, destination: &Value) -> Result<(), Refused> {
+fn check_destination(
+    state: &ServerState,
+    name: &str,
+    destination: &Value,
+) -> Result<(), Rejection> {
     let invalid = |why: String| {
-        Err(Refused::invalid(format!(
+        Err(Rejection::invalid(format!(
             "application destination spec for {name} is invalid: {why}"
         )))
     };
@@ -265,19 +269,19 @@ fn check_destination(state: &State, name: &str, destination: &Value) -> Result<(
 }
 
 pub(super) fn delete(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     name: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let policy = query.first("propagationPolicy").unwrap_or_default();
     if !matches!(policy, "" | "foreground" | "background") {
-        return Err(Refused::invalid(format!(
+        return Err(Rejection::invalid(format!(
             "invalid propagation policy: {policy}"
         )));
     }
     if query.first("cascade") == Some("false") && !policy.is_empty() {
-        return Err(Refused::invalid(
+        return Err(Rejection::invalid(
             "cannot set propagation policy when cascading is disabled",
         ));
     }
@@ -287,11 +291,11 @@ pub(super) fn delete(
 }
 
 pub(super) fn sync(
-    world: &Arc<World>,
+    world: &Arc<MockServer>,
     caller: &Caller,
     name: &str,
     body: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
     let query = Query(vec![
         ("appNamespace".to_owned(), text("appNamespace")),
@@ -300,11 +304,14 @@ pub(super) fn sync(
     let mut state = world.state();
     let wanted = find(&state, caller, name, &query, "sync")?;
     let Some(application) = state.application(&wanted) else {
-        return Err(Refused::hidden());
+        return Err(Rejection::hidden());
     };
     let running = application["status"]["operationState"]["phase"] == "Running";
     if running || application["operation"].is_object() {
-        return Err(Refused::new(9, "another operation is already in progress"));
+        return Err(Rejection::new(
+            9,
+            "another operation is already in progress",
+        ));
     }
     drop(state);
     let changed = change(world, &wanted, |application| {
@@ -313,7 +320,7 @@ pub(super) fn sync(
     if body["dryRun"] != json!(true) {
         progress(world, wanted, &ApplicationSeed::new(""));
     }
-    changed.ok_or_else(Refused::hidden)
+    changed.ok_or_else(Rejection::hidden)
 }
 
 #[cfg(test)]

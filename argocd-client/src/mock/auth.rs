@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use super::answer::Refused;
-use super::state::{State, World, now};
+use super::response::Rejection;
+use super::state::{MockServer, ServerState, now};
 
 /// After so many wrong passwords the right one is refused too.
 const MAX_FAILURES: u32 = 5;
@@ -89,15 +89,15 @@ impl Accounts {
         self.tokens.clear();
     }
 
-    fn account_of(&self, token: &str) -> Result<&Token, Refused> {
+    fn account_of(&self, token: &str) -> Result<&Token, Rejection> {
         let Some(found) = self.tokens.get(token) else {
-            return Err(Refused::new(
+            return Err(Rejection::new(
                 16,
                 "invalid session: failed to verify the token",
             ));
         };
         if found.expires.is_some_and(|end| end <= Instant::now()) {
-            return Err(Refused::new(
+            return Err(Rejection::new(
                 16,
                 "invalid session: token has invalid claims: token is expired",
             ));
@@ -105,25 +105,25 @@ impl Accounts {
         Ok(found)
     }
 
-    pub(super) fn log_in(&mut self, body: &Value) -> Result<String, Refused> {
+    pub(super) fn log_in(&mut self, body: &Value) -> Result<String, Rejection> {
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         let (username, password) = (text("username"), text("password"));
         if !text("token").is_empty() {
-            return Err(Refused::new(
+            return Err(Rejection::new(
                 16,
                 "token-based session creation no longer supported. please upgrade argocd cli to v0.7+",
             ));
         }
         if username.is_empty() || password.is_empty() {
-            return Err(Refused::new(16, "no credentials supplied"));
+            return Err(Rejection::new(16, "no credentials supplied"));
         }
         if username.len() > 32 {
-            return Err(Refused::invalid("Username is too long (32 bytes max)"));
+            return Err(Rejection::invalid("Username is too long (32 bytes max)"));
         }
         let failures = self.failures.entry(username.clone()).or_default();
         if *failures >= MAX_FAILURES || self.passwords.get(&username) != Some(&password) {
             *failures += 1;
-            return Err(Refused::new(16, "Invalid username or password"));
+            return Err(Rejection::new(16, "Invalid username or password"));
         }
         *failures = 0;
         Ok(self.session_token(&username))
@@ -152,14 +152,14 @@ pub(super) fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Finds out who asks; with anonymous access a bad token is nobody's.
-pub(super) fn authenticate(world: &World, token: Option<&str>) -> Result<Caller, Refused> {
+pub(super) fn authenticate(world: &MockServer, token: Option<&str>) -> Result<Caller, Rejection> {
     let anonymous = Caller {
         account: None,
         renewed: None,
     };
     let mut state = world.state();
     let found = match token {
-        None => Err(Refused::new(16, "no session information")),
+        None => Err(Rejection::new(16, "no session information")),
         Some(token) => state.accounts.account_of(token).cloned(),
     };
     match found {
@@ -177,7 +177,7 @@ pub(super) fn authenticate(world: &World, token: Option<&str>) -> Result<Caller,
     }
 }
 
-impl State {
+impl ServerState {
     /// Whether the caller may do `action` on a resource.
     pub(super) fn allows(&self, caller: &Caller, resource: &str, action: &str) -> bool {
         let denied = |action: &str| {
@@ -194,12 +194,12 @@ impl State {
         resource: &str,
         action: &str,
         object: &str,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         if self.allows(caller, resource, action) {
             return Ok(());
         }
         let who = caller.account.as_deref().unwrap_or_default();
-        Err(Refused::new(
+        Err(Rejection::new(
             7,
             format!(
                 "permission denied: {resource}, {action}, {object}, sub: {who}, iat: {}",

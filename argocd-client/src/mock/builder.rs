@@ -11,7 +11,7 @@ use serde_json::json;
 use super::ArgoCdMock;
 use super::application::ApplicationSeed;
 use super::server::{Identity, listen, serve};
-use super::state::{Settings, State, TargetCheck, TargetProbe, World};
+use super::state::{MockServer, ServerState, Settings, TargetCheck, TargetProbe};
 use super::stored_cluster::StoredCluster;
 use crate::version;
 
@@ -19,13 +19,13 @@ use crate::version;
 #[must_use = "a builder does nothing until start is called"]
 pub struct ArgoCdMockBuilder {
     settings: Settings,
-    state: State,
+    state: ServerState,
     tls: bool,
 }
 
 impl Default for ArgoCdMockBuilder {
     fn default() -> Self {
-        let mut state = State::default();
+        let mut state = ServerState::default();
         state.clusters.push(StoredCluster::in_cluster());
         let project = json!({
             "metadata": {"name": "default"},
@@ -153,7 +153,7 @@ impl ArgoCdMockBuilder {
         let (listener, address) = listen()
             .await
             .unwrap_or_else(|error| panic!("port of the Argo CD mock: {error}"));
-        let world = Arc::new(World::new(self.settings, self.state));
+        let world = Arc::new(MockServer::new(self.settings, self.state));
         let tls = identity
             .as_ref()
             .map(|identity| Arc::clone(&identity.config));

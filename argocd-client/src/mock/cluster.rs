@@ -4,25 +4,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::answer::Refused;
 use super::auth::Caller;
 use super::event::MockEvent;
 use super::request::Query;
-use super::state::{State, World, now};
+use super::response::Rejection;
+use super::state::{MockServer, ServerState, now};
 use super::stored_cluster::{Body, StoredCluster, decode, differences, merge, probe};
 
 /// What the server does before it stores anything: build the connection and ask for `/version`.
-async fn check_target(world: &World, body: &Body) -> Result<String, Refused> {
+async fn check_target(world: &MockServer, body: &Body) -> Result<String, Rejection> {
     let tls = &body.config.tls_client_config;
     if [&tls.ca_data, &tls.cert_data, &tls.key_data]
         .into_iter()
         .flatten()
         .any(|data| STANDARD.decode(data).is_err())
     {
-        return Err(Refused::invalid("illegal base64 data at input byte 0"));
+        return Err(Rejection::invalid("illegal base64 data at input byte 0"));
     }
     if tls.insecure && tls.ca_data.is_some() {
-        return Err(Refused::new(
+        return Err(Rejection::new(
             2,
             "specifying a root certificates file with the insecure flag is not allowed",
         ));
@@ -36,14 +36,14 @@ async fn check_target(world: &World, body: &Body) -> Result<String, Refused> {
         } else {
             2
         };
-        Refused::new(
+        Rejection::new(
             code,
             format!("error getting server version: failed to get server version: {why}"),
         )
     })
 }
 
-fn rendered(world: &World, state: &State, cluster: &StoredCluster) -> Value {
+fn rendered(world: &MockServer, state: &ServerState, cluster: &StoredCluster) -> Value {
     cluster.render(
         world,
         state.applications_of(cluster.server(), cluster.name()),
@@ -51,7 +51,7 @@ fn rendered(world: &World, state: &State, cluster: &StoredCluster) -> Value {
 }
 
 /// Finds a cluster as the path and `id.type` say. A missing one looks like a missing right.
-fn position(state: &State, id: &str, query: &Query) -> Result<usize, Refused> {
+fn position(state: &ServerState, id: &str, query: &Query) -> Result<usize, Rejection> {
     let by_name = matches!(query.first("id.type"), Some("name" | "name_escaped"));
     let found = state.clusters.iter().position(|cluster| {
         if by_name {
@@ -60,10 +60,10 @@ fn position(state: &State, id: &str, query: &Query) -> Result<usize, Refused> {
             cluster.server() == id
         }
     });
-    found.ok_or_else(Refused::hidden)
+    found.ok_or_else(Rejection::hidden)
 }
 
-pub(super) fn list(world: &World, caller: &Caller, query: &Query) -> Value {
+pub(super) fn list(world: &MockServer, caller: &Caller, query: &Query) -> Value {
     let state = world.state();
     let (server, name) = (query.first("server"), query.first("name"));
     let visible = state.allows(caller, "clusters", "get");
@@ -86,25 +86,25 @@ pub(super) fn list(world: &World, caller: &Caller, query: &Query) -> Value {
 }
 
 pub(super) fn get(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     id: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let state = world.state();
     let cluster = &state.clusters[position(&state, id, query)?];
     state
         .enforce(caller, "clusters", "get", cluster.server())
-        .map_err(|_| Refused::hidden())?;
+        .map_err(|_| Rejection::hidden())?;
     Ok(rendered(world, &state, cluster))
 }
 
 pub(super) async fn create(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     query: &Query,
     body: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let body = decode(body)?;
     world
         .state()
@@ -120,7 +120,7 @@ pub(super) async fn create(
         if !keys.is_empty() {
             if query.first("upsert") != Some("true") {
                 let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-                return Err(Refused::invalid(format!(
+                return Err(Rejection::invalid(format!(
                     "existing cluster spec is different; use upsert flag to force update; difference in keys {}",
                     keys.join(",")
                 )));
@@ -144,12 +144,12 @@ pub(super) async fn create(
 }
 
 pub(super) async fn update(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     id: &str,
     query: &Query,
     body: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let wanted = decode(body)?;
     let fields: Vec<String> = query.all("updatedFields").map(str::to_owned).collect();
     let (server, merged) = {
@@ -167,7 +167,7 @@ pub(super) async fn update(
         .clusters
         .iter()
         .position(|cluster| cluster.server() == server)
-        .ok_or_else(Refused::hidden)?;
+        .ok_or_else(Rejection::hidden)?;
     state.clusters[index] = StoredCluster::new(merged, version);
     world
         .journal
@@ -176,11 +176,11 @@ pub(super) async fn update(
 }
 
 pub(super) fn delete(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     id: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let mut state = world.state();
     let index = position(&state, id, query)?;
     let (server, name) = (
@@ -201,11 +201,11 @@ pub(super) fn delete(
 }
 
 pub(super) async fn rotate(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     id: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let body = {
         let state = world.state();
         let stored = &state.clusters[position(&state, id, query)?];
@@ -213,7 +213,7 @@ pub(super) async fn rotate(
         stored.body.clone()
     };
     if body.config.bearer_token.is_empty() {
-        return Err(Refused::invalid(format!(
+        return Err(Rejection::invalid(format!(
             "Cluster '{}' does not use bearer token authentication",
             body.server
         )));
@@ -223,11 +223,11 @@ pub(super) async fn rotate(
 }
 
 pub(super) fn invalidate(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     id: &str,
     query: &Query,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let mut state = world.state();
     let index = position(&state, id, query)?;
     state.enforce(caller, "clusters", "update", state.clusters[index].server())?;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::answer::Refused;
 use super::auth::Caller;
-use super::state::World;
+use super::response::Rejection;
+use super::state::MockServer;
 
 /// A sort of object.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ fn shown(document: &Value) -> Value {
     document
 }
 
-pub(super) fn list(world: &World, caller: &Caller, kind: Kind) -> Value {
+pub(super) fn list(world: &MockServer, caller: &Caller, kind: Kind) -> Value {
     let state = world.state();
     let visible = state.allows(caller, kind.resource, "get");
     let documents = state.documents.get(kind.resource).filter(|_| visible);
@@ -60,26 +60,26 @@ pub(super) fn list(world: &World, caller: &Caller, kind: Kind) -> Value {
 }
 
 pub(super) fn get(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     kind: Kind,
     wanted: &str,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let state = world.state();
     state.enforce(caller, kind.resource, "get", wanted)?;
     let mut documents = state.documents.get(kind.resource).into_iter().flatten();
     let found = documents.find(|document| name(kind, document) == wanted);
     found
         .map(shown)
-        .ok_or_else(|| Refused::new(5, format!("{} \"{wanted}\" not found", kind.resource)))
+        .ok_or_else(|| Rejection::new(5, format!("{} \"{wanted}\" not found", kind.resource)))
 }
 
 pub(super) fn create(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     kind: Kind,
     document: &Value,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let mut state = world.state();
     let wanted = name(kind, document);
     state.enforce(caller, kind.resource, "create", &wanted)?;
@@ -88,7 +88,7 @@ pub(super) fn create(
         .iter()
         .find(|existing| name(kind, existing) == wanted)
     {
-        Some(existing) if existing != document => Err(Refused::invalid(kind.differs)),
+        Some(existing) if existing != document => Err(Rejection::invalid(kind.differs)),
         Some(existing) => Ok(shown(existing)),
         None => {
             documents.push(document.clone());
@@ -99,7 +99,11 @@ pub(super) fn create(
 
 /// The applications of a cluster generator, one for every registered cluster; the mock knows no
 /// other generator and no selector.
-pub(super) fn generate(world: &World, caller: &Caller, set: &Value) -> Result<Value, Refused> {
+pub(super) fn generate(
+    world: &MockServer,
+    caller: &Caller,
+    set: &Value,
+) -> Result<Value, Rejection> {
     let state = world.state();
     state.enforce(caller, SET.resource, "get", &name(SET, set))?;
     let generators = set["spec"]["generators"].as_array().into_iter().flatten();

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
-use super::answer::{Closed, Refused, Reply, json as json_answer, page, refusal, text};
 use super::application::generate;
 use super::auth::{Caller, authenticate, token};
 use super::call::{Call, mask};
-use super::fault::Fault;
+use super::faults::afflicted;
 use super::request::Request;
+use super::response::{MockResponse, Rejection, json as json_answer, page, rejection, text};
 use super::route::{Route, Routed, route};
-use super::state::World;
+use super::state::MockServer;
 use super::{application_routes as applications, cluster, document, watch};
 
 /// Answers one request.
-pub(super) async fn handle(world: &Arc<World>, mut request: Request) -> Reply {
+pub(super) async fn handle(world: &Arc<MockServer>, mut request: Request) -> MockResponse {
     let Some(path) = request
         .path
         .strip_prefix(&world.settings.root_path)
@@ -50,14 +49,14 @@ pub(super) async fn handle(world: &Arc<World>, mut request: Request) -> Reply {
     {
         return Ok(text(415, "Invalid content type"));
     }
-    let fault = world.state().faults.take(known);
-    match fault {
-        None => answer(world, known, &parameters, &request).await,
-        Some(fault) => afflicted(world, known, &parameters, &request, fault).await,
+    let usual = answer(world, known, &parameters, &request);
+    match world.faults.take(known) {
+        None => usual.await,
+        Some(fault) => afflicted(fault, usual).await,
     }
 }
 
-fn record(world: &World, request: &Request, routed: &Routed) {
+fn record(world: &MockServer, request: &Request, routed: &Routed) {
     let mut body = request.json();
     if let Some(body) = &mut body {
         mask(body);
@@ -75,49 +74,12 @@ fn record(world: &World, request: &Request, routed: &Routed) {
     });
 }
 
-async fn afflicted(
-    world: &Arc<World>,
-    known: Route,
-    parameters: &[String],
-    request: &Request,
-    fault: Fault,
-) -> Reply {
-    match fault {
-        Fault::Status(status, body) => Ok(text(status, body)),
-        Fault::Refuse(code, message) => Ok(refusal(&Refused::new(code, message))),
-        Fault::Overloaded(seconds) => {
-            let mut response = text(503, "overloaded");
-            response
-                .headers_mut()
-                .insert("retry-after", HeaderValue::from(seconds));
-            Ok(response)
-        }
-        Fault::Delay(delay) => {
-            sleep(delay).await;
-            answer(world, known, parameters, request).await
-        }
-        Fault::Disconnect => Err(Closed),
-        Fault::LoseAnswer => {
-            answer(world, known, parameters, request).await?;
-            Err(Closed)
-        }
-        Fault::CutBody => {
-            let mut response = json_answer(&json!({}));
-            // More is promised than sent, and then the connection ends.
-            let parts = [Ok(bytes::Bytes::from_static(b"{\"items\": [")), Err(Closed)];
-            *response.body_mut() = Body::from_stream(futures_util::stream::iter(parts));
-            Ok(response)
-        }
-        Fault::Garbage => Ok(json_answer(&json!(["garbage"]))),
-    }
-}
-
 async fn answer(
-    world: &Arc<World>,
+    world: &Arc<MockServer>,
     known: Route,
     parameters: &[String],
     request: &Request,
-) -> Reply {
+) -> MockResponse {
     let token = token(&request.headers);
     let anonymous_route = match known {
         Route::Version => Some(Ok(version(world, token.as_deref()))),
@@ -129,11 +91,11 @@ async fn answer(
         _ => None,
     };
     if let Some(result) = anonymous_route {
-        return Ok(result.map_or_else(|refused| refusal(&refused), |value| json_answer(&value)));
+        return Ok(result.map_or_else(|rejected| rejection(&rejected), |value| json_answer(&value)));
     }
     let caller = match authenticate(world, token.as_deref()) {
         Ok(caller) => caller,
-        Err(refused) => return Ok(refusal(&refused)),
+        Err(rejected) => return Ok(rejection(&rejected)),
     };
     let result = match known {
         Route::ApplicationWatch => watch::watch(world, &caller, request).await,
@@ -149,7 +111,7 @@ async fn answer(
         generate(world);
     }
     Ok(renewed(
-        result.unwrap_or_else(|refused| refusal(&refused)),
+        result.unwrap_or_else(|rejected| rejection(&rejected)),
         &caller,
     ))
 }
@@ -168,19 +130,19 @@ fn renewed(mut response: Response<Body>, caller: &Caller) -> Response<Body> {
 }
 
 async fn dispatch(
-    world: &Arc<World>,
+    world: &Arc<MockServer>,
     caller: &Caller,
     known: Route,
     parameters: &[String],
     request: &Request,
-) -> Result<Value, Refused> {
+) -> Result<Value, Rejection> {
     let query = &request.query;
     let id = parameters.first().map(String::as_str).unwrap_or_default();
     let body = || {
         request
             .json()
             .filter(Value::is_object)
-            .ok_or_else(|| Refused::invalid("unexpected end of JSON input"))
+            .ok_or_else(|| Rejection::invalid("unexpected end of JSON input"))
     };
     match known {
         Route::CanI => Ok(can_i(world, caller, parameters)),
@@ -215,7 +177,7 @@ async fn dispatch(
     }
 }
 
-fn version(world: &World, token: Option<&str>) -> Value {
+fn version(world: &MockServer, token: Option<&str>) -> Value {
     let version = &world.settings.version;
     match authenticate(world, token) {
         Ok(Caller {
@@ -228,13 +190,13 @@ fn version(world: &World, token: Option<&str>) -> Value {
     }
 }
 
-fn log_in(world: &World, request: &Request) -> Result<Value, Refused> {
+fn log_in(world: &MockServer, request: &Request) -> Result<Value, Rejection> {
     let body = request.json().unwrap_or_default();
     let token = world.state().accounts.log_in(&body)?;
     Ok(json!({"token": token}))
 }
 
-fn user_info(world: &World, token: Option<&str>) -> Value {
+fn user_info(world: &MockServer, token: Option<&str>) -> Value {
     match authenticate(world, token) {
         Ok(Caller {
             account: Some(account),
@@ -244,7 +206,7 @@ fn user_info(world: &World, token: Option<&str>) -> Value {
     }
 }
 
-fn can_i(world: &World, caller: &Caller, parameters: &[String]) -> Value {
+fn can_i(world: &MockServer, caller: &Caller, parameters: &[String]) -> Value {
     let allowed = match parameters {
         [resource, action, _] => world.state().allows(caller, resource, action),
         _ => false,

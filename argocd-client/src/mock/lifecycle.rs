@@ -7,11 +7,11 @@ use tokio::time::sleep;
 
 use super::application::{ApplicationSeed, Key, Outcome, change, key};
 use super::event::MockEvent;
-use super::state::{World, now};
+use super::state::{MockServer, now};
 use crate::application::{HealthStatus, SyncStatus};
 
 /// Synchronises an application and brings it to its final state, in the background.
-pub(super) fn progress(world: &Arc<World>, wanted: Key, seed: &ApplicationSeed) {
+pub(super) fn progress(world: &Arc<MockServer>, wanted: Key, seed: &ApplicationSeed) {
     let (world, seed) = (Arc::clone(world), seed.clone());
     let weak = Arc::downgrade(&world);
     world.spawn(async move {
@@ -33,7 +33,7 @@ pub(super) fn progress(world: &Arc<World>, wanted: Key, seed: &ApplicationSeed) 
         sleep(seed.health_delay).await;
         let Some(world) = weak.upgrade() else { return };
         change(&world, &wanted, |application| {
-            settle(application, &seed.outcome)
+            stable_for(application, &seed.outcome)
         });
         if seed.outcome == Outcome::Healthy {
             world
@@ -103,7 +103,7 @@ fn finish_operation(application: &mut Value, outcome: &Outcome) {
     }]);
 }
 
-fn settle(application: &mut Value, outcome: &Outcome) {
+fn stable_for(application: &mut Value, outcome: &Outcome) {
     let (health, message) = match outcome {
         Outcome::Healthy => (HealthStatus::Healthy, ""),
         Outcome::Unhealthy(health, message) => (health.clone(), message.as_str()),
@@ -143,7 +143,7 @@ mod tests {
         );
         assert!(!WaitFor::default().judge(&read(&application)).ready);
 
-        settle(&mut application, &seed.outcome);
+        stable_for(&mut application, &seed.outcome);
         assert!(WaitFor::default().judge(&read(&application)).ready);
         assert_eq!(read(&application).spec.destination.name, "lungmen");
     }

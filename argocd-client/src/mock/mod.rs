@@ -8,21 +8,20 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> argocd_client::Result<()> {
 //! use argocd_client::ErrorKind;
-//! use argocd_client::mock::{ArgoCdMock, Fault, Route};
+//! use argocd_client::mock::{ArgoCdMock, Route, faults};
 //!
 //! let argocd = ArgoCdMock::start().await;
-//! argocd.fail_next(Route::ClusterList, Fault::Refuse(7, "permission denied: clusters, get".into()));
+//! argocd.fail_next(Route::ClusterList, faults::forbidden("clusters", "get", "*"));
 //!
-//! let refused = argocd.client().clusters().list().await.unwrap_err();
+//! let error = argocd.client().clusters().list().await.unwrap_err();
 //!
-//! assert_eq!(refused.kind(), ErrorKind::Forbidden);
+//! assert_eq!(error.kind(), ErrorKind::Forbidden);
 //! assert_eq!(argocd.client().clusters().list().await?.len(), 1);
 //! argocd.assert_called(Route::ClusterList, 2);
 //! # Ok(())
 //! # }
 //! ```
 
-mod answer;
 mod application;
 mod application_routes;
 mod auth;
@@ -32,9 +31,11 @@ mod cluster;
 mod document;
 mod event;
 mod fault;
+pub mod faults;
 mod handler;
 mod lifecycle;
 mod request;
+mod response;
 mod route;
 mod server;
 mod state;
@@ -62,11 +63,11 @@ pub use stored_cluster::ClusterRecord;
 
 use crate::application::Application;
 use crate::{Client, Credentials, RetryPolicy, TlsTrust};
-use state::World;
+use state::MockServer;
 
 /// A running mock. It ends when it is dropped.
 pub struct ArgoCdMock {
-    world: Arc<World>,
+    world: Arc<MockServer>,
     server: JoinHandle<()>,
     address: SocketAddr,
     token: SecretString,
@@ -75,7 +76,7 @@ pub struct ArgoCdMock {
 
 impl ArgoCdMock {
     fn new(
-        world: Arc<World>,
+        world: Arc<MockServer>,
         server: JoinHandle<()>,
         address: SocketAddr,
         token: SecretString,
@@ -95,7 +96,7 @@ impl ArgoCdMock {
         Self::builder().start().await
     }
 
-    /// Sets up a mock.
+    /// Starts building a mock.
     pub fn builder() -> ArgoCdMockBuilder {
         ArgoCdMockBuilder::default()
     }
@@ -131,19 +132,19 @@ impl ArgoCdMock {
         self.ca_pem.as_deref()
     }
 
-    /// What a client of it has to trust.
+    /// The trust that a client of the mock needs.
     ///
     /// # Panics
     /// Never: the CA was generated here.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn trust(&self) -> TlsTrust {
-        self.ca_pem().map_or(TlsTrust::PublicRoots, |pem| {
+        self.ca_pem().map_or(TlsTrust::SystemRoots, |pem| {
             TlsTrust::from_pem(pem).expect("a generated CA is a certificate")
         })
     }
 
-    /// A client that is authenticated, trusts the mock, and repeats with delays of milliseconds.
+    /// An authenticated client that trusts the mock and repeats requests with delays of milliseconds.
     ///
     /// # Panics
     /// Never: address, token and CA are the mock's own.
@@ -152,30 +153,32 @@ impl ArgoCdMock {
     pub fn client(&self) -> Client {
         let fast =
             RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(5));
-        Client::builder(self.endpoint())
-            .credentials(Credentials::token(self.token.expose_secret()))
-            .tls(self.trust())
-            .retry(fast)
-            .build()
-            .expect("the mock's own settings make a client")
+        Client::builder(
+            self.endpoint(),
+            Credentials::token(self.token.expose_secret()),
+        )
+        .trust(self.trust())
+        .retry(fast)
+        .build()
+        .expect("the mock's own settings make a client")
     }
 
-    /// Lets the next request of this sort fail; several calls queue up.
+    /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
     pub fn fail_next(&self, route: Route, fault: Fault) {
-        self.world.state().faults.queue(route, fault);
+        self.world.faults.fail_next(route, fault);
     }
 
-    /// Lets every request of this sort fail.
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
     pub fn fail_always(&self, route: Route, fault: Fault) {
-        self.world.state().faults.stand(route, fault);
+        self.world.faults.fail_always(route, fault);
     }
 
-    /// Ends all failures.
-    pub fn heal(&self) {
-        self.world.state().faults.clear();
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
+        self.world.faults.clear();
     }
 
-    /// Denies an action on a resource to everybody from now on.
+    /// Denies an action on a resource to every account from now on.
     pub fn deny(&self, resource: &str, action: &str) {
         self.world
             .state()
@@ -183,7 +186,7 @@ impl ArgoCdMock {
             .insert((resource.to_owned(), action.to_owned()));
     }
 
-    /// Takes a denial back.
+    /// Removes a denial.
     pub fn allow(&self, resource: &str, action: &str) {
         self.world
             .state()
@@ -221,7 +224,7 @@ impl ArgoCdMock {
             .find(|cluster| cluster.server == server)
     }
 
-    /// Lets the connection to a cluster fail with a message, or work again with `None`.
+    /// Makes the connection to a cluster fail with a message, or work again with `None`.
     pub fn set_connection_failure(&self, server: &str, message: Option<&str>) {
         let mut state = self.world.state();
         for cluster in state
@@ -233,12 +236,12 @@ impl ArgoCdMock {
         }
     }
 
-    /// Adds an application and sets it going.
+    /// Adds an application and starts its life cycle.
     pub fn add_application(&self, seed: ApplicationSeed) {
         application::add(&self.world, &seed);
     }
 
-    /// Removes an application, as somebody else would.
+    /// Removes an application, as another client would.
     pub fn remove_application(&self, namespace: &str, name: &str) {
         application::remove(&self.world, &(namespace.to_owned(), name.to_owned()));
     }
@@ -254,16 +257,16 @@ impl ArgoCdMock {
             .collect()
     }
 
-    /// Every request so far, without secrets.
+    /// All requests received so far, in order, without secrets.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.world.state().calls.clone()
     }
 
-    /// Checks how often a request was made.
+    /// Asserts how often a route was requested.
     ///
     /// # Panics
-    /// When it was made more or less often; prints all requests.
+    /// When the number differs; prints all requests.
     #[track_caller]
     pub fn assert_called(&self, route: Route, times: usize) {
         let calls = self.calls();
@@ -277,7 +280,7 @@ impl ArgoCdMock {
         );
     }
 
-    /// What happened, from the start of the mock on.
+    /// The events since the start of the mock.
     pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
         self.world.journal.stream()
     }

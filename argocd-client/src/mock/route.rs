@@ -63,6 +63,19 @@ pub enum Route {
     RepositoryCreate,
 }
 
+impl Route {
+    /// Every route.
+    pub const ALL: [Self; TABLE.len()] = {
+        let mut all = [Self::Version; TABLE.len()];
+        let mut index = 0;
+        while index < TABLE.len() {
+            all[index] = TABLE[index].2;
+            index += 1;
+        }
+        all
+    };
+}
+
 /// What the router makes of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Routed {

@@ -19,10 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Closed, Reply, text};
 use super::handler::handle;
 use super::request::Request;
-use super::state::World;
+use super::response::{Closed, MockResponse, text};
+use super::state::MockServer;
 
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -67,7 +67,7 @@ impl Identity {
 /// Serves until the task is dropped; connections end with it.
 pub(super) async fn serve(
     listener: TcpListener,
-    world: Arc<World>,
+    world: Arc<MockServer>,
     tls: Option<Arc<ServerConfig>>,
 ) {
     let mut connections = JoinSet::new();
@@ -80,7 +80,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, world: Arc<World>, tls: Option<Arc<ServerConfig>>) {
+async fn connection(stream: TcpStream, world: Arc<MockServer>, tls: Option<Arc<ServerConfig>>) {
     let mut first = [0];
     let is_tls = matches!(stream.peek(&mut first).await, Ok(1)) && first[0] == TLS_HANDSHAKE;
     match (tls, is_tls) {
@@ -94,7 +94,10 @@ async fn connection(stream: TcpStream, world: Arc<World>, tls: Option<Arc<Server
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, world: Arc<World>) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    world: Arc<MockServer>,
+) {
     let service = service_fn(move |request: HttpRequest<Incoming>| {
         let world = Arc::clone(&world);
         async move { reply(&world, request).await }
@@ -105,7 +108,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
         .await;
 }
 
-async fn reply(world: &Arc<World>, request: HttpRequest<Incoming>) -> Reply {
+async fn reply(world: &Arc<MockServer>, request: HttpRequest<Incoming>) -> MockResponse {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(Body::new(body), BODY_LIMIT).await else {
         return Err(Closed);

@@ -15,7 +15,8 @@ use super::application::ApplicationSeed;
 use super::auth::Accounts;
 use super::call::Call;
 use super::event::Journal;
-use super::fault::Faults;
+use super::fault::FaultQueue;
+use super::route::Route;
 use super::stored_cluster::StoredCluster;
 
 /// The server drops events of a reader that is this far behind.
@@ -60,18 +61,17 @@ pub(super) struct Settings {
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct ServerState {
     pub(super) accounts: Accounts,
     pub(super) denied: HashSet<(String, String)>,
     pub(super) clusters: Vec<StoredCluster>,
     pub(super) applications: Vec<Value>,
     pub(super) documents: HashMap<&'static str, Vec<Value>>,
     pub(super) calls: Vec<Call>,
-    pub(super) faults: Faults,
     resource_version: u64,
 }
 
-impl State {
+impl ServerState {
     pub(super) fn next_version(&mut self) -> String {
         self.resource_version += 1;
         (100_000 + self.resource_version).to_string()
@@ -83,20 +83,22 @@ impl State {
 }
 
 /// The whole of the mock, shared by its handle and its connections.
-pub(super) struct World {
+pub(super) struct MockServer {
     pub(super) settings: Settings,
     pub(super) journal: Journal,
+    pub(super) faults: FaultQueue<Route>,
     /// Changes of applications, `(type, application)`, for the open watches.
     pub(super) changes: broadcast::Sender<(&'static str, Value)>,
     pub(super) tasks: Mutex<JoinSet<()>>,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
 }
 
-impl World {
-    pub(super) fn new(settings: Settings, state: State) -> Self {
+impl MockServer {
+    pub(super) fn new(settings: Settings, state: ServerState) -> Self {
         Self {
             settings,
             journal: Journal::default(),
+            faults: FaultQueue::default(),
             changes: broadcast::Sender::new(WATCH_BUFFER),
             tasks: Mutex::new(JoinSet::new()),
             state: Mutex::new(state),
@@ -104,7 +106,7 @@ impl World {
     }
 
     /// A panic of another test thread must not hide the real failure behind a poisoned lock.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::Refused;
-use super::state::{TargetProbe, World, now};
+use super::response::Rejection;
+use super::state::{MockServer, TargetProbe, now};
 use crate::version;
 
 const IN_CLUSTER: &str = "https://kubernetes.default.svc";
@@ -156,7 +156,7 @@ impl StoredCluster {
     }
 
     /// The cluster as the API shows it: without credentials, with its current connection state.
-    pub(super) fn render(&self, world: &World, applications: usize) -> Value {
+    pub(super) fn render(&self, world: &MockServer, applications: usize) -> Value {
         let (status, message) = self.connection(world, applications);
         let connection =
             json!({"status": status, "message": message, "attemptedAt": self.checked_at});
@@ -182,7 +182,7 @@ impl StoredCluster {
         cluster
     }
 
-    fn connection(&self, world: &World, applications: usize) -> (&'static str, String) {
+    fn connection(&self, world: &MockServer, applications: usize) -> (&'static str, String) {
         if let Some(message) = &self.failure {
             return ("Failed", message.clone());
         }
@@ -197,7 +197,7 @@ impl StoredCluster {
 }
 
 /// `1.33` up to Argo CD 3.3.2, `v1.33.4` later.
-fn written(kubernetes: &str, world: &World) -> String {
+fn written(kubernetes: &str, world: &MockServer) -> String {
     match version::number(kubernetes) {
         Some((major, minor, _)) if !world.is_at_least((3, 3, 3)) => format!("{major}.{minor}"),
         _ => kubernetes.to_owned(),
@@ -282,13 +282,13 @@ fn capitalised(key: &str) -> String {
         .unwrap_or_default()
 }
 
-pub(super) fn decode(body: &Value) -> Result<Body, Refused> {
+pub(super) fn decode(body: &Value) -> Result<Body, Rejection> {
     serde_json::from_value(body.clone())
-        .map_err(|_| Refused::invalid("json: cannot unmarshal into Go struct field of Cluster"))
+        .map_err(|_| Rejection::invalid("json: cannot unmarshal into Go struct field of Cluster"))
 }
 
 /// Without a list of fields everything is replaced, credentials included.
-pub(super) fn merge(stored: &Body, wanted: Body, fields: &[String]) -> Result<Body, Refused> {
+pub(super) fn merge(stored: &Body, wanted: Body, fields: &[String]) -> Result<Body, Rejection> {
     if fields.is_empty() {
         return Ok(Body {
             server: stored.server.clone(),

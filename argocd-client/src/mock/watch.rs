@@ -12,21 +12,21 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::answer::Refused;
 use super::application_routes::{list, matches};
 use super::auth::Caller;
 use super::request::{Query, Request};
-use super::state::World;
+use super::response::Rejection;
+use super::state::MockServer;
 
 /// Server-sent events carry a comment this often, so that idle connections survive proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Streams changes. As on the server, not even the headers are sent before the first one.
 pub(super) async fn watch(
-    world: &World,
+    world: &MockServer,
     caller: &Caller,
     request: &Request,
-) -> Result<Response<Body>, Refused> {
+) -> Result<Response<Body>, Rejection> {
     let events = request
         .header("accept")
         .is_some_and(|accept| accept.contains("text/event-stream"));
@@ -78,7 +78,7 @@ pub(super) async fn watch(
 async fn next_change(
     changes: &mut Receiver<(&'static str, Value)>,
     query: &Query,
-) -> Result<Option<Value>, Refused> {
+) -> Result<Option<Value>, Rejection> {
     loop {
         match changes.recv().await {
             Ok((kind, application)) if matches(&application, query)? => {

@@ -251,7 +251,7 @@ fn argocd_kind(kind: argocd_client::ErrorKind) -> Option<ErrorKind> {
     use argocd_client::ErrorKind as Kind;
     Some(match kind {
         Kind::Configuration => ErrorKind::Configuration,
-        Kind::InvalidRequest => ErrorKind::InvalidInput,
+        Kind::InvalidInput => ErrorKind::InvalidInput,
         Kind::Connect | Kind::TargetUnreachable => ErrorKind::Connect,
         Kind::Certificate | Kind::TargetCertificate => ErrorKind::Certificate,
         Kind::Timeout => ErrorKind::Timeout,
@@ -265,11 +265,12 @@ fn argocd_kind(kind: argocd_client::ErrorKind) -> Option<ErrorKind> {
         Kind::AlreadyExists => ErrorKind::AlreadyExists,
         Kind::Conflict => ErrorKind::Conflict,
         Kind::OperationInProgress | Kind::Busy => ErrorKind::Busy,
-        Kind::FailedPrecondition | Kind::Unavailable => ErrorKind::NotReady,
+        Kind::NotReady | Kind::Unavailable => ErrorKind::NotReady,
         Kind::TargetUnauthenticated | Kind::TargetForbidden | Kind::Server => ErrorKind::Server,
         Kind::Unsupported => ErrorKind::Unsupported,
         Kind::Decode => ErrorKind::Decode,
-        Kind::Failed => ErrorKind::TaskFailed,
+        Kind::Io => ErrorKind::Io,
+        Kind::OperationFailed => ErrorKind::TaskFailed,
         Kind::Deadline => ErrorKind::Deadline,
         _ => return None,
     })

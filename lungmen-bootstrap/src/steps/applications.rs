@@ -1,7 +1,6 @@
 //! The applications of the cluster, synced and healthy.
 
 use std::error::Error as StdError;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use argocd_client::application::{ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
@@ -59,7 +58,7 @@ async fn refuse_failed_connection(
     argocd: &Client,
     server: &ServerUrl,
 ) -> Result<()> {
-    let cluster = argocd.clusters().get(server).await?;
+    let cluster = argocd.clusters().cluster(server).await?;
     let state = cluster.connection();
     if state.status() == ConnectionStatus::Failed {
         return Err(
@@ -102,17 +101,18 @@ async fn appeared(context: &Context, argocd: &Client, target: &Target) -> Result
 }
 
 async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
-    let reporter = context.clone();
-    let poll = Poll::every(context.timing().interval).within(context.timing().applications);
-    let reports = AtomicU32::new(0);
-    let wait = TargetWait::new(poll).observer(move |report| {
-        reporter.emit(EventKind::Waiting {
-            waiting_for: "the applications".into(),
-            cause: report.summary(),
-            attempt: reports.fetch_add(1, Ordering::Relaxed) + 1,
-        });
-    });
-    Ok(argocd.applications().wait_for_target(target, &wait).await?)
+    let poll = Poll::every(context.timing().interval).deadline(context.timing().applications);
+    let applications = argocd.applications();
+    let report = applications
+        .wait_for_target_observed(target, &TargetWait::new(poll), |state| {
+            context.emit(EventKind::Waiting {
+                waiting_for: "the applications".into(),
+                cause: state.cause.clone(),
+                attempt: state.attempt,
+            });
+        })
+        .await?;
+    Ok(report)
 }
 
 fn infos(report: &ReadinessReport) -> Vec<ApplicationInfo> {

@@ -30,7 +30,7 @@ impl Step for Register<'_> {
             ));
         };
         let server = server(context)?;
-        let Some(cluster) = argocd.clusters().find_by_server(&server).await? else {
+        let Some(cluster) = argocd.clusters().find(&server).await? else {
             return Ok(Observation::absent("the cluster is not registered"));
         };
         if cluster.name != target.cluster_name {

@@ -115,7 +115,11 @@ async fn an_application_is_read_with_its_namespace_and_project() {
         .mount(&server)
         .await;
 
-    let application = client(&server).applications().get(&cilium()).await.unwrap();
+    let application = client(&server)
+        .applications()
+        .application(&cilium())
+        .await
+        .unwrap();
 
     assert_eq!(application.status.health.status, HealthStatus::Healthy);
 }
@@ -141,12 +145,15 @@ async fn a_missing_application_is_missing_or_hidden() {
 
     assert!(
         applications
-            .get(&AppRef::new("x").in_project("default"))
+            .application(&AppRef::new("x").in_project("default"))
             .await
             .unwrap_err()
             .is_not_found()
     );
-    let hidden = applications.get(&AppRef::new("x")).await.unwrap_err();
+    let hidden = applications
+        .application(&AppRef::new("x"))
+        .await
+        .unwrap_err();
     assert_eq!(hidden.kind(), ErrorKind::NotFoundOrForbidden);
 }
 
@@ -237,7 +244,7 @@ async fn a_sync_is_sent_once_and_its_refusals_have_kinds() {
             400,
             9,
             "Cannot sync to main: auto-sync currently set to HEAD",
-            ErrorKind::FailedPrecondition,
+            ErrorKind::NotReady,
         ),
         (504, 4, "deadline", ErrorKind::Timeout),
     ] {
@@ -400,7 +407,7 @@ async fn sets_projects_and_repositories_are_listed_and_created() {
     assert_eq!(
         client
             .projects()
-            .get("default")
+            .project("default")
             .await
             .unwrap()
             .spec

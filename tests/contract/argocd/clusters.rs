@@ -15,7 +15,7 @@ use super::{
 };
 
 const ENCODED: &str = "/api/v1/clusters/https%3A%2F%2F10.5.0.2%3A6443";
-const FAST: Poll = Poll::every(Duration::from_millis(2)).within(Duration::from_millis(150));
+const FAST: Poll = Poll::every(Duration::from_millis(2)).deadline(Duration::from_millis(150));
 
 #[tokio::test]
 async fn clusters_are_listed() {
@@ -57,13 +57,7 @@ async fn a_cluster_is_found_by_exact_filters_and_not_by_path() {
         .await;
     let clusters = client(&server).clusters();
 
-    assert!(
-        clusters
-            .find_by_server(&cluster_server())
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(clusters.find(&cluster_server()).await.unwrap().is_some());
     assert!(clusters.find_by_name("lungmen").await.unwrap().is_some());
     assert!(clusters.find_by_name("other").await.unwrap().is_none());
     assert_eq!(
@@ -86,7 +80,7 @@ async fn a_missing_cluster_is_certainly_missing() {
 
     let error = client(&server)
         .clusters()
-        .get(&cluster_server())
+        .cluster(&cluster_server())
         .await
         .unwrap_err();
 
@@ -136,7 +130,7 @@ async fn an_empty_update_would_replace_everything_and_is_not_sent() {
         .await
         .unwrap_err();
 
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(requests(&server).await.is_empty());
 }
 
@@ -198,7 +192,7 @@ async fn a_cluster_with_applications_is_deleted_only_on_demand() {
     let clusters = client(&server).clusters();
 
     let error = clusters.delete(&cluster_server()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert_eq!(error.kind(), ErrorKind::NotReady);
     assert!(error.message().contains('3'));
 
     assert!(
@@ -301,13 +295,13 @@ async fn an_unmonitored_cluster_is_registered_but_not_monitored() {
     let clusters = client(&server).clusters();
 
     let found = clusters
-        .wait_until_registered(&cluster_server(), &FAST)
+        .wait_until_registered(&cluster_server(), FAST)
         .await
         .unwrap();
     assert_eq!(found.connection().status(), ConnectionStatus::NotMonitored);
 
     let error = clusters
-        .wait_until_monitored(&cluster_server(), &FAST)
+        .wait_until_monitored(&cluster_server(), FAST)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
@@ -332,7 +326,7 @@ async fn a_failed_connection_ends_the_wait_with_its_cause() {
 
     let error = client(&server)
         .clusters()
-        .wait_until_monitored(&cluster_server(), &FAST)
+        .wait_until_monitored(&cluster_server(), FAST)
         .await
         .unwrap_err();
 

@@ -7,7 +7,7 @@ use argocd_client::application::{
     AppRef, ApplicationSource, Cascade, Destination, NewApplication, SyncRequest, WaitFor,
 };
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
-use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, MockEvent, Route};
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, MockEvent, Route, faults};
 use argocd_client::{Client, Credentials, ErrorKind, Poll, RetryPolicy, TlsTrust};
 use futures_util::StreamExt;
 use http::Method;
@@ -237,7 +237,7 @@ async fn a_cluster_without_applications_is_soon_not_monitored() {
     let clusters = argocd.client().clusters();
     clusters.register(&spec()).await.unwrap();
 
-    let cluster = clusters.get(&cluster_server()).await.unwrap();
+    let cluster = clusters.cluster(&cluster_server()).await.unwrap();
     assert_eq!(
         cluster.connection().status(),
         ConnectionStatus::NotMonitored
@@ -247,7 +247,7 @@ async fn a_cluster_without_applications_is_soon_not_monitored() {
         SERVER,
         Some("failed to sync cluster https://10.5.0.2:6443: i/o timeout"),
     );
-    let cluster = clusters.get(&cluster_server()).await.unwrap();
+    let cluster = clusters.cluster(&cluster_server()).await.unwrap();
     assert_eq!(cluster.connection().status(), ConnectionStatus::Failed);
 }
 
@@ -285,8 +285,8 @@ async fn over_tls_the_certificate_is_checked() {
     argocd.client().version().await.unwrap();
 
     let other_ca = TlsTrust::from_pem(super::CA).unwrap();
-    let client = Client::builder(argocd.endpoint())
-        .tls(other_ca)
+    let client = Client::builder(argocd.endpoint(), Credentials::Anonymous)
+        .trust(other_ca)
         .build()
         .unwrap();
     let started = std::time::Instant::now();
@@ -305,7 +305,7 @@ async fn plain_http_to_a_tls_server_is_redirected() {
     let argocd = ArgoCdMock::builder().tls().start().await;
     let plain = argocd.endpoint().as_str().replace("https://", "http://");
 
-    let error = Client::builder(plain)
+    let error = Client::builder(super::url(&plain), Credentials::Anonymous)
         .retry(RetryPolicy::never())
         .build()
         .unwrap()
@@ -319,10 +319,9 @@ async fn plain_http_to_a_tls_server_is_redirected() {
 #[tokio::test]
 async fn faults_come_as_ordered() {
     let argocd = ArgoCdMock::start().await;
-    let client = Client::builder(argocd.endpoint())
-        .credentials(Credentials::Token(argocd.token()))
+    let client = Client::builder(argocd.endpoint(), Credentials::Token(argocd.token()))
         .retry(RetryPolicy::never())
-        .request_timeout(Duration::from_millis(100))
+        .timeout(Duration::from_millis(100))
         .build()
         .unwrap();
     let faults = [
@@ -331,17 +330,17 @@ async fn faults_come_as_ordered() {
             ErrorKind::Unavailable,
         ),
         (
-            Fault::Refuse(
-                16,
-                "invalid session: token is revoked, please re-login".into(),
-            ),
+            faults::rejected(16, "invalid session: token is revoked, please re-login"),
             ErrorKind::Unauthenticated,
         ),
-        (Fault::Overloaded(7), ErrorKind::Unavailable),
+        (
+            Fault::RetryAfter(Duration::from_secs(7)),
+            ErrorKind::Unavailable,
+        ),
         (Fault::Delay(Duration::from_secs(5)), ErrorKind::Timeout),
         (Fault::Disconnect, ErrorKind::Interrupted),
-        (Fault::LoseAnswer, ErrorKind::Interrupted),
-        (Fault::CutBody, ErrorKind::Interrupted),
+        (Fault::DropResponse, ErrorKind::Interrupted),
+        (Fault::TruncateBody(10), ErrorKind::Interrupted),
         (Fault::Garbage, ErrorKind::Decode),
     ];
     for (fault, kind) in faults {
@@ -434,9 +433,9 @@ async fn an_application_is_created_once_and_must_have_a_known_destination() {
         "{error}"
     );
 
-    let poll = Poll::every(Duration::from_millis(3)).within(Duration::from_secs(10));
+    let poll = Poll::every(Duration::from_millis(3)).deadline(Duration::from_secs(10));
     let outcome = applications
-        .wait(&AppRef::new("web"), &WaitFor::default(), &poll)
+        .wait(&AppRef::new("web"), &WaitFor::default(), poll)
         .await
         .unwrap();
     outcome.into_ready().unwrap();

@@ -44,10 +44,9 @@ impl Respond for Unexpected {
 
 /// A client of the scripted server: one attempt of a quarter of a second.
 pub(super) fn client(server: &MockServer) -> Client {
-    Client::builder(server.uri())
-        .credentials(Credentials::token(TOKEN))
+    Client::builder(url(&server.uri()), Credentials::token(TOKEN))
         .retry(RetryPolicy::never())
-        .request_timeout(Duration::from_millis(250))
+        .timeout(Duration::from_millis(250))
         .cluster_timeout(Duration::from_millis(250))
         .build()
         .unwrap()
@@ -55,24 +54,27 @@ pub(super) fn client(server: &MockServer) -> Client {
 
 /// The same client, with three attempts and short delays.
 pub(super) fn patient(server: &MockServer) -> Client {
-    Client::builder(server.uri())
-        .credentials(Credentials::token(TOKEN))
+    Client::builder(url(&server.uri()), Credentials::token(TOKEN))
         .retry(
             RetryPolicy::default()
                 .attempts(3)
                 .delays(Duration::from_millis(1), Duration::from_millis(2)),
         )
-        .request_timeout(Duration::from_millis(250))
+        .timeout(Duration::from_millis(250))
         .cluster_timeout(Duration::from_millis(250))
         .build()
         .unwrap()
+}
+
+pub(super) fn url(text: &str) -> url::Url {
+    text.parse().unwrap()
 }
 
 pub(super) fn ok(body: Value) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(body)
 }
 
-/// A refusal in the shape of the gateway.
+/// A rejection in the shape of the gateway.
 pub(super) fn refusal(status: u16, code: i64, message: &str) -> ResponseTemplate {
     ResponseTemplate::new(status)
         .set_body_json(json!({"error": message, "code": code, "message": message}))

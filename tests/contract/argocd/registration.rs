@@ -94,7 +94,7 @@ async fn a_bad_specification_is_refused_before_anything_is_sent() {
         .await
         .unwrap_err();
 
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(requests(&server).await.is_empty());
 }
 
@@ -216,7 +216,7 @@ async fn an_address_under_another_name_is_renamed_only_on_demand() {
 #[tokio::test]
 async fn a_lost_answer_is_looked_up_and_not_repeated() {
     let argocd = ArgoCdMock::start().await;
-    argocd.fail_next(Route::ClusterCreate, Fault::LoseAnswer);
+    argocd.fail_next(Route::ClusterCreate, Fault::DropResponse);
 
     let registration = argocd.client().clusters().register(&spec()).await.unwrap();
 
@@ -283,11 +283,13 @@ async fn a_slow_cluster_may_take_longer_than_an_ordinary_request() {
     let argocd = ArgoCdMock::start().await;
     let slow = Duration::from_millis(300);
     argocd.fail_next(Route::ClusterCreate, Fault::Delay(slow));
-    let client = argocd_client::Client::builder(argocd.endpoint())
-        .credentials(argocd_client::Credentials::Token(argocd.token()))
-        .request_timeout(Duration::from_millis(200))
-        .build()
-        .unwrap();
+    let client = argocd_client::Client::builder(
+        argocd.endpoint(),
+        argocd_client::Credentials::Token(argocd.token()),
+    )
+    .timeout(Duration::from_millis(200))
+    .build()
+    .unwrap();
 
     assert!(client.clusters().register(&spec()).await.is_ok());
 }

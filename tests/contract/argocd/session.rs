@@ -9,14 +9,16 @@ use serde_json::json;
 use wiremock::Mock;
 use wiremock::matchers::{body_json, header, method, path};
 
-use super::{TOKEN, client, none, ok, refusal, requests, server};
+use super::{TOKEN, client, none, ok, refusal, requests, server, url};
 
 fn with_password(endpoint: impl AsRef<str>, password: &str) -> Client {
-    Client::builder(endpoint)
-        .credentials(Credentials::password("admin", password))
-        .retry(RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(2)))
-        .build()
-        .unwrap()
+    Client::builder(
+        url(endpoint.as_ref()),
+        Credentials::password("admin", password),
+    )
+    .retry(RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(2)))
+    .build()
+    .unwrap()
 }
 
 #[tokio::test]
@@ -137,7 +139,7 @@ async fn a_403_for_anonymous_is_a_lost_session() {
     let client = argocd.client();
     argocd.revoke_all_tokens();
 
-    let error = client.projects().get("default").await.unwrap_err();
+    let error = client.projects().project("default").await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("anonymous"));
@@ -172,8 +174,7 @@ async fn the_token_can_travel_as_grpc_metadata() {
         .respond_with(none())
         .mount(&server)
         .await;
-    let client = Client::builder(server.uri())
-        .credentials(Credentials::token(TOKEN))
+    let client = Client::builder(url(&server.uri()), Credentials::token(TOKEN))
         .token_as_grpc_metadata()
         .retry(RetryPolicy::never())
         .build()
@@ -218,7 +219,7 @@ async fn an_anonymous_client_learns_the_version_only() {
         .respond_with(ok(json!({"Version": "v3.5.1"})))
         .mount(&server)
         .await;
-    let client = Client::builder(server.uri())
+    let client = Client::builder(url(&server.uri()), Credentials::Anonymous)
         .retry(RetryPolicy::never())
         .build()
         .unwrap();

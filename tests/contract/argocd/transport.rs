@@ -8,7 +8,7 @@ use serde_json::json;
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, ResponseTemplate};
 
-use super::{TOKEN, client, none, ok, patient, refusal, requests, server};
+use super::{TOKEN, client, none, ok, patient, refusal, requests, server, url};
 
 #[tokio::test]
 async fn a_read_carries_the_token_and_asks_for_json() {
@@ -65,10 +65,13 @@ async fn a_root_path_comes_before_the_api() {
         .mount(&server)
         .await;
 
-    let client = Client::builder(format!("{}/argocd/", server.uri()))
-        .retry(RetryPolicy::never())
-        .build()
-        .unwrap();
+    let client = Client::builder(
+        url(&format!("{}/argocd/", server.uri())),
+        Credentials::Anonymous,
+    )
+    .retry(RetryPolicy::never())
+    .build()
+    .unwrap();
 
     assert_eq!(client.version().await.unwrap().version, "v3.5.1");
 }
@@ -190,7 +193,7 @@ async fn a_slow_answer_times_out() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_failure() {
-    let client = Client::builder("http://127.0.0.1:1")
+    let client = Client::builder(url("http://127.0.0.1:1"), Credentials::Anonymous)
         .retry(RetryPolicy::never())
         .build()
         .unwrap();
@@ -252,7 +255,7 @@ async fn rights_are_asked_with_a_star_and_never_with_a_url() {
         .can_i("clusters", "create", "https://h:6443")
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -286,7 +289,7 @@ async fn a_raw_request_encodes_its_query_and_stays_below_the_api() {
                 .await
                 .unwrap_err()
                 .kind(),
-            ErrorKind::InvalidRequest,
+            ErrorKind::InvalidInput,
             "{bad}"
         );
     }
@@ -300,7 +303,7 @@ async fn additional_headers_are_sent_and_not_shown() {
         .mount(&server)
         .await;
 
-    let builder = Client::builder(server.uri())
+    let builder = Client::builder(url(&server.uri()), Credentials::Anonymous)
         .header("X-Proxy-Key", "canary")
         .retry(RetryPolicy::never());
     builder.build().unwrap().version().await.unwrap();
@@ -309,13 +312,13 @@ async fn additional_headers_are_sent_and_not_shown() {
 #[test]
 fn bad_settings_are_refused_when_the_client_is_built() {
     let kinds = [
-        Client::builder("ftp://host").build(),
-        Client::builder("host")
-            .credentials(Credentials::token("no jwt"))
+        Client::builder(url("ftp://host"), Credentials::Anonymous).build(),
+        Client::builder(url("https://host"), Credentials::token("no jwt")).build(),
+        Client::builder(url("https://host"), Credentials::Anonymous)
+            .header("bad name", "x")
             .build(),
-        Client::builder("host").header("bad name", "x").build(),
-        Client::builder("https://host")
-            .tls(TlsTrust::Authorities(Vec::new()))
+        Client::builder(url("https://host"), Credentials::Anonymous)
+            .trust(TlsTrust::Authorities(Vec::new()))
             .build(),
     ]
     .map(|result| result.unwrap_err().kind());

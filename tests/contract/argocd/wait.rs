@@ -1,10 +1,9 @@
 //! Waiting for applications, on the stateful mock.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use argocd_client::application::{AppRef, HealthStatus, Target, TargetWait, WaitFor, WaitOutcome};
-use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, Route};
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, Route, faults};
 use argocd_client::{ErrorKind, Poll};
 use serde_json::{Value, json};
 use wiremock::Mock;
@@ -12,8 +11,8 @@ use wiremock::matchers::path;
 
 use super::{client, cluster_server, ok, server, spec};
 
-const FAST: Poll = Poll::every(Duration::from_millis(3)).within(Duration::from_millis(400));
-const PATIENT: Poll = Poll::every(Duration::from_millis(3)).within(Duration::from_secs(10));
+const FAST: Poll = Poll::every(Duration::from_millis(3)).deadline(Duration::from_millis(400));
+const PATIENT: Poll = Poll::every(Duration::from_millis(3)).deadline(Duration::from_secs(10));
 
 fn target() -> Target {
     Target::new(cluster_server(), "lungmen")
@@ -31,7 +30,7 @@ async fn an_application_is_waited_for_until_it_is_synced_and_healthy() {
     let outcome = argocd
         .client()
         .applications()
-        .wait(&AppRef::new("cilium"), &WaitFor::default(), &PATIENT)
+        .wait(&AppRef::new("cilium"), &WaitFor::default(), PATIENT)
         .await
         .unwrap();
 
@@ -45,7 +44,7 @@ async fn a_satisfied_application_needs_one_look() {
     argocd.add_application(seed("cilium").delays(Duration::ZERO, Duration::ZERO));
     let applications = argocd.client().applications();
     applications
-        .wait(&AppRef::new("cilium"), &WaitFor::default(), &PATIENT)
+        .wait(&AppRef::new("cilium"), &WaitFor::default(), PATIENT)
         .await
         .unwrap()
         .into_ready()
@@ -53,7 +52,7 @@ async fn a_satisfied_application_needs_one_look() {
     let before = argocd.calls().len();
 
     applications
-        .wait(&AppRef::new("cilium"), &WaitFor::default(), &PATIENT)
+        .wait(&AppRef::new("cilium"), &WaitFor::default(), PATIENT)
         .await
         .unwrap()
         .into_ready()
@@ -86,7 +85,7 @@ async fn a_resource_that_turns_degraded_ends_the_wait() {
 
     let outcome = client(&server)
         .applications()
-        .wait(&AppRef::new("a"), &WaitFor::default(), &PATIENT)
+        .wait(&AppRef::new("a"), &WaitFor::default(), PATIENT)
         .await
         .unwrap();
 
@@ -94,7 +93,10 @@ async fn a_resource_that_turns_degraded_ends_the_wait() {
         matches!(&outcome, WaitOutcome::Degraded { resources, .. } if resources == &["Deployment/web"]),
         "{outcome:?}"
     );
-    assert_eq!(outcome.into_ready().unwrap_err().kind(), ErrorKind::Failed);
+    assert_eq!(
+        outcome.into_ready().unwrap_err().kind(),
+        ErrorKind::OperationFailed
+    );
 }
 
 #[tokio::test]
@@ -104,7 +106,7 @@ async fn an_application_that_disappears_is_deleted() {
     let outcome = argocd
         .client()
         .applications()
-        .wait(&AppRef::new("gone"), &WaitFor::default(), &FAST)
+        .wait(&AppRef::new("gone"), &WaitFor::default(), FAST)
         .await
         .unwrap();
 
@@ -119,7 +121,7 @@ async fn running_out_of_time_says_what_is_missing() {
     let outcome = argocd
         .client()
         .applications()
-        .wait(&AppRef::new("cilium"), &WaitFor::default(), &FAST)
+        .wait(&AppRef::new("cilium"), &WaitFor::default(), FAST)
         .await
         .unwrap();
 
@@ -142,16 +144,14 @@ async fn all_applications_of_a_registered_cluster_become_ready() {
         .await;
     let client = argocd.client();
     client.clusters().register(&spec()).await.unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let summaries = Arc::clone(&seen);
+    let mut seen = Vec::new();
     let wait = TargetWait::new(PATIENT)
         .at_least(2)
-        .settle(Duration::from_millis(10))
-        .observer(move |report| summaries.lock().unwrap().push(report.summary()));
+        .stable_for(Duration::from_millis(10));
 
     let report = client
         .applications()
-        .wait_for_target(&target(), &wait)
+        .wait_for_target_observed(&target(), &wait, |state| seen.push(state.cause.clone()))
         .await
         .unwrap();
 
@@ -164,13 +164,10 @@ async fn all_applications_of_a_registered_cluster_become_ready() {
             .collect::<Vec<_>>(),
         ["lungmen-cni", "lungmen-csi"]
     );
-    assert_eq!(
-        seen.lock().unwrap().last().unwrap(),
-        "2 of 2 applications ready"
-    );
+    assert_eq!(seen.last().unwrap(), "2 of 2 applications ready");
     let cluster = client
         .clusters()
-        .wait_until_monitored(&cluster_server(), &FAST)
+        .wait_until_monitored(&cluster_server(), FAST)
         .await
         .unwrap();
     assert_eq!(cluster.applications_count(), 2);
@@ -255,7 +252,7 @@ async fn a_server_that_hiccups_is_waited_out_and_a_refusal_is_not() {
 
     argocd.fail_always(
         Route::ApplicationList,
-        Fault::Refuse(7, "permission denied: applications, get".into()),
+        faults::rejected(7, "permission denied: applications, get"),
     );
     let error = applications
         .wait_for_target(&target(), &TargetWait::new(FAST))

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use argocd_client::application::{ApplicationEvent, ApplicationFilter, WatchRequest};
-use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, Route};
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, Route, faults};
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use wiremock::matchers::{header, path, query_param};
@@ -151,7 +151,7 @@ async fn a_refusal_before_the_first_event_ends_the_watch_and_a_broken_connection
     argocd.fail_next(Route::ApplicationWatch, Fault::Disconnect);
     argocd.fail_next(
         Route::ApplicationWatch,
-        Fault::Refuse(7, "permission denied: applications, get".into()),
+        faults::rejected(7, "permission denied: applications, get"),
     );
 
     let mut events = pin!(argocd.client().applications().watch(fast()));

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 /// The response of the mock. `Closed` stands for none at all.
-pub(super) type Reply = Result<Response<Body>, Closed>;
+pub(super) type MockResponse = Result<Response<Body>, Closed>;
 
 /// The connection is closed without an answer.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// A refusal with the error object of the gateway.
+/// A rejection with the error object of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct Rejection {
     pub(super) code: i64,
     pub(super) message: String,
 }
 
-impl Refused {
+impl Rejection {
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -37,7 +37,7 @@ impl Refused {
         }
     }
 
-    /// What hides whether an object exists.
+    /// The text that hides whether an object exists.
     pub(super) fn hidden() -> Self {
         Self::new(7, "permission denied")
     }
@@ -56,8 +56,8 @@ pub(super) fn text(status: u16, body: impl Into<String>) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", body.into())
 }
 
-pub(super) fn refusal(refused: &Refused) -> Response<Body> {
-    let Refused { code, message } = refused;
+pub(super) fn rejection(rejected: &Rejection) -> Response<Body> {
+    let Rejection { code, message } = rejected;
     let body = json!({"error": message, "code": code, "message": message});
     respond(status_of(*code), "application/json", body.to_string())
 }
@@ -85,7 +85,7 @@ pub(super) fn respond(
 }
 
 /// The table of grpc-gateway v1.
-fn status_of(code: i64) -> StatusCode {
+pub(super) fn status_of(code: i64) -> StatusCode {
     StatusCode::from_u16(match code {
         1 => 408,
         3 | 9 | 11 => 400,

@@ -15,7 +15,7 @@ const RAW_TEXT_LIMIT: usize = 500;
 
 /// The status, gRPC code and text of a refusal, in whichever shape it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
     /// Absent when the body was not written by the gateway (router, ingress, proxy).
     pub(crate) code: Option<i64>,
@@ -32,7 +32,7 @@ struct StreamError {
     message: String,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Reads a body: the unary error object, the stream error object, or text.
     pub(crate) fn parse(status: StatusCode, body: &[u8]) -> Self {
         let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
@@ -149,7 +149,7 @@ fn kind_of_code(code: i64, message: &str) -> ErrorKind {
         7 if message.trim() == "permission denied" => ErrorKind::NotFoundOrForbidden,
         7 => ErrorKind::Forbidden,
         8 => ErrorKind::Busy,
-        9 => ErrorKind::FailedPrecondition,
+        9 => ErrorKind::NotReady,
         10 => ErrorKind::Conflict,
         12 => ErrorKind::Unsupported,
         14 => ErrorKind::Unavailable,
@@ -202,7 +202,7 @@ mod tests {
 
     fn kind(status: u16, code: i64, message: &str) -> ErrorKind {
         let body = serde_json::json!({"error": message, "code": code, "message": message});
-        Refusal::parse(
+        ErrorResponse::parse(
             StatusCode::from_u16(status).unwrap(),
             body.to_string().as_bytes(),
         )
@@ -305,10 +305,7 @@ mod tests {
             kind(400, 9, "another operation is already in progress"),
             ErrorKind::OperationInProgress
         );
-        assert_eq!(
-            kind(400, 9, "application is deleting"),
-            ErrorKind::FailedPrecondition
-        );
+        assert_eq!(kind(400, 9, "application is deleting"), ErrorKind::NotReady);
         assert_eq!(
             kind(409, 10, "the object has been modified"),
             ErrorKind::Conflict
@@ -338,7 +335,7 @@ mod tests {
     #[test]
     fn text_bodies_are_classified_by_status_and_cut() {
         let parse = |status: u16, body: &str| {
-            Refusal::parse(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+            ErrorResponse::parse(StatusCode::from_u16(status).unwrap(), body.as_bytes())
         };
         assert_eq!(parse(404, "Not Found").kind(), ErrorKind::Unsupported);
         assert_eq!(
@@ -361,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_stream_shape_brings_its_own_status() {
-        let refusal = Refusal::parse(
+        let refusal = ErrorResponse::parse(
             StatusCode::OK,
             br#"{"error":{"grpc_code":16,"http_code":401,"message":"invalid session: token is revoked, please re-login","http_status":"Unauthorized"}}"#,
         );
