@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::retry::Idempotency;
 
-/// Everything but the unreserved characters: an unescaped `:` in the last segment is a 404, and
+/// Everything but the unreserved characters and `*`: an unescaped `:` in the last segment is a 404, and
 /// `+` would arrive as a space.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'*')
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

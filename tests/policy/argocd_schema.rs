@@ -173,7 +173,10 @@ impl Description {
 fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) =
         (template.split('/').collect(), path.split('/').collect());
-    template.len() == path.len()
+    // The object of a right is the rest of the path.
+    let same_length = template.len() == path.len()
+        || (template.last() == Some(&"{subresource}") && path.len() > template.len());
+    same_length
         && template
             .iter()
             .zip(&path)

@@ -94,7 +94,7 @@ const TABLE: [(&str, &str, Route); 27] = [
     ("POST", "/api/v1/session", Route::Login),
     ("GET", "/api/v1/session/userinfo", Route::UserInfo),
     ("GET", "/api/v1/settings", Route::Settings),
-    ("GET", "/api/v1/account/can-i/{}/{}/{}", Route::CanI),
+    ("GET", "/api/v1/account/can-i/{}/{}/{**}", Route::CanI),
     ("GET", "/api/v1/clusters", Route::ClusterList),
     ("POST", "/api/v1/clusters", Route::ClusterCreate),
     ("GET", "/api/v1/clusters/{}", Route::ClusterGet),
@@ -167,6 +167,12 @@ fn parameters(template: &str, path: &str) -> Option<Vec<String>> {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(parameters),
+            (Some("{**}"), Some(first)) => {
+                let rest: Vec<&str> = std::iter::once(first).chain(given).collect();
+                let rest = rest.join("/");
+                parameters.push(percent_decode_str(&rest).decode_utf8_lossy().into_owned());
+                return Some(parameters);
+            }
             (Some("{}"), Some(segment)) if !segment.is_empty() => {
                 parameters.push(percent_decode_str(segment).decode_utf8_lossy().into_owned());
             }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use argocd_client::ErrorKind;
 use argocd_client::application::{
     AppRef, ApplicationFilter, ApplicationSource, Cascade, Destination, HealthStatus,
-    NewApplication, OperationPhase, Refresh, SyncRequest, SyncStatus, Target,
+    NewApplication, OperationPhase, Refresh, SyncRequest, SyncStatus, Target, WaitFor,
 };
 use argocd_client::repository::RepositorySpec;
+use argocd_client::{ErrorKind, Poll};
 use serde_json::{Value, json};
 use wiremock::matchers::{body_json, method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, ResponseTemplate};
 
-use super::{client, cluster_server, items, none, ok, patient, refusal, requests, server};
+use super::{client, cluster_server, items, none, ok, patient, refusal, requests, rights, server};
 
 fn application(name: &str, destination: &Value) -> Value {
     json!({
@@ -320,9 +320,33 @@ async fn a_deletion_says_what_happens_to_the_resources() {
 }
 
 #[tokio::test]
-async fn deleting_a_missing_application_is_no_failure() {
+async fn deleting_a_missing_application_is_no_failure_when_its_absence_is_proved() {
+    for (proved, kind) in [(true, None), (false, Some(ErrorKind::NotFoundOrForbidden))] {
+        let server = server().await;
+        Mock::given(method("DELETE"))
+            .respond_with(refusal(403, 7, "permission denied"))
+            .mount(&server)
+            .await;
+        Mock::given(path("/api/v1/applications"))
+            .respond_with(none())
+            .mount(&server)
+            .await;
+        rights(&server, "applications/get/*/a", proved).await;
+
+        let deleted = client(&server)
+            .applications()
+            .delete(&AppRef::new("a"), Cascade::Delete)
+            .await;
+
+        assert_eq!(deleted.as_ref().err().map(argocd_client::Error::kind), kind);
+        assert!(!deleted.unwrap_or_default());
+    }
+}
+
+#[tokio::test]
+async fn a_mistyped_name_is_not_called_deleted_without_the_right_to_see_it() {
     let server = server().await;
-    Mock::given(method("DELETE"))
+    Mock::given(path("/api/v1/applications/cilum"))
         .respond_with(refusal(403, 7, "permission denied"))
         .mount(&server)
         .await;
@@ -330,17 +354,18 @@ async fn deleting_a_missing_application_is_no_failure() {
         .respond_with(none())
         .mount(&server)
         .await;
-    Mock::given(path("/api/v1/session/userinfo"))
-        .respond_with(ok(json!({"loggedIn": true})))
-        .mount(&server)
-        .await;
+    rights(&server, "applications/get/*/cilum", false).await;
 
+    let error = client(&server)
+        .applications()
+        .wait(&AppRef::new("cilum"), &WaitFor::default(), Poll::default())
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::NotFoundOrForbidden);
     assert!(
-        !client(&server)
-            .applications()
-            .delete(&AppRef::new("a"), Cascade::Delete)
-            .await
-            .unwrap()
+        error.message().contains("may not get applications */cilum"),
+        "{error}"
     );
 }
 

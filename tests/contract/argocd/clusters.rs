@@ -10,8 +10,8 @@ use wiremock::matchers::{method, path, query_param};
 use wiremock::{Mock, ResponseTemplate};
 
 use super::{
-    SERVER, body_of, client, cluster_server, items, none, ok, patient, refusal, requests, server,
-    shown_cluster, spec,
+    SERVER, body_of, client, cluster_server, items, none, ok, patient, refusal, requests, rights,
+    server, shown_cluster, spec,
 };
 
 const ENCODED: &str = "/api/v1/clusters/https%3A%2F%2F10.5.0.2%3A6443";
@@ -78,6 +78,8 @@ async fn a_missing_cluster_is_certainly_missing() {
         .mount(&server)
         .await;
 
+    rights(&server, "clusters/get/*", true).await;
+
     let error = client(&server)
         .clusters()
         .cluster(&cluster_server())
@@ -86,6 +88,23 @@ async fn a_missing_cluster_is_certainly_missing() {
 
     assert!(error.is_not_found());
     assert_eq!(error.target(), SERVER);
+}
+
+#[tokio::test]
+async fn a_cluster_that_the_account_may_not_see_is_not_called_missing() {
+    let server = server().await;
+    Mock::given(path("/api/v1/clusters"))
+        .respond_with(none())
+        .mount(&server)
+        .await;
+    rights(&server, "clusters/get/*", false).await;
+    let clusters = client(&server).clusters();
+
+    let read = clusters.cluster(&cluster_server()).await.unwrap_err();
+    let deleted = clusters.delete(&cluster_server()).await.unwrap_err();
+
+    assert_eq!(read.kind(), ErrorKind::NotFoundOrForbidden);
+    assert_eq!(deleted.kind(), ErrorKind::NotFoundOrForbidden);
 }
 
 #[tokio::test]
@@ -163,6 +182,7 @@ async fn deleting_a_missing_cluster_sends_no_deletion() {
         .respond_with(none())
         .mount(&server)
         .await;
+    rights(&server, "clusters/get/*", true).await;
 
     assert!(
         !client(&server)
@@ -189,6 +209,10 @@ async fn a_cluster_with_applications_is_deleted_only_on_demand() {
         .expect(1)
         .mount(&server)
         .await;
+    Mock::given(path("/api/v1/applications"))
+        .respond_with(none())
+        .mount(&server)
+        .await;
     let clusters = client(&server).clusters();
 
     let error = clusters.delete(&cluster_server()).await.unwrap_err();
@@ -201,6 +225,56 @@ async fn a_cluster_with_applications_is_deleted_only_on_demand() {
             .await
             .unwrap()
     );
+}
+
+#[tokio::test]
+async fn an_application_that_the_cached_count_does_not_know_prevents_the_deletion() {
+    for destination in [
+        json!({"server": format!("{SERVER}/")}),
+        json!({"name": "lungmen"}),
+    ] {
+        let server = server().await;
+        Mock::given(path("/api/v1/clusters"))
+            .respond_with(items(&[shown_cluster()]))
+            .mount(&server)
+            .await;
+        let application = json!({"metadata": {"name": "cilium", "namespace": "argocd"}, "spec": {"destination": destination}});
+        Mock::given(path("/api/v1/applications"))
+            .respond_with(items(&[application]))
+            .mount(&server)
+            .await;
+
+        let error = client(&server)
+            .clusters()
+            .delete(&cluster_server())
+            .await
+            .unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::NotReady);
+        assert!(error.message().contains("argocd/cilium"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_not_deleted_while_rights_hide_applications() {
+    let server = server().await;
+    Mock::given(path("/api/v1/clusters"))
+        .respond_with(items(&[shown_cluster()]))
+        .mount(&server)
+        .await;
+    Mock::given(path("/api/v1/applications"))
+        .respond_with(none())
+        .mount(&server)
+        .await;
+    rights(&server, "applications/get/*/*", false).await;
+
+    let error = client(&server)
+        .clusters()
+        .delete(&cluster_server())
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
 }
 
 #[tokio::test]
@@ -226,10 +300,11 @@ async fn a_deletion_whose_answer_was_lost_succeeds_at_the_second_attempt() {
         .respond_with(refusal(403, 7, "permission denied"))
         .mount(&server)
         .await;
-    Mock::given(path("/api/v1/session/userinfo"))
-        .respond_with(ok(json!({"loggedIn": true})))
+    Mock::given(path("/api/v1/applications"))
+        .respond_with(none())
         .mount(&server)
         .await;
+    rights(&server, "applications/get/*/*", true).await;
 
     assert!(
         patient(&server)

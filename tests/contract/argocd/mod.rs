@@ -14,7 +14,7 @@ use std::time::Duration;
 use argocd_client::cluster::{ClusterSpec, ServerUrl};
 use argocd_client::{Client, Credentials, RetryPolicy};
 use serde_json::{Value, json};
-use wiremock::matchers::any;
+use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 /// A token in the only form that the server looks at.
@@ -68,6 +68,19 @@ pub(super) fn patient(server: &MockServer) -> Client {
 
 pub(super) fn url(text: &str) -> url::Url {
     text.parse().unwrap()
+}
+
+/// Lets the account see every object, or only some, where the client asks.
+pub(super) async fn rights(server: &MockServer, object: &str, allowed: bool) {
+    let value = if allowed { "yes" } else { "no" };
+    Mock::given(path(format!("/api/v1/account/can-i/{object}")))
+        .respond_with(ok(json!({"value": value})))
+        .mount(server)
+        .await;
+    Mock::given(path("/api/v1/session/userinfo"))
+        .respond_with(ok(json!({"loggedIn": true})))
+        .mount(server)
+        .await;
 }
 
 pub(super) fn ok(body: Value) -> ResponseTemplate {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use argocd_client::application::{AppRef, HealthStatus, Target, TargetWait, WaitFor, WaitOutcome};
+use argocd_client::application::{
+    AppRef, HealthStatus, OperationPhase, Target, TargetWait, WaitFor, WaitOutcome,
+};
 use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, Route, faults};
 use argocd_client::{ErrorKind, Poll};
 use serde_json::{Value, json};
@@ -114,9 +116,32 @@ async fn an_application_that_disappears_is_deleted() {
 }
 
 #[tokio::test]
-async fn running_out_of_time_says_what_is_missing() {
+async fn a_failed_operation_ends_the_wait_long_before_its_deadline() {
     let argocd = ArgoCdMock::start().await;
     argocd.add_application(seed("cilium").fails_to_sync("one or more objects failed to apply"));
+
+    let outcome = argocd
+        .client()
+        .applications()
+        .wait(&AppRef::new("cilium"), &WaitFor::default(), PATIENT)
+        .await
+        .unwrap();
+
+    let WaitOutcome::OperationFailed { phase, message, .. } = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(*phase, OperationPhase::Failed);
+    assert_eq!(message, "one or more objects failed to apply");
+    assert_eq!(
+        outcome.into_ready().unwrap_err().kind(),
+        ErrorKind::OperationFailed
+    );
+}
+
+#[tokio::test]
+async fn running_out_of_time_says_what_is_missing() {
+    let argocd = ArgoCdMock::start().await;
+    argocd.add_application(seed("cilium").ends_as(HealthStatus::Progressing, "0 of 1 replicas"));
 
     let outcome = argocd
         .client()
@@ -130,7 +155,8 @@ async fn running_out_of_time_says_what_is_missing() {
     };
     assert_eq!(
         reason,
-        "cilium is OutOfSync, Missing, operation Failed: one or more objects failed to apply"
+        "timed out after 400ms waiting for application cilium to be ready; last status: \
+         cilium is Synced, Progressing: 0 of 1 replicas"
     );
     assert!(last.is_some());
 }
