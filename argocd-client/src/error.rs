@@ -196,6 +196,7 @@ impl Error {
                 | ErrorKind::Timeout
                 | ErrorKind::Interrupted
                 | ErrorKind::Busy
+                | ErrorKind::NotReady
                 | ErrorKind::Unavailable
                 | ErrorKind::Server
         )

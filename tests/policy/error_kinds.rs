@@ -36,7 +36,9 @@ macro_rules! kinds {
 
 /// The kinds of the clients and services.
 fn of_clients() -> impl Iterator<Item = Kind> {
-    kinds!("proxmox-client", proxmox_client).chain(kinds!("factory-client", factory_client))
+    kinds!("proxmox-client", proxmox_client)
+        .chain(kinds!("factory-client", factory_client))
+        .chain(kinds!("argocd-client", argocd_client))
 }
 
 /// The names and texts of the bootstrap's own kinds.

@@ -7,12 +7,37 @@ const OWN_PATH: &str = "// mirror: own path";
 
 /// Crates, by the folder that holds the mirrored files, that have each file.
 const MIRRORED: [(&str, &[&str]); 4] = [
-    ("poll.rs", &["proxmox-client/src", "factory-client/src"]),
-    ("retry.rs", &["proxmox-client/src", "factory-client/src"]),
-    ("tls.rs", &["proxmox-client/src", "factory-client/src"]),
+    (
+        "poll.rs",
+        &[
+            "proxmox-client/src",
+            "factory-client/src",
+            "argocd-client/src",
+        ],
+    ),
+    (
+        "retry.rs",
+        &[
+            "proxmox-client/src",
+            "factory-client/src",
+            "argocd-client/src",
+        ],
+    ),
+    (
+        "tls.rs",
+        &[
+            "proxmox-client/src",
+            "factory-client/src",
+            "argocd-client/src",
+        ],
+    ),
     (
         "fault.rs",
-        &["proxmox-client/src/mock", "factory-client/src/mock"],
+        &[
+            "proxmox-client/src/mock",
+            "factory-client/src/mock",
+            "argocd-client/src/mock",
+        ],
     ),
 ];
 

@@ -43,7 +43,7 @@ kinds! {
         /// DNS or TCP failed: nothing was sent.
         Connect = "cannot connect",
         /// The certificate of the Argo CD server is not trusted. Never retried.
-        Certificate = "certificate not trusted",
+        Certificate = "certificate not accepted",
         /// One attempt took too long, or the server or a proxy says that it did.
         Timeout = "timed out",
         /// The connection broke after the request was sent.
@@ -61,15 +61,15 @@ kinds! {
         /// The object does not exist.
         NotFound = "not found",
         /// The object exists already and differs from what was sent.
-        AlreadyExists = "exists already and differs",
+        AlreadyExists = "already exists",
         /// The object was changed by somebody else, or a name belongs to another object.
         Conflict = "conflict",
         /// The application is busy with another operation; the request had no effect.
         OperationInProgress = "another operation is in progress",
         /// A sync window of the project forbids synchronising now.
         SyncWindow = "blocked by a sync window",
-        /// The state of the object does not allow the call.
-        NotReady = "not ready",
+        /// The state of the object does not allow the call now.
+        NotReady = "not ready yet",
         /// Argo CD could not reach the cluster: DNS, TCP, or no response in time.
         TargetUnreachable = "the cluster cannot be reached from Argo CD",
         /// Argo CD does not trust the certificate of the cluster: wrong CA or server name.
@@ -79,7 +79,7 @@ kinds! {
         /// The RBAC of the cluster forbids what Argo CD wanted to do.
         TargetForbidden = "the cluster forbids the call",
         /// This server version does not offer the call.
-        Unsupported = "not supported by this server",
+        Unsupported = "not supported",
         /// The server is overloaded; the request had no effect.
         Busy = "busy",
         /// A proxy or a component behind the server did not answer (502, 503); the outcome is unknown.
@@ -93,7 +93,7 @@ kinds! {
         /// An operation of Argo CD failed, or what was waited for cannot happen any more.
         OperationFailed = "operation failed",
         /// A file could not be read or written.
-        Io = "input or output failed",
+        Io = "file error",
         /// The time for the whole call or wait ran out; the source is the last cause.
         Deadline = "deadline exceeded",
     }

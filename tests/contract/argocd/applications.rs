@@ -244,7 +244,7 @@ async fn a_sync_is_sent_once_and_its_refusals_have_kinds() {
             400,
             9,
             "Cannot sync to main: auto-sync currently set to HEAD",
-            ErrorKind::NotReady,
+            ErrorKind::Rejected,
         ),
         (504, 4, "deadline", ErrorKind::Timeout),
     ] {
@@ -268,7 +268,7 @@ async fn a_sync_is_sent_once_and_its_refusals_have_kinds() {
 }
 
 #[tokio::test]
-async fn a_refresh_has_the_patience_of_its_caller() {
+async fn a_refresh_has_the_deadline_of_its_caller() {
     let server = server().await;
     let slow = ok(application("cilium", &json!({}))).set_delay(Duration::from_millis(400));
     Mock::given(path("/api/v1/applications/cilium"))
