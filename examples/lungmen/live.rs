@@ -67,9 +67,9 @@ fn openbao(address_in_spec: Option<&Url>) -> Result<openbao::Client, Failure> {
         &["BAO_ADDR", "VAULT_ADDR"],
     )?;
     let token = secret(&["BAO_TOKEN", "VAULT_TOKEN"])?;
-    let mut builder = openbao::Client::builder(address, openbao::Credentials::Token(token));
+    let mut builder = openbao::Client::builder(address, openbao::Credentials::token(token));
     if let Some(file) = variable(&["BAO_CACERT", "VAULT_CACERT"]) {
-        builder = builder.tls(ServiceTrust::Authority(read(&file)?));
+        builder = builder.trust(ServiceTrust::from_pem(&read(&file)?)?);
     }
     if let Some(namespace) = variable(&["BAO_NAMESPACE", "VAULT_NAMESPACE"]) {
         builder = builder.namespace(namespace);

@@ -2,7 +2,7 @@
 
 use argocd_client::mock::{Fault as ArgoFault, Route as ArgoRoute};
 use factory_client::mock::{Fault as FactoryFault, Route as FactoryRoute};
-use lungmen_bootstrap::mock::kubernetes::KubernetesRoute;
+use lungmen_bootstrap::mock::kubernetes::Route as KubernetesRoute;
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
 use lungmen_bootstrap::mock::{Fault as ServiceFault, Lab};
 use lungmen_bootstrap::{Error, ErrorKind, StepId, Timing};
@@ -250,7 +250,7 @@ async fn a_failed_installation_is_told_from_a_slow_one() {
 async fn another_secret_at_the_path_is_never_replaced() {
     let world = World::new().await;
     let theirs = std::collections::BTreeMap::from([("secrets.yaml".to_owned(), "theirs".into())]);
-    let client = world.lab.openbao().client().unwrap();
+    let client = world.lab.openbao().client();
     world.run_until(StepId::Verify).await.unwrap();
     client
         .kv("secret")

@@ -1,5 +1,6 @@
 //! A VM that would not boot on hardware does not boot in the Lab.
 
+use futures_util::StreamExt as _;
 use lungmen_bootstrap::StepId;
 use lungmen_bootstrap::mock::LabEvent;
 use proxmox_client::Poll;
@@ -17,6 +18,7 @@ async fn start(options: &[(&str, &str)]) -> (World, VmId, LabEvent) {
     world.run_until(StepId::Image).await.unwrap();
     let id = VmId::new(500).unwrap();
     world.lab.proxmox().add_vm(id, options);
+    let mut events = Box::pin(world.lab.events());
     let vm = world
         .lab
         .proxmox()
@@ -25,12 +27,7 @@ async fn start(options: &[(&str, &str)]) -> (World, VmId, LabEvent) {
         .vm(id);
     let poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_secs(5));
     vm.start().await.unwrap().wait(poll).await.unwrap();
-    let event = loop {
-        if let Some(event) = world.lab.events().into_iter().next() {
-            break event;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let event = events.next().await.unwrap();
     (world, id, event)
 }
 

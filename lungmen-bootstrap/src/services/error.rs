@@ -1,74 +1,108 @@
-//! The error of the Kubernetes and OpenBao modules: what was attempted, on what, and what that means.
+//! The error of the Kubernetes and OpenBao modules: kind, operation, target, server, source.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// The result of every fallible call of [`crate::kubernetes`] and [`crate::openbao`].
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::tls::{PinMismatch, find_tls_error, pin_mismatch};
+
+/// The result of every fallible call of [`kubernetes`](super::kubernetes) and [`openbao`](super::openbao).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What went wrong, independent of where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What went wrong, independent of the operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A kubeconfig, address, certificate or credential that cannot be used; nothing was sent.
+    /// A kubeconfig, URL, certificate or credential cannot be used. No request was sent.
     Configuration,
-    /// A value that cannot be sent: the message names it.
+    /// An argument cannot be sent; the message names it. No request was sent.
     InvalidInput,
-    /// DNS or TCP: nothing was sent.
+    /// The connection could not be established (DNS, TCP). No request was sent.
     Connect,
-    /// The peer's certificate is not trusted, or it refuses ours. Never retried.
+    /// The TLS handshake failed because one side does not accept the other's certificate. Never retried.
     Certificate,
-    /// One attempt took too long.
+    /// One attempt took longer than its timeout.
     Timeout,
     /// The connection broke after the request was sent.
     Interrupted,
-    /// The server does not know us: credentials wrong, expired or revoked.
+    /// The server does not accept the credentials: wrong, expired or revoked.
     Unauthenticated,
-    /// We are known, and not allowed to do this.
+    /// The credentials are valid but do not permit the operation.
     Forbidden,
     /// The object, secret or version does not exist.
     NotFound,
-    /// The version of the secret was deleted or destroyed; its metadata still exists.
+    /// The version of the secret was deleted or destroyed; its metadata still exists (OpenBao).
     Deleted,
-    /// OpenBao has no KV version 2 engine at this path, or no such namespace.
+    /// There is no KV version 2 engine at this path, or no such namespace (OpenBao).
     NoSuchMount,
-    /// It exists already: a create-only write was refused and changed nothing.
+    /// A create-only write found something; nothing was changed.
     AlreadyExists,
-    /// Somebody else changed or owns what was to be written.
+    /// Another writer changed or owns what was to be written; nothing was changed.
     Conflict,
-    /// The server is sealed or not initialised.
+    /// The server is sealed or not initialised (OpenBao).
     Sealed,
-    /// The server is a standby, or its cluster has no active node at the moment.
+    /// The server is a standby, or its cluster has no active node at the moment (OpenBao).
     Standby,
-    /// The server is starting; asking again later can succeed.
+    /// The server is starting. A later attempt can succeed.
     NotReady,
-    /// Overloaded or rate limited; the refusal is certain.
+    /// The server is overloaded or limits the rate; the request had no effect.
     Busy,
-    /// The value is larger than the server or its storage accepts.
+    /// The value is larger than the server or its storage accepts (OpenBao).
     TooLarge,
-    /// The server demands something this client does not do.
+    /// The server or the input requires something that this client does not implement.
     Unsupported,
-    /// Any other refusal of the request.
+    /// The server rejected the request for another reason.
     Rejected,
-    /// The server failed while working on the request.
+    /// The server failed while it handled the request.
     Server,
-    /// The answer is not of the expected shape.
+    /// The response does not have the expected form.
     Decode,
-    /// What was read back is not what was written.
+    /// The value that was read back differs from the value that was written (OpenBao).
     Mismatch,
-    /// Our own time budget ran out; the message is the last cause.
+    /// The deadline of a whole operation passed; the message has the last cause.
     Deadline,
     /// A file cannot be read or written.
     Io,
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: &[Self] = &[
+        Self::Configuration,
+        Self::InvalidInput,
+        Self::Connect,
+        Self::Certificate,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Deleted,
+        Self::NoSuchMount,
+        Self::AlreadyExists,
+        Self::Conflict,
+        Self::Sealed,
+        Self::Standby,
+        Self::NotReady,
+        Self::Busy,
+        Self::TooLarge,
+        Self::Unsupported,
+        Self::Rejected,
+        Self::Server,
+        Self::Decode,
+        Self::Mismatch,
+        Self::Deadline,
+    ];
+
     const fn text(self) -> &'static str {
         match self {
-            Self::Configuration => "bad client configuration",
+            Self::Configuration => "invalid client configuration",
             Self::InvalidInput => "invalid input",
             Self::Connect => "cannot connect",
             Self::Certificate => "certificate not accepted",
@@ -79,17 +113,17 @@ impl ErrorKind {
             Self::NotFound => "not found",
             Self::Deleted => "deleted",
             Self::NoSuchMount => "no such mount",
-            Self::AlreadyExists => "exists already",
+            Self::AlreadyExists => "already exists",
             Self::Conflict => "conflict",
             Self::Sealed => "sealed",
             Self::Standby => "no active node",
-            Self::NotReady => "not ready yet",
+            Self::NotReady => "not ready",
             Self::Busy => "busy",
             Self::TooLarge => "too large",
             Self::Unsupported => "not supported",
             Self::Rejected => "rejected",
             Self::Server => "server error",
-            Self::Decode => "unexpected answer",
+            Self::Decode => "unexpected response",
             Self::Mismatch => "not what was written",
             Self::Deadline => "deadline exceeded",
             Self::Io => "input or output failed",
@@ -97,7 +131,30 @@ impl ErrorKind {
     }
 }
 
-/// An error of a service: kind, operation, target, message and source. One pointer wide.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// An error of a service: kind, operation, target, server, message and source. One pointer wide.
+///
+/// ```
+/// use lungmen_bootstrap::services::{Error, ErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::Sealed => "unseal OpenBao",
+///         ErrorKind::Forbidden | ErrorKind::Unauthenticated => "check the credentials",
+///         _ if error.is_retryable() => "try again later",
+///         _ => "read the message",
+///     }
+/// }
+///
+/// let error = Error::new(ErrorKind::Sealed, "read secret").with_target("secret/talos");
+/// assert_eq!(advice(&error), "unseal OpenBao");
+/// assert_eq!(error.to_string(), "read secret (secret/talos): sealed");
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -107,19 +164,23 @@ struct Inner {
     operation: &'static str,
     target: String,
     message: String,
-    status: Option<u16>,
+    server: Option<String>,
+    status: Option<StatusCode>,
     retry_after: Option<Duration>,
     source: Option<Source>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str) -> Self {
+    /// An error of this kind. Public so that code that handles errors can be tested.
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self {
             inner: Box::new(Inner {
                 kind,
                 operation,
                 target: String::new(),
                 message: String::new(),
+                server: None,
                 status: None,
                 retry_after: None,
                 source: None,
@@ -127,23 +188,45 @@ impl Error {
         }
     }
 
-    pub(crate) fn with_target(mut self, target: impl Into<String>) -> Self {
+    /// Sets what the operation was attempted on.
+    #[must_use]
+    pub fn with_target(mut self, target: impl Into<String>) -> Self {
         self.inner.target = target.into();
         self
     }
 
-    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+    /// Sets the message: the server's text, or an explanation.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.inner.message = message.into();
         self
     }
 
-    pub(crate) fn with_status(mut self, status: u16) -> Self {
+    /// Sets the endpoint of the server, without credentials.
+    #[must_use]
+    pub fn with_server(mut self, server: impl Into<String>) -> Self {
+        self.inner.server = Some(server.into());
+        self
+    }
+
+    /// Sets the HTTP status of the response.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.inner.status = Some(status);
         self
     }
 
-    pub(crate) fn with_retry_after(mut self, pause: Option<Duration>) -> Self {
-        self.inner.retry_after = pause;
+    /// Sets the delay that the server requested.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.inner.retry_after = Some(delay);
+        self
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.inner.source = Some(source.into());
         self
     }
 
@@ -152,12 +235,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.inner.source = Some(source.into());
-        self
-    }
-
-    /// A failure below HTTP: tells certificate, connection and interruption apart by the causes in `source`.
+    /// A failure below HTTP: distinguishes certificate, connection and interruption by the causes in `source`.
     ///
     /// `connecting` says that the failure came before the request was sent.
     pub(crate) fn transport(
@@ -166,10 +244,12 @@ impl Error {
         source: impl Into<Source>,
     ) -> Self {
         let source = source.into();
-        let kind = match certificate_failure(source.as_ref()) {
-            Some(_) => ErrorKind::Certificate,
-            None if connecting => ErrorKind::Connect,
-            None => ErrorKind::Interrupted,
+        let kind = if is_certificate_failure(source.as_ref()) {
+            ErrorKind::Certificate
+        } else if connecting {
+            ErrorKind::Connect
+        } else {
+            ErrorKind::Interrupted
         };
         let message = deepest(source.as_ref()).to_string();
         Self::new(kind, operation)
@@ -183,51 +263,63 @@ impl Error {
         self.inner.kind
     }
 
-    /// What was attempted, for example `"read secret"`.
+    /// The operation that failed, for example `"read secret"`.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.inner.operation
     }
 
-    /// What it was attempted on: an object, a path, an address. Never a secret.
+    /// What the operation was attempted on: an object, a path, an address. Never a secret.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.inner.target
     }
 
-    /// The text of the server, as it was given, or our own explanation; empty when there is none.
+    /// The server's text, unchanged, or an explanation; empty when there is neither.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The HTTP status, when the server answered.
+    /// The endpoint of the server, without credentials; `None` before a server was chosen.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub fn server(&self) -> Option<&str> {
+        self.inner.server.as_deref()
+    }
+
+    /// The HTTP status, when the server responded.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
         self.inner.status
     }
 
-    /// How long the server asked to wait before the next attempt.
+    /// How long the server asks to wait before the next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// Whether the thing asked for does not exist (a deleted version counts as existing).
+    /// Both fingerprints, when the server presented another certificate than the pinned one.
+    #[must_use]
+    pub fn pin_mismatch(&self) -> Option<PinMismatch> {
+        find_tls_error(self.inner.source.as_deref()?).and_then(pin_mismatch)
+    }
+
+    /// Whether the object does not exist. A deleted version of a secret counts as existing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.inner.kind == ErrorKind::NotFound
     }
 
-    /// Whether a create-only write found something there already.
+    /// Whether a create-only write found something.
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
         self.inner.kind == ErrorKind::AlreadyExists
     }
 
-    /// Whether the same call can succeed when it is made again later.
+    /// Whether the same call can succeed later without a change by the caller.
     ///
-    /// Says nothing about whether repeating is *safe*: see [`Error::may_have_taken_effect`].
+    /// Whether repeating is *safe* is another question: see [`Error::may_have_taken_effect`].
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(
@@ -258,19 +350,17 @@ impl Error {
     }
 }
 
-/// The TLS failure in a chain of causes. The I/O errors that carry it skip it in `source()`, so they are opened.
-fn certificate_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    causes(error)
-        .find_map(|cause| cause.downcast_ref::<rustls::Error>())
-        .filter(|failure| {
-            matches!(
-                failure,
-                rustls::Error::InvalidCertificate(_)
-                    | rustls::Error::InvalidCertRevocationList(_)
-                    | rustls::Error::NoCertificatesPresented
-                    | rustls::Error::AlertReceived(_)
-            )
-        })
+/// Whether the cause is a certificate that one side does not accept.
+fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
+    matches!(
+        find_tls_error(error),
+        Some(
+            rustls::Error::InvalidCertificate(_)
+                | rustls::Error::InvalidCertRevocationList(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::AlertReceived(_)
+        )
+    )
 }
 
 fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
@@ -311,6 +401,7 @@ impl fmt::Debug for Error {
             .field("operation", &self.inner.operation)
             .field("target", &self.inner.target)
             .field("message", &self.inner.message)
+            .field("server", &self.inner.server)
             .field("status", &self.inner.status)
             .field("source", &self.inner.source)
             .finish()
@@ -338,14 +429,30 @@ mod tests {
         let error = Error::new(ErrorKind::Forbidden, "read secret")
             .with_target("secret/talos/lungmen.akn")
             .with_message("permission denied")
-            .with_status(403);
+            .with_status(StatusCode::FORBIDDEN);
 
         assert_eq!(
             error.to_string(),
             "read secret (secret/talos/lungmen.akn): permission denied"
         );
-        assert_eq!(error.status(), Some(403));
+        assert_eq!(error.status(), Some(StatusCode::FORBIDDEN));
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn every_kind_has_its_own_phrase_and_its_name_in_json() {
+        let phrases: std::collections::BTreeSet<_> =
+            ErrorKind::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(phrases.len(), ErrorKind::ALL.len());
+
+        for kind in ErrorKind::ALL {
+            let name = serde_json::to_string(kind).unwrap();
+            assert_eq!(serde_json::from_str::<ErrorKind>(&name).unwrap(), *kind);
+        }
+        assert_eq!(
+            serde_json::to_string(&ErrorKind::NoSuchMount).unwrap(),
+            "\"no_such_mount\""
+        );
     }
 
     #[test]

@@ -1,15 +1,25 @@
-//! What the two services without a client crate of their own share: the error type and the TLS trust.
+//! The two servers without a client crate of their own: the Kubernetes API and OpenBao.
 //!
-//! The Kubernetes API and OpenBao are spoken to by modules of this crate ([`crate::kubernetes`], [`crate::openbao`]).
-//! Both fail in the same ways, so both return [`Error`].
+//! Both fail in the same ways and return the same [`Error`]. [`TlsTrust`], [`RetryPolicy`] and [`Poll`] have the same
+//! form as in the client crates.
 
-mod error;
+pub(crate) mod error;
+mod identity;
 pub mod kubernetes;
 pub mod openbao;
+#[allow(dead_code, reason = "mirrored")]
+mod poll;
+mod retry;
 mod tls;
 
 pub use error::{Error, ErrorKind, Result};
-pub use tls::TlsTrust;
+pub use poll::{Poll, WaitState};
+pub use retry::RetryPolicy;
+pub use tls::{Fingerprint, PinMismatch, TlsTrust};
+
 #[cfg(feature = "mock")]
-pub(crate) use tls::provider;
-pub(crate) use tls::{certificates, client_config, private_key, untrusting_config};
+pub(crate) use identity::provider;
+pub(crate) use identity::{private_key, with_identity};
+pub(crate) use poll::DurationText;
+pub(crate) use retry::Idempotency;
+pub(crate) use tls::certificates;

@@ -1,146 +1,363 @@
-//! Trust of the Kubernetes and OpenBao connections: every configuration names its provider, none is process-wide.
+//! Which server certificates a client accepts: always explicit, never a process-wide default.
+//!
+//! Mirrored: the same text stands in every crate of the workspace that speaks HTTPS, and a policy test compares the copies.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::crypto::CryptoProvider;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
-use secrecy::{ExposeSecret, SecretString};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_platform_verifier::Verifier;
+use sha2::{Digest, Sha256};
 
-use super::{Error, ErrorKind, Result};
+use crate::services::error::{Error, ErrorKind, Result}; // mirror: own path
 
-/// Whom to believe about the identity of a server.
-#[derive(Debug, Clone, Default)]
+/// Which server certificates are accepted. No variant accepts every certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsTrust {
-    /// The certificate authorities of the operating system.
+    /// Certificates that the trust store of the operating system accepts.
     #[default]
-    PublicRoots,
-    /// Exactly these authorities, as one or more PEM `CERTIFICATE` blocks.
-    Authority(String),
+    SystemRoots,
+    /// Certificates issued by one of these authorities; the system's are not accepted.
+    ///
+    /// The name or address in the endpoint must be in the certificate. A self-signed server certificate can be given
+    /// as its own authority.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// Exactly the certificate with this fingerprint, whatever its issuer, names and dates. Another certificate is
+    /// refused even when a known authority issued it.
+    Pinned(Fingerprint),
 }
 
-const OPERATION: &str = "build TLS configuration";
+impl TlsTrust {
+    /// Trusts one authority, in DER form.
+    #[must_use]
+    pub fn authority(certificate: CertificateDer<'static>) -> Self {
+        Self::Authorities(vec![certificate])
+    }
 
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
+    /// Trusts several authorities, in DER form.
+    #[must_use]
+    pub fn authorities(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        Self::Authorities(certificates.into_iter().collect())
+    }
 
-/// A configuration that trusts as told and shows `identity`, if there is one. ALPN is left empty.
-///
-/// # Errors
-///
-/// `Configuration` when a certificate or key cannot be used.
-pub(crate) fn client_config(
-    trust: &TlsTrust,
-    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-) -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
-    let builder = match trust {
-        TlsTrust::PublicRoots => builder.with_platform_verifier().map_err(unusable)?,
-        TlsTrust::Authority(pem) => {
-            let mut roots = rustls::RootCertStore::empty();
-            for certificate in certificates(pem)? {
-                roots.add(certificate).map_err(unusable)?;
+    /// Trusts all certificates of a PEM text as authorities.
+    ///
+    /// # Errors
+    /// `Configuration` when the text has no certificate, or one that cannot be read.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        certificates(pem).map(Self::Authorities)
+    }
+
+    /// Trusts the one certificate with this SHA-256 fingerprint.
+    #[must_use]
+    pub const fn pinned(fingerprint: Fingerprint) -> Self {
+        Self::Pinned(fingerprint)
+    }
+
+    /// The TLS configuration of a client. It offers no application protocol, so that HTTP/1.1 is spoken.
+    ///
+    /// `scheme` is that of the endpoint: a plain connection must not fail on a system without a trust store, although
+    /// the server may redirect it to HTTPS.
+    pub(crate) fn client_config(&self, scheme: &str) -> Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| configuration("no common TLS version").with_source(error))?;
+        let verifier: Arc<dyn ServerCertVerifier> = match self {
+            Self::SystemRoots => match Verifier::new(provider) {
+                Ok(verifier) => Arc::new(verifier),
+                Err(error) if scheme == "https" => {
+                    return Err(
+                        configuration("the system's trust store cannot be read").with_source(error)
+                    );
+                }
+                Err(_) => {
+                    return Ok(builder
+                        .with_root_certificates(RootCertStore::empty())
+                        .with_no_client_auth());
+                }
+            },
+            Self::Authorities(authorities) => {
+                return Ok(builder
+                    .with_root_certificates(roots(authorities)?)
+                    .with_no_client_auth());
             }
-            builder.with_root_certificates(roots)
-        }
-    };
-    match identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable),
+            Self::Pinned(fingerprint) => Arc::new(PinnedVerifier {
+                expected: *fingerprint,
+                provider,
+            }),
+        };
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth())
     }
 }
 
-/// A configuration that trusts nobody: reqwest wants one even for a client that only ever speaks plain HTTP.
-///
-/// # Errors
-///
-/// `Configuration` when the provider offers no protocol version.
-pub(crate) fn untrusting_config() -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
-    Ok(builder
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth())
-}
-
-/// Every `CERTIFICATE` block of `pem`; at least one.
-///
-/// # Errors
-///
-/// `Configuration` when there is none or one is broken.
+/// The certificates of a PEM text.
 pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<std::result::Result<_, _>>()
-        .map_err(unusable)?;
-    if found.is_empty() {
-        return Err(Error::new(ErrorKind::Configuration, OPERATION)
-            .with_message("no CERTIFICATE block in the PEM text"));
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| configuration("a PEM certificate cannot be read").with_source(error))?;
+    if certificates.is_empty() {
+        return Err(configuration("the PEM text has no certificate"));
     }
-    Ok(found)
+    Ok(certificates)
 }
 
-/// The private key of `pem`: PKCS#8, PKCS#1, SEC1, or PKCS#8 under Talos' own label.
-///
-/// # Errors
-///
-/// `Configuration` when there is none. The text is never quoted.
-pub(crate) fn private_key(pem: &SecretString) -> Result<PrivateKeyDer<'static>> {
-    let text = pem.expose_secret();
-    if let Ok(key) = PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-        return Ok(key);
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore> {
+    if authorities.is_empty() {
+        return Err(configuration("the list of trusted authorities is empty"));
     }
-    // Talos writes Ed25519 keys as PKCS#8 under a label that no PEM reader of rustls knows.
-    let relabelled = pem::parse(text)
-        .ok()
-        .filter(|block| block.tag() == "ED25519 PRIVATE KEY");
-    relabelled
-        .map(|block| PrivatePkcs8KeyDer::from(block.into_contents()).into())
-        .ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, OPERATION)
-                .with_message("no private key in the PEM text")
-        })
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone()).map_err(|error| {
+            configuration("a trusted authority is not an X.509 certificate").with_source(error)
+        })?;
+    }
+    Ok(roots)
 }
 
-fn unusable(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Configuration, OPERATION)
-        .with_message(source.to_string())
-        .with_source(source)
+fn configuration(message: &str) -> Error {
+    Error::new(ErrorKind::Configuration, "set up TLS").with_message(message)
+}
+
+/// The SHA-256 of a whole certificate.
+///
+/// Parses with or without colons, in any letter case; prints in upper case with colons.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of this certificate.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate.as_ref()).into())
+    }
+
+    /// A fingerprint from its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ":" };
+            write!(f, "{separator}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(ErrorKind::Configuration, "parse fingerprint").with_message(
+                "not a SHA-256 fingerprint (32 hexadecimal pairs, with or without colons)",
+            )
+        };
+        let digits: Vec<char> = text.trim().chars().filter(|c| *c != ':').collect();
+        if digits.len() != 64 {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let pair: String = pair.iter().collect();
+            if !pair.chars().all(|c| c.is_ascii_hexdigit()) {
+                return Err(wrong());
+            }
+            *byte = u8::from_str_radix(&pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The server presented another certificate than the pinned one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinMismatch {
+    /// The pin.
+    pub expected: Fingerprint,
+    /// The fingerprint of the certificate that the server presented.
+    pub presented: Fingerprint,
+}
+
+impl fmt::Display for PinMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the pinned certificate has the fingerprint {}, the server presented {}",
+            self.expected, self.presented
+        )
+    }
+}
+
+impl std::error::Error for PinMismatch {}
+
+#[derive(Debug)]
+struct PinnedVerifier {
+    expected: Fingerprint,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let presented = Fingerprint::of(end_entity);
+        if presented == self.expected {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let mismatch = PinMismatch {
+            expected: self.expected,
+            presented,
+        };
+        Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The TLS failure inside a chain of errors.
+///
+/// An `io::Error` inside an `io::Error` is skipped by `source()`; only `get_ref()` reaches it.
+pub(crate) fn find_tls_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        let wrapped: Option<&'a (dyn std::error::Error + 'static)> = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .map(|inner| inner as _);
+        next = wrapped.or_else(|| current.source());
+    }
+    None
+}
+
+/// The pin mismatch inside a TLS failure.
+pub(crate) fn pin_mismatch(error: &rustls::Error) -> Option<PinMismatch> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
+            inner.downcast_ref::<PinMismatch>().cloned()
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
-mod tests {
+mod tls_tests {
     use super::*;
 
+    const TEXT: &str = "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89";
+
     #[test]
-    fn a_key_under_the_label_of_talos_is_accepted() {
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        let pem = key
-            .serialize_pem()
-            .replace("PRIVATE KEY", "ED25519 PRIVATE KEY");
-
-        let loaded = private_key(&SecretString::from(pem)).unwrap();
-
-        assert!(matches!(loaded, PrivateKeyDer::Pkcs8(_)));
+    fn fingerprints_are_read_in_every_spelling_and_printed_in_one() {
+        for text in [TEXT.to_owned(), TEXT.to_lowercase(), TEXT.replace(':', "")] {
+            assert_eq!(text.parse::<Fingerprint>().unwrap().to_string(), TEXT);
+        }
     }
 
     #[test]
-    fn a_text_without_a_key_is_refused_without_quoting_it() {
-        let error = private_key(&SecretString::from("hunter2")).unwrap_err();
-
-        assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    fn other_texts_are_no_fingerprints() {
+        for text in [
+            "",
+            "AB:CD",
+            &TEXT[..94],
+            &TEXT.replace('A', "G"),
+            &TEXT.replace("AB", "+B"),
+        ] {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+        }
     }
 
     #[test]
-    fn an_authority_without_certificates_is_refused() {
-        let error = client_config(&TlsTrust::Authority("nothing".to_owned()), None).unwrap_err();
+    fn a_mismatch_is_found_below_nested_io_errors() {
+        let fingerprint: Fingerprint = TEXT.parse().unwrap();
+        let mismatch = PinMismatch {
+            expected: fingerprint,
+            presented: fingerprint,
+        };
+        let tls: rustls::Error = CertificateError::Other(OtherError(Arc::new(mismatch))).into();
+        let nested = std::io::Error::other(std::io::Error::other(tls));
 
-        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(pin_mismatch(find_tls_error(&nested).unwrap()).is_some());
+    }
+
+    #[test]
+    fn authorities_need_a_certificate() {
+        for pem in [
+            "",
+            "hello",
+            "-----BEGIN NOTHING-----",
+            "-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n",
+        ] {
+            let error = TlsTrust::from_pem(pem).unwrap_err();
+
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{pem}");
+        }
+        assert!(TlsTrust::authorities([]).client_config("https").is_err());
+    }
+
+    #[test]
+    fn the_configuration_offers_no_http2() {
+        let config = TlsTrust::default().client_config("http").unwrap();
+
+        assert!(config.alpn_protocols.is_empty());
     }
 }

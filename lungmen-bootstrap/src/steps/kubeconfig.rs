@@ -8,7 +8,8 @@ use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
-use crate::services::kubernetes::{self, Client, Kubeconfig};
+use crate::services;
+use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
 
 pub(crate) struct FetchKubeconfig<'a> {
@@ -72,10 +73,10 @@ async fn wait_until_accepted(context: &Context, kubeconfig: &SecretString) -> Re
         .await
 }
 
-fn is_starting(error: &kubernetes::Error) -> bool {
+fn is_starting(error: &services::Error) -> bool {
     matches!(
         error.kind(),
-        kubernetes::ErrorKind::Unauthenticated | kubernetes::ErrorKind::Forbidden
+        services::ErrorKind::Unauthenticated | services::ErrorKind::Forbidden
     )
 }
 

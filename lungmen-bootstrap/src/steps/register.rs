@@ -24,7 +24,7 @@ impl Step for Register<'_> {
 
     async fn observe(&self, context: &Context) -> Result<Observation<ServerUrl>> {
         let (argocd, target) = argocd(context)?;
-        let Some(access) = self.kubernetes.argocd_manager().existing().await? else {
+        let Some(access) = self.kubernetes.argocd_manager().find().await? else {
             return Ok(Observation::absent(
                 "the account of Argo CD is not complete",
             ));

@@ -1,7 +1,5 @@
 //! The named checks of the fresh cluster.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use crate::desired::DesiredCluster;
 use crate::error::Result;
 use crate::run::context::Context;
@@ -24,10 +22,9 @@ impl Step for Verify<'_> {
 
     async fn observe(&self, context: &Context) -> Result<Observation<ClusterHealth>> {
         let spec = spec(context).deadline_each(context.timing().check);
-        let attempts = Attempts::default();
         let health = self
             .kubernetes
-            .verify(&spec, |check| attempts.report(context, check))
+            .verify_observed(&spec, |check| report(context, check))
             .await?;
         for warning in &health.warnings {
             context.warn(warning.to_string());
@@ -45,26 +42,14 @@ impl Step for Verify<'_> {
     }
 }
 
-/// How often the current check has been made.
-#[derive(Default)]
-struct Attempts(AtomicU32);
-
-impl Attempts {
-    fn report(&self, context: &Context, check: &Check) {
-        match &check.state {
-            CheckState::Waiting(cause) => {
-                let attempt = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-                context.emit(EventKind::Waiting {
-                    waiting_for: check.name.to_string(),
-                    cause: cause.clone(),
-                    attempt,
-                });
-            }
-            _ => {
-                self.0.store(0, Ordering::Relaxed);
-                context.note(check.to_string());
-            }
-        }
+fn report(context: &Context, check: &Check) {
+    match &check.state {
+        CheckState::Waiting(cause) => context.emit(EventKind::Waiting {
+            waiting_for: check.name.waiting_for().to_owned(),
+            cause: cause.clone(),
+            attempt: check.attempt,
+        }),
+        _ => context.note(check.to_string()),
     }
 }
 

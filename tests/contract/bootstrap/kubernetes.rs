@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use lungmen_bootstrap::kubernetes::{Client, ErrorKind, Kubeconfig};
+use lungmen_bootstrap::kubernetes::{Client, Kubeconfig, VerifySpec};
+use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesTimings};
+use lungmen_bootstrap::services::ErrorKind;
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -21,7 +24,7 @@ fn client_of(server: &str) -> Client {
     );
     let kubeconfig = Kubeconfig::parse(&SecretString::from(text)).unwrap();
     Client::builder(kubeconfig)
-        .request_timeout(Duration::from_millis(300))
+        .timeout(Duration::from_millis(300))
         .build()
         .unwrap()
 }
@@ -159,4 +162,59 @@ async fn readyz_names_the_checks_that_fail() {
         error.message(),
         "not ready: poststarthook/rbac/bootstrap-roles"
     );
+}
+
+/// An HTTP proxy that connects every `CONNECT` to `target`. The receiver gets the first line of each request.
+async fn proxy(
+    target: std::net::SocketAddr,
+) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            sender
+                .send(head.lines().next().unwrap().to_owned())
+                .unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut server).await },
+            );
+        }
+    });
+    (address, lines)
+}
+
+#[tokio::test]
+async fn a_proxy_gets_a_connect_with_the_name_of_the_server() {
+    let mock = KubernetesMock::builder()
+        .name("kubernetes.example")
+        .timings(KubernetesTimings::instant())
+        .start()
+        .await;
+    let (address, mut lines) = proxy(mock.address()).await;
+    let kubeconfig = mock.kubeconfig(&"https://kubernetes.example:6443".parse().unwrap());
+    let builder = Client::builder(Kubeconfig::parse(&kubeconfig).unwrap());
+    let client = builder
+        .clone()
+        .proxy(address.parse().unwrap())
+        .build()
+        .unwrap();
+
+    client.wait_reachable(&VerifySpec::new([])).await.unwrap();
+
+    assert_eq!(
+        lines.recv().await.unwrap(),
+        "CONNECT kubernetes.example:6443 HTTP/1.1"
+    );
+    let wrong = builder
+        .proxy("socks5://127.0.0.1:1".parse().unwrap())
+        .build();
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Configuration);
 }

@@ -2,29 +2,28 @@
 
 use std::time::Duration;
 
-use lungmen_bootstrap::kubernetes::{ErrorKind, ManagerObject};
+use lungmen_bootstrap::kubernetes::ManagerObject;
 use lungmen_bootstrap::mock::Fault;
-use lungmen_bootstrap::mock::kubernetes::{
-    KubernetesMock, KubernetesMockConfig, KubernetesRoute, KubernetesTimings,
-};
+use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesTimings, Route};
+use lungmen_bootstrap::services::ErrorKind;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 async fn cluster() -> KubernetesMock {
-    let config = KubernetesMockConfig::generate()
-        .unwrap()
-        .timings(KubernetesTimings::fast());
-    let mock = KubernetesMock::start(config).await.unwrap();
+    let mock = KubernetesMock::builder()
+        .timings(KubernetesTimings::fast())
+        .start()
+        .await;
     let spec =
         lungmen_bootstrap::kubernetes::VerifySpec::new([]).interval(Duration::from_millis(5));
-    mock.client().unwrap().verify(&spec, |_| {}).await.unwrap();
+    mock.client().verify(&spec).await.unwrap();
     mock
 }
 
 #[tokio::test]
 async fn the_account_is_made_once_and_then_left_alone() {
     let mock = cluster().await;
-    let manager = mock.client().unwrap().argocd_manager();
+    let manager = mock.client().argocd_manager();
 
     let first = manager.install().await.unwrap();
     let second = manager.install().await.unwrap();
@@ -45,12 +44,7 @@ async fn the_account_is_made_once_and_then_left_alone() {
 async fn the_objects_are_those_of_argocd_cluster_add() {
     let mock = cluster().await;
 
-    mock.client()
-        .unwrap()
-        .argocd_manager()
-        .install()
-        .await
-        .unwrap();
+    mock.client().argocd_manager().install().await.unwrap();
 
     let role = mock
         .object("clusterroles", "", "argocd-manager-role")
@@ -83,7 +77,7 @@ async fn the_objects_are_those_of_argocd_cluster_add() {
 #[tokio::test]
 async fn the_new_token_may_do_everything_and_an_unknown_one_is_nobody() {
     let mock = cluster().await;
-    let client = mock.client().unwrap();
+    let client = mock.client();
     let access = client.argocd_manager().install().await.unwrap();
 
     let as_argocd = client.with_token(access.bearer_token.clone()).unwrap();
@@ -98,7 +92,7 @@ async fn the_new_token_may_do_everything_and_an_unknown_one_is_nobody() {
     );
     let refused = client
         .argocd_manager()
-        .may_do_everything(&"x".into())
+        .permits_everything(&"x".into())
         .await
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
@@ -111,7 +105,7 @@ async fn a_binding_to_another_role_is_replaced() {
         "metadata": {"name": "argocd-manager-role-binding"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}, "subjects": []}))
         .unwrap();
-    let manager = mock.client().unwrap().argocd_manager();
+    let manager = mock.client().argocd_manager();
     let before = manager.observe().await.unwrap();
     assert!(before.outdated.contains(&ManagerObject::ClusterRoleBinding));
 
@@ -123,15 +117,12 @@ async fn a_binding_to_another_role_is_replaced() {
 #[tokio::test]
 async fn interruptions_are_repeated_and_refusals_are_not() {
     let mock = cluster().await;
-    mock.fail_next(KubernetesRoute::ServiceAccounts, Fault::Disconnect);
-    mock.fail_next(
-        KubernetesRoute::Rbac,
-        Fault::Status(503, "starting".to_owned()),
-    );
-    let manager = mock.client().unwrap().argocd_manager();
+    mock.fail_next(Route::ServiceAccounts, Fault::Disconnect);
+    mock.fail_next(Route::Rbac, Fault::Status(503, "starting".to_owned()));
+    let manager = mock.client().argocd_manager();
     manager.install().await.unwrap();
 
-    mock.fail_always(KubernetesRoute::Rbac, Fault::Status(403, "no".to_owned()));
+    mock.fail_always(Route::Rbac, Fault::Status(403, "no".to_owned()));
     let error = manager.install().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Forbidden);
@@ -141,12 +132,11 @@ async fn interruptions_are_repeated_and_refusals_are_not() {
 async fn a_token_that_never_comes_ends_in_a_deadline() {
     let mut timings = KubernetesTimings::fast();
     timings.token = Duration::from_secs(60);
-    let config = KubernetesMockConfig::generate().unwrap().timings(timings);
-    let mock = KubernetesMock::start(config).await.unwrap();
+    let mock = KubernetesMock::builder().timings(timings).start().await;
     let spec =
         lungmen_bootstrap::kubernetes::VerifySpec::new([]).interval(Duration::from_millis(5));
-    let client = mock.client().unwrap();
-    client.verify(&spec, |_| {}).await.unwrap();
+    let client = mock.client();
+    client.verify(&spec).await.unwrap();
 
     let error = client
         .argocd_manager()
@@ -165,16 +155,16 @@ async fn a_token_that_never_comes_ends_in_a_deadline() {
 #[tokio::test]
 async fn removal_takes_everything_and_the_token_with_it() {
     let mock = cluster().await;
-    let client = mock.client().unwrap();
+    let client = mock.client();
     let manager = client.argocd_manager();
     let access = manager.install().await.unwrap();
 
-    assert_eq!(manager.remove().await.unwrap().len(), 4);
-    assert!(manager.remove().await.unwrap().is_empty());
+    assert_eq!(manager.delete().await.unwrap().len(), 4);
+    assert!(manager.delete().await.unwrap().is_empty());
 
     assert_eq!(manager.observe().await.unwrap().missing.len(), 4);
     let error = manager
-        .may_do_everything(&access.bearer_token)
+        .permits_everything(&access.bearer_token)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);

@@ -7,26 +7,25 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use lungmen_bootstrap::kubernetes::{
-    Check, CheckName, CheckState, Client, Cni, Component, Error, ErrorKind, Kubeconfig, VerifySpec,
-    Warning,
+    Check, CheckName, CheckState, Client, Cni, Component, Kubeconfig, VerifySpec, Warning,
 };
 use lungmen_bootstrap::mock::Fault;
 use lungmen_bootstrap::mock::kubernetes::{
-    KubernetesEvent, KubernetesMock, KubernetesMockConfig, KubernetesRoute, KubernetesTimings,
+    KubernetesEvent, KubernetesMock, KubernetesMockBuilder, KubernetesTimings, Route,
 };
+use lungmen_bootstrap::services::{Error, ErrorKind};
 use serde_json::json;
 
 const ENDPOINT: &str = "https://kubernetes.lungmen.akn.chezmoi.sh:6443";
 
-fn config() -> KubernetesMockConfig {
-    KubernetesMockConfig::generate()
-        .unwrap()
+fn config() -> KubernetesMockBuilder {
+    KubernetesMock::builder()
         .name("kubernetes.lungmen.akn.chezmoi.sh")
         .timings(KubernetesTimings::fast())
 }
 
-async fn started(config: KubernetesMockConfig) -> KubernetesMock {
-    KubernetesMock::start(config).await.unwrap()
+async fn started(config: KubernetesMockBuilder) -> KubernetesMock {
+    config.start().await
 }
 
 fn spec() -> VerifySpec {
@@ -37,7 +36,7 @@ fn spec() -> VerifySpec {
 
 /// A client that dials the fake but knows it by the name of the endpoint.
 fn client(mock: &KubernetesMock) -> Client {
-    let kubeconfig = mock.kubeconfig(&ENDPOINT.parse().unwrap()).unwrap();
+    let kubeconfig = mock.kubeconfig(&ENDPOINT.parse().unwrap());
     Client::builder(Kubeconfig::parse(&kubeconfig).unwrap())
         .dial(mock.address())
         .build()
@@ -45,7 +44,7 @@ fn client(mock: &KubernetesMock) -> Client {
 }
 
 async fn complete(mock: &KubernetesMock) {
-    client(mock).verify(&spec(), |_| {}).await.unwrap();
+    client(mock).verify(&spec()).await.unwrap();
 }
 
 #[tokio::test]
@@ -54,7 +53,7 @@ async fn a_cluster_is_verified_from_a_closed_port_to_coredns() {
     let seen = Mutex::new(Vec::<Check>::new());
 
     let health = client(&mock)
-        .verify(&spec(), |check| seen.lock().unwrap().push(check.clone()))
+        .verify_observed(&spec(), |check| seen.lock().unwrap().push(check.clone()))
         .await
         .unwrap();
 
@@ -90,7 +89,7 @@ async fn a_cluster_of_several_nodes_is_verified_by_address() {
     .await;
     let spec = spec().workers(["10.0.2.20".parse().unwrap()]);
 
-    let health = client(&mock).verify(&spec, |_| {}).await.unwrap();
+    let health = client(&mock).verify(&spec).await.unwrap();
 
     assert_eq!(health.nodes.len(), 2);
     assert!(!health.nodes[1].control_plane);
@@ -103,10 +102,10 @@ async fn a_node_that_never_registers_ends_in_a_deadline_naming_it() {
         .interval(Duration::from_millis(5))
         .deadline(CheckName::NodesRegistered, Duration::from_millis(300));
 
-    let error = client(&mock).verify(&spec, |_| {}).await.unwrap_err();
+    let error = client(&mock).verify(&spec).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Deadline);
-    assert_eq!(error.target(), CheckName::NodesRegistered.text());
+    assert_eq!(error.target(), CheckName::NodesRegistered.id());
     assert!(
         error.message().contains("10.0.2.11 has not registered"),
         "{error}"
@@ -124,7 +123,7 @@ async fn a_deadline_quotes_the_warnings_of_the_cluster() {
         .cni(Cni::DaemonSet("cilium".to_owned()))
         .deadline(CheckName::Cni, Duration::from_millis(300));
 
-    let error = client(&mock).verify(&spec, |_| {}).await.unwrap_err();
+    let error = client(&mock).verify(&spec).await.unwrap_err();
 
     assert!(
         error.message().contains("daemonset cilium does not exist"),
@@ -141,7 +140,7 @@ async fn a_cluster_without_cni_is_verified_as_far_as_that_goes() {
     let mock = started(config().without_cni().without_kube_proxy()).await;
     let spec = spec().cni(Cni::None).disabled(Component::KubeProxy);
 
-    let health = client(&mock).verify(&spec, |_| {}).await.unwrap();
+    let health = client(&mock).verify(&spec).await.unwrap();
 
     let skipped: Vec<_> = health
         .checks
@@ -166,15 +165,15 @@ async fn differences_that_do_not_matter_for_health_are_warnings() {
     let mock = started(config().tainted_control_planes().talos_version("1.10.6")).await;
     let spec = spec().kubernetes_version("v1.33.5").talos_version("1.10.7");
 
-    let health = client(&mock).verify(&spec, |_| {}).await.unwrap();
+    let health = client(&mock).verify(&spec).await.unwrap();
 
     let texts: Vec<String> = health.warnings.iter().map(Warning::to_string).collect();
     assert_eq!(
         texts,
         [
-            "the API server is v1.33.4, expected v1.33.5",
-            "tal01 is the only node and repels workloads; set cluster.allowSchedulingOnControlPlanes",
-            "the kubelet of tal01 is v1.33.4, expected v1.33.5",
+            "the API server runs v1.33.4, expected v1.33.5",
+            "tal01 is the only node and does not schedule workloads; set cluster.allowSchedulingOnControlPlanes: true",
+            "the kubelet of tal01 runs v1.33.4, expected v1.33.5",
             "tal01 runs Talos (v1.10.6), expected Talos (v1.10.7)",
         ]
     );
@@ -184,13 +183,13 @@ async fn differences_that_do_not_matter_for_health_are_warnings() {
 async fn another_clusters_certificate_ends_the_wait_at_once() {
     let ours = started(config()).await;
     let theirs = started(config().timings(KubernetesTimings::instant())).await;
-    let kubeconfig = ours.kubeconfig(&ENDPOINT.parse().unwrap()).unwrap();
+    let kubeconfig = ours.kubeconfig(&ENDPOINT.parse().unwrap());
     let client = Client::builder(Kubeconfig::parse(&kubeconfig).unwrap())
         .dial(theirs.address())
         .build()
         .unwrap();
 
-    let error = client.verify(&spec(), |_| {}).await.unwrap_err();
+    let error = client.verify(&spec()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Certificate, "{error}");
 }
@@ -199,9 +198,7 @@ async fn another_clusters_certificate_ends_the_wait_at_once() {
 async fn a_name_the_certificate_does_not_have_is_a_certificate_failure() {
     let mock = started(config()).await;
     complete(&mock).await;
-    let kubeconfig = mock
-        .kubeconfig(&"https://elsewhere.example:6443".parse().unwrap())
-        .unwrap();
+    let kubeconfig = mock.kubeconfig(&"https://elsewhere.example:6443".parse().unwrap());
     let parsed = Kubeconfig::parse(&kubeconfig).unwrap();
     let wrong = Client::builder(parsed.clone())
         .dial(mock.address())
@@ -225,19 +222,16 @@ async fn nobody_is_anonymous_and_only_administrators_may_look() {
     let mock = started(config()).await;
     complete(&mock).await;
     let user = |name, group| -> Client {
-        let text = mock.kubeconfig_of(&mock.endpoint(), name, group).unwrap();
+        let text = mock.kubeconfig_of(&mock.endpoint(), name, group);
         Client::builder(Kubeconfig::parse(&text).unwrap())
             .build()
             .unwrap()
     };
     let unknown = client(&mock).with_token("unknown".into()).unwrap();
-    let strict = spec().credentials_grace(Duration::from_millis(20));
+    let strict = spec().credentials_deadline(Duration::from_millis(20));
 
-    let anonymous = unknown.verify(&strict, |_| {}).await.unwrap_err();
-    let nobody = user("alice", None)
-        .verify(&strict, |_| {})
-        .await
-        .unwrap_err();
+    let anonymous = unknown.verify(&strict).await.unwrap_err();
+    let nobody = user("alice", None).verify(&strict).await.unwrap_err();
 
     assert_eq!(anonymous.kind(), ErrorKind::Unauthenticated, "{anonymous}");
     assert_eq!(nobody.kind(), ErrorKind::Forbidden, "{nobody}");
@@ -257,8 +251,8 @@ async fn broken_watches_and_forgotten_history_are_survived() {
         Fault::Status(503, "etcd".to_owned()),
         Fault::Disconnect,
     ] {
-        mock.fail_next(KubernetesRoute::Nodes, fault.clone());
-        mock.fail_next(KubernetesRoute::Pods, fault);
+        mock.fail_next(Route::Nodes, fault.clone());
+        mock.fail_next(Route::Pods, fault);
     }
     let mut registered = mock
         .events()
@@ -267,7 +261,7 @@ async fn broken_watches_and_forgotten_history_are_survived() {
     let verifying = client(&mock);
     let spec = spec();
 
-    let (health, ()) = tokio::join!(verifying.verify(&spec, |_| {}), async {
+    let (health, ()) = tokio::join!(verifying.verify(&spec), async {
         registered.next().await.unwrap();
         mock.compact();
     });
@@ -288,7 +282,8 @@ async fn a_cluster_with_the_authority_of_a_talos_secrets_bundle_is_verified() {
         String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
     };
     assert!(pem("key").contains("EC PRIVATE KEY"));
-    let config = KubernetesMockConfig::new(pem("crt"), pem("key").into())
+    let config = KubernetesMock::builder()
+        .certificate_authority(pem("crt"), pem("key").into())
         .name("kubernetes.lungmen.akn.chezmoi.sh")
         .timings(KubernetesTimings::fast());
     let mock = started(config).await;
@@ -313,7 +308,7 @@ async fn a_stopped_server_refuses_connections() {
 }
 
 #[tokio::test]
-async fn what_the_fake_does_not_model_is_refused_by_name() {
+async fn what_the_mock_does_not_model_is_rejected_by_name() {
     let mock = started(config()).await;
     complete(&mock).await;
     let client = client(&mock);
@@ -326,7 +321,11 @@ async fn what_the_fake_does_not_model_is_refused_by_name() {
 
     for path in refused {
         let error = client.read(path).await.unwrap_err();
-        assert_eq!(error.status(), Some(501), "{path}: {error}");
+        assert_eq!(
+            error.status(),
+            Some(http::StatusCode::NOT_IMPLEMENTED),
+            "{path}: {error}"
+        );
         assert!(
             error.message().starts_with("KubernetesMock does not model"),
             "{error}"
@@ -343,5 +342,5 @@ async fn what_the_fake_does_not_model_is_refused_by_name() {
         .await
         .unwrap_err();
     assert_eq!(field.message(), "field label not supported: spec.x");
-    mock.assert_called(KubernetesRoute::Unknown, 2);
+    mock.assert_called(Route::Unknown, 2);
 }

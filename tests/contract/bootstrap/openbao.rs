@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lungmen_bootstrap::openbao::{Client, Credentials, ErrorKind, Kv, SecretMap};
+use lungmen_bootstrap::openbao::{Client, Credentials, Kv, SecretMap};
+use lungmen_bootstrap::services::{ErrorKind, RetryPolicy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use wiremock::matchers::{any, body_json, header, header_exists, method, path, query_param};
@@ -10,14 +11,14 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 pub(super) fn client_with(address: &str, credentials: Credentials) -> Client {
     Client::builder(address.parse().unwrap(), credentials)
-        .request_timeout(Duration::from_millis(300))
-        .deadline(Duration::from_secs(5))
+        .timeout(Duration::from_millis(300))
+        .retry(RetryPolicy::default().deadline(Duration::from_secs(5)))
         .build()
         .unwrap()
 }
 
 fn kv(server: &MockServer) -> Kv {
-    client_with(&server.uri(), Credentials::Token("s.canary".into())).kv("secret")
+    client_with(&server.uri(), Credentials::token("s.canary".into())).kv("secret")
 }
 
 fn envelope(data: Value) -> Value {
@@ -77,7 +78,7 @@ async fn a_read_is_one_request_with_token_namespace_and_request_header() {
         .mount(&server)
         .await;
     let address = format!("{}/prefix/", server.uri()).parse().unwrap();
-    let client = Client::builder(address, Credentials::Token("s.canary".into()))
+    let client = Client::builder(address, Credentials::token("s.canary".into()))
         .namespace("/team/prod/")
         .build()
         .unwrap();
@@ -132,7 +133,7 @@ async fn a_failed_check_and_set_is_already_exists_for_creates_and_a_conflict_for
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart() {
+async fn rejections_are_distinguished() {
     let deleted = |destroyed: bool| {
         let mut about = version(3);
         about["deletion_time"] = if destroyed {
@@ -203,7 +204,7 @@ async fn a_rate_limit_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_write_whose_fate_is_unknown_is_not_sent_again_and_a_read_is() {
+async fn a_write_that_may_have_taken_effect_is_not_sent_again_and_a_read_is() {
     let server = always(refused(500, "internal error")).await;
 
     let write = kv(&server)

@@ -117,7 +117,7 @@ async fn compare(address: &str, root: &str) {
 
 #[tokio::test]
 async fn the_fake_answers_what_a_real_server_answered() {
-    let mock = OpenBaoMock::start().await.unwrap();
+    let mock = OpenBaoMock::start().await;
     let address = mock.endpoint().socket_addrs(|| None).unwrap()[0];
 
     compare(&address.to_string(), "root").await;

@@ -1,6 +1,7 @@
 //! Logins and the server's own state, against hand-written answers.
 
-use lungmen_bootstrap::openbao::{Credentials, ErrorKind};
+use lungmen_bootstrap::openbao::Credentials;
+use lungmen_bootstrap::services::ErrorKind;
 use serde_json::json;
 use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -16,7 +17,7 @@ async fn each_login_sends_what_its_method_wants() {
             json!({"role_id": "role", "secret_id": "canary"}),
         ),
         (
-            Credentials::user_pass("alice", "canary".into()),
+            Credentials::password("alice", "canary".into()),
             "/v1/auth/userpass/login/alice",
             json!({"password": "canary"}),
         ),
@@ -97,7 +98,7 @@ async fn health_is_read_whatever_the_status_says() {
     ];
     for (status, body) in states {
         let server = always(ResponseTemplate::new(status).set_body_json(&body)).await;
-        let client = client_with(&server.uri(), Credentials::Token("s.canary".into()));
+        let client = client_with(&server.uri(), Credentials::token("s.canary".into()));
 
         let health = client.health().await.unwrap();
 

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use lungmen_bootstrap::openbao::{Client, Credentials, ErrorKind};
+use lungmen_bootstrap::openbao::{Client, Credentials};
+use lungmen_bootstrap::services::ErrorKind;
 use tokio::process::{Child, Command};
 
 use super::openbao_scenario as scenario;
@@ -45,7 +46,7 @@ impl Server {
     }
 
     async fn wait(&self) {
-        let client = self.client(Credentials::Token(ROOT.into()));
+        let client = self.client(Credentials::token(ROOT.into()));
         let began = Instant::now();
         loop {
             match client.health().await {
@@ -64,7 +65,7 @@ impl Server {
     fn within(&self, namespace: &str) -> Client {
         Client::builder(
             self.address.parse().unwrap(),
-            Credentials::Token(ROOT.into()),
+            Credentials::token(ROOT.into()),
         )
         .namespace(namespace)
         .build()
@@ -117,7 +118,7 @@ async fn the_scenarios_hold_for_a_real_server() {
     let Some(server) = real_server().await else {
         return;
     };
-    let client = server.client(Credentials::Token(ROOT.into()));
+    let client = server.client(Credentials::token(ROOT.into()));
 
     scenario::stores_once(&client).await;
     scenario::adds_without_replacing(&client).await;
@@ -126,7 +127,7 @@ async fn the_scenarios_hold_for_a_real_server() {
     scenario::knows_mounts(&client).await;
 
     let limited = server.client(limited_role(&server).await);
-    let stranger = server.client(Credentials::Token("s.nobody".into()));
+    let stranger = server.client(Credentials::token("s.nobody".into()));
     scenario::respects_policies(&limited, &stranger).await;
     limited.logout().await.unwrap();
     let wrong = server.client(Credentials::app_role("nobody", "nothing".into()));

@@ -1,7 +1,8 @@
 //! What the bootstrap does with OpenBao, told once and played against the fake and against a real server: where the two
 //! would differ, one of the tests fails.
 
-use lungmen_bootstrap::openbao::{Client, ErrorKind, MetadataSpec, SecretMap, Stored};
+use lungmen_bootstrap::openbao::{Client, MetadataSpec, SecretMap, Stored};
+use lungmen_bootstrap::services::ErrorKind;
 use secrecy::{ExposeSecret, SecretString};
 
 pub(super) fn values(pairs: &[(&str, &str)]) -> SecretMap {
@@ -87,7 +88,8 @@ pub(super) async fn respects_deleted_versions(client: &Client) {
     let (path, mine) = ("talos/deleted", values(&[("k", "v")]));
     kv.store(path, &mine).await.unwrap();
 
-    kv.delete_latest(path).await.unwrap();
+    assert!(kv.delete_latest(path).await.unwrap());
+    assert!(!kv.delete_latest(path).await.unwrap());
     assert_eq!(kv.read(path).await.unwrap_err().kind(), ErrorKind::Deleted);
     assert_eq!(
         kv.store(path, &mine).await.unwrap_err().kind(),
@@ -114,7 +116,9 @@ pub(super) async fn respects_deleted_versions(client: &Client) {
     assert!(kv.metadata(path).await.unwrap().versions[&1].destroyed);
     assert_eq!(kv.read(path).await.unwrap_err().kind(), ErrorKind::Deleted);
 
-    kv.delete_all(path).await.unwrap();
+    assert!(kv.delete_all(path).await.unwrap());
+    assert!(!kv.delete_all(path).await.unwrap());
+    assert!(kv.find(path).await.unwrap().is_none());
     assert!(kv.read(path).await.unwrap_err().is_not_found());
     assert!(matches!(
         kv.store(path, &mine).await.unwrap(),

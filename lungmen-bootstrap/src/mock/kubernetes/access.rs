@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::authority::Authority;
 use super::resource::by_plural;
 use super::store::{Key, Store};
-use crate::mock::serve::Incoming;
+use crate::mock::serve::IncomingRequest;
 
 /// An authenticated user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Tokens {
 
 /// The user of a request; `None` for anonymous and unknown ones, which a Talos API server refuses with 401.
 pub(super) fn authenticate(
-    request: &Incoming,
+    request: &IncomingRequest,
     authority: &Authority,
     (tokens, store): (&Tokens, &Store),
 ) -> Option<User> {

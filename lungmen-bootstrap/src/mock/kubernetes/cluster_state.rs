@@ -1,46 +1,45 @@
-//! Everything the handlers and the start-up script share.
+//! The state that the handlers and the start-up script share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
-use tokio::sync::broadcast;
 
 use super::access::Tokens;
 use super::apply::Ownership;
 use super::authority::Authority;
-use super::config::KubernetesMockConfig;
+use super::builder::Settings;
 use super::resource::by_kind;
 use super::store::{Key, Store};
-use super::{KubernetesEvent, KubernetesRoute};
-use crate::mock::serve::{CallLog, FaultQueue};
+use super::{KubernetesEvent, Route};
+use crate::mock::serve::{CallLog, Events, FaultQueue};
 
-/// The state of a faked cluster.
+/// The state of a mock cluster.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) config: KubernetesMockConfig,
+pub(super) struct ClusterState {
+    pub(super) settings: Settings,
     pub(super) authority: Authority,
     pub(super) store: Arc<Store>,
     pub(super) tokens: Tokens,
     pub(super) ownership: Ownership,
-    pub(super) faults: FaultQueue<KubernetesRoute>,
-    pub(super) calls: CallLog<KubernetesRoute>,
-    events: broadcast::Sender<KubernetesEvent>,
+    pub(super) faults: FaultQueue<Route>,
+    pub(super) calls: CallLog<Route>,
+    pub(super) events: Events<KubernetesEvent>,
     ready: AtomicBool,
     controllers: AtomicBool,
 }
 
-impl World {
-    pub(super) fn new(config: KubernetesMockConfig, authority: Authority) -> Self {
+impl ClusterState {
+    pub(super) fn new(settings: Settings, authority: Authority) -> Self {
         Self {
-            config,
+            settings,
             authority,
             store: Arc::new(Store::new()),
             tokens: Tokens::default(),
             ownership: Ownership::default(),
             faults: FaultQueue::default(),
             calls: CallLog::default(),
-            events: broadcast::Sender::new(256),
+            events: Events::default(),
             ready: AtomicBool::new(false),
             controllers: AtomicBool::new(false),
         }
@@ -64,7 +63,7 @@ impl World {
         self.controllers.store(true, Ordering::SeqCst);
     }
 
-    /// Writes an object under the identity it carries; kinds the fake does not know are dropped.
+    /// Writes an object under the identity in its metadata; unknown kinds are dropped.
     pub(super) fn put(&self, object: &Value) -> Option<Value> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let resource = by_kind(&text(&object["apiVersion"]), &text(&object["kind"]))?;
@@ -78,11 +77,6 @@ impl World {
     }
 
     pub(super) fn emit(&self, event: KubernetesEvent) {
-        // Nobody listening is fine.
-        drop(self.events.send(event));
-    }
-
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<KubernetesEvent> {
-        self.events.subscribe()
+        self.events.emit(event);
     }
 }

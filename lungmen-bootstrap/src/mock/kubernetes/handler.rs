@@ -1,47 +1,57 @@
-//! From a request to an answer: authentication, faults, readiness, rights, and then the verb.
+//! From a request to a response: authentication, readiness, rights, then the verb.
 
 use std::time::Duration;
 
-use http::Method;
+use axum::body::Body;
+use http::{Method, Response};
 use serde_json::{Value, json};
 
-use super::KubernetesRoute;
+use super::Route;
 use super::access::{Attributes, User, allowed, authenticate};
-use super::cluster_state::World;
+use super::cluster_state::ClusterState;
 use super::resource::{Resource, Target};
 use super::selector::Selector;
-use super::status::{Answer, Refusal};
+use super::status::{ApiResult, Rejection};
 use super::store::{Key, list_document};
 use super::watch::{self, WatchSpec};
 use super::{review, write};
-use crate::mock::serve::{self, Call, Fault, Incoming, Reply, Service};
+use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
 
-impl Service for World {
-    async fn answer(&self, request: Incoming) -> Reply {
+impl Service for ClusterState {
+    type Route = Route;
+
+    fn faults(&self) -> &FaultQueue<Route> {
+        &self.faults
+    }
+
+    fn calls(&self) -> &CallLog<Route> {
+        &self.calls
+    }
+
+    fn classify(&self, request: &IncomingRequest) -> (Route, Call) {
         let target = Target::of(request.uri.path());
-        let route = KubernetesRoute::of(&target);
-        self.calls.record(route, call(&request));
-        match self.faults.take(&route) {
-            Some(Fault::Disconnect) => return Reply::HangUp,
-            Some(Fault::Status(code, text)) => return Reply::Answer(serve::plain(code, text)),
-            Some(Fault::Garbage) => return Reply::Answer(serve::plain(200, "<html>")),
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            None => {}
-        }
-        let answer = self.respond(&request, &target);
-        Reply::Answer(answer.unwrap_or_else(|refusal| refusal.response()))
+        (Route::of(&target), call(request))
+    }
+
+    fn rejection(&self, status: u16, text: &str) -> Response<Body> {
+        Rejection::of_status(status, text).response()
+    }
+
+    fn handle(&self, request: &IncomingRequest) -> Response<Body> {
+        let result = self.respond(request, &Target::of(request.uri.path()));
+        result.unwrap_or_else(|rejection| rejection.response())
     }
 }
 
-impl World {
-    fn respond(&self, request: &Incoming, target: &Target) -> Answer {
+impl ClusterState {
+    fn respond(&self, request: &IncomingRequest, target: &Target) -> ApiResult {
         let user = authenticate(request, &self.authority, (&self.tokens, &self.store))
-            .ok_or_else(Refusal::unauthorized)?;
+            .ok_or_else(Rejection::unauthorized)?;
         if *target == Target::Health {
             return self.health(request);
         }
         if !self.is_ready() {
-            return Err(Refusal::unavailable());
+            return Err(Rejection::unavailable());
         }
         authorize(self, request, target, &user)?;
         match target {
@@ -75,9 +85,8 @@ impl World {
         }
     }
 
-    /// `/readyz` and its kin: decided by the code, explained by the text. While the server starts, the RBAC roles are
-    /// what is missing last.
-    fn health(&self, request: &Incoming) -> Answer {
+    /// `/readyz`, `/livez`, `/healthz`. While the server starts, the RBAC roles are the last thing that is missing.
+    fn health(&self, request: &IncomingRequest) -> ApiResult {
         const CHECKS: [&str; 5] = [
             "ping",
             "log",
@@ -115,7 +124,7 @@ impl World {
     }
 
     fn version(&self) -> Value {
-        let version = &self.config.kubernetes_version;
+        let version = &self.settings.kubernetes_version;
         let mut numbers = version.split('.');
         json!({
             "major": numbers.next(),
@@ -130,19 +139,19 @@ impl World {
         })
     }
 
-    fn get(&self, request: &Incoming, (resource, key): (&Resource, &Key)) -> Answer {
+    fn get(&self, request: &IncomingRequest, (resource, key): (&Resource, &Key)) -> ApiResult {
         parameters(request, &["resourceVersion", "pretty"])?;
         let found = self.store.get(key);
-        let found = found.ok_or_else(|| Refusal::not_found(resource, &key.name))?;
+        let found = found.ok_or_else(|| Rejection::not_found(resource, &key.name))?;
         Ok(serve::json(200, &found))
     }
 
     fn list(
         &self,
-        request: &Incoming,
+        request: &IncomingRequest,
         resource: &'static Resource,
         namespace: Option<&str>,
-    ) -> Answer {
+    ) -> ApiResult {
         const KNOWN: [&str; 9] = [
             "limit",
             "fieldSelector",
@@ -172,7 +181,7 @@ impl World {
                 from: version(value("resourceVersion"))?,
                 timeout: Duration::from_secs(number(value("timeoutSeconds"), 1800)?),
                 bookmarks: (value("allowWatchBookmarks") == Some("true"))
-                    .then_some(self.config.timings.bookmark),
+                    .then_some(self.settings.timings.bookmark),
             };
             return Ok(watch::response(&self.store, spec));
         }
@@ -180,7 +189,7 @@ impl World {
         items.retain(|object| selector.matches(object));
         let limit = number(value("limit"), u64::MAX)?;
         if u64::try_from(items.len()).is_ok_and(|count| count > limit) {
-            return Err(Refusal::not_modelled("lists in several pages"));
+            return Err(Rejection::not_modelled("lists in several pages"));
         }
         Ok(serve::json(200, &list_document(resource, version, items)))
     }
@@ -190,11 +199,11 @@ impl World {
 ///
 /// 403 in the words of the API server.
 fn authorize(
-    world: &World,
-    request: &Incoming,
+    cluster: &ClusterState,
+    request: &IncomingRequest,
     target: &Target,
     user: &User,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let object = matches!(target, Target::Object { .. });
     let watching = request
         .query()
@@ -226,7 +235,7 @@ fn authorize(
         resource,
         path,
     };
-    if allowed(user, &wanted, &world.store) {
+    if allowed(user, &wanted, &cluster.store) {
         return Ok(());
     }
     let message = match (path, target) {
@@ -252,7 +261,7 @@ fn authorize(
             user.name
         ),
     };
-    Err(Refusal::new(403, "Forbidden", message))
+    Err(Rejection::new(403, "Forbidden", message))
 }
 
 fn qualified(group: &str, resource: &str) -> String {
@@ -262,14 +271,14 @@ fn qualified(group: &str, resource: &str) -> String {
     }
 }
 
-/// The query, when the fake models all of it.
+/// The query, when the mock models all of its parameters.
 pub(super) fn parameters(
-    request: &Incoming,
+    request: &IncomingRequest,
     known: &[&str],
-) -> Result<Vec<(String, String)>, Refusal> {
+) -> Result<Vec<(String, String)>, Rejection> {
     let query = request.query();
     match query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-        Some((key, _)) => Err(Refusal::not_modelled(format!(
+        Some((key, _)) => Err(Rejection::not_modelled(format!(
             "the parameter {key:?} of {} {}",
             request.method,
             request.uri.path()
@@ -278,32 +287,32 @@ pub(super) fn parameters(
     }
 }
 
-fn number(text: Option<&str>, default: u64) -> Result<u64, Refusal> {
+fn number(text: Option<&str>, default: u64) -> Result<u64, Rejection> {
     let Some(text) = text else {
         return Ok(default);
     };
     text.parse().map_err(|_| {
-        Refusal::bad_request(format!(
+        Rejection::bad_request(format!(
             "strconv.ParseInt: parsing {text:?}: invalid syntax"
         ))
     })
 }
 
-fn version(text: Option<&str>) -> Result<Option<u64>, Refusal> {
+fn version(text: Option<&str>) -> Result<Option<u64>, Rejection> {
     match text {
         None | Some("0") => Ok(None),
         Some(text) => text
             .parse()
             .map(Some)
-            .map_err(|_| Refusal::bad_request(format!("invalid resource version {text:?}"))),
+            .map_err(|_| Rejection::bad_request(format!("invalid resource version {text:?}"))),
     }
 }
 
-fn unmodelled(request: &Incoming) -> Refusal {
-    Refusal::not_modelled(format!("{} {}", request.method, request.uri.path()))
+fn unmodelled(request: &IncomingRequest) -> Rejection {
+    Rejection::not_modelled(format!("{} {}", request.method, request.uri.path()))
 }
 
-fn call(request: &Incoming) -> Call {
+fn call(request: &IncomingRequest) -> Call {
     let body: Option<Value> = serde_json::from_slice(&request.body).ok();
     Call {
         method: request.method.to_string(),

@@ -1,20 +1,20 @@
-//! A Kubernetes API server in the process, as a fresh Talos cluster has one.
+//! A mock Kubernetes API server in the process: that of a fresh Talos cluster.
 //!
-//! It speaks TLS with a certificate of the cluster's CA, knows administrators by client certificates of that CA and
-//! ServiceAccounts by tokens it issued, and answers 401 to everybody else (Talos sets `anonymous-auth=false`). Objects
-//! can be read, watched, created, applied server-side and deleted; the token controller fills token Secrets.
+//! It serves TLS with a certificate of the cluster's CA, authenticates administrators by client certificates of that CA
+//! and ServiceAccounts by the tokens it issued, and rejects everybody else with 401 (Talos sets `anonymous-auth=false`).
+//! Objects can be read, watched, created, applied server-side and deleted; the token controller fills token Secrets.
 //!
-//! The cluster comes up by a script: connections refused, 503, ready, nodes registered, static pods, network, nodes
-//! ready, coredns. [`KubernetesTimings`] says how long each phase takes, [`KubernetesMock::events`] when it is over.
+//! The cluster starts by a script: connections refused, 503, ready, nodes registered, static pods, network, nodes ready,
+//! coredns. [`KubernetesTimings`] sets how long each phase takes, [`KubernetesMock::events`] reports when it ends.
 //!
-//! It is strict: what it does not model is answered with 501 and named. Not modelled are PUT, patches other than
-//! server-side apply, pages of lists, discovery, namespaced roles, and garbage collection other than of token Secrets.
+//! Requests that it does not model get 501 and are named: PUT, patches other than server-side apply, pages of lists,
+//! discovery, namespaced roles, and garbage collection other than of token Secrets.
 
 mod access;
 mod apply;
 mod authority;
+mod builder;
 mod cluster_state;
-mod config;
 mod handler;
 mod resource;
 mod review;
@@ -39,20 +39,22 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use authority::Authority;
-use cluster_state::World;
+use cluster_state::ClusterState;
 use resource::{Target, by_plural};
 use store::Key;
 
-pub use config::{KubernetesMockConfig, KubernetesTimings, MockNode};
+use builder::Settings;
+
+pub use builder::{KubernetesMockBuilder, KubernetesTimings, MockNode};
 
 use super::serve::{Bound, Call, Fault, serve};
 use crate::services::kubernetes::{Client, Kubeconfig};
-use crate::services::{Error, ErrorKind, Result};
+use crate::services::{Error, ErrorKind, Result, TlsTrust};
 
 /// A group of requests, for faults and assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum KubernetesRoute {
+pub enum Route {
     /// `/version`
     Version,
     /// `/readyz`, `/livez`, `/healthz`
@@ -71,13 +73,28 @@ pub enum KubernetesRoute {
     Rbac,
     /// `selfsubjectaccessreviews`
     AccessReview,
-    /// Everything else the fake knows: namespaces, events, leases, …
+    /// Other known resources: namespaces, events, leases, …
     Other,
-    /// What the fake does not know.
+    /// Unknown paths.
     Unknown,
 }
 
-impl KubernetesRoute {
+impl Route {
+    /// All routes.
+    pub const ALL: &[Self] = &[
+        Self::Version,
+        Self::Health,
+        Self::Nodes,
+        Self::Pods,
+        Self::Workloads,
+        Self::Secrets,
+        Self::ServiceAccounts,
+        Self::Rbac,
+        Self::AccessReview,
+        Self::Other,
+        Self::Unknown,
+    ];
+
     fn of(target: &Target) -> Self {
         let resource = match target {
             Target::Version => return Self::Version,
@@ -99,7 +116,7 @@ impl KubernetesRoute {
     }
 }
 
-/// Something that happened in the faked cluster.
+/// Something that happened in the mock cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KubernetesEvent {
@@ -119,49 +136,57 @@ pub enum KubernetesEvent {
     TokenIssued(String),
 }
 
-/// A faked API server; a cheap handle. It stops when [`KubernetesMock::stop`] is called or the last handle is dropped.
+/// A mock API server; a cheap handle. It stops when [`KubernetesMock::stop`] is called or the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct KubernetesMock {
-    world: Arc<World>,
+    cluster: Arc<ClusterState>,
     address: SocketAddr,
     endpoint: Url,
     running: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl KubernetesMock {
-    /// Binds the address and lets the cluster come up in the background.
+    /// Starts a cluster with the default settings.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when the CA cannot be used or the address is taken.
-    pub async fn start(config: KubernetesMockConfig) -> Result<Self> {
+    /// When no port is available on the loopback interface.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Starts with other settings.
+    pub fn builder() -> KubernetesMockBuilder {
+        KubernetesMockBuilder::new()
+    }
+
+    async fn launch(settings: Settings, authority: Authority) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::new(ErrorKind::Configuration, "start Kubernetes mock")
                 .with_message(error.to_string())
                 .with_source(error)
         };
-        let authority = Authority::load(&config.authority.0, &config.authority.1)?;
-        let bound = Bound::take(config.listen).map_err(failed)?;
+        let bound = Bound::take(settings.listen).map_err(failed)?;
         let address = bound.address();
         let endpoint = Url::parse(&format!("https://{address}")).map_err(|error| {
             Error::new(ErrorKind::Configuration, "start Kubernetes mock")
                 .with_message(error.to_string())
         })?;
-        let (names, addresses) = (names(&config), addresses(&config, address.ip()));
-        let world = Arc::new(World::new(config, authority));
-        let signer = Arc::clone(&world);
+        let (names, addresses) = (names(&settings), addresses(&settings, address.ip()));
+        let cluster = Arc::new(ClusterState::new(settings, authority));
+        let signer = Arc::clone(&cluster);
         let signing =
             tokio::task::spawn_blocking(move || signer.authority.server_config(&names, &addresses));
         let tls = Arc::new(signing.await.map_err(|error| failed(error.into()))??);
         let mut running = JoinSet::new();
-        running.spawn(startup::control_tokens(Arc::clone(&world)));
-        let refused = world.config.timings.refused;
-        let script = Arc::clone(&world);
+        running.spawn(startup::control_tokens(Arc::clone(&cluster)));
+        let refused = cluster.settings.timings.refused;
+        let script = Arc::clone(&cluster);
         running.spawn(async move {
             if !refused.is_zero() {
                 tokio::time::sleep(refused).await;
             }
-            // The address is ours already: listening on it cannot be refused.
+            // The address is bound already: listening on it cannot fail.
             let Ok(listener) = bound.listen() else {
                 return;
             };
@@ -170,7 +195,7 @@ impl KubernetesMock {
             tokio::join!(serving, startup::play(script));
         });
         Ok(Self {
-            world,
+            cluster,
             address,
             endpoint,
             running: Arc::new(Mutex::new(running)),
@@ -191,109 +216,108 @@ impl KubernetesMock {
 
     /// A client with administrator rights.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when no certificate can be issued.
-    pub fn client(&self) -> Result<Client> {
-        Client::builder(Kubeconfig::parse(&self.kubeconfig(&self.endpoint())?)?).build()
+    /// When no certificate can be issued.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::parse(&self.kubeconfig(&self.endpoint()));
+        kubeconfig
+            .and_then(|kubeconfig| Client::builder(kubeconfig).build())
+            .expect("the kubeconfig of the mock is valid")
     }
 
-    /// The kubeconfig a Talos node would hand out for `server`, with a new client certificate each time.
+    /// The trust that a client needs: the CA of the cluster.
+    #[must_use]
+    pub fn trust(&self) -> TlsTrust {
+        TlsTrust::from_pem(self.cluster.authority.pem()).expect("the CA of the mock is valid")
+    }
+
+    /// The kubeconfig that a Talos node issues for `server`, with a new client certificate each time.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when no certificate can be issued.
-    pub fn kubeconfig(&self, server: &Url) -> Result<SecretString> {
+    /// When no certificate can be issued.
+    #[must_use]
+    pub fn kubeconfig(&self, server: &Url) -> SecretString {
         self.kubeconfig_of(server, "admin", Some("system:masters"))
     }
 
-    /// A kubeconfig for somebody else: any user, in a group or in none.
+    /// A kubeconfig of any user, in a group or in none.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when no certificate can be issued.
-    pub fn kubeconfig_of(
-        &self,
-        server: &Url,
-        user: &str,
-        group: Option<&str>,
-    ) -> Result<SecretString> {
-        let (certificate, key) = self.world.authority.issue(user, group)?;
-        let cluster = &self.world.config.cluster;
+    /// When no certificate can be issued.
+    #[must_use]
+    pub fn kubeconfig_of(&self, server: &Url, user: &str, group: Option<&str>) -> SecretString {
+        let issued = self.cluster.authority.issue(user, group);
+        let (certificate, key) = issued.expect("the CA of the mock is valid");
+        let name = &self.cluster.settings.cluster_name;
         let encoded = |pem: &str| STANDARD.encode(pem);
-        Ok(SecretString::from(format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: {cluster}\n  cluster:\n    server: {server}\n    \
-             certificate-authority-data: {ca}\nusers:\n- name: {user}@{cluster}\n  user:\n    \
+        SecretString::from(format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {server}\n    \
+             certificate-authority-data: {ca}\nusers:\n- name: {user}@{name}\n  user:\n    \
              client-certificate-data: {certificate}\n    client-key-data: {key}\ncontexts:\n- context:\n    \
-             cluster: {cluster}\n    namespace: default\n    user: {user}@{cluster}\n  name: {user}@{cluster}\n\
-             current-context: {user}@{cluster}\n",
-            ca = encoded(self.world.authority.pem()),
+             cluster: {name}\n    namespace: default\n    user: {user}@{name}\n  name: {user}@{name}\n\
+             current-context: {user}@{name}\n",
+            ca = encoded(self.cluster.authority.pem()),
             certificate = encoded(&certificate),
             key = encoded(key.expose_secret()),
-        )))
+        ))
     }
 
-    /// Answers the next request of `route` with `fault`.
-    pub fn fail_next(&self, route: KubernetesRoute, fault: Fault) {
-        self.world.faults.next(route, fault);
+    /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
+    pub fn fail_next(&self, route: Route, fault: Fault) {
+        self.cluster.faults.fail_next(route, fault);
     }
 
-    /// Answers every request of `route` with `fault`.
-    pub fn fail_always(&self, route: KubernetesRoute, fault: Fault) {
-        self.world.faults.always(route, fault);
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
+    pub fn fail_always(&self, route: Route, fault: Fault) {
+        self.cluster.faults.fail_always(route, fault);
     }
 
-    /// Forgets all faults.
-    pub fn heal(&self) {
-        self.world.faults.clear();
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
+        self.cluster.faults.clear();
     }
 
-    /// Every request so far, the values of Secrets masked.
+    /// All requests received so far, in order, with the values of Secrets masked.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.world.calls.all()
+        self.cluster.calls.all()
     }
 
-    /// Asserts how often `route` was called.
+    /// Asserts how many times `route` was called.
     ///
     /// # Panics
     ///
     /// When it was called more or less often; the message lists all calls.
     #[track_caller]
-    pub fn assert_called(&self, route: KubernetesRoute, times: usize) {
-        self.world.calls.assert(route, times);
+    pub fn assert_called(&self, route: Route, times: usize) {
+        self.cluster.calls.assert(route, times);
     }
 
     /// What happens from now on.
     pub fn events(&self) -> impl Stream<Item = KubernetesEvent> + Send + use<> {
-        let receiver = self.world.subscribe();
-        futures_util::stream::unfold(receiver, |mut receiver| async move {
-            loop {
-                match receiver.recv().await {
-                    Ok(event) => return Some((event, receiver)),
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        })
+        self.cluster.events.stream()
     }
 
     /// Reads an object by the plural of its resource; an empty namespace for cluster-scoped ones.
     #[must_use]
     pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let resource = by_plural(plural)?;
-        self.world.store.get(&Key::new(resource, namespace, name))
+        self.cluster.store.get(&Key::new(resource, namespace, name))
     }
 
-    /// Writes an object behind the API server's back, as a controller would. `None` when its kind is not known.
+    /// Writes an object like a controller, without a request. `None` when its kind is not known.
     #[must_use = "None means that the kind is not known"]
     pub fn put(&self, object: &Value) -> Option<Value> {
-        self.world.put(object)
+        self.cluster.put(object)
     }
 
-    /// Forgets the history: watches that start from an older version get `410 Expired`, as after a compaction of etcd.
+    /// Discards the history: watches from an older version get `410 Expired`, as after a compaction of etcd.
     pub fn compact(&self) {
-        self.world.store.compact();
+        self.cluster.store.compact();
     }
 
     /// Closes the port and every connection, like a node that reboots. May be repeated.
@@ -302,8 +326,8 @@ impl KubernetesMock {
     }
 }
 
-/// The names of the certificate, as Talos chooses them.
-fn names(config: &KubernetesMockConfig) -> Vec<String> {
+/// The DNS names of the certificate, as in Talos.
+fn names(settings: &Settings) -> Vec<String> {
     let mut names: Vec<String> = [
         "kubernetes",
         "kubernetes.default",
@@ -313,15 +337,21 @@ fn names(config: &KubernetesMockConfig) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    names.extend(config.names.iter().cloned());
-    names.extend(config.machines().into_iter().map(|machine| machine.name));
+    names.extend(settings.names.iter().cloned());
+    names.extend(settings.machines().into_iter().map(|machine| machine.name));
     names
 }
 
-/// The addresses of the certificate: every node's, and the one the fake really has.
-fn addresses(config: &KubernetesMockConfig, own: IpAddr) -> Vec<IpAddr> {
+/// The addresses of the certificate: those of the nodes, and the real one of the mock.
+fn addresses(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
     let mut addresses = vec![own, IpAddr::from([127, 0, 0, 1])];
-    addresses.extend(config.machines().into_iter().map(|machine| machine.address));
+    addresses.extend(settings.addresses.iter().copied());
+    addresses.extend(
+        settings
+            .machines()
+            .into_iter()
+            .map(|machine| machine.address),
+    );
     addresses.sort();
     addresses.dedup();
     addresses

@@ -1,4 +1,4 @@
-//! The resources the fake knows, and which of them a path means.
+//! The resources the mock knows, and which of them a path means.
 
 /// A kind of object and where its paths begin.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,21 +4,21 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::access::{Attributes, User, allowed};
-use super::cluster_state::World;
+use super::cluster_state::ClusterState;
 use super::handler::parameters;
 use super::resource::by_plural;
-use super::status::{Answer, Refusal};
+use super::status::{ApiResult, Rejection};
 use super::store::Key;
-use crate::mock::serve::{self, Incoming};
+use crate::mock::serve::{self, IncomingRequest};
 
 /// `POST selfsubjectaccessreviews`
-pub(super) fn access(world: &World, request: &Incoming, user: &User) -> Answer {
+pub(super) fn access(cluster: &ClusterState, request: &IncomingRequest, user: &User) -> ApiResult {
     let mut review = document(request, "SelfSubjectAccessReview")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let spec = &review["spec"];
     let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     if resource.is_null() == path.is_null() {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             422,
             "Invalid",
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
@@ -40,25 +40,29 @@ pub(super) fn access(world: &World, request: &Incoming, user: &User) -> Answer {
         resource: &plural,
         path: path.as_deref(),
     };
-    review["status"] = json!({"allowed": allowed(user, &wanted, &world.store)});
+    review["status"] = json!({"allowed": allowed(user, &wanted, &cluster.store)});
     Ok(serve::json(201, &review))
 }
 
 /// `POST serviceaccounts/NAME/token`
-pub(super) fn token(world: &World, request: &Incoming, (namespace, name): (&str, &str)) -> Answer {
+pub(super) fn token(
+    cluster: &ClusterState,
+    request: &IncomingRequest,
+    (namespace, name): (&str, &str),
+) -> ApiResult {
     let mut review = document(request, "TokenRequest")?;
     let accounts =
-        by_plural("serviceaccounts").ok_or_else(|| Refusal::not_modelled("serviceaccounts"))?;
-    if world
+        by_plural("serviceaccounts").ok_or_else(|| Rejection::not_modelled("serviceaccounts"))?;
+    if cluster
         .store
         .get(&Key::new(accounts, namespace, name))
         .is_none()
     {
-        return Err(Refusal::not_found(accounts, name));
+        return Err(Rejection::not_found(accounts, name));
     }
     let seconds = review["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
     if seconds < 600 {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             422,
             "Invalid",
             "spec.expirationSeconds: Invalid value: may not specify a duration less than 10 minutes",
@@ -66,17 +70,17 @@ pub(super) fn token(world: &World, request: &Incoming, (namespace, name): (&str,
     }
     let expires = Timestamp::from_second(Timestamp::now().as_second())
         .and_then(|now| now.checked_add(SignedDuration::from_secs(seconds)))
-        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+        .map_err(|error| Rejection::bad_request(error.to_string()))?;
     review["status"] = json!({
-        "token": world.tokens.issue(namespace, name, None),
+        "token": cluster.tokens.issue(namespace, name, None),
         "expirationTimestamp": expires.to_string(),
     });
     Ok(serve::json(201, &review))
 }
 
-fn document(request: &Incoming, kind: &str) -> Result<Value, Refusal> {
+fn document(request: &IncomingRequest, kind: &str) -> Result<Value, Rejection> {
     if request.method != http::Method::POST {
-        return Err(Refusal::not_modelled(format!(
+        return Err(Rejection::not_modelled(format!(
             "{} of a {kind}",
             request.method
         )));
@@ -85,5 +89,5 @@ fn document(request: &Incoming, kind: &str) -> Result<Value, Refusal> {
     serde_json::from_slice(&request.body)
         .ok()
         .filter(|document: &Value| document["kind"] == kind)
-        .ok_or_else(|| Refusal::bad_request(format!("the body is no {kind}")))
+        .ok_or_else(|| Rejection::bad_request(format!("the body is no {kind}")))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::status::Refusal;
+use super::status::Rejection;
 
 /// Which objects of a collection are wanted.
 #[derive(Debug, Clone, Default)]
@@ -26,10 +26,10 @@ enum Test {
 
 impl Selector {
     /// Adds the terms of a `labelSelector`: `a=b`, `a==b`, `a!=b`, `a`, `!a`.
-    pub(super) fn labels(&mut self, text: &str) -> Result<(), Refusal> {
+    pub(super) fn labels(&mut self, text: &str) -> Result<(), Rejection> {
         for term in text.split(',').filter(|term| !term.is_empty()) {
             if term.contains(['(', ' ']) {
-                return Err(Refusal::not_modelled(format!(
+                return Err(Rejection::not_modelled(format!(
                     "the label selector {term:?}"
                 )));
             }
@@ -44,7 +44,7 @@ impl Selector {
     }
 
     /// Adds the terms of a `fieldSelector`; a server knows few fields, and refuses the others.
-    pub(super) fn fields(&mut self, text: &str) -> Result<(), Refusal> {
+    pub(super) fn fields(&mut self, text: &str) -> Result<(), Rejection> {
         const KNOWN: [&str; 8] = [
             "metadata.name",
             "metadata.namespace",
@@ -57,12 +57,12 @@ impl Selector {
         ];
         for term in text.split(',').filter(|term| !term.is_empty()) {
             let Some((field, test)) = split(term) else {
-                return Err(Refusal::bad_request(format!(
+                return Err(Rejection::bad_request(format!(
                     "Unable to find \"fieldSelector\" {term:?}: invalid selector"
                 )));
             };
             if !KNOWN.contains(&field) {
-                return Err(Refusal::bad_request(format!(
+                return Err(Rejection::bad_request(format!(
                     "field label not supported: {field}"
                 )));
             }

@@ -1,4 +1,4 @@
-//! The `Status` documents a Kubernetes API server refuses with.
+//! The `Status` documents of error responses.
 
 use axum::body::Body;
 use http::Response;
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use super::resource::Resource;
 use crate::mock::serve;
 
-pub(super) type Answer = Result<Response<Body>, Refusal>;
+pub(super) type ApiResult = Result<Response<Body>, Rejection>;
 
-/// A refusal: code, reason, message, details.
+/// An error response: code, reason, message, details.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     code: u16,
     reason: &'static str,
     message: String,
     details: Value,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -31,6 +31,27 @@ impl Refusal {
     fn about(mut self, resource: &Resource, name: &str) -> Self {
         self.details = json!({"name": name, "group": resource.group, "kind": resource.plural});
         self
+    }
+
+    /// The error that the API server sends with this code.
+    pub(super) fn of_status(code: u16, message: &str) -> Self {
+        let reason = match code {
+            400 => "BadRequest",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "NotFound",
+            405 => "MethodNotAllowed",
+            409 => "Conflict",
+            410 => "Expired",
+            413 => "RequestEntityTooLarge",
+            422 => "Invalid",
+            429 => "TooManyRequests",
+            500 => "InternalError",
+            503 => "ServiceUnavailable",
+            504 => "Timeout",
+            _ => "",
+        };
+        Self::new(code, reason, message)
     }
 
     pub(super) fn unauthorized() -> Self {
@@ -72,7 +93,7 @@ impl Refusal {
         )
     }
 
-    /// What the fake does not model; no real server answers this.
+    /// A request that the mock does not model. No real server responds like this.
     pub(super) fn not_modelled(what: impl std::fmt::Display) -> Self {
         Self::new(
             501,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::config::{KubernetesMockConfig, MockNode};
+use super::builder::{MockNode, Settings};
 
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
@@ -51,7 +51,7 @@ pub(super) fn lease(name: &str, now: &str) -> Value {
     })
 }
 
-pub(super) fn node(machine: &MockNode, config: &KubernetesMockConfig, ready: bool) -> Value {
+pub(super) fn node(machine: &MockNode, config: &Settings, ready: bool) -> Value {
     let mut labels = json!({
         "beta.kubernetes.io/arch": "amd64",
         "beta.kubernetes.io/os": "linux",
@@ -107,7 +107,7 @@ fn conditions(ready: bool) -> Value {
     ])
 }
 
-fn node_info(config: &KubernetesMockConfig) -> Value {
+fn node_info(config: &Settings) -> Value {
     json!({
         "architecture": "amd64",
         "bootID": "00000000-0000-4000-8000-000000000001",

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::resource::Resource;
 use super::selector::Selector;
-use super::status::Refusal;
+use super::status::Rejection;
 use super::store::{Change, Store};
 
 /// What a watch follows.
@@ -114,7 +114,7 @@ impl Watch {
             let message = format!("too old resource version: {}", self.seen);
             self.queue.push_back(event(
                 "ERROR",
-                Refusal::new(410, "Expired", message).document(),
+                Rejection::new(410, "Expired", message).document(),
             ));
             self.over = true;
             return;

@@ -3,51 +3,51 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::cluster_state::World;
+use super::cluster_state::ClusterState;
 use super::handler::parameters;
 use super::resource::Resource;
-use super::status::{Answer, Refusal};
+use super::status::{ApiResult, Rejection};
 use super::store::Key;
-use crate::mock::serve::{self, Incoming};
+use crate::mock::serve::{self, IncomingRequest};
 
 const APPLY: &str = "application/apply-patch+yaml";
 
 pub(super) fn create(
-    world: &World,
-    request: &Incoming,
+    cluster: &ClusterState,
+    request: &IncomingRequest,
     (resource, namespace): (&Resource, Option<&str>),
-) -> Answer {
+) -> ApiResult {
     parameters(request, &["fieldManager", "fieldValidation", "pretty"])?;
     let object = body(request, resource)?;
     let Some(name) = object["metadata"]["name"].as_str() else {
-        return Err(Refusal::invalid(
+        return Err(Rejection::invalid(
             resource,
             "",
             "metadata.name: Required value: name or generateName is required",
         ));
     };
     let key = Key::new(resource, namespace.unwrap_or_default(), name);
-    check_namespace(world, &key)?;
-    if world.store.get(&key).is_some() {
-        return Err(Refusal::already_exists(resource, name));
+    check_namespace(cluster, &key)?;
+    if cluster.store.get(&key).is_some() {
+        return Err(Rejection::already_exists(resource, name));
     }
     validate(resource, &key, None, &object)?;
-    Ok(serve::json(201, &world.store.put(&key, object)))
+    Ok(serve::json(201, &cluster.store.put(&key, object)))
 }
 
 /// Server-side apply; the other kinds of patches are not modelled.
 pub(super) fn apply(
-    world: &World,
-    request: &Incoming,
+    cluster: &ClusterState,
+    request: &IncomingRequest,
     (resource, key): (&Resource, &Key),
-) -> Answer {
+) -> ApiResult {
     let query = parameters(
         request,
         &["fieldManager", "force", "fieldValidation", "pretty"],
     )?;
     let content_type = request.header("content-type").unwrap_or_default();
     if content_type != APPLY {
-        return Err(Refusal::not_modelled(format!(
+        return Err(Rejection::not_modelled(format!(
             "patches of type {content_type:?}"
         )));
     }
@@ -60,22 +60,22 @@ pub(super) fn apply(
     let Some(manager) = value("fieldManager").filter(|manager| !manager.is_empty()) else {
         let problem = "fieldManager: Required value: is required for apply patch";
         let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: {problem}");
-        return Err(Refusal::new(422, "Invalid", message));
+        return Err(Rejection::new(422, "Invalid", message));
     };
     let applied = body(request, resource)?;
     if applied["metadata"]["name"].as_str() != Some(key.name.as_str()) {
-        return Err(Refusal::bad_request(
+        return Err(Rejection::bad_request(
             "name in URL does not match name in the body",
         ));
     }
     if !applied["metadata"]["managedFields"].is_null() {
-        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+        return Err(Rejection::bad_request("metadata.managedFields must be nil"));
     }
-    check_namespace(world, key)?;
-    let before = world.store.get(key);
+    check_namespace(cluster, key)?;
+    let before = cluster.store.get(key);
     let current = before.clone().unwrap_or_else(|| json!({}));
     let force = value("force") == Some("true");
-    let merged = world
+    let merged = cluster
         .ownership
         .apply(key, manager, (current, &applied), force)
         .map_err(|conflict| {
@@ -83,7 +83,7 @@ pub(super) fn apply(
                 "Apply failed with 1 conflict: conflict with \"{}\": {}",
                 conflict.manager, conflict.field
             );
-            Refusal::new(409, "Conflict", message)
+            Rejection::new(409, "Conflict", message)
         })?;
     validate(resource, key, before.as_ref(), &merged)?;
     let code = if before.is_some() {
@@ -91,13 +91,13 @@ pub(super) fn apply(
     } else {
         StatusCode::CREATED
     };
-    Ok(serve::json(code.as_u16(), &world.store.put(key, merged)))
+    Ok(serve::json(code.as_u16(), &cluster.store.put(key, merged)))
 }
 
-pub(super) fn delete(world: &World, (resource, key): (&Resource, &Key)) -> Answer {
-    let removed = world.store.delete(key);
-    let removed = removed.ok_or_else(|| Refusal::not_found(resource, &key.name))?;
-    world.ownership.forget(key);
+pub(super) fn delete(cluster: &ClusterState, (resource, key): (&Resource, &Key)) -> ApiResult {
+    let removed = cluster.store.delete(key);
+    let removed = removed.ok_or_else(|| Rejection::not_found(resource, &key.name))?;
+    cluster.ownership.forget(key);
     Ok(serve::json(
         200,
         &json!({
@@ -111,16 +111,16 @@ pub(super) fn delete(world: &World, (resource, key): (&Resource, &Key)) -> Answe
     ))
 }
 
-fn body(request: &Incoming, resource: &Resource) -> Result<Value, Refusal> {
+fn body(request: &IncomingRequest, resource: &Resource) -> Result<Value, Rejection> {
     let parsed: Option<Value> = serde_json::from_slice(&request.body)
         .ok()
         .or_else(|| serde_yaml::from_slice(&request.body).ok());
-    let object = parsed
-        .filter(Value::is_object)
-        .ok_or_else(|| Refusal::bad_request("the body of the request was in an unknown format"))?;
+    let object = parsed.filter(Value::is_object).ok_or_else(|| {
+        Rejection::bad_request("the body of the request was in an unknown format")
+    })?;
     let version = resource.api_version();
     if object["kind"] != resource.kind || object["apiVersion"] != version.as_str() {
-        return Err(Refusal::bad_request(format!(
+        return Err(Rejection::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): {} {}",
             resource.kind, object["apiVersion"], object["kind"]
         )));
@@ -128,15 +128,15 @@ fn body(request: &Incoming, resource: &Resource) -> Result<Value, Refusal> {
     Ok(object)
 }
 
-fn check_namespace(world: &World, key: &Key) -> Result<(), Refusal> {
+fn check_namespace(cluster: &ClusterState, key: &Key) -> Result<(), Rejection> {
     let Some(namespaces) =
         super::resource::by_plural("namespaces").filter(|_| !key.namespace.is_empty())
     else {
         return Ok(());
     };
-    match world.store.get(&Key::new(namespaces, "", &key.namespace)) {
+    match cluster.store.get(&Key::new(namespaces, "", &key.namespace)) {
         Some(_) => Ok(()),
-        None => Err(Refusal::not_found(namespaces, &key.namespace)),
+        None => Err(Rejection::not_found(namespaces, &key.namespace)),
     }
 }
 
@@ -146,8 +146,8 @@ fn validate(
     key: &Key,
     before: Option<&Value>,
     object: &Value,
-) -> Result<(), Refusal> {
-    let invalid = |problem: &str| Err(Refusal::invalid(resource, &key.name, problem));
+) -> Result<(), Rejection> {
+    let invalid = |problem: &str| Err(Rejection::invalid(resource, &key.name, problem));
     let changed = |field: &str| before.is_some_and(|before| before[field] != object[field]);
     match resource.kind {
         "Secret" if changed("type") => invalid("type: Invalid value: field is immutable"),

@@ -1,4 +1,4 @@
-//! Which socket stands for an address of the lab's network.
+//! The sockets behind the addresses of the lab's network.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
@@ -6,24 +6,24 @@ use std::sync::{Arc, Weak};
 use talos_client::DEFAULT_PORT;
 
 use super::cluster::KUBERNETES_PORT;
-use super::world::World;
+use super::servers::Servers;
 use crate::run::dial::AddressBook;
 
 /// The addresses of the lab, read from the state of its servers at the moment of dialling.
 #[derive(Clone)]
-pub(super) struct LabAddresses(Weak<World>);
+pub(super) struct LabAddresses(Weak<Servers>);
 
-/// Nothing listens on port 1 of the loopback interface: dialling it is refused like an address that nobody has.
-const NOBODY: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
+/// Nothing listens on port 1 of the loopback interface, so connections to it are refused.
+const REFUSED: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 impl LabAddresses {
-    pub(super) fn of(world: &Arc<World>) -> Self {
-        Self(Arc::downgrade(world))
+    pub(super) fn of(servers: &Arc<Servers>) -> Self {
+        Self(Arc::downgrade(servers))
     }
 
     fn find(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
-        let world = self.0.upgrade()?;
-        let machines = world.machines();
+        let servers = self.0.upgrade()?;
+        let machines = servers.machines();
         let mut machines = machines.iter().map(|(_, machine)| machine);
         match port {
             DEFAULT_PORT => machines
@@ -31,7 +31,7 @@ impl LabAddresses {
                 .map(|machine| machine.talos.address()),
             KUBERNETES_PORT => machines
                 .find(|machine| machine.declared == address)
-                .and_then(|_| world.kubernetes())
+                .and_then(|_| servers.kubernetes())
                 .map(|kubernetes| kubernetes.address()),
             _ => None,
         }
@@ -39,12 +39,12 @@ impl LabAddresses {
 }
 
 impl AddressBook for LabAddresses {
-    /// Never the real network: an address that nobody in the lab has is refused.
+    /// Never the real network: connections to unknown addresses are refused.
     fn dial(&self, host: &str, port: u16) -> Option<SocketAddr> {
         let found = host
             .parse()
             .ok()
             .and_then(|address| self.find(address, port));
-        Some(found.unwrap_or_else(|| SocketAddr::from(NOBODY)))
+        Some(found.unwrap_or_else(|| SocketAddr::from(REFUSED)))
     }
 }

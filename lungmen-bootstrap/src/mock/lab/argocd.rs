@@ -1,4 +1,4 @@
-//! The Argo CD of the lab: it really calls a cluster before it registers it.
+//! The Argo CD of the lab. It calls a cluster before it registers it, as the real one does.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -8,23 +8,23 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 
 use super::pace::Delays;
-use super::world::World;
+use super::servers::Servers;
 use crate::services::kubernetes::{Client, Kubeconfig};
 
-/// What an application set deploys to every registered cluster.
+/// The applications that an ApplicationSet creates for every registered cluster.
 const APPLICATIONS: [&str; 2] = ["cert-manager", "longhorn"];
 
 pub(super) async fn start(
     delays: &Delays,
     with_applications: bool,
     restoring: bool,
-    world: Arc<OnceLock<Weak<World>>>,
+    servers: Arc<OnceLock<Weak<Servers>>>,
 ) -> ArgoCdMock {
     let mut builder = ArgoCdMock::builder().target_check(move |probe| {
-        let world = world.get().and_then(Weak::upgrade);
+        let servers = servers.get().and_then(Weak::upgrade);
         async move {
-            match world {
-                Some(world) => call(&world, &probe).await,
+            match servers {
+                Some(servers) => call(&servers, &probe).await,
                 None => Err("no such cluster".into()),
             }
         }
@@ -44,8 +44,8 @@ pub(super) async fn start(
 }
 
 /// Reads `/version` of the cluster with the credentials of the registration.
-async fn call(world: &World, probe: &TargetProbe) -> Result<String, String> {
-    let kubernetes = world
+async fn call(servers: &Servers, probe: &TargetProbe) -> Result<String, String> {
+    let kubernetes = servers
         .kubernetes()
         .ok_or_else(|| format!("Get \"{}/version\": dial tcp: no such host", probe.server))?;
     let kubeconfig =

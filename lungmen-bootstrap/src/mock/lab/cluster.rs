@@ -9,8 +9,8 @@ use secrecy::ExposeSecret as _;
 use talos_client::config::MachineConfig;
 use url::Url;
 
-use super::world::{Machine, World};
-use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockConfig};
+use super::servers::{Machine, Servers};
+use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockBuilder};
 
 /// The port of the API server on a node.
 pub(super) const KUBERNETES_PORT: u16 = 6443;
@@ -18,63 +18,63 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Starts the API server with the certificate authority of the configuration. Later control plane nodes join it.
-pub(super) async fn start(world: &Arc<World>, machine: &Machine) {
-    if world.kubernetes().is_some() {
+pub(super) async fn start(servers: &Arc<Servers>, machine: &Machine) {
+    if servers.kubernetes().is_some() {
         return;
     }
-    join(world, machine).await;
-    let Some(config) = config(world, machine) else {
+    join(servers, machine).await;
+    let Some(config) = config(servers, machine) else {
         return;
     };
-    // A node of a real cluster would log the failure; here the API simply stays away.
-    let Ok(kubernetes) = KubernetesMock::start(config).await else {
+    // A real node would log the failure. Here the API does not start, as on hardware.
+    let Ok(kubernetes) = config.try_start().await else {
         return;
     };
-    let weak = Arc::downgrade(world);
+    let weak = Arc::downgrade(servers);
     let mut events = Box::pin(kubernetes.events());
-    world.set_kubernetes(kubernetes);
+    servers.set_kubernetes(kubernetes);
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
-            let Some(world) = weak.upgrade() else {
+            let Some(servers) = weak.upgrade() else {
                 return;
             };
             if event == KubernetesEvent::NodesReady {
-                report_ready(&world);
+                report_ready(&servers);
             }
         }
     });
 }
 
-/// The other control plane nodes become members of etcd, which they do by themselves once they can reach the first one.
-async fn join(world: &World, first: &Machine) {
-    for (vm, machine) in world.machines() {
-        if machine.declared == first.declared || world.is_worker(vm) {
+/// The other control plane nodes join etcd, which real nodes do by themselves once they reach the first one.
+async fn join(servers: &Servers, first: &Machine) {
+    for (vm, machine) in servers.machines() {
+        if machine.declared == first.declared || servers.is_worker(vm) {
             continue;
         }
         if machine.talos.config().is_some() {
             let client = machine.talos.client();
             let poll = talos_client::Poll::every(JOIN_INTERVAL).deadline(JOIN_DEADLINE);
-            // A member that cannot join stays away, as on hardware; whoever waits for it says so.
+            // A member that cannot join is missing, as on hardware; the wait for it reports that.
             let _ = client.machine().bootstrap_and_wait(poll).await;
         }
     }
 }
 
-/// Talos regards a node as ready when Kubernetes does.
-pub(super) fn report_ready(world: &World) {
-    if world.kubernetes().is_some() {
-        for (_, machine) in world.machines() {
+/// Talos reports a node as ready when Kubernetes does.
+pub(super) fn report_ready(servers: &Servers) {
+    if servers.kubernetes().is_some() {
+        for (_, machine) in servers.machines() {
             machine.talos.set_node_ready();
         }
     }
 }
 
-fn config(world: &World, machine: &Machine) -> Option<KubernetesMockConfig> {
+fn config(servers: &Servers, machine: &Machine) -> Option<KubernetesMockBuilder> {
     let authority = machine.talos.kubernetes_authority()?;
     let document = parsed(machine)?;
-    let mut config =
-        KubernetesMockConfig::new(authority.certificate_pem(), authority.key_pem().clone())
-            .timings(world.delays().kubernetes);
+    let mut config = KubernetesMock::builder()
+        .certificate_authority(authority.certificate_pem(), authority.key_pem().clone())
+        .timings(servers.delays().kubernetes);
     if let Some(name) = document.cluster_name() {
         config = config.cluster(name);
     }
@@ -90,11 +90,11 @@ fn config(world: &World, machine: &Machine) -> Option<KubernetesMockConfig> {
     if document.cni_name() == "none" {
         config = config.without_cni();
     }
-    Some(with_nodes(world, config))
+    Some(with_nodes(servers, config))
 }
 
-fn with_nodes(world: &World, mut config: KubernetesMockConfig) -> KubernetesMockConfig {
-    for (_, machine) in world.machines() {
+fn with_nodes(servers: &Servers, mut config: KubernetesMockBuilder) -> KubernetesMockBuilder {
+    for (_, machine) in servers.machines() {
         let Some(document) = parsed(&machine) else {
             continue;
         };

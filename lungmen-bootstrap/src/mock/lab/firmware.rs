@@ -1,5 +1,4 @@
-//! What a VM with empty disks boots: the rules by which real hardware disappoints. What happens once Talos is installed is
-//! the business of the Talos mock.
+//! What a VM with empty disks boots, and the reasons for which it does not. The Talos mock plays the rest of its life.
 
 use std::fmt;
 
@@ -19,11 +18,11 @@ pub(super) enum Boot {
 /// Why a VM does not boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoBoot {
-    /// No device of the boot order has anything to boot.
+    /// No device of the boot order is bootable.
     NothingBootable,
     /// The variable store has no Secure Boot: a 2m EFI disk, none at all, or no UEFI.
     NoSecureBoot,
-    /// Keys are enrolled already, so that those of Talos cannot be.
+    /// Keys are enrolled already, so those of Talos cannot be enrolled.
     NotInSetupMode,
     /// The image is for another architecture.
     WrongArchitecture,
@@ -36,13 +35,13 @@ impl fmt::Display for NoBoot {
             Self::NoSecureBoot => {
                 "the image needs Secure Boot, which only a 4m EFI disk of a q35 machine has"
             }
-            Self::NotInSetupMode => "the firmware has keys already and refuses those of Talos",
+            Self::NotInSetupMode => "the firmware has enrolled keys and rejects those of Talos",
             Self::WrongArchitecture => "the image is for another architecture",
         })
     }
 }
 
-/// Goes through the boot order of the VM. An empty disk is passed over.
+/// Tries the devices in the boot order of the VM. Empty disks are skipped.
 pub(super) fn boot(pve: &PveMock, vm: &VmRecord) -> Boot {
     for slot in order(vm) {
         if let Some(Drive::Cdrom(Cdrom::Image(volume))) = vm.config.drives.get(&slot) {

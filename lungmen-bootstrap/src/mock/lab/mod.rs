@@ -1,9 +1,9 @@
-//! Every server of the chain in one process, wired into one world.
+//! Every server of the chain in one process, connected to each other.
 //!
-//! A started VM boots what its boot order says and becomes a Talos node in maintenance mode; an applied configuration
-//! installs it, and it comes back with the certificate authority *of that configuration*; a bootstrap brings etcd and
-//! then the Kubernetes API, with the certificates of the same configuration; Argo CD really calls the new cluster before
-//! it registers it, and its applications become healthy. A VM that would not boot on hardware does not boot here.
+//! A started VM boots by its boot order and becomes a Talos node in maintenance mode. An applied configuration installs it,
+//! and it returns with the certificate authority *of that configuration*. A bootstrap starts etcd and then the Kubernetes
+//! API, with the certificates of the same configuration. Argo CD calls the new cluster before it registers it, and its
+//! applications become healthy. A VM that would not boot on hardware does not boot here.
 
 mod address_book;
 mod argocd;
@@ -11,8 +11,8 @@ mod cluster;
 mod firmware;
 mod node;
 mod pace;
+mod servers;
 mod state;
-mod world;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use argocd_client::mock::ArgoCdMock;
 use factory_client::mock::FactoryMock;
+use futures_util::Stream;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder};
 use talos_client::mock::TalosMock;
@@ -33,12 +34,12 @@ use crate::run::timing::Timing;
 use crate::spec::Spec;
 
 pub use pace::Pace;
-pub(crate) use world::Expected;
-pub use world::LabEvent;
+pub(crate) use servers::Expected;
+pub use servers::LabEvent;
 
 use address_book::LabAddresses;
+use servers::Servers;
 use state::StateFile;
-use world::World;
 
 /// The lab. Its servers stop when it is dropped.
 ///
@@ -60,16 +61,16 @@ use world::World;
 /// # }
 /// ```
 pub struct Lab {
-    world: Arc<World>,
+    servers: Arc<Servers>,
     state: Option<Arc<StateFile>>,
-    // Stops the wiring before the servers.
+    // Dropped before the servers.
     _tasks: JoinSet<()>,
 }
 
 impl fmt::Debug for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lab")
-            .field("proxmox", &self.world.pve.endpoint().as_str())
+            .field("proxmox", &self.servers.pve.endpoint().as_str())
             .finish_non_exhaustive()
     }
 }
@@ -77,12 +78,12 @@ impl fmt::Debug for Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Some(state) = &self.state {
-            state.save(&self.world);
+            state.save(&self.servers);
         }
     }
 }
 
-/// Sets up a [`Lab`].
+/// Builder for a [`Lab`].
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing before `start`"]
 pub struct LabBuilder {
@@ -93,27 +94,27 @@ pub struct LabBuilder {
 }
 
 impl LabBuilder {
-    /// How long things take; milliseconds unless set.
+    /// Sets how long things take; milliseconds by default.
     pub fn pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
     }
 
-    /// Another Proxmox VE than one with node `pve-01`, storages `local` and `nvme-lvm`, bridges `vmbr0` and `vmbr1`, and
-    /// an administrator's token.
+    /// Sets the Proxmox VE. The default has node `pve-01`, storages `local` and `nvme-lvm`, bridges `vmbr0` and `vmbr1`, and
+    /// the token of an administrator.
     pub fn proxmox(mut self, builder: PveMockBuilder) -> Self {
         self.proxmox = Some(builder);
         self
     }
 
-    /// Keeps the world in a file (mode 0600: it has the secrets of the cluster), so that the next process finds the
-    /// servers as this one left them.
+    /// Keeps the simulated servers in a file, so that the next process finds them as this one left them. The file has mode
+    /// 0600, because it contains the secrets of the simulated cluster, and says that everything in it is simulated.
     pub fn state(mut self, file: impl Into<PathBuf>) -> Self {
         self.state = Some(file.into());
         self
     }
 
-    /// No application targets a registered cluster.
+    /// Creates no application for registered clusters.
     pub fn without_applications(mut self) -> Self {
         self.without_applications = true;
         self
@@ -128,18 +129,19 @@ impl LabBuilder {
         let saved = file.as_ref().map(|file| file.load()).transpose()?.flatten();
         let restoring = saved.is_some();
         let proxmox = self.proxmox.unwrap_or_else(PveMock::builder);
-        let world = World::start(self.pace, proxmox, !self.without_applications, restoring).await?;
+        let servers =
+            Servers::start(self.pace, proxmox, !self.without_applications, restoring).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(node::follow_machines(Arc::clone(&world)));
+        tasks.spawn(node::follow_machines(Arc::clone(&servers)));
         if let Some(saved) = saved {
-            state::restore(&world, saved).await?;
+            state::restore(&servers, saved).await?;
         }
-        world.run_at(self.pace);
+        servers.run_at(self.pace);
         if let Some(file) = &file {
-            tasks.spawn(state::keep(Arc::clone(file), Arc::clone(&world)));
+            tasks.spawn(state::keep(Arc::clone(file), Arc::clone(&servers)));
         }
         Ok(Lab {
-            world,
+            servers,
             state: file,
             _tasks: tasks,
         })
@@ -147,7 +149,7 @@ impl LabBuilder {
 }
 
 impl Lab {
-    /// A lab in which everything takes milliseconds.
+    /// Starts a lab in which everything takes milliseconds.
     ///
     /// # Errors
     /// `Failed` when a server cannot start.
@@ -155,77 +157,76 @@ impl Lab {
         Self::builder().start().await
     }
 
-    /// Sets up a lab.
+    /// Starts with other settings.
     pub fn builder() -> LabBuilder {
         LabBuilder::default()
     }
 
-    /// A builder for the specification, with clients of all servers of the lab and its timing.
+    /// A bootstrap of the specification with clients of all servers of the lab, its addresses and its timing.
     pub fn bootstrap(&self, spec: Spec) -> ClusterBootstrapBuilder {
-        self.equip(spec.bootstrap())
+        self.connect(spec.bootstrap())
     }
 
-    /// Gives a builder clients of all servers of the lab, its addresses and its timing.
-    pub fn equip(&self, builder: ClusterBootstrapBuilder) -> ClusterBootstrapBuilder {
-        let world = &self.world;
-        world.expect(builder.expected_machines());
+    /// Sets the clients, addresses and timing of a builder to those of the lab.
+    pub fn connect(&self, builder: ClusterBootstrapBuilder) -> ClusterBootstrapBuilder {
+        let servers = &self.servers;
+        servers.expect(builder.expected_machines());
         if let Some(target) = builder.openbao_target() {
-            world.expect_secret(&target.mount, &target.path);
+            servers.expect_secret(&target.mount, &target.path);
         }
         builder
-            .proxmox(world.pve.client())
-            .factory(world.factory.client())
-            .openbao_client(world.openbao_client.clone())
-            .argocd_client(world.argocd.client())
-            .address_book(LabAddresses::of(world))
+            .proxmox(servers.pve.client())
+            .factory(servers.factory.client())
+            .openbao_client(servers.openbao_client.clone())
+            .argocd_client(servers.argocd.client())
+            .address_book(LabAddresses::of(servers))
             .timing(self.timing())
     }
 
-    /// Deadlines and intervals that suit the pace of the lab.
+    /// Deadlines and intervals for the pace of the lab.
     #[must_use]
     pub fn timing(&self) -> Timing {
-        self.world.pace().timing()
+        self.servers.pace().timing()
     }
 
     /// Proxmox VE.
     #[must_use]
     pub fn proxmox(&self) -> &PveMock {
-        &self.world.pve
+        &self.servers.pve
     }
 
     /// The Image Factory.
     #[must_use]
     pub fn factory(&self) -> &FactoryMock {
-        &self.world.factory
+        &self.servers.factory
     }
 
     /// OpenBao.
     #[must_use]
     pub fn openbao(&self) -> &OpenBaoMock {
-        &self.world.openbao
+        &self.servers.openbao
     }
 
     /// Argo CD.
     #[must_use]
     pub fn argocd(&self) -> &ArgoCdMock {
-        &self.world.argocd
+        &self.servers.argocd
     }
 
-    /// The Talos node that a VM has become; `None` before it has booted for the first time.
+    /// The Talos node in a VM; `None` before its first boot.
     #[must_use]
     pub fn talos(&self, vm: VmId) -> Option<TalosMock> {
-        self.world.talos(vm)
+        self.servers.talos(vm)
     }
 
     /// The Kubernetes API of the cluster; `None` before etcd is healthy.
     #[must_use]
     pub fn kubernetes(&self) -> Option<KubernetesMock> {
-        self.world.kubernetes()
+        self.servers.kubernetes()
     }
 
-    /// What happened so far, in the order in which it happened.
-    #[must_use]
-    pub fn events(&self) -> Vec<LabEvent> {
-        self.world.events()
+    /// What happens from now on.
+    pub fn events(&self) -> impl Stream<Item = LabEvent> + Send + use<> {
+        self.servers.events()
     }
 }

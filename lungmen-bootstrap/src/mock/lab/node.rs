@@ -1,4 +1,4 @@
-//! From VMs to Talos nodes: what follows from starting, stopping and deleting them, and from the life of the node.
+//! From VMs to Talos nodes: the consequences of starting, stopping and deleting VMs, and of the events of a node.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,58 +15,58 @@ use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, 
 use super::cluster;
 use super::firmware::{self, Boot};
 use super::pace::Delays;
-use super::world::{LabEvent, Machine, World};
+use super::servers::{LabEvent, Machine, Servers};
 
 const GUEST_AGENT: &str = "siderolabs/qemu-guest-agent";
 /// The prefix length of the lab's network.
 const PREFIX: u8 = 24;
 
-/// Plays the hardware of all VMs until the lab ends.
-pub(super) async fn follow_machines(world: Arc<World>) {
-    let mut events = Box::pin(world.pve.events());
+/// Simulates the hardware of all VMs until the lab ends.
+pub(super) async fn follow_machines(servers: Arc<Servers>) {
+    let mut events = Box::pin(servers.pve.events());
     while let Some(event) = events.next().await {
         match event {
-            PveEvent::VmStarted { vmid } => power_on(&world, vmid).await,
+            PveEvent::VmStarted { vmid } => power_on(&servers, vmid).await,
             PveEvent::VmReset { vmid } => {
-                power_off(&world, vmid);
-                power_on(&world, vmid).await;
+                power_off(&servers, vmid);
+                power_on(&servers, vmid).await;
             }
-            PveEvent::VmStopped { vmid } => power_off(&world, vmid),
+            PveEvent::VmStopped { vmid } => power_off(&servers, vmid),
             PveEvent::VmDeleted { vmid } => {
-                power_off(&world, vmid);
-                world.remove_machine(vmid);
+                power_off(&servers, vmid);
+                servers.remove_machine(vmid);
             }
             _ => {}
         }
     }
 }
 
-fn power_off(world: &World, vm: VmId) {
-    if let Some(machine) = world.machine(vm) {
+fn power_off(servers: &Servers, vm: VmId) {
+    if let Some(machine) = servers.machine(vm) {
         machine.talos.power_off();
     }
 }
 
-async fn power_on(world: &Arc<World>, vm: VmId) {
-    let Some(record) = world.pve.vm(vm) else {
+async fn power_on(servers: &Arc<Servers>, vm: VmId) {
+    let Some(record) = servers.pve.vm(vm) else {
         return;
     };
-    if let Some(machine) = world.machine(vm) {
+    if let Some(machine) = servers.machine(vm) {
         machine.talos.set_boot_order(boot_order(&record));
         machine.talos.power_on();
         return;
     }
-    match firmware::boot(&world.pve, &record) {
-        Boot::Iso(image) => first_boot(world, &record, &image).await,
-        Boot::Nothing(reason) => world.tell_no_boot(vm, &reason),
+    match firmware::boot(&servers.pve, &record) {
+        Boot::Iso(image) => first_boot(servers, &record, &image).await,
+        Boot::Nothing(reason) => servers.emit_no_boot(vm, &reason),
     }
 }
 
-async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity) {
-    let dhcp = world.next_dhcp_address();
-    let declared = world.declared_address(record.id, dhcp);
-    let mut builder = build(record, image, declared, &world.delays());
-    if let Some(signer) = control_plane(world).filter(|_| world.is_worker(record.id)) {
+async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIdentity) {
+    let dhcp = servers.next_dhcp_address();
+    let declared = servers.declared_address(record.id, dhcp);
+    let mut builder = build(record, image, declared, &servers.delays());
+    if let Some(signer) = control_plane(servers).filter(|_| servers.is_worker(record.id)) {
         builder = builder.trustd(&signer);
     }
     let talos = builder.start().await;
@@ -81,19 +81,19 @@ async fn first_boot(world: &Arc<World>, record: &VmRecord, image: &ImageIdentity
                 .as_ref()
                 .is_some_and(|agent| agent.enabled),
     };
-    world.add_machine(record.id, machine.clone());
-    world.tell(LabEvent::Booted { vm: record.id });
-    tokio::spawn(follow_node(Arc::downgrade(world), record.id, machine));
+    servers.add_machine(record.id, machine.clone());
+    servers.emit(LabEvent::Booted { vm: record.id });
+    tokio::spawn(follow_node(Arc::downgrade(servers), record.id, machine));
     talos.power_on();
 }
 
 /// The control plane node that signs the certificates of workers: machines boot in the order of the specification, control
 /// plane first.
-fn control_plane(world: &World) -> Option<TalosMock> {
-    world
+fn control_plane(servers: &Servers) -> Option<TalosMock> {
+    servers
         .machines()
         .into_iter()
-        .find(|(vm, _)| !world.is_worker(*vm))
+        .find(|(vm, _)| !servers.is_worker(*vm))
         .map(|(_, machine)| machine.talos)
 }
 
@@ -185,37 +185,37 @@ fn boot_order(record: &VmRecord) -> BootOrder {
     }
 }
 
-/// Tells the other servers what happens to the node as it boots, installs and is configured.
-async fn follow_node(world: std::sync::Weak<World>, vm: VmId, machine: Machine) {
+/// Updates the other servers as the node boots, installs and is configured.
+async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machine) {
     let mut events = machine.talos.events();
     while let Some(event) = events.next().await {
-        let Some(world) = world.upgrade() else {
+        let Some(servers) = servers.upgrade() else {
             return;
         };
         match event {
             MockEvent::Maintenance { .. } | MockEvent::Configured => {
-                report_address(&world, vm, &machine);
+                report_address(&servers, vm, &machine);
             }
             MockEvent::ConfigApplied { .. }
             | MockEvent::Rebooting
             | MockEvent::Halted { .. }
-            | MockEvent::PoweredOff => world.pve.set_guest_interfaces(vm, None),
-            MockEvent::EtcdHealthy => cluster::start(&world, &machine).await,
-            MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&world),
+            | MockEvent::PoweredOff => servers.pve.set_guest_interfaces(vm, None),
+            MockEvent::EtcdHealthy => cluster::start(&servers, &machine).await,
+            MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&servers),
             _ => {}
         }
     }
 }
 
-/// The guest agent tells Proxmox VE the address of the node.
-fn report_address(world: &World, vm: VmId, machine: &Machine) {
+/// The guest agent reports the address of the node to Proxmox VE.
+fn report_address(servers: &Servers, vm: VmId, machine: &Machine) {
     if !machine.has_agent {
         return;
     }
-    let mac = world.pve.vm(vm).and_then(|record| {
+    let mac = servers.pve.vm(vm).and_then(|record| {
         let device = record.config.networks.get(&0)?;
         device.mac.clone()
     });
     let interface = GuestInterface::new("eth0", mac.as_ref(), [(machine.address(), PREFIX)]);
-    world.pve.set_guest_interfaces(vm, Some(vec![interface]));
+    servers.pve.set_guest_interfaces(vm, Some(vec![interface]));
 }

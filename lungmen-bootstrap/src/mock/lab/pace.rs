@@ -1,4 +1,4 @@
-//! How fast the lab is.
+//! The speed of the lab.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub enum Pace {
     /// Milliseconds, for tests.
     #[default]
     Fast,
-    /// Some seconds in all, so that a person sees it move.
+    /// Some seconds in all, for demonstrations.
     Demo,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Delays {
 }
 
 impl Delays {
-    /// Everything at once: for a world that is restored.
+    /// No delays: for servers that are restored.
     pub(super) fn none() -> Self {
         Self {
             task: Duration::ZERO,
@@ -76,7 +76,7 @@ impl Pace {
         }
     }
 
-    /// Deadlines and intervals that suit the delays.
+    /// Deadlines and intervals that fit the delays.
     pub(super) fn timing(self) -> Timing {
         match self {
             Self::Fast => Timing::uniform(Duration::from_millis(20), Duration::from_secs(20)),

@@ -1,7 +1,7 @@
-//! A lab that outlives its process: what the servers hold, in one file.
+//! The simulated servers of a lab in one file, for the next process.
 //!
-//! Only causes are kept: which schematics, files, VMs, configurations and registrations there are. A restored lab goes
-//! through the same life once more, without delays, so that every server is in a state it could have come to by itself.
+//! The file has causes only: images, VMs, configurations, secrets and registrations. A restored lab repeats them without
+//! delays, so every server ends in a state that it can reach by itself.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,26 +18,42 @@ use serde::{Deserialize, Serialize};
 use talos_client::machine::ApplyOptions;
 use talos_client::mock::MockEvent;
 
-use super::world::{Expected, World};
+use super::servers::{Expected, Servers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::services::openbao::SecretMap;
 use crate::state::artifacts::write_private;
 
-/// How often a change of the world is looked for.
+/// How often the servers are checked for changes.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long a part of the world may take to be restored.
+/// The deadline for restoring one part.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a lab holds.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Saved {
+    #[serde(rename = "_")]
+    note: Note,
     expected: BTreeMap<u32, Expected>,
     images: Vec<SavedImage>,
     vms: Vec<SavedVm>,
     secrets: Vec<SavedSecret>,
     clusters: Vec<SavedCluster>,
     has_argocd_account: bool,
+}
+
+/// Says what the file is to a person who opens it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Note(String);
+
+impl Default for Note {
+    fn default() -> Self {
+        Self(
+            "Simulated servers of a Lungmen Lab. No machine or cluster in this file exists, but its secrets are real keys."
+                .to_owned(),
+        )
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +87,7 @@ struct SavedCluster {
     labels: BTreeMap<String, String>,
 }
 
-/// The file of a lab.
+/// The state file of a lab.
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
@@ -86,7 +102,7 @@ impl StateFile {
         }
     }
 
-    /// The world as an earlier lab left it; `None` when there was none.
+    /// The servers as an earlier lab left it; `None` when there was none.
     pub(super) fn load(&self) -> Result<Option<Saved>> {
         let name = self.path.display().to_string();
         let text = match std::fs::read_to_string(&self.path) {
@@ -95,17 +111,17 @@ impl StateFile {
             Err(error) => return Err(Error::io("read the state of the lab", &name, error)),
         };
         serde_json::from_str(&text).map(Some).map_err(|error| {
-            // The text has secrets, and serde quotes it.
+            // The text has secrets, and serde would quote it.
             Error::new(ErrorKind::Decode, "read the state of the lab")
                 .with_target(name)
-                .with_message(format!("line {} is not what a lab writes", error.line()))
-                .with_hint("remove the file and the files beside it: they belong to a cluster that only the lab had")
+                .with_message(format!("line {} does not have the format of a lab state file", error.line()))
+                .with_hint("Delete the file and the generated files next to it to start over. The cluster existed only in the lab.")
         })
     }
 
-    /// Writes the world when it has changed. A failure is left to the next attempt.
-    pub(super) fn save(&self, world: &World) {
-        let saved = collect(world);
+    /// Writes the file when something changed. After a failure the next call tries again.
+    pub(super) fn save(&self, servers: &Servers) {
+        let saved = collect(servers);
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.as_ref() == Some(&saved) {
             return;
@@ -124,29 +140,30 @@ impl StateFile {
 }
 
 /// Saves every change until the lab ends.
-pub(super) async fn keep(file: Arc<StateFile>, world: Arc<World>) {
+pub(super) async fn keep(file: Arc<StateFile>, servers: Arc<Servers>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        file.save(&world);
+        file.save(&servers);
     }
 }
 
-fn collect(world: &World) -> Saved {
+fn collect(servers: &Servers) -> Saved {
     Saved {
-        expected: world.expected(),
-        images: world.pve.volumes().iter().filter_map(image).collect(),
-        vms: world
+        note: Note::default(),
+        expected: servers.expected(),
+        images: servers.pve.volumes().iter().filter_map(image).collect(),
+        vms: servers
             .pve
             .vm_ids()
             .into_iter()
-            .filter_map(|id| vm(world, id))
+            .filter_map(|id| vm(servers, id))
             .collect(),
-        secrets: world
-            .secret_places()
+        secrets: servers
+            .secret_targets()
             .iter()
-            .filter_map(|place| secret(world, place))
+            .filter_map(|target| secret(servers, target))
             .collect(),
-        clusters: world
+        clusters: servers
             .argocd
             .clusters()
             .into_iter()
@@ -156,7 +173,7 @@ fn collect(world: &World) -> Saved {
                 labels: cluster.labels,
             })
             .collect(),
-        has_argocd_account: world.kubernetes().is_some_and(|kubernetes| {
+        has_argocd_account: servers.kubernetes().is_some_and(|kubernetes| {
             kubernetes
                 .object("serviceaccounts", "kube-system", "argocd-manager")
                 .is_some()
@@ -174,16 +191,16 @@ fn image(volume: &proxmox_client::mock::VolumeRecord) -> Option<SavedImage> {
     })
 }
 
-fn vm(world: &World, id: VmId) -> Option<SavedVm> {
-    let record = world.pve.vm(id)?;
-    // A VM that is still being created would not survive a power failure either.
+fn vm(servers: &Servers, id: VmId) -> Option<SavedVm> {
+    let record = servers.pve.vm(id)?;
+    // A VM that is being created does not survive a power failure on a real server either.
     if record.config.lock.is_some() {
         return None;
     }
-    let talos = world.talos(id);
+    let talos = servers.talos(id);
     Some(SavedVm {
         id: id.get(),
-        options: world.options_of(id),
+        options: servers.options_of(id),
         is_running: record.running,
         config: talos
             .as_ref()
@@ -193,8 +210,8 @@ fn vm(world: &World, id: VmId) -> Option<SavedVm> {
     })
 }
 
-fn secret(world: &World, (mount, path): &(String, String)) -> Option<SavedSecret> {
-    let values = world.openbao.secret(mount, path)?;
+fn secret(servers: &Servers, (mount, path): &(String, String)) -> Option<SavedSecret> {
+    let values = servers.openbao.secret(mount, path)?;
     Some(SavedSecret {
         mount: mount.clone(),
         path: path.clone(),
@@ -202,14 +219,14 @@ fn secret(world: &World, (mount, path): &(String, String)) -> Option<SavedSecret
     })
 }
 
-/// Brings a fresh world to where the saved one was.
-pub(super) async fn restore(world: &Arc<World>, saved: Saved) -> Result<()> {
-    world.expect(saved.expected);
+/// Brings new servers to the saved state.
+pub(super) async fn restore(servers: &Arc<Servers>, saved: Saved) -> Result<()> {
+    servers.expect(saved.expected);
     for image in saved.images {
-        restore_image(world, image).await?;
+        restore_image(servers, image).await?;
     }
     for vm in saved.vms {
-        restore_vm(world, vm).await?;
+        restore_vm(servers, vm).await?;
     }
     for secret in saved.secrets {
         let values: SecretMap = secret
@@ -217,42 +234,48 @@ pub(super) async fn restore(world: &Arc<World>, saved: Saved) -> Result<()> {
             .into_iter()
             .map(|(name, text)| (name, SecretString::from(text)))
             .collect();
-        world.expect_secret(&secret.mount, &secret.path);
-        world
+        servers.expect_secret(&secret.mount, &secret.path);
+        servers
             .openbao_client
             .kv(&secret.mount)
             .create(&secret.path, &values)
             .await?;
     }
-    restore_registrations(world, saved.has_argocd_account, saved.clusters).await
+    restore_registrations(servers, saved.has_argocd_account, saved.clusters).await
 }
 
-async fn restore_image(world: &World, image: SavedImage) -> Result<()> {
-    let factory = world.factory.client();
+async fn restore_image(servers: &Servers, image: SavedImage) -> Result<()> {
+    let factory = servers.factory.client();
     let schematic = Schematic::parse(&image.schematic)?;
     let created = factory.create_schematic(&schematic).await?;
     let request: factory_client::ImageRequest = image.request.parse()?;
     let mut body = Vec::new();
     let wanted = request.of(created.id, TalosVersion::parse(&image.version)?);
     factory.download_to_writer(&wanted, &mut body).await?;
-    world.pve.add_file(VolumeId::new(image.volume)?, body);
+    servers.pve.add_file(VolumeId::new(image.volume)?, body);
     Ok(())
 }
 
-async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
+async fn restore_vm(servers: &Arc<Servers>, saved: SavedVm) -> Result<()> {
     let id = VmId::new(saved.id)?;
     let options: Vec<(&str, &str)> = saved
         .options
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    world.pve.add_vm(id, &options);
-    world.remember_options(id, saved.options.clone());
+    servers.pve.add_vm(id, &options);
+    servers.remember_options(id, saved.options.clone());
     if !saved.is_running {
         return Ok(());
     }
-    let record = world.pve.vm(id).ok_or_else(|| unrestored("the VM"))?;
-    let task = world.pve.client().node(record.node).vm(id).start().await?;
+    let record = servers.pve.vm(id).ok_or_else(|| unrestored("the VM"))?;
+    let task = servers
+        .pve
+        .client()
+        .node(record.node)
+        .vm(id)
+        .start()
+        .await?;
     task.wait(Poll::every(Duration::from_millis(1)).deadline(DEADLINE))
         .await?;
     let Some(config) = saved.config else {
@@ -260,7 +283,7 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
     };
     let talos = within("the node", async {
         loop {
-            if let Some(talos) = world.talos(id) {
+            if let Some(talos) = servers.talos(id) {
                 return talos;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -291,7 +314,7 @@ async fn restore_vm(world: &Arc<World>, saved: SavedVm) -> Result<()> {
 }
 
 async fn restore_registrations(
-    world: &World,
+    servers: &Servers,
     has_account: bool,
     clusters: Vec<SavedCluster>,
 ) -> Result<()> {
@@ -300,14 +323,14 @@ async fn restore_registrations(
     }
     let kubernetes = within("the Kubernetes API", async {
         loop {
-            if let Some(kubernetes) = world.kubernetes() {
+            if let Some(kubernetes) = servers.kubernetes() {
                 return kubernetes;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await?;
-    let access = kubernetes.client()?.argocd_manager().install().await?;
+    let access = kubernetes.client().argocd_manager().install().await?;
     for saved in clusters {
         let server = argocd_client::cluster::ServerUrl::parse(&saved.server)?;
         let token = access.bearer_token.clone();
@@ -321,14 +344,14 @@ async fn restore_registrations(
         for (key, value) in saved.labels {
             spec = spec.label(key, value);
         }
-        world.argocd.client().clusters().register(&spec).await?;
+        servers.argocd.client().clusters().register(&spec).await?;
     }
-    until_applications_are_healthy(world).await
+    until_applications_are_healthy(servers).await
 }
 
-async fn until_applications_are_healthy(world: &World) -> Result<()> {
-    let mut events = Box::pin(world.argocd.events());
-    let total = world.argocd.applications().len();
+async fn until_applications_are_healthy(servers: &Servers) -> Result<()> {
+    let mut events = Box::pin(servers.argocd.events());
+    let total = servers.argocd.applications().len();
     within("the applications", async {
         let mut healthy = 0;
         while healthy < total {
@@ -350,6 +373,8 @@ async fn within<T>(what: &'static str, future: impl Future<Output = T>) -> Resul
 
 fn unrestored(what: &str) -> Error {
     Error::new(ErrorKind::Server, "restore the lab")
-        .with_message(format!("{what} did not come back"))
-        .with_hint("remove the state of the lab and the files beside it to begin anew")
+        .with_message(format!("timed out after 20s waiting for {what}"))
+        .with_hint(
+            "Delete the state file of the lab and the generated files next to it to start over.",
+        )
 }

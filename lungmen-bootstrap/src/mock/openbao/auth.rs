@@ -1,38 +1,38 @@
-//! Logging in, and what a token can ask about itself.
+//! Logins, and the requests of a token about itself.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::envelope::{self, Answer, Refusal};
-use super::handler::Asked;
+use super::envelope::{self, ApiResult, Rejection};
+use super::handler::ApiRequest;
 use super::policy::capabilities;
-use super::state::{State, Token};
+use super::state::{OpenBaoState, Token};
 
 /// Answers a login; `None` when the path is no login.
-pub(super) fn login(state: &mut State, asked: &Asked) -> Option<Answer> {
-    let is_login = asked.path.starts_with("auth/") && asked.path.contains("/login");
+pub(super) fn login(state: &mut OpenBaoState, request: &ApiRequest) -> Option<ApiResult> {
+    let is_login = request.path.starts_with("auth/") && request.path.contains("/login");
     if !is_login {
         return None;
     }
-    if !matches!(asked.method, Method::POST | Method::PUT) {
-        return Some(Err(Refusal::not_modelled(format!(
+    if !matches!(request.method, Method::POST | Method::PUT) {
+        return Some(Err(Rejection::not_modelled(format!(
             "{} of a login",
-            asked.method
+            request.method
         ))));
     }
     let candidates: Vec<_> = state
         .accounts
         .iter()
-        .filter(|account| account.path == asked.path)
+        .filter(|account| account.path == request.path)
         .cloned()
         .collect();
     // An unknown path answers an unknown caller like a missing permission.
     let Some(first) = candidates.first() else {
-        return Some(Err(Refusal::permission_denied()));
+        return Some(Err(Rejection::permission_denied()));
     };
     let fits = candidates.iter().find(|account| {
         let mut fields = account.fields.iter();
-        fields.all(|(name, value)| asked.body[*name] == value.as_str())
+        fields.all(|(name, value)| request.body[*name] == value.as_str())
     });
     Some(match fits {
         Some(account) => {
@@ -43,7 +43,7 @@ pub(super) fn login(state: &mut State, asked: &Asked) -> Option<Answer> {
                 &account.owner,
             )))
         }
-        None => Err(Refusal::new(first.refusal.0, first.refusal.1)),
+        None => Err(Rejection::new(first.rejection.0, first.rejection.1)),
     })
 }
 
@@ -69,20 +69,24 @@ fn describe(token: &str, policies: &[String], owner: &str) -> Value {
 }
 
 /// `auth/token/…-self`
-pub(super) fn token(state: &mut State, asked: &Asked, (text, token): (&str, &Token)) -> Answer {
-    match (&asked.method, asked.path.as_str()) {
+pub(super) fn token(
+    state: &mut OpenBaoState,
+    request: &ApiRequest,
+    (text, token): (&str, &Token),
+) -> ApiResult {
+    match (&request.method, request.path.as_str()) {
         (&Method::GET, "auth/token/lookup-self") => Ok(envelope::data(lookup(text, token))),
         (&Method::POST | &Method::PUT, "auth/token/renew-self") if token.session => Ok(
             envelope::auth(describe(text, &token.policies, &token.owner)),
         ),
         (&Method::POST | &Method::PUT, "auth/token/renew-self") => {
-            Err(Refusal::new(400, "lease is not renewable"))
+            Err(Rejection::new(400, "lease is not renewable"))
         }
         (&Method::POST | &Method::PUT, "auth/token/revoke-self") => {
             state.tokens.remove(text);
             Ok(envelope::done())
         }
-        _ => Err(asked.not_modelled()),
+        _ => Err(request.not_modelled()),
     }
 }
 
@@ -117,12 +121,16 @@ fn lookup(text: &str, token: &Token) -> Value {
 }
 
 /// `sys/capabilities-self`
-pub(super) fn own_capabilities(state: &State, asked: &Asked, token: &Token) -> Answer {
+pub(super) fn own_capabilities(
+    state: &OpenBaoState,
+    request: &ApiRequest,
+    token: &Token,
+) -> ApiResult {
     let rules = state.rules(token);
     let mut found = serde_json::Map::new();
-    for path in asked.body["paths"].as_array().into_iter().flatten() {
+    for path in request.body["paths"].as_array().into_iter().flatten() {
         let Some(path) = path.as_str() else {
-            return Err(Refusal::new(400, "paths must be strings"));
+            return Err(Rejection::new(400, "paths must be strings"));
         };
         let mut granted: Vec<String> = capabilities(&rules, path).into_iter().collect();
         if token.root {

@@ -1,26 +1,26 @@
-//! What a faked OpenBao starts with.
+//! Settings of a mock OpenBao server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rcgen::{CertificateParams, KeyPair, SanType};
+use rustls_pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use url::Url;
 
 use super::policy::Rule;
-use super::state::{Account, State, Token};
-use super::{OpenBaoMock, Shared};
+use super::state::{Account, OpenBaoState, Token};
+use super::{OpenBaoMock, OpenBaoServer};
 use crate::mock::serve::serve;
-use crate::services::openbao::TlsTrust;
-use crate::services::{Error, ErrorKind, Result, private_key, provider};
+use crate::services::{Error, ErrorKind, Result, TlsTrust, private_key, provider};
 
-/// Settings of an [`OpenBaoMock`].
+/// Builder for an [`OpenBaoMock`].
 #[derive(Debug)]
-#[must_use = "nothing happens before start()"]
+#[must_use = "a builder does nothing before `start`"]
 pub struct OpenBaoMockBuilder {
-    state: State,
+    state: OpenBaoState,
     root: SecretString,
     listen: SocketAddr,
     tls: bool,
@@ -28,7 +28,7 @@ pub struct OpenBaoMockBuilder {
 
 impl OpenBaoMockBuilder {
     pub(super) fn new() -> Self {
-        let mut state = State::default();
+        let mut state = OpenBaoState::default();
         state.mounts.insert("secret".to_owned(), 2);
         Self {
             state,
@@ -38,7 +38,7 @@ impl OpenBaoMockBuilder {
         }
     }
 
-    /// The token that may do everything; `root` unless set.
+    /// Sets the token that permits everything; `root` by default.
     pub fn root_token(mut self, token: SecretString) -> Self {
         self.root = token;
         self
@@ -50,13 +50,13 @@ impl OpenBaoMockBuilder {
         self
     }
 
-    /// Mounts a KV version 1 engine, which the client must recognise and refuse.
+    /// Mounts a KV version 1 engine, which the client must recognise and reject.
     pub fn mount_v1(mut self, path: impl Into<String>) -> Self {
         self.state.mounts.insert(path.into(), 1);
         self
     }
 
-    /// Makes a namespace; each has the same mounts with its own secrets.
+    /// Creates a namespace; each has the same mounts with its own secrets.
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.state.namespaces.insert(name.into());
         self
@@ -69,7 +69,7 @@ impl OpenBaoMockBuilder {
         self
     }
 
-    /// A token with one policy.
+    /// Adds a token with one policy.
     pub fn token(mut self, token: &SecretString, policy: impl Into<String>) -> Self {
         let record = Token {
             owner: "token".to_owned(),
@@ -83,7 +83,7 @@ impl OpenBaoMockBuilder {
         self
     }
 
-    /// An AppRole at `auth/approle` with one policy.
+    /// Adds an AppRole at `auth/approle` with one policy.
     pub fn app_role(
         self,
         role_id: &str,
@@ -98,29 +98,29 @@ impl OpenBaoMockBuilder {
             ],
             owner: "approle".to_owned(),
             policies: vec![policy.into()],
-            refusal: (400, "invalid role or secret ID"),
+            rejection: (400, "invalid role or secret ID"),
         })
     }
 
-    /// A user at `auth/userpass` with one policy.
+    /// Adds a user at `auth/userpass` with one policy.
     pub fn user(self, name: &str, password: &SecretString, policy: impl Into<String>) -> Self {
         self.account(Account {
             path: format!("auth/userpass/login/{name}"),
             fields: vec![("password", password.expose_secret().to_owned())],
             owner: format!("userpass-{name}"),
             policies: vec![policy.into()],
-            refusal: (400, "invalid username or password"),
+            rejection: (400, "invalid username or password"),
         })
     }
 
-    /// A role at `auth/jwt` that accepts exactly this token.
+    /// Adds a role at `auth/jwt` that accepts exactly this token.
     pub fn jwt(self, role: &str, jwt: &SecretString, policy: impl Into<String>) -> Self {
         self.account(Account {
             path: "auth/jwt/login".to_owned(),
             fields: vec![("role", role.to_owned()), ("jwt", jwt.expose_secret().to_owned())],
             owner: format!("jwt-{role}"),
             policies: vec![policy.into()],
-            refusal: (
+            rejection: (
                 400,
                 "error validating token: error verifying token signature: no known key successfully validated the token \
                  signature",
@@ -128,7 +128,7 @@ impl OpenBaoMockBuilder {
         })
     }
 
-    /// A role at `auth/kubernetes` that accepts exactly this ServiceAccount token.
+    /// Adds a role at `auth/kubernetes` that accepts exactly this ServiceAccount token.
     pub fn kubernetes(self, role: &str, jwt: &SecretString, policy: impl Into<String>) -> Self {
         self.account(Account {
             path: "auth/kubernetes/login".to_owned(),
@@ -138,23 +138,23 @@ impl OpenBaoMockBuilder {
             ],
             owner: format!("kubernetes-{role}"),
             policies: vec![policy.into()],
-            refusal: (403, "permission denied"),
+            rejection: (403, "permission denied"),
         })
     }
 
-    /// Keeps its data on raft storage: writes tell their index, entries over 1 MiB are refused.
+    /// Uses raft storage: writes return their index, entries over 1 MiB are rejected.
     pub fn raft(mut self) -> Self {
         self.state.index = Some(0);
         self
     }
 
-    /// Speaks TLS with a certificate of its own; see [`OpenBaoMock::trust`].
+    /// Serves TLS with a self-signed certificate; see [`OpenBaoMock::trust`].
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Where to listen; a free loopback port unless set.
+    /// Sets the address to listen on; a free loopback port by default.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
@@ -162,10 +162,16 @@ impl OpenBaoMockBuilder {
 
     /// Starts the server.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when the address is taken or no certificate can be made.
-    pub async fn start(mut self) -> Result<OpenBaoMock> {
+    /// When the address is not available.
+    pub async fn start(self) -> OpenBaoMock {
+        self.try_start()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn try_start(mut self) -> Result<OpenBaoMock> {
         let root = Token {
             owner: "token".to_owned(),
             policies: Vec::new(),
@@ -180,19 +186,20 @@ impl OpenBaoMockBuilder {
             .map_err(|error| bad(&error))?;
         let address = listener.local_addr().map_err(|error| bad(&error))?;
         let (scheme, tls, trust) = if self.tls {
-            let (config, pem) = certificate(address)?;
-            ("https", Some(Arc::new(config)), TlsTrust::Authority(pem))
+            let (config, certificate) = certificate(address)?;
+            let trust = TlsTrust::authority(certificate);
+            ("https", Some(Arc::new(config)), trust)
         } else {
             ("http", None, TlsTrust::default())
         };
         let endpoint = Url::parse(&format!("{scheme}://{address}")).map_err(|error| bad(&error))?;
-        let shared = Arc::new(Shared {
+        let server = Arc::new(OpenBaoServer {
             state: self.state.into(),
-            ..Shared::default()
+            ..OpenBaoServer::default()
         });
-        let serving = serve(listener, tls, Arc::clone(&shared)).boxed();
+        let serving = serve(listener, tls, Arc::clone(&server)).boxed();
         Ok(OpenBaoMock::launch(
-            shared,
+            server,
             (endpoint, trust),
             self.root,
             serving,
@@ -206,7 +213,7 @@ impl OpenBaoMockBuilder {
 }
 
 /// A self-signed certificate for the address.
-fn certificate(address: SocketAddr) -> Result<(rustls::ServerConfig, String)> {
+fn certificate(address: SocketAddr) -> Result<(rustls::ServerConfig, CertificateDer<'static>)> {
     let key = KeyPair::generate().map_err(|error| bad(&error))?;
     let mut params = CertificateParams::default();
     params
@@ -222,7 +229,7 @@ fn certificate(address: SocketAddr) -> Result<(rustls::ServerConfig, String)> {
             private_key(&SecretString::from(key.serialize_pem()))?,
         )
         .map_err(|error| bad(&error))?;
-    Ok((config, certificate.pem()))
+    Ok((config, certificate.der().clone()))
 }
 
 fn bad(error: &dyn std::fmt::Display) -> Error {

@@ -1,4 +1,4 @@
-//! The documents every answer comes in.
+//! The envelope of every response.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 
 use crate::mock::serve;
 
-pub(super) type Answer = Result<Response<Body>, Refusal>;
+pub(super) type ApiResult = Result<Response<Body>, Rejection>;
 
-/// A refusal: status and the texts of `errors`.
+/// An error response: status and the texts of `errors`.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     status: u16,
     errors: Vec<String>,
     retry_after: Option<u64>,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
         Self {
             status,
@@ -27,7 +27,7 @@ impl Refusal {
         }
     }
 
-    /// A refusal without any text, for example of a secret that does not exist.
+    /// A rejection without any text, for example of a secret that does not exist.
     pub(super) fn silent(status: u16) -> Self {
         Self {
             status,
@@ -41,17 +41,17 @@ impl Refusal {
         self
     }
 
-    /// The answer to an unknown token, and to unknown paths without one.
+    /// The response to an unknown token, and to unknown paths without a token.
     pub(super) fn permission_denied() -> Self {
         Self::new(403, "permission denied")
     }
 
-    /// The answer to a known token whose policies do not allow the request.
+    /// The response to a known token whose policies do not permit the request.
     pub(super) fn denied_by_policy() -> Self {
         Self::new(403, "1 error occurred:\n\t* permission denied\n\n")
     }
 
-    /// What the fake does not model; no real server answers this.
+    /// A request that the mock does not model. No real server responds like this.
     pub(super) fn not_modelled(what: impl std::fmt::Display) -> Self {
         Self::new(501, format!("OpenBaoMock does not model {what}"))
     }
@@ -81,7 +81,7 @@ pub(super) fn system(data: Map<String, Value>) -> Response<Body> {
     serve::json(200, &document)
 }
 
-/// 200 with `auth`, the answer to a login.
+/// 200 with `auth`, the response to a login.
 pub(super) fn auth(auth: Value) -> Response<Body> {
     let mut document = envelope(Value::Null, Value::Null);
     document["auth"] = auth;

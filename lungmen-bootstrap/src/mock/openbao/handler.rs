@@ -1,21 +1,22 @@
-//! From a request to an answer: faults, seal, namespace, token, policy, and then the path.
+//! From a request to a response: seal, namespace, token, policy, then the path.
 
 use std::sync::PoisonError;
 
+use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 
-use super::envelope::{self, Answer, Refusal};
+use super::envelope::{self, ApiResult, Rejection};
 use super::policy::capabilities;
-use super::state::{OpenBaoMode, Place, State, Token};
-use super::{OpenBaoRoute, Shared, auth, kv};
-use crate::mock::serve::{self, Call, Fault, Incoming, Reply, Service};
+use super::state::{OpenBaoMode, OpenBaoState, SecretPath, Token};
+use super::{OpenBaoServer, Route, auth, kv};
+use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
 
-/// A request, taken apart.
+/// A request to the API.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ApiRequest {
     pub(super) method: Method,
     /// The decoded path below `/v1/`.
     pub(super) path: String,
@@ -25,32 +26,32 @@ pub(super) struct Asked {
     query: Vec<(String, String)>,
 }
 
-impl Asked {
-    fn of(request: &Incoming) -> Result<Self, Refusal> {
-        let path = percent_encoding::percent_decode_str(request.uri.path()).decode_utf8_lossy();
+impl ApiRequest {
+    fn parse(http: &IncomingRequest) -> Result<Self, Rejection> {
+        let path = percent_encoding::percent_decode_str(http.uri.path()).decode_utf8_lossy();
         let Some(path) = path.strip_prefix("/v1/") else {
-            return Err(Refusal::not_modelled(format!("{} {path}", request.method)));
+            return Err(Rejection::not_modelled(format!("{} {path}", http.method)));
         };
-        let body = if request.body.is_empty() {
+        let body = if http.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&request.body).map_err(|error: serde_json::Error| {
+            serde_json::from_slice(&http.body).map_err(|error: serde_json::Error| {
                 let problem = if error.is_eof() {
                     "unexpected EOF"
                 } else {
                     "invalid character"
                 };
-                Refusal::new(400, format!("failed to decode JSON input: {problem}"))
+                Rejection::new(400, format!("failed to decode JSON input: {problem}"))
             })?
         };
-        let header = |name| request.header(name).unwrap_or_default();
+        let header = |name| http.header(name).unwrap_or_default();
         Ok(Self {
-            method: request.method.clone(),
+            method: http.method.clone(),
             path: path.to_owned(),
             namespace: header("x-vault-namespace").trim_matches('/').to_owned(),
             content_type: header("content-type").to_owned(),
             body,
-            query: request.query(),
+            query: http.query(),
         })
     }
 
@@ -65,14 +66,14 @@ impl Asked {
 
     /// # Errors
     ///
-    /// 501 for the first parameter that is not modelled. A real server ignores what it does not know.
-    pub(super) fn known_parameters(&self, known: &[&str]) -> Result<(), Refusal> {
+    /// 501 for the first parameter that is not modelled. A real server ignores unknown parameters.
+    pub(super) fn known_parameters(&self, known: &[&str]) -> Result<(), Rejection> {
         match self
             .query
             .iter()
             .find(|(key, _)| !known.contains(&key.as_str()))
         {
-            Some((key, _)) => Err(Refusal::not_modelled(format!(
+            Some((key, _)) => Err(Rejection::not_modelled(format!(
                 "the parameter {key:?} of {}",
                 self.path
             ))),
@@ -80,8 +81,8 @@ impl Asked {
         }
     }
 
-    pub(super) fn not_modelled(&self) -> Refusal {
-        Refusal::not_modelled(format!("{} /v1/{}", self.method, self.path))
+    pub(super) fn not_modelled(&self) -> Rejection {
+        Rejection::not_modelled(format!("{} /v1/{}", self.method, self.path))
     }
 
     fn writes(&self) -> bool {
@@ -89,106 +90,115 @@ impl Asked {
     }
 }
 
-impl Service for Shared {
-    async fn answer(&self, request: Incoming) -> Reply {
-        let asked = Asked::of(&request);
-        let route = asked
-            .as_ref()
-            .map_or(OpenBaoRoute::Unknown, OpenBaoRoute::of);
-        self.calls.record(route, call(&request));
-        match self.faults.take(&route) {
-            Some(Fault::Disconnect) => return Reply::HangUp,
-            Some(Fault::Status(code, text)) => {
-                return Reply::Answer(serve::json(code, &json!({"errors": [text]})));
-            }
-            Some(Fault::Garbage) => return Reply::Answer(serve::plain(200, "<html>")),
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            None => {}
-        }
-        let answer = asked.and_then(|asked| self.respond(&request, &asked));
-        Reply::Answer(answer.unwrap_or_else(|refusal| refusal.response()))
+impl Service for OpenBaoServer {
+    type Route = Route;
+
+    fn faults(&self) -> &FaultQueue<Route> {
+        &self.faults
+    }
+
+    fn calls(&self) -> &CallLog<Route> {
+        &self.calls
+    }
+
+    fn classify(&self, http: &IncomingRequest) -> (Route, Call) {
+        let route = ApiRequest::parse(http).map_or(Route::Unknown, |request| Route::of(&request));
+        (route, call(http))
+    }
+
+    fn rejection(&self, status: u16, text: &str) -> Response<Body> {
+        serve::json(status, &json!({"errors": [text]}))
+    }
+
+    fn handle(&self, http: &IncomingRequest) -> Response<Body> {
+        let result = ApiRequest::parse(http).and_then(|request| self.respond(http, &request));
+        result.unwrap_or_else(|rejection| rejection.response())
     }
 }
 
-impl Shared {
-    fn respond(&self, request: &Incoming, asked: &Asked) -> Answer {
+impl OpenBaoServer {
+    fn respond(&self, http: &IncomingRequest, request: &ApiRequest) -> ApiResult {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
-        if let Some(answer) = about_the_server(state, asked) {
-            return answer;
+        if let Some(response) = about_the_server(state, request) {
+            return response;
         }
         if matches!(state.mode, OpenBaoMode::Sealed | OpenBaoMode::Uninitialized) {
-            return Err(Refusal::new(503, "Vault is sealed"));
+            return Err(Rejection::new(503, "Vault is sealed"));
         }
-        if !asked.namespace.is_empty() && !state.namespaces.contains(&asked.namespace) {
-            return Err(Refusal::new(404, "namespace not found"));
+        if !request.namespace.is_empty() && !state.namespaces.contains(&request.namespace) {
+            return Err(Rejection::new(404, "namespace not found"));
         }
-        if state.mode == OpenBaoMode::NoActiveNode && asked.writes() {
-            return Err(Refusal::new(
+        if state.mode == OpenBaoMode::NoActiveNode && request.writes() {
+            return Err(Rejection::new(
                 500,
                 "local node not active but active cluster node not found",
             ));
         }
-        if let Some(answer) = auth::login(state, asked) {
-            return answer;
+        if let Some(response) = auth::login(state, request) {
+            return response;
         }
-        let text = request
+        let text = http
             .header("x-vault-token")
-            .or_else(|| request.header("authorization")?.strip_prefix("Bearer "))
+            .or_else(|| http.header("authorization")?.strip_prefix("Bearer "))
             .unwrap_or_default()
             .to_owned();
         let Some(token) = state.tokens.get(&text).cloned() else {
-            return Err(Refusal::permission_denied());
+            return Err(Rejection::permission_denied());
         };
-        permit(state, asked, &token)?;
-        lag(state, request, asked)?;
-        let mut answer = route(state, asked, (&text, &token))?;
-        if let (Some(index), true) = (state.index, asked.writes()) {
+        permit(state, request, &token)?;
+        lag(state, http, request)?;
+        let mut response = route(state, request, (&text, &token))?;
+        if let (Some(index), true) = (state.index, request.writes()) {
             let value =
                 STANDARD.encode(json!({"cluster": "mock", "value": index.to_string()}).to_string());
             if let Ok(value) = HeaderValue::from_str(&value) {
-                answer.headers_mut().insert("x-vault-index", value);
+                response.headers_mut().insert("x-vault-index", value);
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-fn route(state: &mut State, asked: &Asked, (text, token): (&str, &Token)) -> Answer {
-    if asked.path.starts_with("auth/token/") {
-        return auth::token(state, asked, (text, token));
+fn route(
+    state: &mut OpenBaoState,
+    request: &ApiRequest,
+    (text, token): (&str, &Token),
+) -> ApiResult {
+    if request.path.starts_with("auth/token/") {
+        return auth::token(state, request, (text, token));
     }
-    if asked.path == "sys/capabilities-self" {
-        return auth::own_capabilities(state, asked, token);
+    if request.path == "sys/capabilities-self" {
+        return auth::own_capabilities(state, request, token);
     }
-    if let Some(path) = asked.path.strip_prefix("sys/internal/ui/mounts/") {
+    if let Some(path) = request.path.strip_prefix("sys/internal/ui/mounts/") {
         return mount(state, path);
     }
-    if asked.path.starts_with("sys/") || asked.path.starts_with("auth/") {
-        return Err(asked.not_modelled());
+    if request.path.starts_with("sys/") || request.path.starts_with("auth/") {
+        return Err(request.not_modelled());
     }
-    match state.mount_of(&asked.path) {
+    match state.mount_of(&request.path) {
         Some((mount, rest)) if state.mounts.get(&mount) == Some(&2) => {
-            kv::answer(state, asked, (&mount, rest))
+            kv::answer(state, request, (&mount, rest))
         }
-        Some(_) => Err(Refusal::not_modelled(
+        Some(_) => Err(Rejection::not_modelled(
             "what is inside of a KV version 1 engine",
         )),
-        None => Err(Refusal::new(
+        None => Err(Rejection::new(
             404,
             format!(
                 "no handler for route \"{}\". route entry not found.",
-                asked.path
+                request.path
             ),
         )),
     }
 }
 
-/// The mount a path belongs to, as far as the UI of the server wants to know.
-fn mount(state: &State, path: &str) -> Answer {
+/// The mount of a path, as the UI of the server reads it.
+fn mount(state: &OpenBaoState, path: &str) -> ApiResult {
     let Some((mount, _)) = state.mount_of(path) else {
         let problem = "preflight capability check returned 403, please ensure client's policies grant access to path";
-        return Err(Refusal::new(403, format!("{problem} \"{path}/\"")));
+        return Err(Rejection::new(403, format!("{problem} \"{path}/\"")));
     };
     let version = state.mounts.get(&mount).copied().unwrap_or(2);
     Ok(envelope::data(json!({
@@ -210,19 +220,19 @@ fn mount(state: &State, path: &str) -> Answer {
 }
 
 /// The paths that need no token.
-fn about_the_server(state: &State, asked: &Asked) -> Option<Answer> {
+fn about_the_server(state: &OpenBaoState, request: &ApiRequest) -> Option<ApiResult> {
     let (initialized, sealed, standby) = match state.mode {
         OpenBaoMode::Active => (true, false, false),
         OpenBaoMode::Standby | OpenBaoMode::NoActiveNode => (true, false, true),
         OpenBaoMode::Sealed => (true, true, true),
         OpenBaoMode::Uninitialized => (false, true, true),
     };
-    match asked.path.as_str() {
+    match request.path.as_str() {
         "sys/health" => {
-            if let Err(refusal) = asked.known_parameters(&["standbyok"]) {
-                return Some(Err(refusal));
+            if let Err(rejection) = request.known_parameters(&["standbyok"]) {
+                return Some(Err(rejection));
             }
-            let standby_ok = asked.parameter("standbyok") == Some("true");
+            let standby_ok = request.parameter("standbyok") == Some("true");
             let status = match state.mode {
                 OpenBaoMode::Uninitialized => 501,
                 OpenBaoMode::Sealed => 503,
@@ -252,7 +262,7 @@ fn about_the_server(state: &State, asked: &Asked) -> Option<Answer> {
     }
 }
 
-/// A sealed server does not know its cluster.
+/// A sealed server does not report its cluster.
 fn name_cluster(document: &mut Value, sealed: bool) {
     if !sealed {
         document["cluster_name"] = "vault-cluster-mock".into();
@@ -261,67 +271,71 @@ fn name_cluster(document: &mut Value, sealed: bool) {
 }
 
 /// Checks the policies of `token`.
-fn permit(state: &State, asked: &Asked, token: &Token) -> Result<(), Refusal> {
+fn permit(state: &OpenBaoState, request: &ApiRequest, token: &Token) -> Result<(), Rejection> {
     if token.root {
         return Ok(());
     }
-    let needed = match asked.method {
-        Method::GET if asked.lists() => "list",
+    let needed = match request.method {
+        Method::GET if request.lists() => "list",
         Method::GET => "read",
         Method::DELETE => "delete",
         Method::PATCH => "patch",
-        _ if creates(state, asked) => "create",
+        _ if creates(state, request) => "create",
         _ => "update",
     };
-    let granted = capabilities(&state.rules(token), &asked.path);
+    let granted = capabilities(&state.rules(token), &request.path);
     if granted.contains(needed) && !granted.contains("deny") {
         return Ok(());
     }
-    Err(Refusal::denied_by_policy())
+    Err(Rejection::denied_by_policy())
 }
 
-/// Whether a write makes something new, which needs `create` instead of `update`.
-fn creates(state: &State, asked: &Asked) -> bool {
-    let Some((mount, rest)) = state.mount_of(&asked.path) else {
+/// Whether a write creates a secret, which needs `create` instead of `update`.
+fn creates(state: &OpenBaoState, request: &ApiRequest) -> bool {
+    let Some((mount, rest)) = state.mount_of(&request.path) else {
         return false;
     };
     let Some((kind @ ("data" | "metadata"), path)) = rest.split_once('/') else {
         return false;
     };
-    let place = Place {
-        namespace: asked.namespace.clone(),
+    let key = SecretPath {
+        namespace: request.namespace.clone(),
         mount,
         path: path.to_owned(),
     };
-    match (kind, state.secrets.get(&place)) {
+    match (kind, state.secrets.get(&key)) {
         (_, None) => true,
         ("data", Some(record)) => record.current() == 0,
         (_, Some(_)) => false,
     }
 }
 
-/// A node that has not caught up refuses reads that name a newer write.
-fn lag(state: &mut State, request: &Incoming, asked: &Asked) -> Result<(), Refusal> {
-    if state.lagging == 0 || asked.writes() || !asked.path.contains("/data/") {
+/// A node that has not caught up rejects reads that name a newer write.
+fn lag(
+    state: &mut OpenBaoState,
+    http: &IncomingRequest,
+    request: &ApiRequest,
+) -> Result<(), Rejection> {
+    if state.lagging == 0 || request.writes() || !request.path.contains("/data/") {
         return Ok(());
     }
     state.lagging -= 1;
-    if request.header("x-vault-index").is_some() {
-        return Err(Refusal::silent(429).retry_after(1));
+    if http.header("x-vault-index").is_some() {
+        return Err(Rejection::silent(429).retry_after(1));
     }
-    // Without an index it answers from its own, older, copy.
-    Err(Refusal::silent(404))
+    // Without an index it serves its own, older copy.
+    Err(Rejection::silent(404))
 }
 
-fn call(request: &Incoming) -> Call {
-    let body = (!request.body.is_empty()).then(|| {
-        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+fn call(http: &IncomingRequest) -> Call {
+    let body = (!http.body.is_empty()).then(|| {
+        let body: Value = serde_json::from_slice(&http.body).unwrap_or_default();
         masked(body)
     });
     Call {
-        method: request.method.to_string(),
-        path: request.uri.path().to_owned(),
-        query: request.uri.query().unwrap_or_default().to_owned(),
+        method: http.method.to_string(),
+        path: http.uri.path().to_owned(),
+        query: http.uri.query().unwrap_or_default().to_owned(),
         body,
     }
 }

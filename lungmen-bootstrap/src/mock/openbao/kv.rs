@@ -3,54 +3,62 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::envelope::{self, Answer, Refusal};
-use super::handler::Asked;
-use super::record::Record;
-use super::state::{Place, State};
+use super::OpenBaoEvent;
+use super::envelope::{self, ApiResult, Rejection};
+use super::handler::ApiRequest;
+use super::record::SecretRecord;
+use super::state::{OpenBaoState, SecretPath};
 
-/// Raft storage takes no larger entries.
+/// Raft storage rejects larger entries.
 const RAFT_LIMIT: usize = 1_048_576;
 
-/// A request to the engine at `mount`: what is asked for (`data`, `metadata`, …) and of which secret.
-pub(super) fn answer(state: &mut State, asked: &Asked, (mount, rest): (&str, &str)) -> Answer {
+/// A request to the engine at `mount`: what is request for (`data`, `metadata`, …) and of which secret.
+pub(super) fn answer(
+    state: &mut OpenBaoState,
+    request: &ApiRequest,
+    (mount, rest): (&str, &str),
+) -> ApiResult {
     let (kind, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let place = Place {
-        namespace: asked.namespace.clone(),
+    let key = SecretPath {
+        namespace: request.namespace.clone(),
         mount: mount.to_owned(),
         path: path.to_owned(),
     };
-    let write = matches!(asked.method, Method::POST | Method::PUT);
-    match (kind, &asked.method) {
-        ("data", &Method::GET) => read(state, asked, &place),
-        ("data", &Method::PATCH) => patch(state, asked, &place),
+    let write = matches!(request.method, Method::POST | Method::PUT);
+    match (kind, &request.method) {
+        ("data", &Method::GET) => read(state, request, &key),
+        ("data", &Method::PATCH) => patch(state, request, &key),
         ("data", &Method::DELETE) => {
-            if let Some(record) = state.secrets.get_mut(&place) {
+            if let Some(record) = state.secrets.get_mut(&key) {
                 let latest = record.current();
                 record.delete(&[latest]);
+                deleted(state, &key);
             }
             Ok(envelope::done())
         }
-        ("data", _) if write => create(state, asked, &place),
-        ("metadata", &Method::GET) if asked.lists() => list(state, &place),
+        ("data", _) if write => create(state, request, &key),
+        ("metadata", &Method::GET) if request.lists() => list(state, &key),
         ("metadata", &Method::GET) => {
             let record = state
                 .secrets
-                .get(&place)
-                .ok_or_else(|| Refusal::silent(404))?;
+                .get(&key)
+                .ok_or_else(|| Rejection::silent(404))?;
             Ok(envelope::data(record.metadata()))
         }
         ("metadata", &Method::DELETE) => {
-            state.secrets.remove(&place);
+            if state.secrets.remove(&key).is_some() {
+                deleted(state, &key);
+            }
             Ok(envelope::done())
         }
         ("metadata", _) if write => {
-            let record = state.secrets.entry(place).or_insert_with(Record::new);
-            record.set_metadata(&asked.body)?;
+            let record = state.secrets.entry(key).or_insert_with(SecretRecord::new);
+            record.set_metadata(&request.body)?;
             Ok(envelope::done())
         }
-        ("delete" | "undelete" | "destroy", _) if write => versions(state, asked, (kind, &place)),
+        ("delete" | "undelete" | "destroy", _) if write => versions(state, request, (kind, &key)),
         ("data" | "metadata" | "delete" | "undelete" | "destroy" | "subkeys" | "config", _) => {
-            Err(asked.not_modelled())
+            Err(request.not_modelled())
         }
         _ => Ok(envelope::missing(
             Value::Null,
@@ -62,16 +70,16 @@ pub(super) fn answer(state: &mut State, asked: &Asked, (mount, rest): (&str, &st
     }
 }
 
-fn read(state: &mut State, asked: &Asked, place: &Place) -> Answer {
-    asked.known_parameters(&["version"])?;
+fn read(state: &mut OpenBaoState, request: &ApiRequest, key: &SecretPath) -> ApiResult {
+    request.known_parameters(&["version"])?;
     let record = state
         .secrets
-        .get(place)
-        .ok_or_else(|| Refusal::silent(404))?;
-    let number = match asked.parameter("version") {
+        .get(key)
+        .ok_or_else(|| Rejection::silent(404))?;
+    let number = match request.parameter("version") {
         None | Some("0" | "") => record.current(),
         Some(text) => text.parse().map_err(|_| {
-            Refusal::new(
+            Rejection::new(
                 400,
                 format!(
                     "Field validation failed: error converting input {text:?} for field \"version\""
@@ -81,7 +89,7 @@ fn read(state: &mut State, asked: &Asked, place: &Place) -> Answer {
     };
     let about = record.about(number);
     if about.is_null() {
-        return Err(Refusal::silent(404));
+        return Err(Rejection::silent(404));
     }
     match record.values(number) {
         Some(values) => Ok(envelope::data(
@@ -94,50 +102,50 @@ fn read(state: &mut State, asked: &Asked, place: &Place) -> Answer {
     }
 }
 
-fn create(state: &mut State, asked: &Asked, place: &Place) -> Answer {
-    let Some(values) = asked.body["data"].as_object().cloned() else {
-        return Err(Refusal::new(400, "no data provided"));
+fn create(state: &mut OpenBaoState, request: &ApiRequest, key: &SecretPath) -> ApiResult {
+    let Some(values) = request.body["data"].as_object().cloned() else {
+        return Err(Rejection::new(400, "no data provided"));
     };
-    let blank = Record::new();
-    let record = state.secrets.get(place).unwrap_or(&blank);
-    record.check(cas(asked)?)?;
-    store(state, place, values)
+    let blank = SecretRecord::new();
+    let record = state.secrets.get(key).unwrap_or(&blank);
+    record.check(cas(request)?)?;
+    store(state, key, values)
 }
 
-fn patch(state: &mut State, asked: &Asked, place: &Place) -> Answer {
+fn patch(state: &mut OpenBaoState, request: &ApiRequest, key: &SecretPath) -> ApiResult {
     const MERGE: &str = "application/merge-patch+json";
-    if asked.content_type != MERGE {
-        return Err(Refusal::new(
+    if request.content_type != MERGE {
+        return Err(Rejection::new(
             415,
             format!(
                 "PATCH requires Content-Type of {MERGE}, provided {}",
-                asked.content_type
+                request.content_type
             ),
         ));
     }
-    let Some(record) = state.secrets.get(place) else {
+    let Some(record) = state.secrets.get(key) else {
         return Ok(crate::mock::serve::plain(404, ""));
     };
-    record.check(cas(asked)?)?;
+    record.check(cas(request)?)?;
     let Some(mut values) = record.values(record.current()).cloned() else {
         return Ok(crate::mock::serve::plain(404, ""));
     };
-    for (name, value) in asked.body["data"].as_object().into_iter().flatten() {
+    for (name, value) in request.body["data"].as_object().into_iter().flatten() {
         if value.is_null() {
             values.shift_remove(name);
         } else {
             values.insert(name.clone(), value.clone());
         }
     }
-    store(state, place, values)
+    store(state, key, values)
 }
 
-fn store(state: &mut State, place: &Place, values: Map<String, Value>) -> Answer {
+fn store(state: &mut OpenBaoState, key: &SecretPath, values: Map<String, Value>) -> ApiResult {
     let size = Value::Object(values.clone()).to_string().len();
     if let Some(index) = &mut state.index {
         if size > RAFT_LIMIT {
-            // The first number really is wrong on the server.
-            return Err(Refusal::new(
+            // The first number is wrong on the real server too.
+            return Err(Rejection::new(
                 500,
                 "put failed due to value being too large; got 156 bytes, max 1048576 bytes",
             ));
@@ -146,19 +154,33 @@ fn store(state: &mut State, place: &Place, values: Map<String, Value>) -> Answer
     }
     let record = state
         .secrets
-        .entry(place.clone())
-        .or_insert_with(Record::new);
-    Ok(envelope::data(record.write(values)))
+        .entry(key.clone())
+        .or_insert_with(SecretRecord::new);
+    let metadata = record.write(values);
+    let version = record.current();
+    state.events.emit(OpenBaoEvent::SecretWritten {
+        mount: key.mount.clone(),
+        path: key.path.clone(),
+        version,
+    });
+    Ok(envelope::data(metadata))
+}
+
+fn deleted(state: &OpenBaoState, key: &SecretPath) {
+    state.events.emit(OpenBaoEvent::SecretDeleted {
+        mount: key.mount.clone(),
+        path: key.path.clone(),
+    });
 }
 
 /// `options.cas`: a number, or a number as text.
-fn cas(asked: &Asked) -> Result<Option<u64>, Refusal> {
-    let options = &asked.body["options"];
+fn cas(request: &ApiRequest) -> Result<Option<u64>, Rejection> {
+    let options = &request.body["options"];
     let known = options
         .as_object()
         .is_none_or(|options| options.keys().all(|key| key == "cas"));
     if !known {
-        return Err(Refusal::not_modelled("options other than cas"));
+        return Err(Rejection::not_modelled("options other than cas"));
     }
     match &options["cas"] {
         Value::Null => Ok(None),
@@ -166,38 +188,45 @@ fn cas(asked: &Asked) -> Result<Option<u64>, Refusal> {
         Value::String(text) => text
             .parse()
             .map(Some)
-            .map_err(|_| Refusal::new(400, "error parsing check-and-set parameter")),
-        _ => Err(Refusal::new(400, "error parsing check-and-set parameter")),
+            .map_err(|_| Rejection::new(400, "error parsing check-and-set parameter")),
+        _ => Err(Rejection::new(400, "error parsing check-and-set parameter")),
     }
 }
 
-fn versions(state: &mut State, asked: &Asked, (kind, place): (&str, &Place)) -> Answer {
-    let numbers: Option<Vec<u64>> = asked.body["versions"]
+fn versions(
+    state: &mut OpenBaoState,
+    request: &ApiRequest,
+    (kind, key): (&str, &SecretPath),
+) -> ApiResult {
+    let numbers: Option<Vec<u64>> = request.body["versions"]
         .as_array()
         .map(|list| list.iter().filter_map(Value::as_u64).collect());
     let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else {
-        return Err(Refusal::new(400, "No version number provided"));
+        return Err(Rejection::new(400, "No version number provided"));
     };
-    if let Some(record) = state.secrets.get_mut(place) {
+    if let Some(record) = state.secrets.get_mut(key) {
         match kind {
             "delete" => record.delete(&numbers),
             "undelete" => record.undelete(&numbers),
             _ => record.destroy(&numbers),
+        }
+        if kind != "undelete" {
+            deleted(state, key);
         }
     }
     Ok(envelope::done())
 }
 
 /// The names directly below a folder; folders among them end with `/`.
-fn list(state: &State, place: &Place) -> Answer {
-    let folder = match place.path.trim_end_matches('/') {
+fn list(state: &OpenBaoState, key: &SecretPath) -> ApiResult {
+    let folder = match key.path.trim_end_matches('/') {
         "" => String::new(),
         path => format!("{path}/"),
     };
     let mut names: Vec<String> = state
         .secrets
         .keys()
-        .filter(|key| key.namespace == place.namespace && key.mount == place.mount)
+        .filter(|key| key.namespace == key.namespace && key.mount == key.mount)
         .filter_map(|key| key.path.strip_prefix(&folder))
         .map(|rest| match rest.split_once('/') {
             Some((first, _)) => format!("{first}/"),
@@ -206,12 +235,12 @@ fn list(state: &State, place: &Place) -> Answer {
         .collect();
     names.dedup();
     if names.is_empty() {
-        return Err(Refusal::silent(404));
+        return Err(Rejection::silent(404));
     }
     Ok(envelope::data(json!({"keys": names})))
 }
 
-/// The server gives the keys of a secret back in order.
+/// The server returns the keys of a secret in order.
 fn sorted(values: &Map<String, Value>) -> Value {
     let mut pairs: Vec<_> = values.clone().into_iter().collect();
     pairs.sort_by(|(left, _), (right, _)| left.cmp(right));

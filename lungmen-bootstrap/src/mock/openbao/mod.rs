@@ -1,11 +1,11 @@
-//! An OpenBao in the process: KV version 2, logins, policies, health.
+//! A mock OpenBao server in the process: KV version 2, logins, policies, health.
 //!
-//! It answers as OpenBao 2.7.2 was seen to: the envelopes, the four kinds of 404, check-and-set that also counts deleted
-//! versions, 403 for what a token may not do and for unknown tokens alike. It can be sealed, be a standby, lag behind, or
-//! lose its active node ([`OpenBaoMock::set_mode`], [`OpenBaoMock::lag`]).
+//! The responses are those of OpenBao 2.7.2: the envelopes, the four kinds of 404, check-and-set that also counts deleted
+//! versions, 403 for missing permissions and for unknown tokens alike. The server can be sealed, be a standby, lag behind,
+//! or lose its active node ([`OpenBaoMock::set_mode`], [`OpenBaoMock::lag`]).
 //!
-//! It is strict: what it does not model is answered with 501 and named. Not modelled are other engines than KV 2,
-//! administration over the API (mounts, policies and accounts are given to the builder), renewal limits, wrapping, leases.
+//! Requests that it does not model get 501 and are named: engines other than KV 2, administration over the API (mounts,
+//! policies and accounts are settings of the builder), limits of renewal, wrapping, leases.
 
 mod auth;
 mod builder;
@@ -18,26 +18,27 @@ mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use url::Url;
 
-use handler::Asked;
-use state::{Place, State};
+use handler::ApiRequest;
+use state::{OpenBaoState, SecretPath};
 
 pub use builder::OpenBaoMockBuilder;
 pub use state::OpenBaoMode;
 
 use super::serve::{Call, CallLog, Fault, FaultQueue};
-use crate::services::Result;
-use crate::services::openbao::{Client, Credentials, TlsTrust};
+use crate::services::TlsTrust;
+use crate::services::openbao::{Client, Credentials};
 
 /// A group of requests, for faults and assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum OpenBaoRoute {
+pub enum Route {
     /// `sys/health` and `sys/seal-status`
     Health,
     /// Every login.
@@ -56,9 +57,21 @@ pub enum OpenBaoRoute {
     Unknown,
 }
 
-impl OpenBaoRoute {
-    fn of(asked: &Asked) -> Self {
-        let path = asked.path.as_str();
+impl Route {
+    /// All routes.
+    pub const ALL: &[Self] = &[
+        Self::Health,
+        Self::Login,
+        Self::Token,
+        Self::Read,
+        Self::Write,
+        Self::Metadata,
+        Self::Mounts,
+        Self::Unknown,
+    ];
+
+    fn of(request: &ApiRequest) -> Self {
+        let path = request.path.as_str();
         match path {
             "sys/health" | "sys/seal-status" => return Self::Health,
             "sys/capabilities-self" => return Self::Token,
@@ -74,7 +87,7 @@ impl OpenBaoRoute {
             return Self::Mounts;
         }
         let holds = |kind: &str| path.contains(&format!("/{kind}/"));
-        if holds("data") && asked.method == http::Method::GET {
+        if holds("data") && request.method == http::Method::GET {
             return Self::Read;
         }
         if ["data", "delete", "undelete", "destroy"]
@@ -90,18 +103,45 @@ impl OpenBaoRoute {
     }
 }
 
-/// What the connections share.
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    faults: FaultQueue<OpenBaoRoute>,
-    calls: CallLog<OpenBaoRoute>,
+/// Something that happened in the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenBaoEvent {
+    /// A login created a token.
+    LoggedIn {
+        /// Name of its owner, for example `approle`.
+        owner: String,
+    },
+    /// A version of a secret was written.
+    SecretWritten {
+        /// Path of the mount.
+        mount: String,
+        /// Path of the secret.
+        path: String,
+        /// Number of the version.
+        version: u64,
+    },
+    /// A version was deleted or destroyed, or a secret removed.
+    SecretDeleted {
+        /// Path of the mount.
+        mount: String,
+        /// Path of the secret.
+        path: String,
+    },
 }
 
-/// A faked OpenBao; a cheap handle. It stops when [`OpenBaoMock::stop`] is called or the last handle is dropped.
+/// The server that all connections share.
+#[derive(Debug, Default)]
+struct OpenBaoServer {
+    state: Mutex<OpenBaoState>,
+    faults: FaultQueue<Route>,
+    calls: CallLog<Route>,
+}
+
+/// A mock OpenBao server; a cheap handle. It stops when [`OpenBaoMock::stop`] is called or the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct OpenBaoMock {
-    shared: Arc<Shared>,
+    server: Arc<OpenBaoServer>,
     endpoint: Url,
     trust: TlsTrust,
     root: SecretString,
@@ -109,12 +149,12 @@ pub struct OpenBaoMock {
 }
 
 impl OpenBaoMock {
-    /// Starts a server as `bao server -dev` would be: plain HTTP, root token `root`, KV version 2 at `secret`.
+    /// Starts a server like `bao server -dev`: plain HTTP, root token `root`, KV version 2 at `secret`.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when no port can be had.
-    pub async fn start() -> Result<Self> {
+    /// When no port is available on the loopback interface.
+    pub async fn start() -> Self {
         Self::builder().start().await
     }
 
@@ -124,7 +164,7 @@ impl OpenBaoMock {
     }
 
     fn launch(
-        shared: Arc<Shared>,
+        server: Arc<OpenBaoServer>,
         (endpoint, trust): (Url, TlsTrust),
         root: SecretString,
         serving: BoxFuture<'static, ()>,
@@ -132,7 +172,7 @@ impl OpenBaoMock {
         let mut running = JoinSet::new();
         running.spawn(serving);
         Self {
-            shared,
+            server,
             endpoint,
             trust,
             root,
@@ -146,67 +186,71 @@ impl OpenBaoMock {
         self.endpoint.clone()
     }
 
-    /// What a client has to trust: the certificate of a server started with TLS.
+    /// The trust that a client needs: the certificate of a server with TLS.
     #[must_use]
     pub fn trust(&self) -> TlsTrust {
         self.trust.clone()
     }
 
-    /// The token that may do everything.
+    /// The token that permits everything.
     #[must_use]
     pub fn root_token(&self) -> SecretString {
         self.root.clone()
     }
 
-    /// A client that may do everything.
-    ///
-    /// # Errors
-    ///
-    /// `Configuration` when it cannot be built.
-    pub fn client(&self) -> Result<Client> {
-        self.client_as(Credentials::Token(self.root_token()))
+    /// A client that is permitted everything.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client_with(Credentials::token(self.root_token()))
     }
 
     /// A client with other credentials.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// `Configuration` when it cannot be built.
-    pub fn client_as(&self, credentials: Credentials) -> Result<Client> {
+    /// When the credentials cannot be used.
+    #[must_use]
+    pub fn client_with(&self, credentials: Credentials) -> Client {
         Client::builder(self.endpoint(), credentials)
-            .tls(self.trust())
+            .trust(self.trust())
             .build()
+            .expect("the address and trust of the mock are valid")
     }
 
-    /// Answers the next request of `route` with `fault`.
-    pub fn fail_next(&self, route: OpenBaoRoute, fault: Fault) {
-        self.shared.faults.next(route, fault);
+    /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
+    pub fn fail_next(&self, route: Route, fault: Fault) {
+        self.server.faults.fail_next(route, fault);
     }
 
-    /// Answers every request of `route` with `fault`.
-    pub fn fail_always(&self, route: OpenBaoRoute, fault: Fault) {
-        self.shared.faults.always(route, fault);
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
+    pub fn fail_always(&self, route: Route, fault: Fault) {
+        self.server.faults.fail_always(route, fault);
     }
 
-    /// Forgets all faults.
-    pub fn heal(&self) {
-        self.shared.faults.clear();
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
+        self.server.faults.clear();
     }
 
-    /// Every request so far, values and credentials masked.
+    /// All requests received so far, in order, with values and credentials masked.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.shared.calls.all()
+        self.server.calls.all()
     }
 
-    /// Asserts how often `route` was called.
+    /// Asserts how many times `route` was called.
     ///
     /// # Panics
     ///
     /// When it was called more or less often; the message lists all calls.
     #[track_caller]
-    pub fn assert_called(&self, route: OpenBaoRoute, times: usize) {
-        self.shared.calls.assert(route, times);
+    pub fn assert_called(&self, route: Route, times: usize) {
+        self.server.calls.assert(route, times);
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> impl Stream<Item = OpenBaoEvent> + Send + use<> {
+        self.lock().events.stream()
     }
 
     /// Seals the server, makes it a standby, and so on.
@@ -214,13 +258,13 @@ impl OpenBaoMock {
         self.lock().mode = mode;
     }
 
-    /// Lets this node lag behind for the next `reads` reads of values: those that name a newer write (raft storage) are
-    /// refused with 429, the others do not find it.
+    /// Makes the next `reads` reads of values stale: those that name a newer write (raft storage) are rejected with 429,
+    /// the others do not find it.
     pub fn lag(&self, reads: u32) {
         self.lock().lagging = reads;
     }
 
-    /// Revokes every token a login made, as if their time were over.
+    /// Revokes every token that a login created, as if it had expired.
     pub fn expire_sessions(&self) {
         self.lock().tokens.retain(|_, token| !token.session);
     }
@@ -228,13 +272,13 @@ impl OpenBaoMock {
     /// The values of the newest version in the root namespace, unless it is deleted.
     #[must_use]
     pub fn secret(&self, mount: &str, path: &str) -> Option<Value> {
-        let place = Place {
+        let key = SecretPath {
             namespace: String::new(),
             mount: mount.to_owned(),
             path: path.to_owned(),
         };
         let state = self.lock();
-        let record = state.secrets.get(&place)?;
+        let record = state.secrets.get(&key)?;
         record.values(record.current()).cloned().map(Value::Object)
     }
 
@@ -243,8 +287,8 @@ impl OpenBaoMock {
         self.running.lock().await.shutdown().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared
+    fn lock(&self) -> MutexGuard<'_, OpenBaoState> {
+        self.server
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

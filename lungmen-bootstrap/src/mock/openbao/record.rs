@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::envelope::Refusal;
+use super::envelope::Rejection;
 
-/// How many versions an engine keeps when nobody says otherwise.
+/// How many versions an engine keeps by default.
 const KEPT: u64 = 10;
 
 #[derive(Debug, Clone)]
-pub(super) struct Record {
+pub(super) struct SecretRecord {
     created: String,
     updated: String,
     current: u64,
@@ -19,18 +19,18 @@ pub(super) struct Record {
     max_versions: u64,
     cas_required: bool,
     custom_metadata: Value,
-    versions: BTreeMap<u64, Version>,
+    versions: BTreeMap<u64, SecretVersion>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Version {
+pub(super) struct SecretVersion {
     values: Map<String, Value>,
     created: String,
     deleted: String,
     destroyed: bool,
 }
 
-impl Record {
+impl SecretRecord {
     pub(super) fn new() -> Self {
         let now = now();
         Self {
@@ -50,13 +50,13 @@ impl Record {
     }
 
     /// The check-and-set of a write.
-    pub(super) fn check(&self, cas: Option<u64>) -> Result<(), Refusal> {
+    pub(super) fn check(&self, cas: Option<u64>) -> Result<(), Rejection> {
         match cas {
-            None if self.cas_required => Err(Refusal::new(
+            None if self.cas_required => Err(Rejection::new(
                 400,
                 "check-and-set parameter required for this call",
             )),
-            Some(cas) if cas != self.current => Err(Refusal::new(
+            Some(cas) if cas != self.current => Err(Rejection::new(
                 400,
                 "check-and-set parameter did not match the current version",
             )),
@@ -64,11 +64,11 @@ impl Record {
         }
     }
 
-    /// Writes a version and gives back what the server says about it.
+    /// Writes a version and returns its metadata.
     pub(super) fn write(&mut self, values: Map<String, Value>) -> Value {
         self.current += 1;
         self.updated = now();
-        let version = Version {
+        let version = SecretVersion {
             values,
             created: self.updated.clone(),
             deleted: String::new(),
@@ -157,7 +157,7 @@ impl Record {
     }
 
     /// Takes over the settings of a metadata write.
-    pub(super) fn set_metadata(&mut self, body: &Value) -> Result<(), Refusal> {
+    pub(super) fn set_metadata(&mut self, body: &Value) -> Result<(), Rejection> {
         const KNOWN: [&str; 4] = [
             "max_versions",
             "cas_required",
@@ -169,7 +169,7 @@ impl Record {
             .into_iter()
             .find(|(key, _)| !KNOWN.contains(&key.as_str()))
         {
-            return Err(Refusal::not_modelled(format!(
+            return Err(Rejection::not_modelled(format!(
                 "the metadata field {unknown:?}"
             )));
         }
@@ -190,9 +190,9 @@ impl Record {
 }
 
 /// At most 64 notes, names of 1 to 128 bytes, values of 1 to 512.
-fn check_custom(notes: &Value) -> Result<(), Refusal> {
+fn check_custom(notes: &Value) -> Result<(), Rejection> {
     let bad = |problem: String| {
-        Err(Refusal::new(
+        Err(Rejection::new(
             400,
             format!(
                 "1 error occurred:
@@ -213,7 +213,9 @@ fn check_custom(notes: &Value) -> Result<(), Refusal> {
     }
     for (name, value) in notes {
         let Some(value) = value.as_str() else {
-            return Err(Refusal::not_modelled("custom metadata that are no strings"));
+            return Err(Rejection::not_modelled(
+                "custom metadata that are no strings",
+            ));
         };
         if !(1..=128).contains(&name.len()) {
             return bad(format!(

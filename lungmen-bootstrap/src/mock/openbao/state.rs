@@ -1,12 +1,14 @@
-//! Everything a faked server knows: secrets, tokens, ways to log in.
+//! The state of the server: secrets, tokens, login methods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
+use super::OpenBaoEvent;
 use super::policy::Rule;
-use super::record::Record;
+use super::record::SecretRecord;
+use crate::mock::serve::Events;
 
-/// Which answers the server gives at the moment.
+/// The state of the server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenBaoMode {
@@ -23,52 +25,53 @@ pub enum OpenBaoMode {
     Uninitialized,
 }
 
-/// Where a secret lives.
+/// Namespace, mount and path of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SecretPath {
     pub(super) namespace: String,
     pub(super) mount: String,
     pub(super) path: String,
 }
 
-/// What a token may do.
+/// A token and its policies.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     pub(super) owner: String,
     pub(super) policies: Vec<String>,
     pub(super) root: bool,
-    /// Whether a login made it.
+    /// Whether a login created it.
     pub(super) session: bool,
 }
 
-/// One way to log in: the path and body that must match, and what the token may do.
+/// A login method: the path and body that must match, and the policies of the token.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     pub(super) path: String,
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) owner: String,
     pub(super) policies: Vec<String>,
-    pub(super) refusal: (u16, &'static str),
+    pub(super) rejection: (u16, &'static str),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct OpenBaoState {
     pub(super) mode: OpenBaoMode,
     pub(super) namespaces: BTreeSet<String>,
     /// Mounts and the version of their KV engine.
     pub(super) mounts: BTreeMap<String, u8>,
-    pub(super) secrets: BTreeMap<Place, Record>,
+    pub(super) secrets: BTreeMap<SecretPath, SecretRecord>,
     pub(super) policies: BTreeMap<String, Vec<Rule>>,
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) accounts: Vec<Account>,
-    /// Counts writes; `Some` for servers on raft storage, which tell it to clients.
+    /// Counts writes; `Some` for raft storage, where clients get it.
     pub(super) index: Option<u64>,
-    /// How many reads with an index this node refuses because it lags behind.
+    /// How many reads are stale because this node lags behind.
     pub(super) lagging: u32,
+    pub(super) events: Events<OpenBaoEvent>,
     issued: u64,
 }
 
-impl State {
+impl OpenBaoState {
     pub(super) fn issue(&mut self, owner: &str, policies: &[String]) -> String {
         self.issued += 1;
         let random = RandomState::new();
@@ -81,6 +84,9 @@ impl State {
             session: true,
         };
         self.tokens.insert(text.clone(), token);
+        self.events.emit(OpenBaoEvent::LoggedIn {
+            owner: owner.to_owned(),
+        });
         text
     }
 

@@ -1,151 +1,122 @@
-//! Faults to inject, and the calls that were made.
+//! Failures on demand: what a mock server does instead of answering properly.
+//!
+//! Mirrored: the same text stands in every mock of the workspace that speaks HTTP, and a policy test compares the copies.
 
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
-
-/// What a faked server does instead of answering properly.
-#[derive(Debug, Clone)]
+/// What goes wrong with a request.
+///
+/// "Has its effect" means that the mock's state changes as it would without the fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Answers with this status and this text as its body.
+    /// This status with this text, where the real server has it. The request has no effect.
     Status(u16, String),
-    /// Answers properly, but only after this time.
+    /// 503 with this `Retry-After`, in whole seconds. The request has no effect.
+    RetryAfter(Duration),
+    /// The usual response, this much later. The request has its effect at once.
     Delay(Duration),
-    /// Closes the connection without an answer.
+    /// No response: the connection stays open and nothing comes. The request has no effect.
+    Stall,
+    /// The response starts as usual, and nothing more comes after this many bytes of its body. The request has its effect.
+    StallBody(u64),
+    /// The connection closes without a response. The request has no effect.
     Disconnect,
-    /// Answers 200 with something that is not JSON.
+    /// The connection closes without a response. The request has its effect.
+    DropResponse,
+    /// The connection closes after this many bytes of the usual body. The request has its effect.
+    TruncateBody(u64),
+    /// The usual response with one byte of its body changed, at this offset. The request has its effect.
+    CorruptBody(u64),
+    /// 200 with a body that is not of the expected form. The request has no effect.
     Garbage,
 }
 
-/// A request as a faked server saw it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Call {
-    /// The method, for example `PATCH`.
-    pub method: String,
-    /// The path, still percent-encoded, without the query.
-    pub path: String,
-    /// The query without its `?`; empty when there is none.
-    pub query: String,
-    /// The body; secret values are masked.
-    pub body: Option<Value>,
-}
-
-/// Faults waiting for a request of their route.
+/// The faults of a mock by route: those for one request in order, then the permanent one.
 #[derive(Debug)]
-pub(in crate::mock) struct FaultQueue<R> {
+pub(crate) struct FaultQueue<R> {
     faults: Mutex<Faults<R>>,
 }
 
 #[derive(Debug)]
 struct Faults<R> {
-    next: Vec<(R, Fault)>,
-    always: Vec<(R, Fault)>,
+    next: HashMap<R, VecDeque<Fault>>,
+    always: HashMap<R, Fault>,
+}
+
+impl<R: Copy + Eq + Hash> FaultQueue<R> {
+    /// Makes the next request to `route` fail with `fault`; calls are queued in order.
+    pub(crate) fn fail_next(&self, route: R, fault: Fault) {
+        self.lock().next.entry(route).or_default().push_back(fault);
+    }
+
+    /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
+    pub(crate) fn fail_always(&self, route: R, fault: Fault) {
+        self.lock().always.insert(route, fault);
+    }
+
+    /// Removes all faults.
+    pub(crate) fn clear(&self) {
+        *self.lock() = Faults::default();
+    }
+
+    /// The fault for a request to `route`.
+    pub(crate) fn take(&self, route: R) -> Option<Fault> {
+        let mut faults = self.lock();
+        let next = faults.next.get_mut(&route).and_then(VecDeque::pop_front);
+        next.or_else(|| faults.always.get(&route).cloned())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Faults<R>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<R> Default for FaultQueue<R> {
     fn default() -> Self {
         Self {
-            faults: Mutex::new(Faults {
-                next: Vec::new(),
-                always: Vec::new(),
-            }),
+            faults: Mutex::default(),
         }
     }
 }
 
-impl<R: PartialEq> FaultQueue<R> {
-    pub(in crate::mock) fn next(&self, route: R, fault: Fault) {
-        lock(&self.faults).next.push((route, fault));
-    }
-
-    pub(in crate::mock) fn always(&self, route: R, fault: Fault) {
-        lock(&self.faults).always.push((route, fault));
-    }
-
-    pub(in crate::mock) fn clear(&self) {
-        let mut faults = lock(&self.faults);
-        faults.next.clear();
-        faults.always.clear();
-    }
-
-    /// The fault for a request of `route`: the oldest single one, else a standing one.
-    pub(in crate::mock) fn take(&self, route: &R) -> Option<Fault> {
-        let mut faults = lock(&self.faults);
-        if let Some(at) = faults.next.iter().position(|(of, _)| of == route) {
-            return Some(faults.next.remove(at).1);
-        }
-        let standing = faults.always.iter().find(|(of, _)| of == route);
-        standing.map(|(_, fault)| fault.clone())
-    }
-}
-
-/// Every call with its route.
-#[derive(Debug)]
-pub(in crate::mock) struct CallLog<R> {
-    calls: Mutex<Vec<(R, Call)>>,
-}
-
-impl<R> Default for CallLog<R> {
+impl<R> Default for Faults<R> {
     fn default() -> Self {
         Self {
-            calls: Mutex::default(),
+            next: HashMap::new(),
+            always: HashMap::new(),
         }
     }
-}
-
-impl<R: PartialEq + Copy> CallLog<R> {
-    pub(in crate::mock) fn record(&self, route: R, call: Call) {
-        lock(&self.calls).push((route, call));
-    }
-
-    pub(in crate::mock) fn all(&self) -> Vec<Call> {
-        lock(&self.calls)
-            .iter()
-            .map(|(_, call)| call.clone())
-            .collect()
-    }
-
-    /// # Panics
-    ///
-    /// When `route` was not called exactly `times` times.
-    #[track_caller]
-    pub(in crate::mock) fn assert(&self, route: R, times: usize) {
-        let calls = lock(&self.calls);
-        let found = calls.iter().filter(|(of, _)| *of == route).count();
-        let lines: Vec<String> = calls
-            .iter()
-            .map(|(_, call)| format!("  {} {}?{}", call.method, call.path, call.query))
-            .collect();
-        assert!(
-            found == times,
-            "expected {times} calls, saw {found}; all calls:\n{}",
-            lines.join("\n")
-        );
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
+mod fault_tests {
     use super::*;
 
     #[test]
-    fn single_faults_come_in_order_and_before_standing_ones() {
+    fn faults_for_one_request_come_in_order_and_before_the_permanent_one() {
         let faults = FaultQueue::default();
-        faults.always(1, Fault::Garbage);
-        faults.next(1, Fault::Disconnect);
-        faults.next(2, Fault::Disconnect);
+        faults.fail_always(1, Fault::Garbage);
+        faults.fail_next(1, Fault::Disconnect);
+        faults.fail_next(1, Fault::Stall);
+        faults.fail_next(2, Fault::DropResponse);
 
-        assert!(matches!(faults.take(&1), Some(Fault::Disconnect)));
-        assert!(matches!(faults.take(&1), Some(Fault::Garbage)));
-        assert!(matches!(faults.take(&1), Some(Fault::Garbage)));
+        let taken: Vec<_> = (0..4).map(|_| faults.take(1)).collect();
+
+        assert_eq!(
+            taken,
+            [
+                Some(Fault::Disconnect),
+                Some(Fault::Stall),
+                Some(Fault::Garbage),
+                Some(Fault::Garbage)
+            ]
+        );
         faults.clear();
-        assert!(faults.take(&2).is_none());
+        assert_eq!(faults.take(1), None);
+        assert_eq!(faults.take(2), None);
     }
 }

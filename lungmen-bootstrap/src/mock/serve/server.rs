@@ -1,4 +1,4 @@
-//! A server on one socket: plain or TLS, HTTP/1.1, able to hang up and to stop at once.
+//! A server on one socket: plain or TLS, HTTP/1.1. It can close a connection without a response, and stop at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,11 +16,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::respond::{Service, respond};
+
 const MAX_BODY: usize = 32 << 20;
 
-/// A request with its whole body and the certificates the client showed.
+/// A request with its whole body and the certificates that the client presented.
 #[derive(Debug)]
-pub(in crate::mock) struct Incoming {
+pub(in crate::mock) struct IncomingRequest {
     pub(in crate::mock) method: Method,
     pub(in crate::mock) uri: Uri,
     pub(in crate::mock) headers: HeaderMap,
@@ -28,7 +30,7 @@ pub(in crate::mock) struct Incoming {
     pub(in crate::mock) certificates: Arc<[CertificateDer<'static>]>,
 }
 
-impl Incoming {
+impl IncomingRequest {
     pub(in crate::mock) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -42,17 +44,7 @@ impl Incoming {
     }
 }
 
-pub(in crate::mock) enum Reply {
-    Answer(Response<Body>),
-    HangUp,
-}
-
-/// Answers requests.
-pub(in crate::mock) trait Service: Send + Sync + 'static {
-    fn answer(&self, request: Incoming) -> impl Future<Output = Reply> + Send;
-}
-
-/// A JSON answer.
+/// A JSON response.
 pub(in crate::mock) fn json(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{body}\n")));
     *response.status_mut() = code(status);
@@ -63,7 +55,7 @@ pub(in crate::mock) fn json(status: u16, body: &Value) -> Response<Body> {
     response
 }
 
-/// An answer in plain text.
+/// A response in plain text.
 pub(in crate::mock) fn plain(status: u16, text: impl Into<String>) -> Response<Body> {
     let mut response = Response::new(Body::from(text.into()));
     *response.status_mut() = code(status);
@@ -103,8 +95,8 @@ impl Bound {
     }
 }
 
-/// Answers on `listener` as long as it is polled; with TLS when a configuration is given. Dropping the future closes the
-/// port and every connection.
+/// Serves on `listener` while it is polled, with TLS when a configuration is given. Dropping the future closes the port and
+/// every connection.
 pub(in crate::mock) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -125,12 +117,12 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, service: Arc<im
     let Some(acceptor) = tls else {
         return exchange(stream, Arc::new([]), service).await;
     };
-    // A client that does not trust us hangs up here; that is its business.
+    // TLS handshake failures are ignored; the client reports them.
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
-    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let certificates = shown.iter().cloned().collect();
+    let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates = presented.iter().cloned().collect();
     exchange(stream, certificates, service).await;
 }
 
@@ -141,22 +133,20 @@ async fn exchange<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let answering = service_fn(move |request| {
+    let responder = service_fn(move |request| {
         let service = Arc::clone(&service);
         let certificates = Arc::clone(&certificates);
         async move {
             let incoming = collect(request, certificates).await?;
-            match service.answer(incoming).await {
-                Reply::Answer(response) => Ok(response),
-                // hyper closes the connection without an answer when the service fails.
-                Reply::HangUp => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-            }
+            // hyper closes the connection without a response when the service fails.
+            let closed = || io::Error::from(io::ErrorKind::ConnectionAborted);
+            respond(&*service, incoming).await.ok_or_else(closed)
         }
     });
-    // Connections end in every possible way; none of them is a failure of the server.
+    // However a connection ends, the server goes on.
     drop(
         http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), answering)
+            .serve_connection(TokioIo::new(stream), responder)
             .await,
     );
 }
@@ -164,12 +154,12 @@ async fn exchange<S>(
 async fn collect(
     request: Request<hyper::body::Incoming>,
     certificates: Arc<[CertificateDer<'static>]>,
-) -> io::Result<Incoming> {
+) -> io::Result<IncomingRequest> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(Body::new(body), MAX_BODY)
         .await
         .map_err(io::Error::other)?;
-    Ok(Incoming {
+    Ok(IncomingRequest {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,

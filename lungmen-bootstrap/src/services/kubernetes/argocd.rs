@@ -1,22 +1,24 @@
-//! The account Argo CD uses on a cluster: the objects `argocd cluster add` makes, under its names.
+//! The ServiceAccount of Argo CD on a cluster: the objects of `argocd cluster add`, under the same names.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backon::{ConstantBuilder, ExponentialBuilder, Retryable};
+use backon::{ConstantBuilder, Retryable};
+use http::StatusCode;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::client::Client;
 use super::manager_object::covers;
-use super::request::Call;
+use super::request::ApiRequest;
 use super::token_secret::token_of;
 use crate::services::{Error, ErrorKind, Result};
 
 pub use super::manager_object::ManagerObject;
 
-/// The account of Argo CD on this cluster. A handle: making one sends nothing.
+/// The ServiceAccount of Argo CD on this cluster, with its rights and its token. Creating the handle sends nothing.
 #[derive(Debug, Clone)]
 pub struct ArgoCdManager {
     client: Client,
@@ -24,39 +26,39 @@ pub struct ArgoCdManager {
     deadline: Duration,
 }
 
-/// What of the account exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which objects of the ServiceAccount exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ManagerState {
     /// Objects that do not exist.
     pub missing: BTreeSet<ManagerObject>,
     /// Objects that exist with other content.
     pub outdated: BTreeSet<ManagerObject>,
-    /// Whether the token Secret holds a token.
+    /// Whether the Secret has a token.
     pub has_token: bool,
 }
 
 impl ManagerState {
-    /// Whether nothing is left to do.
+    /// Whether every object exists as desired and there is a token.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.outdated.is_empty() && self.has_token
     }
 }
 
-/// What Argo CD needs to know: address, trust, and a token that does not expire. Never the admin certificate.
+/// The credentials for Argo CD: address, trust, and a token that does not expire. Never the admin certificate.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ArgoCdAccess {
-    /// Address of the API server as the kubeconfig has it, whatever address we dialled.
+    /// Address of the API server in the kubeconfig, whatever address was dialled.
     pub server: Url,
-    /// The name to verify, where the kubeconfig overrides it.
+    /// The name to verify the certificate against, when the kubeconfig sets one.
     pub server_name: Option<String>,
     /// The certificate authorities of the cluster, PEM.
     pub certificate_authority: String,
     /// Token of the ServiceAccount.
     pub bearer_token: SecretString,
-    /// What [`ArgoCdManager::install`] had to create; empty on a repeated run.
+    /// The objects that [`ArgoCdManager::install`] created; empty on a repeated run.
     pub created: BTreeSet<ManagerObject>,
 }
 
@@ -69,26 +71,27 @@ impl ArgoCdManager {
         }
     }
 
-    /// Puts the ServiceAccount and its Secret into an existing namespace other than `kube-system`.
+    /// Sets the namespace of the ServiceAccount and its Secret; it must exist. The default is `kube-system`.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How long to wait for the token; 3 minutes unless set. It is filled in by kube-controller-manager, which may
-    /// still be starting.
+    /// Sets how long to wait for the token; 3 minutes by default. kube-controller-manager creates it, and may still be
+    /// starting.
     #[must_use]
     pub fn token_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Looks at what exists. Changes nothing.
+    /// Reads which objects exist. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Every kind of [`Client::version`], and `Forbidden` when the kubeconfig may not read the objects.
+    /// `Forbidden` when the kubeconfig does not permit reading the objects; `Unauthenticated`, `Connect`, `Certificate`,
+    /// `NotReady`, `Timeout`, `Interrupted`.
     pub async fn observe(&self) -> Result<ManagerState> {
         let mut state = ManagerState {
             missing: BTreeSet::new(),
@@ -96,7 +99,7 @@ impl ArgoCdManager {
             has_token: false,
         };
         for object in ManagerObject::ALL {
-            match self.find(object).await? {
+            match self.read_object(object).await? {
                 None => {
                     state.missing.insert(object);
                 }
@@ -113,29 +116,31 @@ impl ArgoCdManager {
         Ok(state)
     }
 
-    /// The account as it is, when nothing of it is missing. Changes nothing.
+    /// The credentials, when every object exists as desired; `None` otherwise. Changes nothing.
     ///
     /// # Errors
     ///
-    /// As [`ArgoCdManager::observe`], and `Configuration` when the kubeconfig names no authority.
-    pub async fn existing(&self) -> Result<Option<ArgoCdAccess>> {
+    /// `Configuration` when the kubeconfig has no certificate authority; `Forbidden`, `Unauthenticated`, `Connect`,
+    /// `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
+    pub async fn find(&self) -> Result<Option<ArgoCdAccess>> {
         if !self.observe().await?.is_complete() {
             return Ok(None);
         }
-        let secret = self.find(ManagerObject::TokenSecret).await?;
+        let secret = self.read_object(ManagerObject::TokenSecret).await?;
         match secret.as_ref().map(token_of).transpose()?.flatten() {
             Some(token) => self.access(token, BTreeSet::new()).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Makes the account: applies the objects, waits for the token, and checks with the token that it may do
-    /// everything. May be repeated: what exists is left alone or corrected, the token stays.
+    /// Creates the ServiceAccount: applies the objects, waits for the token, and checks that the token permits every
+    /// action. May be repeated: existing objects are kept or corrected, and the token stays the same.
     ///
     /// # Errors
     ///
-    /// `Configuration` when the kubeconfig names no authority, `Forbidden` when it may not create the objects or the new
-    /// token is not allowed everything, `Deadline` when the token does not appear in time.
+    /// `Configuration` when the kubeconfig has no certificate authority, `Forbidden` when it does not permit creating the
+    /// objects or the new token lacks rights, `Deadline` when the token does not appear in time; `Unauthenticated`,
+    /// `Connect`, `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
     pub async fn install(&self) -> Result<ArgoCdAccess> {
         let before = self.observe().await?;
         for object in ManagerObject::ALL {
@@ -154,7 +159,7 @@ impl ArgoCdManager {
         let kubeconfig = self.client.kubeconfig();
         let certificate_authority = kubeconfig.certificate_authority().ok_or_else(|| {
             Error::new(ErrorKind::Configuration, "install argocd-manager")
-                .with_message("the kubeconfig names no certificate authority")
+                .with_message("the kubeconfig has no certificate authority")
         })?;
         Ok(ArgoCdAccess {
             server: kubeconfig.server().clone(),
@@ -165,12 +170,13 @@ impl ArgoCdManager {
         })
     }
 
-    /// Asks the API server, as the owner of `token`, whether it may do everything (`kubectl auth can-i '*' '*'`).
+    /// Whether `token` permits every action on the cluster (`kubectl auth can-i '*' '*'`).
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` when the token is not known (yet), else as [`Client::version`].
-    pub async fn may_do_everything(&self, token: &SecretString) -> Result<bool> {
+    /// `Unauthenticated` when the server does not know the token (yet); `Connect`, `Certificate`, `NotReady`, `Timeout`,
+    /// `Interrupted`, `Decode`.
+    pub async fn permits_everything(&self, token: &SecretString) -> Result<bool> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -178,67 +184,55 @@ impl ArgoCdManager {
             "spec": {"resourceAttributes": {"verb": "*", "group": "*", "resource": "*"}},
         });
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        let call = Call::create("review access", path, review);
-        let answer = self.client.with_token(token.clone())?.send(call).await?;
-        answer["status"]["allowed"].as_bool().ok_or_else(|| {
+        let request = ApiRequest::create("review access", path, review);
+        let response = self.client.with_token(token.clone())?.send(request).await?;
+        response["status"]["allowed"].as_bool().ok_or_else(|| {
             Error::new(ErrorKind::Decode, "review access").with_message("status.allowed is missing")
         })
     }
 
-    /// Removes the account with everything [`ArgoCdManager::install`] made; Argo CD loses the cluster at once. Says what
-    /// was there. May be repeated.
+    /// Deletes everything that [`ArgoCdManager::install`] created; Argo CD loses access at once. Returns the objects that
+    /// existed. May be repeated.
     ///
     /// # Errors
     ///
-    /// As [`Client::version`]; objects removed before the failure stay removed.
-    pub async fn remove(&self) -> Result<BTreeSet<ManagerObject>> {
-        let mut removed = BTreeSet::new();
+    /// `Forbidden`, `Unauthenticated`, `Connect`, `Certificate`, `NotReady`, `Timeout`, `Interrupted`; objects that were
+    /// deleted before the failure stay deleted.
+    pub async fn delete(&self) -> Result<BTreeSet<ManagerObject>> {
+        let mut deleted = BTreeSet::new();
         for object in ManagerObject::ALL.into_iter().rev() {
-            if self.delete(object).await? {
-                removed.insert(object);
+            if self.delete_object(object).await? {
+                deleted.insert(object);
             }
         }
-        Ok(removed)
+        Ok(deleted)
     }
 
-    async fn find(&self, object: ManagerObject) -> Result<Option<Value>> {
-        let call = Call::get("read argocd-manager", object.path(&self.namespace));
-        optional(self.send(call).await)
+    async fn read_object(&self, object: ManagerObject) -> Result<Option<Value>> {
+        let request = ApiRequest::get("read argocd-manager", object.path(&self.namespace));
+        optional(self.client.send_repeatable(request).await)
     }
 
-    async fn delete(&self, object: ManagerObject) -> Result<bool> {
-        let call = Call::delete("remove argocd-manager", object.path(&self.namespace));
-        Ok(optional(self.send(call).await)?.is_some())
+    async fn delete_object(&self, object: ManagerObject) -> Result<bool> {
+        let request = ApiRequest::delete("delete argocd-manager", object.path(&self.namespace));
+        Ok(optional(self.client.send_repeatable(request).await)?.is_some())
     }
 
     async fn apply(&self, object: ManagerObject) -> Result<()> {
         let path = object.path(&self.namespace);
         let desired = object.desired(&self.namespace);
-        let call = Call::apply("install argocd-manager", &path, desired);
-        match self.send(call.clone()).await {
-            // A binding to another role: roleRef cannot be changed, only replaced.
+        let request = ApiRequest::apply("install argocd-manager", &path, desired);
+        match self.client.send_repeatable(request.clone()).await {
+            // A binding to another role: roleRef is immutable, so the binding is replaced.
             Err(error)
-                if error.status() == Some(422) && object == ManagerObject::ClusterRoleBinding =>
+                if error.status() == Some(StatusCode::UNPROCESSABLE_ENTITY)
+                    && object == ManagerObject::ClusterRoleBinding =>
             {
-                self.delete(object).await?;
-                self.send(call).await.map(drop)
+                self.delete_object(object).await?;
+                self.client.send_repeatable(request).await.map(drop)
             }
             other => other.map(drop),
         }
-    }
-
-    /// Sends a call that may be repeated; all of ours may, applies and deletes included.
-    async fn send(&self, call: Call) -> Result<Value> {
-        let schedule = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_delay(Duration::from_secs(5))
-            .with_total_delay(Some(Duration::from_secs(30)))
-            .without_max_times()
-            .with_jitter();
-        (|| self.client.send(call.clone()))
-            .retry(schedule)
-            .when(Error::is_retryable)
-            .await
     }
 
     async fn wait_token(&self) -> Result<SecretString> {
@@ -246,15 +240,15 @@ impl ArgoCdManager {
         self.client.wait_token(&path, self.deadline).await
     }
 
-    /// The API server caches who exists and who may what: right after creation it may still refuse.
+    /// Waits until the token is accepted: the API server caches accounts and rights, and can reject a new token at first.
     async fn confirm(&self, token: &SecretString) -> Result<()> {
         let ask = || async {
-            if self.may_do_everything(token).await? {
+            if self.permits_everything(token).await? {
                 return Ok(());
             }
             Err(Error::new(ErrorKind::Forbidden, "review access")
                 .with_target("argocd-manager")
-                .with_message("the new token is not allowed everything"))
+                .with_message("the new token does not permit every action"))
         };
         let schedule = ConstantBuilder::new()
             .with_delay(Duration::from_millis(250))

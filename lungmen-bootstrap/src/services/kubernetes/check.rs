@@ -1,15 +1,18 @@
-//! The named checks of a cluster and how each of them stands.
+//! The named checks of a cluster and their states.
 
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A check of [`Client::verify`](super::Client::verify). The order of the variants is the order in which they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CheckName {
-    /// `/version` answers our credentials.
+    /// `/version` accepts the credentials.
     ApiReachable,
-    /// `/readyz` answers 200: etcd is reachable, the start-up hooks are done.
+    /// `/readyz` responds with 200: etcd is reachable, the start-up hooks are done.
     ApiReady,
     /// The Node objects are exactly the expected ones, matched by address.
     NodesRegistered,
@@ -24,10 +27,11 @@ pub enum CheckName {
     /// The DaemonSet kube-proxy runs on every node.
     KubeProxy,
     /// Every replica of the Deployment coredns is Ready and available.
+    #[serde(rename = "coredns")]
     CoreDns,
     /// No node is cordoned.
     NodesSchedulable,
-    /// No pod in `kube-system` is left that is not Ready.
+    /// Every pod in `kube-system` is Ready.
     SystemPods,
 }
 
@@ -47,7 +51,7 @@ impl CheckName {
         Self::SystemPods,
     ];
 
-    /// A short stable name for machines, for example `nodes-ready`.
+    /// A stable identifier, for example `nodes-ready`.
     #[must_use]
     pub const fn id(self) -> &'static str {
         match self {
@@ -65,11 +69,12 @@ impl CheckName {
         }
     }
 
-    /// What is waited for, in the words of `talosctl health` where it has the same check.
+    /// The condition while it is waited for, in the words of `talosctl health` where it has the same check:
+    /// `coredns to report ready`.
     #[must_use]
-    pub const fn text(self) -> &'static str {
+    pub const fn waiting_for(self) -> &'static str {
         match self {
-            Self::ApiReachable => "API server to answer",
+            Self::ApiReachable => "API server to respond",
             Self::ApiReady => "API server to be ready",
             Self::NodesRegistered => "all k8s nodes to report",
             Self::ControlPlaneRole => "control plane nodes to have their role",
@@ -80,6 +85,24 @@ impl CheckName {
             Self::CoreDns => "coredns to report ready",
             Self::NodesSchedulable => "all k8s nodes to report schedulable",
             Self::SystemPods => "all kube-system pods to be ready",
+        }
+    }
+
+    /// The condition once it holds: `coredns ready`.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ApiReachable => "API server reachable",
+            Self::ApiReady => "API server ready",
+            Self::NodesRegistered => "all nodes registered",
+            Self::ControlPlaneRole => "control plane roles assigned",
+            Self::StaticPods => "control plane components ready",
+            Self::Cni => "CNI ready",
+            Self::NodesReady => "all nodes ready",
+            Self::KubeProxy => "kube-proxy ready",
+            Self::CoreDns => "coredns ready",
+            Self::NodesSchedulable => "all nodes schedulable",
+            Self::SystemPods => "kube-system pods ready",
         }
     }
 
@@ -99,40 +122,37 @@ impl fmt::Display for CheckName {
     }
 }
 
-/// How a check stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CheckState {
-    /// It holds.
+    /// The condition holds.
     Passed,
-    /// It does not hold yet, for this reason.
+    /// The condition does not hold yet, with the reason.
     Waiting(String),
-    /// It does not apply to this cluster, for this reason.
+    /// The check does not apply to this cluster, with the reason.
     Skipped(String),
 }
 
-/// A check, its state, and how long it has been waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A check with its state: what observers of [`Client::verify_observed`](super::Client::verify_observed) receive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// Which check.
+    /// The check.
     pub name: CheckName,
-    /// How it stands.
+    /// Its state.
     pub state: CheckState,
+    /// How many times the condition was evaluated, from 1.
+    pub attempt: u32,
     /// Time since the check began.
-    pub duration: Duration,
+    pub elapsed: Duration,
+    /// The time for this check.
+    pub deadline: Duration,
 }
 
 impl Check {
-    pub(super) fn new(name: CheckName, state: CheckState, duration: Duration) -> Self {
-        Self {
-            name,
-            state,
-            duration,
-        }
-    }
-
-    /// Whether nothing remains to be waited for: passed or skipped.
+    /// Whether the check is over: passed or skipped.
     #[must_use]
     pub fn is_done(&self) -> bool {
         !matches!(self.state, CheckState::Waiting(_))
@@ -143,7 +163,9 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
             CheckState::Passed => write!(f, "{}: OK", self.name),
-            CheckState::Waiting(cause) => write!(f, "waiting for {}: {cause}", self.name),
+            CheckState::Waiting(cause) => {
+                write!(f, "waiting for {}: {cause}", self.name.waiting_for())
+            }
             CheckState::Skipped(reason) => write!(f, "{}: SKIP ({reason})", self.name),
         }
     }
@@ -161,15 +183,21 @@ mod tests {
             CheckName::ALL.iter().map(|name| name.text()).collect();
 
         assert_eq!((ids.len(), texts.len()), (11, 11));
+        for check in CheckName::ALL {
+            let json = serde_json::to_string(&check).unwrap();
+            assert_eq!(json, format!("\"{}\"", check.id()));
+        }
     }
 
     #[test]
     fn a_waiting_check_reads_as_a_sentence() {
-        let check = Check::new(
-            CheckName::NodesReady,
-            CheckState::Waiting("tal01 is not ready".to_owned()),
-            Duration::ZERO,
-        );
+        let check = Check {
+            name: CheckName::NodesReady,
+            state: CheckState::Waiting("tal01 is not ready".to_owned()),
+            attempt: 1,
+            elapsed: Duration::ZERO,
+            deadline: Duration::from_secs(600),
+        };
 
         assert_eq!(
             check.to_string(),

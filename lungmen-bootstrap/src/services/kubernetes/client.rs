@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{StatusCode, Uri};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use url::Url;
 
 use super::argocd::ArgoCdManager;
-use super::connect::{Route, kube_client};
+use super::connect::{ConnectOptions, kube_client};
 use super::kubeconfig::Kubeconfig;
-use super::request::{Call, decode_failure, refused};
-use crate::services::{Error, ErrorKind, Result};
+use super::request::{ApiRequest, decode_failure, from_kube};
+use crate::services::{DurationText, Error, ErrorKind, Idempotency, Result, RetryPolicy};
 
 /// A client of one Kubernetes API server.
 #[derive(Clone)]
@@ -21,51 +24,68 @@ pub struct Client {
 
 struct Inner {
     kube: kube::Client,
-    kubeconfig: Kubeconfig,
-    route: Route,
-    request_timeout: Duration,
+    settings: ClientBuilder,
 }
 
-/// Settings of a [`Client`].
+/// Builder for a [`Client`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing happens before build()"]
+#[must_use = "a builder does nothing before `build`"]
 pub struct ClientBuilder {
     kubeconfig: Kubeconfig,
-    route: Route,
-    request_timeout: Duration,
+    connection: ConnectOptions,
+    proxy: Option<Url>,
+    timeout: Duration,
+    retry: RetryPolicy,
     token: Option<SecretString>,
 }
 
 impl ClientBuilder {
-    /// Connects to `address` instead of the kubeconfig's server; the certificate is still checked against that server.
-    ///
-    /// For the time before DNS knows the endpoint.
+    /// Connects to `address` instead of the kubeconfig's server, for example before DNS has the endpoint. The
+    /// certificate is still verified against the kubeconfig's server.
     pub fn dial(mut self, address: SocketAddr) -> Self {
-        self.route.dial = Some(address);
+        self.connection.dial = Some(address);
         self
     }
 
-    /// Expects the server's certificate to carry `name` instead of the host of the kubeconfig's server.
+    /// Verifies the server's certificate against `name` instead of the host of the kubeconfig's server.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.route.server_name = Some(name.into());
+        self.connection.server_name = Some(name.into());
         self
     }
 
-    /// Shows `token` instead of the kubeconfig's client certificate or token.
+    /// Authenticates with `token` instead of the kubeconfig's client certificate or token.
     pub fn bearer_token(mut self, token: SecretString) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// How long one attempt to connect may take; 5 s unless set.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.route.connect_timeout = timeout;
+    /// Sets how failed requests are repeated. [`Client::verify`] and other waits have intervals of their own.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
         self
     }
 
-    /// How long one request may take, watches excepted; 10 s unless set.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+    /// Sets how long one attempt may take, watches excepted; 10 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long one connection may take to be established; 5 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connection.connect_timeout = timeout;
+        self
+    }
+
+    /// Connects through this HTTP proxy (`CONNECT`). The proxy variables of the environment are never read.
+    pub fn proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Uses no proxy: the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
         self
     }
 
@@ -74,21 +94,20 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// `Configuration` when a certificate, key, token, address or name cannot be used.
-    pub fn build(self) -> Result<Client> {
-        let kube = kube_client(&self.kubeconfig, &self.route, self.token.as_ref())?;
+    pub fn build(mut self) -> Result<Client> {
+        self.connection.proxy = self.proxy.as_ref().map(proxy_uri).transpose()?;
+        let kube = kube_client(&self.kubeconfig, &self.connection, self.token.as_ref())?;
         Ok(Client {
             inner: Arc::new(Inner {
                 kube,
-                kubeconfig: self.kubeconfig,
-                route: self.route,
-                request_timeout: self.request_timeout,
+                settings: self,
             }),
         })
     }
 }
 
-/// What `/version` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The response of `/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerVersion {
     /// The version with its `v`, for example `v1.33.4`.
@@ -98,49 +117,48 @@ pub struct ServerVersion {
 }
 
 impl Client {
-    /// Starts a client for the cluster of `kubeconfig`.
+    /// Builder for a client of the cluster of `kubeconfig`.
     pub fn builder(kubeconfig: Kubeconfig) -> ClientBuilder {
         ClientBuilder {
             kubeconfig,
-            route: Route {
+            connection: ConnectOptions {
                 dial: None,
                 server_name: None,
                 connect_timeout: Duration::from_secs(5),
+                proxy: None,
             },
-            request_timeout: Duration::from_secs(10),
+            proxy: None,
+            timeout: Duration::from_secs(10),
+            retry: RetryPolicy::default(),
             token: None,
         }
     }
 
-    /// The kubeconfig this client was built from.
+    /// The kubeconfig of this client.
     #[must_use]
     pub fn kubeconfig(&self) -> &Kubeconfig {
-        &self.inner.kubeconfig
+        &self.inner.settings.kubeconfig
     }
 
-    /// The same server, route and trust with `token` instead of our credentials. Nothing is sent.
+    /// The same server, connection settings and trust with `token` as the credentials. Nothing is sent.
     ///
     /// # Errors
     ///
     /// `Configuration` when the token cannot be put into a header.
     pub fn with_token(&self, token: SecretString) -> Result<Self> {
-        ClientBuilder {
-            kubeconfig: self.inner.kubeconfig.clone(),
-            route: self.inner.route.clone(),
-            request_timeout: self.inner.request_timeout,
-            token: Some(token),
-        }
-        .build()
+        self.inner.settings.clone().bearer_token(token).build()
     }
 
-    /// Reads the version of the API server: one request, which also proves that our credentials are accepted.
+    /// Reads the version of the API server, which also proves that the server accepts the credentials.
     ///
     /// # Errors
     ///
-    /// `Connect` while the port is closed, `Certificate` for a foreign cluster, `Unauthenticated` when the server does
-    /// not accept our certificate or token, `NotReady` and `Server` while it starts.
+    /// `Connect` while the port is closed, `Certificate` for another cluster, `Unauthenticated` when the server does not
+    /// accept the certificate or token, `NotReady` and `Server` while it starts, `Timeout`, `Interrupted`.
     pub async fn version(&self) -> Result<ServerVersion> {
-        let answer = self.send(Call::get("read version", "/version")).await?;
+        let answer = self
+            .send(ApiRequest::get("read version", "/version"))
+            .await?;
         let text = |key: &str| answer[key].as_str().map(str::to_owned);
         let (Some(git_version), Some(platform)) = (text("gitVersion"), text("platform")) else {
             return Err(Error::new(ErrorKind::Decode, "read version")
@@ -152,33 +170,38 @@ impl Client {
         })
     }
 
-    /// Asks `/readyz` once.
+    /// Checks that `/readyz` responds with 200. One attempt.
     ///
     /// # Errors
     ///
-    /// `NotReady` with the failing checks in the message; else as [`Client::version`].
+    /// `NotReady` with the failing checks in the message, `Connect`, `Certificate`, `Unauthenticated`, `Timeout`,
+    /// `Interrupted`.
     pub async fn ready(&self) -> Result<()> {
-        self.send_text(&Call::get("read readyz", "/readyz?verbose"))
+        self.send_text(&ApiRequest::get("read readyz", "/readyz?verbose"))
             .await
             .map(drop)
             .map_err(|error| match error.status() {
-                Some(500) => Error::new(ErrorKind::NotReady, error.operation())
-                    .with_status(500)
-                    .with_message(failing_checks(error.message())),
+                Some(status @ StatusCode::INTERNAL_SERVER_ERROR) => {
+                    Error::new(ErrorKind::NotReady, error.operation())
+                        .with_status(status)
+                        .with_server(self.kubeconfig().server().as_str())
+                        .with_message(failing_checks(error.message()))
+                }
                 _ => error,
             })
     }
 
-    /// Reads any path of the API, for what this client has no method for: one GET, decoded.
+    /// Reads any path of the API, for operations without a method: one GET, decoded.
     ///
     /// # Errors
     ///
-    /// As [`Client::version`], and `NotFound`, `Forbidden`, `Rejected`.
+    /// `NotFound`, `Forbidden`, `Rejected`, `Decode`, `Unauthenticated`, `Connect`, `Certificate`, `NotReady`, `Timeout`,
+    /// `Interrupted`.
     pub async fn read(&self, path: &str) -> Result<Value> {
-        self.send(Call::get("read path", path)).await
+        self.send(ApiRequest::get("read path", path)).await
     }
 
-    /// The account Argo CD uses on this cluster, in namespace `kube-system`. Nothing is sent.
+    /// The ServiceAccount that Argo CD uses on this cluster, in namespace `kube-system`. Nothing is sent.
     #[must_use]
     pub fn argocd_manager(&self) -> ArgoCdManager {
         ArgoCdManager::new(self.clone())
@@ -188,38 +211,62 @@ impl Client {
         &self.inner.kube
     }
 
-    pub(super) async fn send(&self, call: Call) -> Result<Value> {
-        let text = self.send_text(&call).await?;
-        serde_json::from_str(&text).map_err(|error| decode_failure(call.operation(), &error))
+    /// Sends once and decodes the response.
+    pub(super) async fn send(&self, request: ApiRequest) -> Result<Value> {
+        let text = self.send_text(&request).await?;
+        serde_json::from_str(&text).map_err(|error| decode_failure(request.operation(), &error))
     }
 
-    /// One request, one answer as text. kube's typed calls would log an undecodable body, and ours carry tokens.
-    async fn send_text(&self, call: &Call) -> Result<String> {
-        let request = call.request()?;
+    /// Sends a request that may be repeated, by the retry policy.
+    pub(super) async fn send_repeatable(&self, request: ApiRequest) -> Result<Value> {
+        self.inner
+            .settings
+            .retry
+            .run(Idempotency::Safe, |_| self.send(request.clone()))
+            .await
+    }
+
+    /// One request, one response as text. kube's typed calls log a response that cannot be decoded, and responses can
+    /// hold tokens.
+    async fn send_text(&self, request: &ApiRequest) -> Result<String> {
+        let timeout = self.inner.settings.timeout;
         let started = tokio::time::Instant::now();
-        let attempt = self.inner.kube.request_text(request);
-        let answer = match tokio::time::timeout(self.inner.request_timeout, attempt).await {
+        let attempt = self.inner.kube.request_text(request.to_http()?);
+        let response = match tokio::time::timeout(timeout, attempt).await {
             Ok(Ok(text)) => Ok(text),
-            Ok(Err(error)) => Err(refused(call.operation(), error)),
-            Err(_) => Err(Error::new(ErrorKind::Timeout, call.operation())
-                .with_message(format!("no answer within {:?}", self.inner.request_timeout))),
+            Ok(Err(error)) => Err(from_kube(request.operation(), error)),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, request.operation())
+                .with_message(format!("no response within {}", DurationText(timeout)))),
         };
         tracing::debug!(
-            operation = call.operation(),
-            method = %call.method(),
-            status = answer.as_ref().map_or_else(Error::status, |_| Some(200)),
+            operation = request.operation(),
+            method = %request.method(),
+            status = response.as_ref().map_or_else(Error::status, |_| Some(StatusCode::OK)).map(|status| status.as_u16()),
             duration = ?started.elapsed(),
             "kubernetes request"
         );
-        answer.map_err(|error| error.with_target(call.target()))
+        response.map_err(|error| {
+            error
+                .with_target(request.target())
+                .with_server(self.kubeconfig().server().as_str())
+        })
     }
+}
+
+fn proxy_uri(proxy: &Url) -> Result<Uri> {
+    let uri = Some(proxy).filter(|proxy| proxy.scheme() == "http");
+    uri.and_then(|proxy| proxy.as_str().parse().ok())
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "build Kubernetes client")
+                .with_message("the proxy is not an http:// URL")
+        })
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("server", &self.inner.kubeconfig.server().as_str())
-            .field("dial", &self.inner.route.dial)
+            .field("server", &self.kubeconfig().server().as_str())
+            .field("dial", &self.inner.settings.connection.dial)
             .finish_non_exhaustive()
     }
 }
@@ -243,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_failing_checks_are_picked_from_the_verbose_answer() {
+    fn the_failing_checks_are_taken_from_the_verbose_response() {
         let body = "[+]ping ok\n[-]etcd failed: reason withheld\n\
                     [-]poststarthook/rbac/bootstrap-roles failed: reason withheld\nreadyz check failed";
 

@@ -1,55 +1,58 @@
-//! The HTTP stack below the Kubernetes client: our own TLS configuration, our own way to the socket.
+//! The HTTP stack below the Kubernetes client: TLS configuration and connections.
 //!
-//! kube's default stack picks a process-wide crypto provider (and panics when two are linked), logs every refused
-//! connection as an error and repeats 503 answers for minutes. All three are wrong while a cluster is being born.
+//! kube's default stack uses a process-wide crypto provider (and panics when two are linked), logs every refused
+//! connection as an error, and repeats 503 responses for minutes. A cluster that is starting needs none of the three.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Uri;
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::{ClientBuilder as KubeBuilder, ConfigExt};
 use rustls_pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
-use tower::Layer;
+use tower::{Layer, Service as _};
 
 use super::kubeconfig::Kubeconfig;
 use crate::services::{
-    Error, ErrorKind, Result, TlsTrust, certificates, client_config, private_key,
+    DurationText, Error, ErrorKind, Result, TlsTrust, certificates, private_key, with_identity,
 };
 
 const OPERATION: &str = "build Kubernetes client";
 
-/// How to reach the API server, apart from what the kubeconfig says.
+/// How the API server is reached, apart from what the kubeconfig says.
 #[derive(Debug, Clone)]
-pub(super) struct Route {
+pub(super) struct ConnectOptions {
     pub(super) dial: Option<SocketAddr>,
     pub(super) server_name: Option<String>,
     pub(super) connect_timeout: Duration,
+    pub(super) proxy: Option<Uri>,
 }
 
-/// A kube client on our stack; `token` replaces the client certificate of the kubeconfig.
+/// A kube client on this stack; `token` replaces the client certificate of the kubeconfig.
 pub(super) fn kube_client(
     kubeconfig: &Kubeconfig,
-    route: &Route,
+    options: &ConnectOptions,
     token: Option<&SecretString>,
 ) -> Result<kube::Client> {
     let mut builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls(kubeconfig, token.is_none())?)
         .https_or_http();
-    if let Some(name) = route.server_name.as_deref().or(kubeconfig.server_name()) {
+    if let Some(name) = options.server_name.as_deref().or(kubeconfig.server_name()) {
         let name = ServerName::try_from(name.to_owned())
             .map_err(|error| bad(format!("server name {name:?}: {error}")))?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let (dial, timeout) = (route.dial, route.connect_timeout);
+    let options = options.clone();
     let connector = builder
         .enable_http1()
-        .wrap_connector(tower::service_fn(move |uri| connect(dial, uri, timeout)));
+        .wrap_connector(tower::service_fn(move |uri| connect(options.clone(), uri)));
     let hyper = HyperClient::builder(TokioExecutor::new()).build(connector);
 
     let config = kube_config(kubeconfig, token.or(kubeconfig.token()))?;
@@ -58,19 +61,20 @@ pub(super) fn kube_client(
     Ok(KubeBuilder::new(service, "default").build())
 }
 
-fn tls(kubeconfig: &Kubeconfig, with_identity: bool) -> Result<rustls::ClientConfig> {
+fn tls(kubeconfig: &Kubeconfig, with_client_certificate: bool) -> Result<rustls::ClientConfig> {
     let trust = match kubeconfig.certificate_authority() {
-        Some(pem) => TlsTrust::Authority(pem.to_owned()),
-        None => TlsTrust::PublicRoots,
+        Some(pem) => TlsTrust::from_pem(pem)?,
+        None => TlsTrust::default(),
     };
-    let identity = match kubeconfig.identity().filter(|_| with_identity) {
-        Some(identity) => Some((
+    let config = trust.client_config(kubeconfig.server().scheme())?;
+    match kubeconfig.identity().filter(|_| with_client_certificate) {
+        Some(identity) => with_identity(
+            config,
             certificates(&identity.certificate)?,
             private_key(&identity.key)?,
-        )),
-        None => None,
-    };
-    client_config(&trust, identity)
+        ),
+        None => Ok(config),
+    }
 }
 
 fn kube_config(kubeconfig: &Kubeconfig, token: Option<&SecretString>) -> Result<kube::Config> {
@@ -93,35 +97,47 @@ fn kube_config(kubeconfig: &Kubeconfig, token: Option<&SecretString>) -> Result<
     Ok(config)
 }
 
-async fn connect(
-    dial: Option<SocketAddr>,
-    uri: http::Uri,
-    timeout: Duration,
-) -> io::Result<TokioIo<TcpStream>> {
+/// A connection to the API server: direct, or through the proxy by CONNECT.
+async fn connect(options: ConnectOptions, server: Uri) -> io::Result<TokioIo<TcpStream>> {
+    let timeout = options.connect_timeout;
     let attempt = async {
-        match dial {
-            Some(address) => TcpStream::connect(address).await,
-            None => TcpStream::connect((host(&uri), port(&uri))).await,
-        }
+        let Some(proxy) = options.proxy else {
+            return match options.dial {
+                Some(address) => TcpStream::connect(address).await.map(TokioIo::new),
+                None => tcp(server).await,
+            };
+        };
+        let target = match options.dial {
+            Some(address) => format!("https://{address}")
+                .parse()
+                .map_err(io::Error::other)?,
+            None => server,
+        };
+        let mut tunnel = Tunnel::new(proxy, tower::service_fn(tcp));
+        tunnel.call(target).await.map_err(io::Error::other)
     };
     let stream = tokio::time::timeout(timeout, attempt).await.map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            "no answer to the connection attempt",
-        )
+        let text = format!("no connection within {}", DurationText(timeout));
+        io::Error::new(io::ErrorKind::TimedOut, text)
     })??;
-    stream.set_nodelay(true)?;
-    Ok(TokioIo::new(stream))
+    stream.inner().set_nodelay(true)?;
+    Ok(stream)
 }
 
-fn host(uri: &http::Uri) -> &str {
+async fn tcp(uri: Uri) -> io::Result<TokioIo<TcpStream>> {
+    TcpStream::connect((host(&uri), port(&uri)))
+        .await
+        .map(TokioIo::new)
+}
+
+fn host(uri: &Uri) -> &str {
     let host = uri.host().unwrap_or_default();
     host.strip_prefix('[')
         .and_then(|inner| inner.strip_suffix(']'))
         .unwrap_or(host)
 }
 
-fn port(uri: &http::Uri) -> u16 {
+fn port(uri: &Uri) -> u16 {
     let default = if uri.scheme_str() == Some("http") {
         80
     } else {

@@ -1,21 +1,22 @@
-//! Waiting for the checks, one after the other, each with its own deadline.
+//! Waits for the checks, one after the other, each with its own deadline.
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::check::{Check, CheckName, CheckState};
 use super::client::{Client, ServerVersion};
 use super::node::NodeSummary;
-use super::request::Call;
+use super::request::ApiRequest;
 use super::rules::judge;
 use super::spec::VerifySpec;
 use super::view::{View, Watches};
 use super::warning::{Warning, warnings};
-use crate::services::{Error, ErrorKind, Result};
+use crate::services::{DurationText, Error, ErrorKind, Result};
 
-/// What a verified cluster looks like.
-#[derive(Debug, Clone)]
+/// The result of [`Client::verify`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClusterHealth {
     /// Version of the API server.
@@ -24,49 +25,57 @@ pub struct ClusterHealth {
     pub checks: Vec<Check>,
     /// The nodes by name.
     pub nodes: Vec<NodeSummary>,
-    /// What is unexpected although the cluster works.
+    /// Warnings about a cluster whose checks pass.
     pub warnings: Vec<Warning>,
 }
 
-type Observer<'a> = &'a (dyn Fn(&Check) + Send + Sync);
+type Observer<'a> = &'a mut (dyn FnMut(&Check) + Send);
 
 impl Client {
-    /// Waits until the cluster is as `spec` expects it, check by check, and reports every change of a check's state to
-    /// `observer`: waiting with the last cause, passed, skipped.
+    /// Waits until every check of `spec` passes, one after the other. Changes nothing on the cluster; may be repeated.
     ///
-    /// Changes nothing on the cluster and may be repeated. The API server may still be starting: refused connections,
-    /// 5xx answers and, for a while, 401 and 403 are waited out.
+    /// The API server may still be starting: refused connections and 5xx responses are waited out, 401 and 403 for
+    /// [`VerifySpec::credentials_deadline`].
     ///
     /// # Errors
     ///
-    /// `Deadline` naming the check that did not hold in time, with its last cause; `Certificate` at once when the server
-    /// belongs to another cluster; `Unauthenticated` or `Forbidden` when that lasts longer than the grace period.
-    pub async fn verify(
+    /// `Deadline` with the check that did not pass in time and its last status; `Certificate` at once when the server
+    /// belongs to another cluster; `Unauthenticated` or `Forbidden` when the server keeps rejecting the credentials.
+    pub async fn verify(&self, spec: &VerifySpec) -> Result<ClusterHealth> {
+        self.verify_observed(spec, |_| {}).await
+    }
+
+    /// [`verify`](Self::verify) that reports every change of a check's state: waiting with the reason, passed, skipped.
+    ///
+    /// # Errors
+    ///
+    /// `Deadline`, `Certificate`, `Unauthenticated`, `Forbidden`, as for [`verify`](Self::verify).
+    pub async fn verify_observed(
         &self,
         spec: &VerifySpec,
-        observer: impl Fn(&Check) + Send + Sync,
+        mut observer: impl FnMut(&Check) + Send,
     ) -> Result<ClusterHealth> {
-        let observer: Observer<'_> = &observer;
-        let (version, first) = self.reach(spec, observer).await?;
-        let mut checks = vec![first, self.wait_ready(spec, observer).await?];
+        let (version, reachable) = self.reach(spec, &mut observer).await?;
+        let ready = self.wait_ready(spec, &mut observer).await?;
+        let mut checks = vec![reachable, ready];
         let mut watches = Watches::start(self.kube(), spec.interval);
         let mut view = View::default();
-        let mut grace = Grace::new(spec);
+        let mut starting = StartingServer::new(spec);
         for &name in CheckName::ALL.iter().skip(checks.len()) {
-            let mut waiting = Waiting::begin(name, spec, observer);
+            let mut waiting = Waiting::begin(name, spec, &mut observer);
             let mut state = judge(name, &view, spec);
             let check = loop {
                 if let Some(done) = waiting.note(state) {
                     break done;
                 }
-                state = match timeout_at(waiting.deadline, watches.next(&mut view)).await {
+                state = match timeout_at(waiting.end, watches.next(&mut view)).await {
                     Ok(Ok(())) => {
-                        grace.reset();
+                        starting.reset();
                         waiting.failure = None;
                         judge(name, &view, spec)
                     }
-                    Ok(Err(error)) => waiting.failed(grace.admit(error)?),
-                    Err(_) => return Err(self.overdue(&mut waiting).await),
+                    Ok(Err(error)) => waiting.failed(starting.admit(error)?),
+                    Err(_) => return Err(self.timed_out(&mut waiting).await),
                 };
             };
             checks.push(check);
@@ -85,19 +94,14 @@ impl Client {
         })
     }
 
-    /// Waits until the API server answers our credentials: the first check of [`Client::verify`], on its own.
+    /// Waits until the API server responds and accepts the credentials: the first check of [`verify`](Self::verify).
     ///
     /// # Errors
     ///
-    /// As [`Client::verify`].
-    pub async fn wait_reachable(
-        &self,
-        spec: &VerifySpec,
-        observer: impl Fn(&Check) + Send + Sync,
-    ) -> Result<ServerVersion> {
-        self.reach(spec, &observer)
-            .await
-            .map(|(version, _)| version)
+    /// `Deadline`, `Certificate`, `Unauthenticated`, `Forbidden`, as for [`verify`](Self::verify).
+    pub async fn wait_reachable(&self, spec: &VerifySpec) -> Result<ServerVersion> {
+        let (version, _) = self.reach(spec, &mut |_| {}).await?;
+        Ok(version)
     }
 
     async fn reach(
@@ -116,9 +120,9 @@ impl Client {
         Ok(waiting.passed())
     }
 
-    /// The error of a check that ran out of time, with the newest warnings of the cluster itself, if it has any.
-    async fn overdue(&self, waiting: &mut Waiting<'_>) -> Error {
-        let error = waiting.overdue();
+    /// The error of a check whose deadline passed, with the newest warning events of the cluster.
+    async fn timed_out(&self, waiting: &mut Waiting<'_>) -> Error {
+        let error = waiting.timed_out();
         let events = self.recent_warnings().await.unwrap_or_default();
         if events.is_empty() {
             return error;
@@ -129,8 +133,8 @@ impl Client {
 
     async fn recent_warnings(&self) -> Result<Vec<String>> {
         let path = "/api/v1/namespaces/kube-system/events?fieldSelector=type%3DWarning";
-        let answer = self.send(Call::get("list events", path)).await?;
-        let mut events: Vec<_> = answer["items"].as_array().cloned().unwrap_or_default();
+        let response = self.send(ApiRequest::get("list events", path)).await?;
+        let mut events: Vec<_> = response["items"].as_array().cloned().unwrap_or_default();
         let time = |event: &serde_json::Value| {
             let stamp = event["lastTimestamp"]
                 .as_str()
@@ -151,7 +155,7 @@ impl Client {
     }
 }
 
-/// Repeats a request until it succeeds; there is nothing to watch before the API server answers.
+/// Repeats a request until it succeeds: nothing can be watched before the API server responds.
 async fn poll<T, F>(
     waiting: &mut Waiting<'_>,
     spec: &VerifySpec,
@@ -160,18 +164,18 @@ async fn poll<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    let mut grace = Grace::new(spec);
+    let mut starting = StartingServer::new(spec);
     loop {
-        match timeout_at(waiting.deadline, request()).await {
-            Ok(Ok(answer)) => return Ok(answer),
+        match timeout_at(waiting.end, request()).await {
+            Ok(Ok(response)) => return Ok(response),
             Ok(Err(error)) => {
-                let state = waiting.failed(grace.admit(error)?);
+                let state = waiting.failed(starting.admit(error)?);
                 waiting.note(state);
             }
-            Err(_) => return Err(waiting.overdue()),
+            Err(_) => return Err(waiting.timed_out()),
         }
-        if Instant::now() + spec.interval >= waiting.deadline {
-            return Err(waiting.overdue());
+        if Instant::now() + spec.interval >= waiting.end {
+            return Err(waiting.timed_out());
         }
         sleep(spec.interval).await;
     }
@@ -180,8 +184,10 @@ where
 /// A check while it is waited for.
 struct Waiting<'a> {
     name: CheckName,
-    began: Instant,
-    deadline: Instant,
+    started: Instant,
+    end: Instant,
+    deadline: Duration,
+    attempt: u32,
     last: Option<CheckState>,
     failure: Option<Error>,
     observer: Observer<'a>,
@@ -189,20 +195,24 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn begin(name: CheckName, spec: &VerifySpec, observer: Observer<'a>) -> Self {
-        let began = Instant::now();
+        let (started, deadline) = (Instant::now(), spec.deadline_of(name));
+        // A century is as good as for ever, and does not overflow the clock.
+        let longest = Duration::from_secs(100 * 365 * 24 * 3600);
         Self {
             name,
-            began,
-            deadline: began + spec.deadline_of(name),
+            started,
+            end: started + deadline.min(longest),
+            deadline,
+            attempt: 0,
             last: None,
             failure: None,
             observer,
         }
     }
 
-    /// Reports `state` when it is news; the check, when there is nothing left to wait for.
+    /// Reports `state` when it changed. Returns the check when it is over.
     fn note(&mut self, state: CheckState) -> Option<Check> {
-        let check = Check::new(self.name, state, self.began.elapsed());
+        let check = self.check(state);
         if self.last.as_ref() != Some(&check.state) {
             (self.observer)(&check);
             self.last = Some(check.state.clone());
@@ -221,21 +231,33 @@ impl<'a> Waiting<'a> {
     }
 
     fn passed(&mut self) -> Check {
-        let check = Check::new(self.name, CheckState::Passed, self.began.elapsed());
+        let check = self.check(CheckState::Passed);
         (self.observer)(&check);
         check
     }
 
-    fn overdue(&mut self) -> Error {
-        let cause = match &self.last {
+    fn check(&mut self, state: CheckState) -> Check {
+        self.attempt = self.attempt.saturating_add(1);
+        Check {
+            name: self.name,
+            state,
+            attempt: self.attempt,
+            elapsed: self.started.elapsed(),
+            deadline: self.deadline,
+        }
+    }
+
+    fn timed_out(&mut self) -> Error {
+        let status = match &self.last {
             Some(CheckState::Waiting(cause)) => cause.as_str(),
-            _ => "no answer",
+            _ => "no response",
         };
+        let time = DurationText(self.deadline);
         let error = Error::new(ErrorKind::Deadline, "verify cluster")
-            .with_target(self.name.text())
+            .with_target(self.name.id())
             .with_message(format!(
-                "not within {:?}: {cause}",
-                self.deadline - self.began
+                "timed out after {time} waiting for {}; last status: {status}",
+                self.name.waiting_for()
             ));
         match self.failure.take() {
             Some(failure) => error.with_source(failure),
@@ -244,16 +266,16 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Patience with refused credentials: a starting API server may refuse good ones until its caches are filled.
-struct Grace {
+/// A starting API server can reject valid credentials until its caches are filled.
+struct StartingServer {
     allowed: Duration,
     since: Option<Instant>,
 }
 
-impl Grace {
+impl StartingServer {
     fn new(spec: &VerifySpec) -> Self {
         Self {
-            allowed: spec.grace,
+            allowed: spec.credentials_deadline,
             since: None,
         }
     }
@@ -262,7 +284,7 @@ impl Grace {
         self.since = None;
     }
 
-    /// The error again when it is worth waiting on.
+    /// Returns the error when the wait goes on.
     ///
     /// # Errors
     ///
@@ -291,27 +313,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refused_credentials_are_final_after_the_grace_period_only() {
-        let refusal = || Error::new(ErrorKind::Unauthenticated, "read version");
+    fn rejected_credentials_are_final_only_after_their_deadline() {
+        let rejected = || Error::new(ErrorKind::Unauthenticated, "read version");
         let patient = VerifySpec::new([]);
-        let strict = VerifySpec::new([]).credentials_grace(Duration::ZERO);
+        let strict = VerifySpec::new([]).credentials_deadline(Duration::ZERO);
 
-        assert!(Grace::new(&patient).admit(refusal()).is_ok());
-        let mut grace = Grace::new(&strict);
-        grace.since = Some(Instant::now() - Duration::from_millis(5));
-        assert!(grace.admit(refusal()).is_err());
+        assert!(StartingServer::new(&patient).admit(rejected()).is_ok());
+        let mut starting = StartingServer::new(&strict);
+        starting.since = Some(Instant::now() - Duration::from_millis(5));
+        assert!(starting.admit(rejected()).is_err());
     }
 
     #[test]
     fn a_foreign_certificate_is_final_and_a_refused_connection_is_not() {
-        let mut grace = Grace::new(&VerifySpec::new([]));
+        let mut starting = StartingServer::new(&VerifySpec::new([]));
 
         assert!(
-            grace
+            starting
                 .admit(Error::new(ErrorKind::Certificate, "x"))
                 .is_err()
         );
-        assert!(grace.admit(Error::new(ErrorKind::Connect, "x")).is_ok());
-        assert!(grace.admit(Error::new(ErrorKind::NotReady, "x")).is_ok());
+        assert!(starting.admit(Error::new(ErrorKind::Connect, "x")).is_ok());
+        assert!(starting.admit(Error::new(ErrorKind::NotReady, "x")).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a kubeconfig: one context of it, everything inline, nothing from files or programs.
+//! Reads one context of a kubeconfig: everything inline, nothing from files or programs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use crate::services::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "read kubeconfig";
 
-/// One context of a kubeconfig: where the API server is, whom to believe, who we are.
+/// One context of a kubeconfig: server, trust and credentials.
 ///
 /// Talos writes exactly one context, `admin@<cluster name>`, and a new client certificate on every call.
 /// `Debug` shows no key and no token.
@@ -40,8 +40,9 @@ impl Kubeconfig {
     ///
     /// # Errors
     ///
-    /// `Configuration` when the text is no kubeconfig or its context leads nowhere; the text is never quoted, only the
-    /// position. `Unsupported` when it refers to files, programs, a proxy, a password, or turns verification off.
+    /// `Configuration` when the text is not a kubeconfig, or its context, cluster or user is missing; the message has the
+    /// position, never the text. `Unsupported` when it refers to files, programs, a proxy or a password, or disables
+    /// verification.
     pub fn parse(text: &SecretString) -> Result<Self> {
         let document =
             Document::from_yaml(text.expose_secret()).map_err(|error| unreadable(&error))?;
@@ -57,7 +58,7 @@ impl Kubeconfig {
     ///
     /// # Errors
     ///
-    /// As [`Kubeconfig::parse`].
+    /// `Configuration` and `Unsupported`, as for [`Kubeconfig::parse`].
     pub fn parse_context(text: &SecretString, context: &str) -> Result<Self> {
         let document =
             Document::from_yaml(text.expose_secret()).map_err(|error| unreadable(&error))?;
@@ -69,8 +70,8 @@ impl Kubeconfig {
         let user = context.user.clone().unwrap_or_default();
         let cluster = find_cluster(document, &context.cluster)?;
         let auth = find_user(document, &user)?;
-        refuse_cluster(cluster)?;
-        refuse_user(auth)?;
+        reject_cluster(cluster)?;
+        reject_user(auth)?;
         Ok(Self {
             context: name.to_owned(),
             server: server(cluster)?,
@@ -89,7 +90,7 @@ impl Kubeconfig {
         &self.context
     }
 
-    /// Name of the cluster entry, with Talos the name of the cluster.
+    /// Name of the cluster entry; Talos uses the name of the cluster.
     #[must_use]
     pub fn cluster(&self) -> &str {
         &self.cluster
@@ -101,13 +102,13 @@ impl Kubeconfig {
         &self.user
     }
 
-    /// Address of the API server, with Talos the control-plane endpoint.
+    /// Address of the API server; Talos uses the control plane endpoint.
     #[must_use]
     pub fn server(&self) -> &Url {
         &self.server
     }
 
-    /// The name the server's certificate must carry, where that is not the host of the address.
+    /// The name to verify the server's certificate against, when it is not the host of the address.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
@@ -119,7 +120,7 @@ impl Kubeconfig {
         self.authority.as_deref()
     }
 
-    /// When the client certificate stops being valid; `None` without one. Talos issues it for a year.
+    /// When the client certificate expires; `None` without one. Talos issues it for a year.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.identity.as_ref()?.expires
@@ -171,7 +172,7 @@ fn find_user<'a>(document: &'a Document, name: &str) -> Result<&'a AuthInfo> {
         .ok_or_else(|| bad(format!("there is no user {name:?}")))
 }
 
-fn refuse_cluster(cluster: &Cluster) -> Result<()> {
+fn reject_cluster(cluster: &Cluster) -> Result<()> {
     if cluster.insecure_skip_tls_verify == Some(true) {
         return Err(unsupported("insecure-skip-tls-verify"));
     }
@@ -184,8 +185,8 @@ fn refuse_cluster(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn refuse_user(user: &AuthInfo) -> Result<()> {
-    let refused = [
+fn reject_user(user: &AuthInfo) -> Result<()> {
+    let rejected = [
         (user.exec.is_some(), "exec"),
         (user.auth_provider.is_some(), "auth-provider"),
         (
@@ -206,7 +207,7 @@ fn refuse_user(user: &AuthInfo) -> Result<()> {
         ),
         (user.impersonate.is_some(), "as (impersonation)"),
     ];
-    match refused.into_iter().find(|(present, _)| *present) {
+    match rejected.into_iter().find(|(present, _)| *present) {
         Some((_, what)) => Err(unsupported(what)),
         None => Ok(()),
     }
@@ -263,13 +264,13 @@ fn expiry(certificate: &str) -> Result<Option<Timestamp>> {
 }
 
 fn text_of(field: &str, encoded: &str) -> Result<String> {
-    // The decoder's own error names the offending byte, which may belong to a key.
+    // The error of the decoder names the byte, which can belong to a key.
     let not_base64 = || bad(format!("{field} is not base64 text"));
     let bytes = STANDARD.decode(encoded.trim()).map_err(|_| not_base64())?;
     String::from_utf8(bytes).map_err(|_| not_base64())
 }
 
-/// Describes where parsing stopped; the parser's own message quotes the lines around it, keys included.
+/// The position where parsing stopped. The parser's message quotes the lines around it, keys included.
 fn unreadable(error: &KubeconfigError) -> Error {
     match error {
         KubeconfigError::Parse(cause) => match cause.location() {
@@ -293,7 +294,7 @@ fn bad(message: impl Into<String>) -> Error {
 
 fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, OPERATION).with_message(format!(
-        "{what} is not supported: everything must be inline and verified"
+        "{what} is not supported; use inline data and verification"
     ))
 }
 
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn references_to_files_programs_and_disabled_checks_are_refused() {
+    fn references_to_files_programs_and_disabled_checks_are_rejected() {
         let refused = [
             (
                 format!("{SERVER}\n    certificate-authority: /ca.pem"),
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_leads_nowhere_is_named() {
+    fn a_missing_context_is_named() {
         let error =
             Kubeconfig::parse_context(&text(SERVER, "    token: abc"), "other").unwrap_err();
 

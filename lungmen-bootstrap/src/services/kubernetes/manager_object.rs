@@ -1,7 +1,8 @@
-//! The four objects of Argo CD's account: names, paths, content (argocd v3.1 and later).
+//! The four objects of Argo CD's ServiceAccount: names, paths, content (argocd v3.1 and later).
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "argocd-manager";
@@ -10,8 +11,9 @@ const BINDING: &str = "argocd-manager-role-binding";
 const SECRET: &str = "argocd-manager-long-lived-token";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// One object of the account, in the order of creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An object of the ServiceAccount, in the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ManagerObject {
     /// ServiceAccount `argocd-manager`
@@ -99,7 +101,7 @@ impl fmt::Display for ManagerObject {
     }
 }
 
-/// Whether `found` contains everything `desired` says; what it has beyond that is the server's.
+/// Whether `found` contains everything of `desired`. Additional fields belong to the server.
 pub(super) fn covers(found: &Value, desired: &Value) -> bool {
     match (found, desired) {
         (Value::Object(found), Value::Object(desired)) => desired
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_adds_is_no_difference() {
+    fn fields_that_the_server_adds_are_no_difference() {
         let desired = ManagerObject::ClusterRole.desired("kube-system");
         let mut found = desired.clone();
         found["metadata"]["uid"] = json!("1");

@@ -1,33 +1,32 @@
-//! The Kubernetes API of the new cluster: is it healthy, and the account Argo CD works with.
+//! The Kubernetes API of the new cluster: health checks, and the ServiceAccount of Argo CD.
 //!
-//! Everything starts from the text of a kubeconfig; nothing is read from files or the environment.
+//! A client is built from the text of a kubeconfig; nothing is read from files or the environment.
 //!
-//! * [`Kubeconfig`] reads one context without ever quoting the text.
-//! * [`Client`] speaks to the API server, also before DNS knows it ([`ClientBuilder::dial`]).
+//! * [`Kubeconfig`] reads one context. Its errors never quote the text.
+//! * [`Client`] sends requests to the API server, also before DNS has its name ([`ClientBuilder::dial`])
 //! * [`Client::verify`] waits for named [`Check`]s, in the order and by the rules of `talosctl health`.
-//! * [`Client::argocd_manager`] makes the ServiceAccount, its rights and its token, under the names `argocd cluster
-//!   add` uses.
+//! * [`Client::argocd_manager`] creates the ServiceAccount, its rights and its token, under the names of `argocd cluster
+//!   add`.
 //!
 //! ```
-//! # use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesMockConfig, KubernetesTimings};
+//! # use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesTimings};
 //! use lungmen_bootstrap::kubernetes::{Client, Kubeconfig, VerifySpec};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let cluster = KubernetesMockConfig::generate()?.timings(KubernetesTimings::fast());
-//! # let mock = KubernetesMock::start(cluster).await?;
-//! # let (text, address) = (mock.kubeconfig(&mock.endpoint())?, mock.address());
+//! # let mock = KubernetesMock::builder().timings(KubernetesTimings::fast()).start().await;
+//! # let (text, address) = (mock.kubeconfig(&mock.endpoint()), mock.address());
 //! let client = Client::builder(Kubeconfig::parse(&text)?).dial(address).build()?;
 //! let spec = VerifySpec::new(["10.0.2.10".parse()?]).kubernetes_version("1.33.4");
-//! let health = client.verify(&spec, |check| println!("{check}")).await?;
+//! let health = client.verify_observed(&spec, |check| println!("{check}")).await?;
 //! let account = client.argocd_manager().install().await?;
-//! println!("{} node(s); Argo CD uses {}", health.nodes.len(), account.server);
+//! println!("{} node(s); Argo CD connects to {}", health.nodes.len(), account.server);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A Talos API server has `anonymous-auth=false`: without credentials even `/readyz` answers 401. Its certificate
-//! names every node address, so an address from the inventory is as good as the DNS name.
+//! A Talos API server has `anonymous-auth=false`: without credentials even `/readyz` responds with 401. Its certificate
+//! is valid for every node address, not only for the DNS name.
 
 mod argocd;
 mod check;
@@ -45,7 +44,6 @@ mod token_secret;
 mod view;
 mod warning;
 
-pub use crate::services::{Error, ErrorKind, Result};
 pub use argocd::{ArgoCdAccess, ArgoCdManager, ManagerObject, ManagerState};
 pub use check::{Check, CheckName, CheckState};
 pub use client::{Client, ClientBuilder, ServerVersion};

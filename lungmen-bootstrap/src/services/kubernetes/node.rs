@@ -1,13 +1,14 @@
-//! What a Node object says about a machine.
+//! The state of a machine, read from its Node object.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, NodeSystemInfo};
+use serde::{Deserialize, Serialize};
 
 pub(super) const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 
-/// Conditions that mean trouble when they are `True`.
+/// Conditions that report a problem when they are `True`.
 const PRESSURE: [&str; 4] = [
     "MemoryPressure",
     "DiskPressure",
@@ -15,8 +16,8 @@ const PRESSURE: [&str; 4] = [
     "NetworkUnavailable",
 ];
 
-/// A node as the cluster sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A node as the cluster reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeSummary {
     /// Name of the Node object: the lower-cased host name, without domain unless the kubelet registers with the FQDN.
@@ -29,7 +30,7 @@ pub struct NodeSummary {
     pub ready: bool,
     /// Version of its kubelet, for example `v1.33.4`.
     pub kubelet_version: String,
-    /// What it runs, for example `Talos (v1.10.7)`.
+    /// Its operating system, for example `Talos (v1.10.7)`.
     pub os_image: String,
 }
 
@@ -76,7 +77,7 @@ pub(super) fn is_ready(node: &Node) -> bool {
     condition(node, "Ready").is_some_and(|(status, _)| status == "True")
 }
 
-/// Why the kubelet says it is not ready, as far as it does.
+/// Why the node is not ready, with the message of the kubelet when there is one.
 pub(super) fn not_ready_cause(node: &Node) -> String {
     match condition(node, "Ready") {
         Some((_, message)) if !message.is_empty() => {
@@ -92,7 +93,7 @@ pub(super) fn is_schedulable(node: &Node) -> bool {
     spec.and_then(|spec| spec.unschedulable) != Some(true)
 }
 
-/// Whether ordinary pods stay away because of the control-plane taint.
+/// Whether the control-plane taint keeps ordinary pods away.
 pub(super) fn repels_workloads(node: &Node) -> bool {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
     taints

@@ -1,4 +1,4 @@
-//! When a pod counts, and when it is Ready: the rules of `talosctl health` (v1.10.7).
+//! Which pods count as replicas, and which are Ready: the rules of `talosctl health` (v1.10.7).
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
@@ -38,7 +38,7 @@ pub(super) fn is_unready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && !finished && !leftover && !is_ready(pod)
 }
 
-/// Name, phase and the most telling reason of a pod that is not Ready.
+/// Name, phase and reason of a pod that is not Ready.
 pub(super) fn describe(pod: &Pod) -> String {
     let phase = match phase(pod) {
         "" => "Pending",

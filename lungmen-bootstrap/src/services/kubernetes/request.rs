@@ -1,23 +1,23 @@
-//! One request to the API server, and what a failed one means.
+//! One request to the API server, and the meaning of an error response.
 
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use serde_json::Value;
 
 use crate::services::{Error, ErrorKind, Result};
 
-/// The name under which our server-side applies own their fields.
+/// The field manager of server-side applies.
 pub(super) const FIELD_MANAGER: &str = "lungmen-bootstrap";
 
-/// A request: operation name for errors, method, path with query, body.
+/// A request: operation for errors, method, path with query, body.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct ApiRequest {
     operation: &'static str,
     method: Method,
     path: String,
     body: Option<(&'static str, Value)>,
 }
 
-impl Call {
+impl ApiRequest {
     pub(super) fn get(operation: &'static str, path: impl Into<String>) -> Self {
         Self::new(operation, Method::GET, path)
     }
@@ -27,17 +27,17 @@ impl Call {
     }
 
     pub(super) fn create(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
-        let mut call = Self::new(operation, Method::POST, path);
-        call.body = Some(("application/json", body));
-        call
+        let mut request = Self::new(operation, Method::POST, path);
+        request.body = Some(("application/json", body));
+        request
     }
 
-    /// Server-side apply, taking over fields that somebody else owns.
+    /// Server-side apply that also takes over fields with another manager.
     pub(super) fn apply(operation: &'static str, path: &str, body: Value) -> Self {
         let path = format!("{path}?force=true&fieldManager={FIELD_MANAGER}");
-        let mut call = Self::new(operation, Method::PATCH, path);
-        call.body = Some(("application/apply-patch+yaml", body));
-        call
+        let mut request = Self::new(operation, Method::PATCH, path);
+        request.body = Some(("application/apply-patch+yaml", body));
+        request
     }
 
     fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
@@ -62,7 +62,7 @@ impl Call {
         self.path.split('?').next().unwrap_or(&self.path)
     }
 
-    pub(super) fn request(&self) -> Result<Request<Vec<u8>>> {
+    pub(super) fn to_http(&self) -> Result<Request<Vec<u8>>> {
         let builder = Request::builder()
             .method(self.method.clone())
             .uri(&self.path)
@@ -81,10 +81,10 @@ impl Call {
     }
 }
 
-/// What kube's error means; bodies are never quoted, the server's own message is kept.
-pub(super) fn refused(operation: &'static str, error: kube::Error) -> Error {
+/// The error for one of kube. Bodies are never quoted; the server's message is kept.
+pub(super) fn from_kube(operation: &'static str, error: kube::Error) -> Error {
     match error {
-        kube::Error::Api(status) => api_refusal(operation, &status),
+        kube::Error::Api(status) => rejection(operation, &status),
         kube::Error::Service(cause) => {
             let connecting = cause
                 .downcast_ref::<hyper_util::client::legacy::Error>()
@@ -95,13 +95,13 @@ pub(super) fn refused(operation: &'static str, error: kube::Error) -> Error {
         kube::Error::ReadEvents(cause) => Error::transport(operation, false, cause),
         kube::Error::SerdeError(cause) => decode_failure(operation, &cause),
         kube::Error::FromUtf8(_) => {
-            Error::new(ErrorKind::Decode, operation).with_message("the answer is not UTF-8")
+            Error::new(ErrorKind::Decode, operation).with_message("the response is not UTF-8")
         }
         other => Error::new(ErrorKind::Interrupted, operation).with_source(other),
     }
 }
 
-fn api_refusal(operation: &'static str, status: &kube::core::Status) -> Error {
+fn rejection(operation: &'static str, status: &kube::core::Status) -> Error {
     let kind = match status.code {
         401 => ErrorKind::Unauthenticated,
         403 => ErrorKind::Forbidden,
@@ -114,12 +114,14 @@ fn api_refusal(operation: &'static str, status: &kube::core::Status) -> Error {
         code if code >= 500 => ErrorKind::Server,
         _ => ErrorKind::Rejected,
     };
-    Error::new(kind, operation)
-        .with_message(status.message.clone())
-        .with_status(status.code)
+    let error = Error::new(kind, operation).with_message(status.message.clone());
+    match StatusCode::from_u16(status.code) {
+        Ok(code) => error.with_status(code),
+        Err(_) => error,
+    }
 }
 
-/// Where decoding stopped; serde's own text can quote the value, and values can be tokens.
+/// The position where decoding stopped. The text of serde can quote the value, and values can be tokens.
 pub(super) fn decode_failure(operation: &'static str, error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::Decode, operation).with_message(format!(
         "{:?} error at line {}, column {}",
@@ -136,11 +138,11 @@ mod tests {
 
     fn kind_of(code: u16, reason: &str) -> ErrorKind {
         let status = Status::failure("text", reason).with_code(code);
-        refused("read", kube::Error::Api(status.boxed())).kind()
+        from_kube("read", kube::Error::Api(status.boxed())).kind()
     }
 
     #[test]
-    fn refusals_are_told_apart_by_code_and_reason() {
+    fn rejections_are_distinguished_by_code_and_reason() {
         assert_eq!(kind_of(401, "Unauthorized"), ErrorKind::Unauthenticated);
         assert_eq!(kind_of(403, "Forbidden"), ErrorKind::Forbidden);
         assert_eq!(kind_of(409, "AlreadyExists"), ErrorKind::AlreadyExists);
@@ -151,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn an_apply_names_its_owner_and_forces() {
-        let call = Call::apply("apply", "/api/v1/namespaces/a/secrets/b", Value::Null);
+    fn an_apply_names_its_manager_and_forces() {
+        let call = ApiRequest::apply("apply", "/api/v1/namespaces/a/secrets/b", Value::Null);
 
-        let request = call.request().unwrap();
+        let request = call.to_http().unwrap();
 
         assert_eq!(
             request.uri().query(),
@@ -168,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn a_decode_failure_does_not_quote_the_answer() {
+    fn a_decode_failure_does_not_quote_the_response() {
         let cause = serde_json::from_str::<u8>("\"hunter2\"").unwrap_err();
 
-        let error = refused("read", kube::Error::SerdeError(cause));
+        let error = from_kube("read", kube::Error::SerdeError(cause));
 
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }

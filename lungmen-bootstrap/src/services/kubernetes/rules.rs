@@ -1,4 +1,4 @@
-//! The rules of the checks, as functions of what is known about the cluster. Modelled on `talosctl health` v1.10.7.
+//! The rules of the checks, as functions of the view of the cluster. Modelled on `talosctl health` v1.10.7.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ enum Unmet {
 
 type Verdict = Result<(), Unmet>;
 
-/// How `check` stands in `view`. The two checks of the API server itself hold here: a view exists.
+/// The state of `check` in `view`. The two checks of the API server pass: a view exists.
 pub(super) fn judge(check: CheckName, view: &View, spec: &VerifySpec) -> CheckState {
     let verdict = match check {
         CheckName::ApiReachable | CheckName::ApiReady => Ok(()),
@@ -58,7 +58,8 @@ fn control_plane_role(view: &View, spec: &VerifySpec) -> Verdict {
     match_addresses(&nodes, &spec.control_planes, "has no control-plane role")
 }
 
-/// Every expected address belongs to a node and every node has an expected address; no expectation, no objection.
+/// Every expected address belongs to a node, and every node has an expected address. Without expected addresses every
+/// node is accepted.
 fn match_addresses(nodes: &[&Node], expected: &BTreeSet<IpAddr>, lacking: &str) -> Verdict {
     if expected.is_empty() {
         return Ok(());
@@ -71,13 +72,13 @@ fn match_addresses(nodes: &[&Node], expected: &BTreeSet<IpAddr>, lacking: &str) 
     if !missing.is_empty() {
         return waiting(format!("{} {lacking}", missing.join(", ")));
     }
-    let strangers: Vec<&str> = nodes
+    let unexpected: Vec<&str> = nodes
         .iter()
         .filter(|node| node::addresses(node).is_disjoint(expected))
         .map(|node| node::name(node))
         .collect();
-    if !strangers.is_empty() {
-        return waiting(format!("unexpected nodes: {}", strangers.join(", ")));
+    if !unexpected.is_empty() {
+        return waiting(format!("unexpected nodes: {}", unexpected.join(", ")));
     }
     Ok(())
 }
@@ -145,12 +146,12 @@ fn kube_proxy(view: &View, spec: &VerifySpec) -> Verdict {
     daemon_set(view, "kube-proxy", |meta| labelled(meta, "kube-proxy"))
 }
 
-fn daemon_set(view: &View, name: &str, wanted: impl Fn(&ObjectMeta) -> bool) -> Verdict {
+fn daemon_set(view: &View, name: &str, matches: impl Fn(&ObjectMeta) -> bool) -> Verdict {
     let mut all = view
         .daemon_sets
         .items()
         .ok_or_else(|| not_listed("daemonsets"))?;
-    let Some(found) = all.find(|set| wanted(&set.metadata)) else {
+    let Some(found) = all.find(|set| matches(&set.metadata)) else {
         return waiting(format!("daemonset {name} does not exist"));
     };
     let desired = found

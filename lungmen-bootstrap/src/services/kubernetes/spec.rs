@@ -4,27 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::check::CheckName;
 
-/// Who provides the pod network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The provider of the pod network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cni {
     /// Talos' default: DaemonSet `kube-flannel` in `kube-system`.
     #[default]
     Flannel,
-    /// Another DaemonSet in `kube-system` that the machine configuration brings along, by its name.
+    /// Another DaemonSet in `kube-system` from the machine configuration, by its name.
     DaemonSet(String),
-    /// Something else whose pods are not known by name (`cluster.network.cni.name: custom`, or a CNI that comes with an
-    /// inline manifest): its own check is skipped, the nodes must become Ready all the same.
+    /// A CNI whose pods are not known by name (`cluster.network.cni.name: custom`, or an inline manifest). Its check is
+    /// skipped; the nodes must become Ready.
     Custom,
-    /// `cluster.network.cni.name: none`: without somebody installing one, no node becomes Ready and coredns stays
-    /// pending, so those checks are skipped (as talosctl does since v1.13).
+    /// `cluster.network.cni.name: none`. Until a CNI is installed, no node becomes Ready and coredns stays pending, so
+    /// these checks are skipped (as in talosctl since v1.13).
     None,
 }
 
-/// A part of the control plane that a machine configuration can switch off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A component that a machine configuration can disable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Component {
     /// `cluster.proxy.disabled`
@@ -37,8 +41,8 @@ pub enum Component {
     Scheduler,
 }
 
-/// The expected nodes, components and versions, and how long to wait for each check.
-#[derive(Debug, Clone)]
+/// The expected nodes, components and versions, and the deadline of each check.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifySpec {
     pub(super) control_planes: BTreeSet<IpAddr>,
     pub(super) workers: BTreeSet<IpAddr>,
@@ -47,7 +51,7 @@ pub struct VerifySpec {
     pub(super) kubernetes_version: Option<String>,
     pub(super) talos_version: Option<String>,
     pub(super) interval: Duration,
-    pub(super) grace: Duration,
+    pub(super) credentials_deadline: Duration,
     pub(super) restarts: i32,
     deadlines: BTreeMap<CheckName, Duration>,
     deadline: Option<Duration>,
@@ -65,35 +69,35 @@ impl VerifySpec {
             kubernetes_version: None,
             talos_version: None,
             interval: Duration::from_secs(1),
-            grace: Duration::from_secs(60),
+            credentials_deadline: Duration::from_secs(60),
             restarts: 3,
             deadlines: BTreeMap::new(),
             deadline: None,
         }
     }
 
-    /// Expects these workers too.
+    /// Adds expected workers, by address.
     #[must_use]
     pub fn workers(mut self, workers: impl IntoIterator<Item = IpAddr>) -> Self {
         self.workers.extend(workers);
         self
     }
 
-    /// Who provides the pod network; flannel unless set.
+    /// Sets the provider of the pod network; flannel by default.
     #[must_use]
     pub fn cni(mut self, cni: Cni) -> Self {
         self.cni = cni;
         self
     }
 
-    /// Skips what the machine configuration switches off.
+    /// Skips the checks of a component that the machine configuration disables.
     #[must_use]
     pub fn disabled(mut self, component: Component) -> Self {
         self.disabled.insert(component);
         self
     }
 
-    /// Warns when the API server or a kubelet is of another version; with or without `v`.
+    /// Warns when the API server or a kubelet has another version; with or without `v`.
     #[must_use]
     pub fn kubernetes_version(mut self, version: impl Into<String>) -> Self {
         self.kubernetes_version = Some(version.into().trim_start_matches('v').to_owned());
@@ -107,36 +111,38 @@ impl VerifySpec {
         self
     }
 
-    /// How long to wait for `check`.
+    /// Sets the deadline of `check`.
     #[must_use]
     pub fn deadline(mut self, check: CheckName, deadline: Duration) -> Self {
         self.deadlines.insert(check, deadline);
         self
     }
 
-    /// How long to wait for each check that has no deadline of its own.
+    /// Sets the deadline of every check that has none of its own.
     #[must_use]
     pub fn deadline_each(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Pause between two attempts to reach the API server and the first pause of a broken watch; 1 s unless set.
+    /// Sets the interval between two attempts to reach the API server, and the first delay after a broken watch; 1 s by
+    /// default.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How long an unbroken row of 401 and 403 answers is put down to a server that is still starting; 60 s unless set.
+    /// Sets how long an unbroken series of 401 and 403 responses is regarded as a server that is still starting; 60 s by
+    /// default.
     #[must_use]
-    pub fn credentials_grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    pub fn credentials_deadline(mut self, deadline: Duration) -> Self {
+        self.credentials_deadline = deadline;
         self
     }
 
-    /// Warns about containers that restarted more often; 3 unless set. Flannel and coredns often restart once or twice
-    /// during the first boot.
+    /// Warns about containers with more restarts; 3 by default. Flannel and coredns often restart once or twice during
+    /// the first boot.
     #[must_use]
     pub fn tolerated_restarts(mut self, restarts: i32) -> Self {
         self.restarts = restarts;

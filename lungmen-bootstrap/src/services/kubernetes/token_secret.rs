@@ -12,26 +12,32 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::client::Client;
-use super::request::{Call, refused};
-use crate::services::{Error, ErrorKind, Result};
+use super::request::{ApiRequest, from_kube};
+use crate::services::{DurationText, Error, ErrorKind, Result};
 
 const OPERATION: &str = "wait for token";
-/// Between two looks at the Secret when a watch ends without news; `argocd` polls at this pace.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two reads of the Secret when a watch ends without a change; `argocd` polls at this interval.
+const INTERVAL: Duration = Duration::from_millis(500);
 
 impl Client {
-    /// The token of the Secret at `path`, once it is there.
+    /// Waits for the token of the Secret at `path`.
     ///
     /// # Errors
     ///
     /// `Deadline` when it does not appear in time; `NotFound` when the Secret is gone.
-    pub(super) async fn wait_token(&self, path: &str, within: Duration) -> Result<SecretString> {
-        let deadline = Instant::now() + within;
+    pub(super) async fn wait_token(&self, path: &str, limit: Duration) -> Result<SecretString> {
+        let deadline = Instant::now() + limit;
         let overdue = |cause: Option<Error>| {
-            let message = "kube-controller-manager has not filled the token Secret";
+            let time = DurationText(limit);
+            let status = cause.as_ref().map_or_else(
+                || "kube-controller-manager has not set data.token".to_owned(),
+                ToString::to_string,
+            );
             let error = Error::new(ErrorKind::Deadline, OPERATION)
                 .with_target(path)
-                .with_message(format!("{message} within {within:?}"));
+                .with_message(format!(
+                    "timed out after {time} waiting for the token of the Secret; last status: {status}"
+                ));
             match cause {
                 Some(cause) => error.with_source(cause),
                 None => error,
@@ -39,23 +45,23 @@ impl Client {
         };
         let mut last = None;
         loop {
-            match timeout_at(deadline, self.look_and_watch(path)).await {
+            match timeout_at(deadline, self.read_and_watch(path)).await {
                 Ok(Ok(Some(token))) => return Ok(token),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) if error.is_retryable() => last = Some(error),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(overdue(last)),
             }
-            if Instant::now() + PAUSE >= deadline {
+            if Instant::now() + INTERVAL >= deadline {
                 return Err(overdue(last));
             }
-            sleep(PAUSE).await;
+            sleep(INTERVAL).await;
         }
     }
 
-    /// Reads the Secret, and watches it from there when it has no token. `None` when the watch ends before.
-    async fn look_and_watch(&self, path: &str) -> Result<Option<SecretString>> {
-        let secret = self.send(Call::get(OPERATION, path)).await?;
+    /// Reads the Secret, and watches it when it has no token. `None` when the watch ends without one.
+    async fn read_and_watch(&self, path: &str) -> Result<Option<SecretString>> {
+        let secret = self.send(ApiRequest::get(OPERATION, path)).await?;
         if let Some(token) = token_of(&secret)? {
             return Ok(Some(token));
         }
@@ -68,8 +74,8 @@ impl Client {
         let watch = format!(
             "{collection}?watch=true&fieldSelector=metadata.name%3D{name}&resourceVersion={version}&timeoutSeconds=290"
         );
-        let request = Call::get(OPERATION, watch).request()?;
-        let failed = |error| refused(OPERATION, error).with_target(path);
+        let request = ApiRequest::get(OPERATION, watch).to_http()?;
+        let failed = |error| from_kube(OPERATION, error).with_target(path);
         let events = self
             .kube()
             .request_events::<Value>(request)
@@ -95,7 +101,7 @@ impl Client {
 ///
 /// # Errors
 ///
-/// `Decode` when it is no base64 text; the text is not quoted.
+/// `Decode` when it is not base64 text; the text is not quoted.
 pub(super) fn token_of(secret: &Value) -> Result<Option<SecretString>> {
     let Some(encoded) = secret["data"]["token"]
         .as_str()

@@ -1,4 +1,4 @@
-//! A live copy of what the checks look at, kept by watches.
+//! A live copy of the objects of the checks, kept up to date by watches.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, ExponentialBackoff};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use super::request::refused;
+use super::request::from_kube;
 use crate::services::{Error, ErrorKind};
 
 const OPERATION: &str = "watch cluster";
@@ -49,7 +49,7 @@ impl<K: Resource> Collection<K> {
         self.current.as_ref().map(BTreeMap::values)
     }
 
-    /// Applies an event. Says whether it carries news: the announcement of a list comes before its request is sent.
+    /// Applies an event. Returns whether it changed anything: the start of a list is announced before its request is sent.
     pub(super) fn apply(&mut self, event: Event<K>) -> bool {
         match event {
             Event::Init => {
@@ -84,30 +84,30 @@ enum Change {
     DaemonSet(Event<DaemonSet>),
 }
 
-/// The watches that keep a [`View`] up to date. They recover by themselves, with growing pauses.
+/// The watches that keep a [`View`] up to date. They reconnect by themselves, with growing delays.
 pub(super) struct Watches {
     changes: SelectAll<BoxStream<'static, Result<Change, Error>>>,
 }
 
 impl Watches {
-    /// Starts watching; `pause` is the first pause after a failure.
-    pub(super) fn start(client: &kube::Client, pause: Duration) -> Self {
+    /// Starts watching; `delay` is the first delay after a failure.
+    pub(super) fn start(client: &kube::Client, delay: Duration) -> Self {
         let system = "kube-system";
         let mut changes = SelectAll::new();
-        changes.push(watch(Api::all(client.clone()), pause, Change::Node));
+        changes.push(watch(Api::all(client.clone()), delay, Change::Node));
         changes.push(watch(
             Api::namespaced(client.clone(), system),
-            pause,
+            delay,
             Change::Pod,
         ));
         changes.push(watch(
             Api::namespaced(client.clone(), system),
-            pause,
+            delay,
             Change::Deployment,
         ));
         changes.push(watch(
             Api::namespaced(client.clone(), system),
-            pause,
+            delay,
             Change::DaemonSet,
         ));
         Self { changes }
@@ -117,7 +117,7 @@ impl Watches {
     ///
     /// # Errors
     ///
-    /// The failure of one watch, which goes on by itself when it is asked again.
+    /// The failure of one watch, which reconnects at the next call.
     pub(super) async fn next(&mut self, view: &mut View) -> Result<(), Error> {
         loop {
             let news = match self.changes.next().await {
@@ -141,21 +141,21 @@ impl Watches {
 
 fn watch<K>(
     api: Api<K>,
-    pause: Duration,
+    delay: Duration,
     change: fn(Event<K>) -> Change,
 ) -> BoxStream<'static, Result<Change, Error>>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let pauses = backon::ExponentialBuilder::new()
-        .with_min_delay(pause)
-        .with_max_delay(pause.max(Duration::from_secs(10)))
+    let delays = backon::ExponentialBuilder::new()
+        .with_min_delay(delay)
+        .with_max_delay(delay.max(Duration::from_secs(10)))
         .with_jitter()
         .without_max_times();
     // A short watch, so that a connection to a node that lost its power is noticed within the deadline of a check.
     let config = watcher::Config::default().timeout(45);
     watcher::watcher(api, config)
-        .backoff(ExponentialBackoff::from(pauses))
+        .backoff(ExponentialBackoff::from(delays))
         .map(move |item| item.map(change).map_err(watch_failure))
         .boxed()
 }
@@ -164,8 +164,8 @@ fn watch_failure(error: watcher::Error) -> Error {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => refused(OPERATION, error),
-        watcher::Error::WatchError(status) => refused(OPERATION, kube::Error::Api(status)),
+        | watcher::Error::WatchFailed(error) => from_kube(OPERATION, error),
+        watcher::Error::WatchError(status) => from_kube(OPERATION, kube::Error::Api(status)),
         watcher::Error::NoResourceVersion => {
             Error::new(ErrorKind::Decode, OPERATION).with_message("a list without resourceVersion")
         }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_before_the_first_list_is_complete() {
+    fn the_view_is_empty_before_the_first_list_is_complete() {
         let mut nodes = Collection::default();
         nodes.apply(Event::Init);
         nodes.apply(Event::InitApply(node("tal01")));

@@ -1,58 +1,62 @@
-//! What does not make a cluster unhealthy, but is worth knowing.
+//! Warnings about a cluster whose checks pass.
 
 use std::fmt;
+
+use serde::Serialize;
 
 use super::client::ServerVersion;
 use super::spec::VerifySpec;
 use super::view::View;
 use super::{node, pod};
 
-/// Something unexpected about a cluster that works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A warning about a cluster whose checks pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Warning {
-    /// The only node repels ordinary pods: without `cluster.allowSchedulingOnControlPlanes` applications stay Pending.
+    /// The only node has the control-plane taint: without `cluster.allowSchedulingOnControlPlanes`, applications stay
+    /// Pending.
     ControlPlaneTaint {
         /// Name of the node.
         node: String,
     },
-    /// The node reports a shortage.
+    /// The node reports a pressure condition.
     Pressure {
         /// Name of the node.
         node: String,
         /// The condition that is `True`, for example `DiskPressure`.
         condition: &'static str,
     },
-    /// The API server is not of the expected version.
+    /// The API server does not have the expected version.
     ServerVersion {
-        /// What was asked for, without `v`.
+        /// The expected version, without `v`.
         expected: String,
-        /// What it says.
+        /// The reported version.
         found: String,
     },
-    /// A kubelet is not of the expected version.
+    /// A kubelet does not have the expected version.
     KubeletVersion {
         /// Name of the node.
         node: String,
-        /// What was asked for, without `v`.
+        /// The expected version, without `v`.
         expected: String,
-        /// What the node says.
+        /// The reported value.
         found: String,
     },
     /// A node does not run the expected Talos.
     OsImage {
         /// Name of the node.
         node: String,
-        /// What was asked for, for example `Talos (v1.10.7)`.
+        /// The expected value, for example `Talos (v1.10.7)`.
         expected: String,
-        /// What the node says.
+        /// The reported value.
         found: String,
     },
-    /// A container restarted more often than a first boot explains.
+    /// A container restarted more often than the tolerated number.
     Restarts {
         /// Name of the pod in `kube-system`.
         pod: String,
-        /// How often.
+        /// Number of restarts.
         count: i32,
     },
 }
@@ -62,17 +66,20 @@ impl fmt::Display for Warning {
         match self {
             Self::ControlPlaneTaint { node } => write!(
                 f,
-                "{node} is the only node and repels workloads; set cluster.allowSchedulingOnControlPlanes"
+                "{node} is the only node and does not schedule workloads; set cluster.allowSchedulingOnControlPlanes: true"
             ),
             Self::Pressure { node, condition } => write!(f, "{node} reports {condition}"),
             Self::ServerVersion { expected, found } => {
-                write!(f, "the API server is {found}, expected v{expected}")
+                write!(f, "the API server runs {found}, expected v{expected}")
             }
             Self::KubeletVersion {
                 node,
                 expected,
                 found,
-            } => write!(f, "the kubelet of {node} is {found}, expected v{expected}"),
+            } => write!(
+                f,
+                "the kubelet of {node} runs {found}, expected v{expected}"
+            ),
             Self::OsImage {
                 node,
                 expected,
@@ -83,7 +90,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Everything in `view` that is worth a warning.
+/// The warnings about what `view` shows.
 pub(super) fn warnings(view: &View, version: &ServerVersion, spec: &VerifySpec) -> Vec<Warning> {
     let mut found = Vec::new();
     if let Some(expected) = &spec.kubernetes_version

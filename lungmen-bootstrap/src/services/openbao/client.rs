@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::HeaderValue;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -16,9 +17,9 @@ use super::kv::Kv;
 use super::path::encode;
 use super::token::{TokenInfo, client_token};
 use super::transport::{Request, Transport};
-use crate::services::{Error, ErrorKind, Result, TlsTrust, client_config, untrusting_config};
+use crate::services::{Error, ErrorKind, Result, RetryPolicy, TlsTrust};
 
-/// A client of one OpenBao server or cluster.
+/// A client of one OpenBao server or cluster. Clones share one session.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -32,45 +33,58 @@ struct Inner {
 
 /// Settings of a [`Client`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing happens before build()"]
+#[must_use = "a builder does nothing before `build`"]
 pub struct ClientBuilder {
     address: Url,
     credentials: Credentials,
     namespace: Option<String>,
     trust: TlsTrust,
     connect_timeout: Duration,
-    request_timeout: Duration,
-    deadline: Duration,
+    timeout: Duration,
+    retry: RetryPolicy,
+    proxy: Option<Url>,
 }
 
 impl ClientBuilder {
-    /// Works in this namespace (`team`, `team/prod`); the root namespace unless set. OpenBao 2.3 and later.
+    /// Sets the namespace (`team`, `team/prod`); the default is the root namespace. Needs OpenBao 2.3 or later.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Whom to believe about the server; the authorities of the operating system unless set.
-    pub fn tls(mut self, trust: TlsTrust) -> Self {
+    /// Sets which server certificates are accepted. Defaults to the system's trust store.
+    pub fn trust(mut self, trust: TlsTrust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// How long one attempt to connect may take; 5 s unless set.
+    /// Sets how failed requests are repeated.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets how long one attempt may take; 15 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long one connection may take to be established; 5 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long one attempt may take; 15 s unless set.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+    /// Sends every request through this HTTP proxy. The proxy variables of the environment are never read.
+    pub fn proxy(mut self, proxy: Url) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 
-    /// How long an operation may take with its retries; 60 s unless set.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    /// Uses no proxy: the default.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
         self
     }
 
@@ -84,27 +98,38 @@ impl ClientBuilder {
         let bad = |message: String| {
             Error::new(ErrorKind::Configuration, "build OpenBao client").with_message(message)
         };
-        let tls = match self.address.scheme() {
-            "https" => client_config(&self.trust, None)?,
-            "http" => untrusting_config()?,
-            other => return Err(bad(format!("the address is {other}, not https"))),
-        };
+        let scheme = self.address.scheme();
+        if !matches!(scheme, "https" | "http") {
+            return Err(bad(format!(
+                "the address begins with {scheme}:, not with https:"
+            )));
+        }
+        let tls = self.trust.client_config(scheme)?;
         let namespace = self.namespace.as_deref().map(|name| name.trim_matches('/'));
         let namespace = namespace
             .filter(|name| !name.is_empty())
             .map(HeaderValue::from_str)
             .transpose()
             .map_err(|_| bad("the namespace is not printable ASCII".to_owned()))?;
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(self.connect_timeout)
-            .timeout(self.request_timeout)
-            .user_agent(concat!("lungmen-bootstrap/", env!("CARGO_PKG_VERSION")))
+            .timeout(self.timeout)
+            .user_agent(concat!("lungmen-bootstrap/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = self.proxy {
+            let proxy = reqwest::Proxy::all(proxy)
+                .map_err(|error| bad("the proxy cannot be used".to_owned()).with_source(error))?;
+            http = http.proxy(proxy);
+        }
+        let http = http
             .build()
             .map_err(|error| bad("the settings cannot be used".to_owned()).with_source(error))?;
         let mut address = self.address;
+        // The address appears in errors; credentials in it would not be used anyway.
+        let _ = address.set_username("");
+        let _ = address.set_password(None);
         address.set_query(None);
         address.set_fragment(None);
         Ok(Client {
@@ -113,7 +138,7 @@ impl ClientBuilder {
                     http,
                     address,
                     namespace,
-                    deadline: self.deadline,
+                    retry: self.retry,
                     last_write: std::sync::Mutex::default(),
                 },
                 credentials: self.credentials,
@@ -124,7 +149,7 @@ impl ClientBuilder {
 }
 
 impl Client {
-    /// Starts a client of the server at `address`, which may have a path prefix.
+    /// Builder for a client of the server at `address`, which may have a path prefix.
     pub fn builder(address: Url, credentials: Credentials) -> ClientBuilder {
         ClientBuilder {
             address,
@@ -132,8 +157,9 @@ impl Client {
             namespace: None,
             trust: TlsTrust::default(),
             connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(15),
-            deadline: Duration::from_secs(60),
+            timeout: Duration::from_secs(15),
+            retry: RetryPolicy::default(),
+            proxy: None,
         }
     }
 
@@ -149,41 +175,41 @@ impl Client {
         Kv::new(self.clone(), mount.into())
     }
 
-    /// How the server is. Needs no login and succeeds for a sealed or uninitialised server too: look at the result.
+    /// Reads the state of the server. Needs no login, and succeeds for a sealed or uninitialised server too.
     ///
     /// # Errors
     ///
-    /// `Connect`, `Certificate`, `Timeout`, or `Decode` when something else answers at this address.
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`; `Decode` when the server is not OpenBao.
     pub async fn health(&self) -> Result<Health> {
         let request = Request::read("read health", "sys/health").any_status();
         Health::decode(&self.inner.transport.send(&request, None).await?)
     }
 
-    /// How far the server is sealed. Needs no login.
+    /// Reads how many key shares have been entered since the server was sealed. Needs no login.
     ///
     /// # Errors
     ///
-    /// As [`Client::health`].
+    /// `Connect`, `Certificate`, `Timeout`, `Interrupted`; `Decode` when the server is not OpenBao.
     pub async fn seal_status(&self) -> Result<SealStatus> {
         let request = Request::read("read seal status", "sys/seal-status");
         SealStatus::decode(&self.inner.transport.send(&request, None).await?)
     }
 
-    /// Logs in, unless that has happened or the credentials are a token. Calls that need it do it themselves.
+    /// Logs in, unless the client has a session or the credentials are a token. Other calls log in by themselves.
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` when the server does not accept the credentials, `Unsupported` when it wants a second factor,
-    /// `Sealed`.
+    /// `Unauthenticated` when the server does not accept the credentials, `Unsupported` when it requires a second
+    /// factor, `Sealed`, `Connect`, `Certificate`, `Timeout`.
     pub async fn login(&self) -> Result<()> {
         self.token().await.map(drop)
     }
 
-    /// Revokes the token a login obtained; a given token is left alone. May be repeated.
+    /// Revokes the token of the session. A token given as credentials is not revoked. May be repeated.
     ///
     /// # Errors
     ///
-    /// As any request; the token then lives until its time to live is over.
+    /// `Connect`, `Timeout`, `Interrupted`, `Sealed`; the token then lives until its time to live is over.
     pub async fn logout(&self) -> Result<()> {
         let Some(token) = self.inner.session.lock().await.take() else {
             return Ok(());
@@ -196,22 +222,22 @@ impl Client {
             .map(drop)
     }
 
-    /// What the server knows about our token.
+    /// Reads what the server knows about the token.
     ///
     /// # Errors
     ///
-    /// `Forbidden` when it does not know the token, or it has expired.
+    /// `Forbidden` when the token is unknown or has expired.
     pub async fn token_info(&self) -> Result<TokenInfo> {
         let request = Request::read("look up token", "auth/token/lookup-self");
         TokenInfo::decode(&self.send(request).await?)
     }
 
-    /// What our token may do on each of these API paths (`secret/data/talos/lungmen.akn`): `create`, `read`, …, or
+    /// Reads what the token permits on each of these API paths (`secret/data/talos/lungmen.akn`): `create`, `read`, …, or
     /// `deny`.
     ///
     /// # Errors
     ///
-    /// `Forbidden` when the server does not know the token.
+    /// `Forbidden` when the token is unknown or has expired.
     pub async fn capabilities(&self, paths: &[&str]) -> Result<BTreeMap<String, Vec<String>>> {
         let body = json!({"paths": paths});
         let request = Request::write("read capabilities", "sys/capabilities-self", body);
@@ -230,8 +256,7 @@ impl Client {
             .collect())
     }
 
-    /// Reads any path below `/v1/` with our token, for what this client has no method for. Gives the whole envelope back,
-    /// secrets included.
+    /// Reads any path below `/v1/`, for operations without a method. Returns the whole envelope, secrets included.
     ///
     /// # Errors
     ///
@@ -240,8 +265,8 @@ impl Client {
         self.send(Request::read("read path", encode(path)?)).await
     }
 
-    /// Sends with our token. A token from a login that the server no longer knows is replaced once; the answer to it is
-    /// the same 403 as to a missing permission, so the server is asked about the token first.
+    /// Sends with the token. A session that the server no longer knows is replaced once. The server responds with the
+    /// same 403 as for a missing permission, so the token is looked up first.
     pub(super) async fn send(&self, request: Request) -> Result<Value> {
         let known = self.inner.session.lock().await.is_some();
         let token = self.token().await?;
@@ -282,11 +307,16 @@ impl Client {
         let Some((path, body)) = self.inner.credentials.login()? else {
             return Err(Error::new(ErrorKind::Configuration, "log in"));
         };
-        // Each login makes a new token; one that got lost expires by itself.
+        // Every login creates a token; a lost one expires.
         let request = Request::write("log in", path, body);
         match self.inner.transport.send(&request, None).await {
             Ok(answer) => client_token(&answer),
-            Err(error) if matches!(error.status(), Some(400 | 403)) => {
+            Err(error)
+                if matches!(
+                    error.status(),
+                    Some(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
+                ) =>
+            {
                 Err(error.with_kind(ErrorKind::Unauthenticated))
             }
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Ways to prove who we are, and the login request of each.
+//! Login methods and the request of each.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::path::encode;
 use crate::services::Result;
 
-/// How to authenticate. Each login method takes the mount path of its auth method, by default its type's name.
+/// How a client authenticates. The constructors use the default mount path of the login method.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// A token that exists already. It is never renewed and never revoked.
+    /// An existing token. The client neither renews nor revokes it.
     Token(SecretString),
-    /// A role and its secret, the way machines log in.
+    /// AppRole: a role and its secret.
     AppRole {
         /// Mount path, usually `approle`.
         mount: String,
@@ -21,7 +21,7 @@ pub enum Credentials {
         /// Its secret; absent for roles with `bind_secret_id=false`.
         secret_id: Option<SecretString>,
     },
-    /// A user of the server's own user list.
+    /// Userpass: a user of the server.
     UserPass {
         /// Mount path, usually `userpass`.
         mount: String,
@@ -30,7 +30,7 @@ pub enum Credentials {
         /// Password of the user.
         password: SecretString,
     },
-    /// A signed token of an identity provider.
+    /// JWT: a signed token of an identity provider.
     Jwt {
         /// Mount path, usually `jwt`.
         mount: String,
@@ -39,7 +39,7 @@ pub enum Credentials {
         /// The token.
         jwt: SecretString,
     },
-    /// A ServiceAccount token, which the server has reviewed by its cluster.
+    /// Kubernetes: a ServiceAccount token that the server lets the cluster review.
     Kubernetes {
         /// Mount path, usually `kubernetes`.
         mount: String,
@@ -51,6 +51,12 @@ pub enum Credentials {
 }
 
 impl Credentials {
+    /// An existing token.
+    #[must_use]
+    pub const fn token(token: SecretString) -> Self {
+        Self::Token(token)
+    }
+
     /// AppRole at its default mount path.
     #[must_use]
     pub fn app_role(role_id: impl Into<String>, secret_id: SecretString) -> Self {
@@ -63,7 +69,7 @@ impl Credentials {
 
     /// Userpass at its default mount path.
     #[must_use]
-    pub fn user_pass(username: impl Into<String>, password: SecretString) -> Self {
+    pub fn password(username: impl Into<String>, password: SecretString) -> Self {
         Self::UserPass {
             mount: "userpass".to_owned(),
             username: username.into(),
@@ -132,7 +138,7 @@ mod tests {
         let all = [
             Credentials::Token("hunter2".into()),
             Credentials::app_role("role", "hunter2".into()),
-            Credentials::user_pass("alice", "hunter2".into()),
+            Credentials::password("alice", "hunter2".into()),
             Credentials::jwt("boot", "hunter2".into()),
             Credentials::kubernetes("boot", "hunter2".into()),
         ];

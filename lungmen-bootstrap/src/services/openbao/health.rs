@@ -1,23 +1,23 @@
-//! How the server says it is.
+//! State of the server.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::services::{Error, ErrorKind, Result};
 
-/// What `sys/health` says. OpenBao has no `performance_standby`, Vault has; neither is read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The response of `sys/health`, without the fields that only OpenBao or only Vault has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether the server has been initialised.
     pub initialized: bool,
-    /// Whether it is sealed; nothing can be read or written then.
+    /// Whether it is sealed; a sealed server serves no secrets.
     pub sealed: bool,
-    /// Whether another node is the active one; a standby forwards writes.
+    /// Whether another node is active; a standby forwards writes.
     pub standby: bool,
     /// Version of the server, for example `2.7.2`.
     pub version: String,
-    /// Name of its cluster; absent while sealed.
+    /// Name of the cluster; absent while the server is sealed.
     pub cluster_name: Option<String>,
 }
 
@@ -33,8 +33,8 @@ impl Health {
     }
 }
 
-/// What `sys/seal-status` says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The response of `sys/seal-status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SealStatus {
     /// Kind of seal, for example `shamir`.
@@ -44,13 +44,13 @@ pub struct SealStatus {
     pub initialized: bool,
     /// Whether it is sealed.
     pub sealed: bool,
-    /// Key shares needed.
+    /// Key shares needed to unseal.
     #[serde(rename = "t")]
     pub threshold: u32,
-    /// Key shares that exist.
+    /// Key shares in all.
     #[serde(rename = "n")]
     pub shares: u32,
-    /// Key shares given since the last seal.
+    /// Key shares entered since the server was sealed.
     pub progress: u32,
     /// Version of the server.
     pub version: String,

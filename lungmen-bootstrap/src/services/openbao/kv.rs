@@ -11,45 +11,48 @@ use super::secret::{Metadata, RawSecret, Secret, SecretMap, VersionInfo, decode}
 use super::transport::Request;
 use crate::services::{Error, ErrorKind, Result};
 
-/// The largest body we send. Raft storage refuses entries over 1 MiB with a 500.
+/// The largest secret that is sent. Raft storage rejects entries over 1 MiB with a 500.
 const MAX_BYTES: usize = 900_000;
 
-/// A KV version 2 engine. A handle: making one sends nothing.
+/// A KV version 2 engine. Creating the handle sends nothing.
+///
+/// Every method can also fail with `Connect`, `Certificate`, `Timeout`, `Interrupted`, `Sealed`, `Standby` and `Server`.
 #[derive(Debug, Clone)]
 pub struct Kv {
     client: Client,
     mount: String,
 }
 
-/// Settings and notes of a secret, apart from its values. What is not set stays as it is.
+/// Settings and custom metadata of a secret. What is not set stays unchanged.
 #[derive(Debug, Clone, Default)]
-#[must_use = "a spec changes nothing until it is written"]
+#[must_use = "a spec has no effect before `write_metadata`"]
 pub struct MetadataSpec {
     body: Map<String, Value>,
 }
 
 impl MetadataSpec {
-    /// Changes nothing yet.
+    /// A spec without settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many versions to keep.
+    /// Sets how many versions the engine keeps.
     pub fn max_versions(mut self, versions: u64) -> Self {
         self.body.insert("max_versions".to_owned(), versions.into());
         self
     }
 
-    /// Refuses writes to this secret that do not name the version they replace.
+    /// Rejects writes that do not name the version they replace.
     pub fn require_check_and_set(mut self) -> Self {
         self.body.insert("cas_required".to_owned(), true.into());
         self
     }
 
-    /// Replaces the notes on the secret: at most 64, names up to 128 and values up to 512 bytes. They are not versioned
-    /// and come with every read: never put secrets there.
-    pub fn custom_metadata(mut self, notes: BTreeMap<String, String>) -> Self {
-        self.body.insert("custom_metadata".to_owned(), json!(notes));
+    /// Replaces the custom metadata: at most 64 entries, names up to 128 and values up to 512 bytes. They are not
+    /// versioned and are part of every read: never put secrets there.
+    pub fn custom_metadata(mut self, entries: BTreeMap<String, String>) -> Self {
+        self.body
+            .insert("custom_metadata".to_owned(), json!(entries));
         self
     }
 }
@@ -76,34 +79,50 @@ impl Kv {
     /// # Errors
     ///
     /// `NotFound` when there is no such secret, `Deleted` when its newest version was deleted or destroyed,
-    /// `NoSuchMount` when there is no KV v2 engine here, `Forbidden`, `Sealed`.
+    /// `NoSuchMount` when there is no KV v2 engine at the mount, `Forbidden`.
     pub async fn read(&self, path: &str) -> Result<Secret> {
         self.read_raw(path, None).await.map(Secret::from)
+    }
+
+    /// Reads the newest version; `None` when there is no such secret.
+    ///
+    /// # Errors
+    ///
+    /// `Deleted` when its newest version was deleted or destroyed, `NoSuchMount` when there is no KV v2 engine at the
+    /// mount, `Forbidden`.
+    pub async fn find(&self, path: &str) -> Result<Option<Secret>> {
+        match self.read(path).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads version `version`.
     ///
     /// # Errors
     ///
-    /// As [`Kv::read`], for this version.
+    /// `NotFound` when there is no such secret or version, `Deleted` when the version was deleted or destroyed,
+    /// `NoSuchMount`, `Forbidden`.
     pub async fn read_version(&self, path: &str, version: u64) -> Result<Secret> {
         self.read_raw(path, Some(version)).await.map(Secret::from)
     }
 
-    /// Reads settings, notes and the list of versions; works for deleted versions too.
+    /// Reads settings, custom metadata and the list of versions; deleted versions are listed too.
     ///
     /// # Errors
     ///
-    /// `NotFound`, `NoSuchMount`, `Forbidden`, `Sealed`.
+    /// `NotFound` when there is no such secret, `NoSuchMount`, `Forbidden`.
     pub async fn metadata(&self, path: &str) -> Result<Metadata> {
         let request = Request::read("read metadata", self.api("metadata", path)?);
         let answer = self.client.send(request.target(self.name(path))).await?;
         decode("read metadata", &answer["data"])
     }
 
-    /// Writes version 1. Never replaces anything. Must not be repeated blindly after an error that
-    /// [may have taken effect](Error::may_have_taken_effect): the repetition would find the first attempt's secret;
-    /// [`Kv::store`] handles that.
+    /// Writes version 1. Never replaces a secret.
+    ///
+    /// After an error that [may have taken effect](Error::may_have_taken_effect), a repetition can fail with
+    /// `AlreadyExists` because of the first attempt; [`Kv::store`] handles that.
     ///
     /// # Errors
     ///
@@ -126,11 +145,11 @@ impl Kv {
         self.write(path, data, version).await
     }
 
-    /// Writes settings and notes; creates the secret without versions when it does not exist. May be repeated.
+    /// Writes settings and custom metadata; creates the secret without versions when it does not exist. May be repeated.
     ///
     /// # Errors
     ///
-    /// `Rejected` when a note breaks a limit, `NoSuchMount`, `Forbidden`.
+    /// `Rejected` when custom metadata exceed a limit, `NoSuchMount`, `Forbidden`.
     pub async fn write_metadata(&self, path: &str, spec: &MetadataSpec) -> Result<()> {
         let body = Value::Object(spec.body.clone());
         let request = Request::write("write metadata", self.api("metadata", path)?, body);
@@ -140,11 +159,12 @@ impl Kv {
             .map(drop)
     }
 
-    /// Names below the folder `path`; folders end with `/`. An empty path is the root of the mount.
+    /// Lists the names below the folder `path`; folders end with `/`. An empty path is the root of the mount, and an
+    /// empty folder an empty list.
     ///
     /// # Errors
     ///
-    /// `NoSuchMount`, `Forbidden`; an empty folder is an empty list.
+    /// `NoSuchMount`, `Forbidden`.
     pub async fn list(&self, path: &str) -> Result<Vec<String>> {
         let folder = match path.trim_end_matches('/') {
             "" => format!("{}/metadata", encode(&self.mount)?),
@@ -158,20 +178,26 @@ impl Kv {
         }
     }
 
-    /// Soft-deletes the newest version; it can be undeleted. Succeeds also when there is nothing.
+    /// Soft-deletes the newest version; it can be undeleted. Returns whether there was one that was not deleted. May be
+    /// repeated. Needs the capability `read` too, because the server responds alike in both cases.
     ///
     /// # Errors
     ///
     /// `NoSuchMount`, `Forbidden`.
-    pub async fn delete_latest(&self, path: &str) -> Result<()> {
+    pub async fn delete_latest(&self, path: &str) -> Result<bool> {
+        match self.read_raw(path, None).await {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Deleted) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
         let request = Request::delete("delete secret", self.api("data", path)?);
-        self.client
-            .send(request.target(self.name(path)))
-            .await
-            .map(drop)
+        self.client.send(request.target(self.name(path))).await?;
+        Ok(true)
     }
 
-    /// Soft-deletes these versions; they can be undeleted.
+    /// Soft-deletes these versions; they can be undeleted. May be repeated.
     ///
     /// # Errors
     ///
@@ -181,7 +207,7 @@ impl Kv {
             .await
     }
 
-    /// Brings soft-deleted versions back.
+    /// Restores soft-deleted versions. May be repeated.
     ///
     /// # Errors
     ///
@@ -191,7 +217,7 @@ impl Kv {
             .await
     }
 
-    /// Removes the values of these versions for good.
+    /// Removes the values of these versions permanently. May be repeated.
     ///
     /// # Errors
     ///
@@ -201,25 +227,30 @@ impl Kv {
             .await
     }
 
-    /// Removes the secret with all versions and metadata for good. Succeeds also when there is nothing.
+    /// Removes the secret with all versions and metadata permanently. Returns whether it existed. May be repeated. Needs
+    /// the capability `read` on the metadata too, because the server responds alike in both cases.
     ///
     /// # Errors
     ///
     /// `NoSuchMount`, `Forbidden`.
-    pub async fn delete_all(&self, path: &str) -> Result<()> {
+    pub async fn delete_all(&self, path: &str) -> Result<bool> {
+        match self.metadata(path).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        }
         let request = Request::delete("delete all versions", self.api("metadata", path)?);
-        self.client
-            .send(request.target(self.name(path)))
-            .await
-            .map(drop)
+        self.client.send(request.target(self.name(path))).await?;
+        Ok(true)
     }
 
-    /// Checks without writing that [`Kv::store`] can work: the server is unsealed, the mount is a KV version 2 engine,
-    /// and the token may create and read this secret.
+    /// Checks, without writing, the conditions of [`Kv::store`]: the server is unsealed, the mount is a KV version 2
+    /// engine, and the token permits to create and read this secret.
     ///
     /// # Errors
     ///
-    /// `Sealed`, `NoSuchMount` for another engine or none, `Forbidden` naming what the token lacks.
+    /// `Sealed`; `NoSuchMount` for another engine; `Forbidden` naming the missing capabilities, also when there is no
+    /// mount at all.
     pub async fn preflight(&self, path: &str) -> Result<()> {
         const OPERATION: &str = "check store";
         let fail = |kind, message: String| {
@@ -236,12 +267,12 @@ impl Kv {
         let data = self.api("data", path)?;
         let mounts = Request::read(OPERATION, format!("sys/internal/ui/mounts/{data}"));
         let answer = match self.client.send(mounts.target(self.name(path))).await {
-            // The server does not tell whether the mount or the permission is missing.
+            // The server sends the same response for a missing mount and a missing permission.
             Err(error) if error.kind() == ErrorKind::Forbidden => {
                 return fail(
                     ErrorKind::Forbidden,
                     format!(
-                        "there is no mount {}, or the token may do nothing there",
+                        "there is no mount {}, or the token permits nothing there",
                         self.mount
                     ),
                 );
@@ -271,7 +302,10 @@ impl Kv {
         if !lacking.is_empty() {
             return fail(
                 ErrorKind::Forbidden,
-                format!("the token may not {} {plain}", lacking.join(" or ")),
+                format!(
+                    "the token does not permit {} on {plain}",
+                    lacking.join(" and ")
+                ),
             );
         }
         Ok(())
@@ -305,7 +339,7 @@ impl Kv {
         if size > MAX_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, OPERATION)
                 .with_target(self.name(path))
-                .with_message(format!("{size} bytes; raft storage takes 1 MiB")));
+                .with_message(format!("{size} bytes; raft storage accepts at most 1 MiB")));
         }
         let body = json!({"options": {"cas": replaces}, "data": values});
         let request = Request::write_once(OPERATION, self.api("data", path)?, body);

@@ -1,4 +1,4 @@
-//! Paths of mounts and secrets: slash-separated names, each of them percent-encoded on the wire.
+//! Paths of mounts and secrets: names separated by slashes, each percent-encoded in the URL.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -11,12 +11,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The path as it goes into a URL.
+/// The path as a part of a URL.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for empty and relative names and control characters: the server would clean them away and act on
-/// another path.
+/// `InvalidInput` for empty and relative names and control characters: the server would normalise them and act on another
+/// path.
 pub(super) fn encode(path: &str) -> Result<String> {
     let names: Result<Vec<String>> = path
         .split('/')
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_the_server_would_rewrite_are_refused() {
+    fn paths_that_the_server_would_rewrite_are_rejected() {
         for path in ["", "/a", "a/", "a//b", "../a", "a/./b", "a\nb"] {
             assert_eq!(
                 encode(path).unwrap_err().kind(),

@@ -1,9 +1,9 @@
-//! What KV version 2 keeps: values, versions, metadata.
+//! Values, versions and metadata of KV version 2.
 
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::services::{Error, ErrorKind, Result};
@@ -15,14 +15,14 @@ pub type SecretMap = BTreeMap<String, SecretString>;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Secret {
-    /// The values; those that are not strings as their JSON text.
+    /// The values; a value that is not a string is given as JSON text.
     pub data: SecretMap,
-    /// Which version this is.
+    /// The version.
     pub version: VersionInfo,
 }
 
-/// What the server says about one version.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Metadata of one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VersionInfo {
     /// Number of the version, from 1.
@@ -32,16 +32,16 @@ pub struct VersionInfo {
     /// When it was soft-deleted; empty when it was not.
     #[serde(default)]
     pub deletion_time: String,
-    /// Whether its values are gone for good.
+    /// Whether its values were removed permanently.
     #[serde(default)]
     pub destroyed: bool,
-    /// Unversioned notes on the secret, readable by everybody who may read it.
+    /// Custom metadata: unversioned, and part of every read.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub custom_metadata: BTreeMap<String, String>,
 }
 
 /// One version in the [`Metadata`] of a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VersionState {
     /// When it was written.
@@ -49,13 +49,13 @@ pub struct VersionState {
     /// When it was soft-deleted; empty when it was not.
     #[serde(default)]
     pub deletion_time: String,
-    /// Whether its values are gone for good.
+    /// Whether its values were removed permanently.
     #[serde(default)]
     pub destroyed: bool,
 }
 
-/// What the server says about a secret as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Metadata of a secret and of all its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
     /// Number of the newest version; the value for the next check-and-set. 0 before the first.
@@ -63,17 +63,17 @@ pub struct Metadata {
     /// Number of the oldest version that is kept.
     #[serde(default)]
     pub oldest_version: u64,
-    /// How many versions are kept; 0 leaves it to the engine, which keeps 10.
+    /// How many versions are kept; 0 is the default of the engine, which is 10.
     #[serde(default)]
     pub max_versions: u64,
-    /// Whether writes without check-and-set are refused.
+    /// Whether writes without check-and-set are rejected.
     #[serde(default)]
     pub cas_required: bool,
     /// When the first version was written.
     pub created_time: String,
     /// When the secret was last written.
     pub updated_time: String,
-    /// Unversioned notes on the secret.
+    /// Custom metadata: unversioned, and part of every read.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub custom_metadata: BTreeMap<String, String>,
     /// Its versions by number.
@@ -106,22 +106,22 @@ impl RawSecret {
         })
     }
 
-    /// The names whose values are not the ones of `wanted`, on either side.
-    pub(super) fn differences(&self, wanted: &SecretMap) -> Vec<String> {
+    /// The names whose values differ from `desired` or exist on one side only.
+    pub(super) fn differences(&self, desired: &SecretMap) -> Vec<String> {
         let extra = self
             .values
             .keys()
-            .filter(|name| !wanted.contains_key(*name));
+            .filter(|name| !desired.contains_key(*name));
         let mut names: Vec<String> = self
-            .missing_or_other(wanted)
+            .missing_or_other(desired)
             .chain(extra.cloned())
             .collect();
         names.sort();
         names
     }
 
-    fn missing_or_other(&self, wanted: &SecretMap) -> impl Iterator<Item = String> {
-        wanted
+    fn missing_or_other(&self, desired: &SecretMap) -> impl Iterator<Item = String> {
+        desired
             .iter()
             .filter(|(name, value)| {
                 let found = self.values.get(*name).and_then(Value::as_str);
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn differences_name_what_is_missing_other_or_extra() {
         let found = raw(json!({"same": "1", "other": "x", "extra": "y", "number": 5}));
-        let wanted = map(&[
+        let desired = map(&[
             ("same", "1"),
             ("other", "2"),
             ("missing", "3"),
@@ -186,7 +186,7 @@ mod tests {
         ]);
 
         assert_eq!(
-            found.differences(&wanted),
+            found.differences(&desired),
             ["extra", "missing", "number", "other"]
         );
     }

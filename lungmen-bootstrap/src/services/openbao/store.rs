@@ -1,34 +1,34 @@
-//! Keeping something for good: create it, or find it there, and never replace it.
+//! Storing without replacing: a secret is created, found identical, or reported as different.
 
 use super::kv::Kv;
 use super::secret::{SecretMap, VersionInfo};
 use crate::services::{Error, ErrorKind, Result};
 
-/// What became of [`Kv::store`].
+/// The result of [`Kv::store`] and [`Kv::add`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stored {
-    /// Nothing was there; this version was written and read back.
+    /// The secret did not exist (or lacked values); this version was written and read back.
     Created(VersionInfo),
-    /// Exactly these values were there already; nothing was written.
+    /// The secret already has exactly these values; nothing was written.
     Identical(VersionInfo),
-    /// Something else is there; nothing was written.
+    /// The secret has other values; nothing was written.
     Different {
-        /// What is there.
+        /// The version that exists.
         version: VersionInfo,
-        /// Names whose values differ or exist on one side only.
+        /// Names of the values that differ or exist on one side only.
         names: Vec<String>,
     },
 }
 
 impl Kv {
-    /// Keeps `data` at `path`: writes it when nothing is there and reads it back, and otherwise compares. Never
-    /// overwrites, and never shows a value. May be repeated, also after a failure.
+    /// Stores `data` at `path`: creates the secret and reads it back, or compares it with the one that exists. Never
+    /// replaces values. May be repeated, also after a failure.
     ///
     /// # Errors
     ///
-    /// `Deleted` when a version existed and was deleted: undelete it or remove the secret for good. `Mismatch` when what
-    /// is read back is not what was written. `Forbidden`, `NoSuchMount`, `Sealed`, `TooLarge`.
+    /// `Deleted` when the newest version was deleted: undelete it, or remove the secret permanently. `Mismatch` when
+    /// the value that was read back differs. `TooLarge` for more than 900 kB. `Forbidden`, `NoSuchMount`.
     pub async fn store(&self, path: &str, data: &SecretMap) -> Result<Stored> {
         match self.compare(path, data).await {
             Ok(found) => return Ok(found),
@@ -37,7 +37,7 @@ impl Kv {
         }
         match self.create(path, data).await {
             Ok(_) => self.read_back(path, data).await,
-            // Somebody was faster, perhaps an earlier attempt of ours.
+            // Another writer was faster, or an earlier attempt of this call.
             Err(error) if error.is_already_exists() => self.compare(path, data).await,
             Err(error) if error.may_have_taken_effect() => match self.compare(path, data).await {
                 Ok(Stored::Identical(version)) => Ok(Stored::Created(version)),
@@ -48,12 +48,13 @@ impl Kv {
         }
     }
 
-    /// Adds the values of `data` that are not there yet to the secret at `path`, as a new version; creates it when it
-    /// does not exist. Values that are there are never replaced: one that differs leaves everything as it is.
+    /// Adds the missing values of `data` to the secret at `path`, as a new version; creates the secret when it does not
+    /// exist. Existing values are never replaced: when one differs, nothing is written.
     ///
     /// # Errors
     ///
-    /// As [`Kv::store`]; `Conflict` when somebody else writes the secret at the same time.
+    /// `Conflict` when another writer changed the secret at the same time. `Deleted`, `Mismatch`, `TooLarge`,
+    /// `Forbidden`, `NoSuchMount` as for [`Kv::store`].
     pub async fn add(&self, path: &str, data: &SecretMap) -> Result<Stored> {
         let found = match self.read_raw(path, None).await {
             Ok(found) => found,
@@ -103,7 +104,10 @@ impl Kv {
             Stored::Different { names, .. } => {
                 Err(Error::new(ErrorKind::Mismatch, "read back secret")
                     .with_target(self.name(path))
-                    .with_message(format!("not what was written: {}", names.join(", "))))
+                    .with_message(format!(
+                        "values that differ from those written: {}",
+                        names.join(", ")
+                    )))
             }
             Stored::Identical(version) | Stored::Created(version) => Ok(Stored::Created(version)),
         }

@@ -1,19 +1,20 @@
-//! Tokens: what a login returns, and what the server knows about ours.
+//! Tokens: the response of a login, and the metadata of a token.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::services::{Error, ErrorKind, Result};
 
-/// A token as the server sees it, without the token itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Metadata of a token, without the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenInfo {
-    /// Name of its owner, for example `approle`, or `token` for tokens no login made.
+    /// Name of its owner, for example `approle`; `token` for tokens that were not created by a login.
     pub display_name: String,
-    /// Policies it carries.
+    /// Its policies.
     pub policies: Vec<String>,
     /// Time left; `None` for a token that does not expire.
     pub time_to_live: Option<Duration>,
@@ -45,16 +46,16 @@ impl TokenInfo {
     }
 }
 
-/// The token of a login's answer.
+/// The token in the response of a login.
 ///
 /// # Errors
 ///
-/// `Unsupported` when a second factor is wanted, `Decode` when there is no token.
+/// `Unsupported` when a second factor is required, `Decode` when there is no token.
 pub(super) fn client_token(answer: &Value) -> Result<SecretString> {
     let auth = &answer["auth"];
     if !auth["mfa_requirement"].is_null() {
         return Err(Error::new(ErrorKind::Unsupported, "log in")
-            .with_message("the server wants multi-factor authentication"));
+            .with_message("the server requires multi-factor authentication"));
     }
     auth["client_token"]
         .as_str()
@@ -71,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_login_that_wants_a_second_factor_is_not_supported() {
+    fn a_login_that_requires_a_second_factor_is_not_supported() {
         let answer =
             json!({"auth": {"client_token": "", "mfa_requirement": {"mfa_request_id": "1"}}});
 

@@ -1,31 +1,23 @@
-//! The only place that sends: headers, one redirect, attempt timeout, retries by idempotency.
+//! Sends every request: headers, one redirect, timeout of an attempt, retries by idempotency.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::refusal::refusal;
-use crate::services::{Error, ErrorKind, Result};
+use super::rejection::rejection;
+use crate::services::{Error, ErrorKind, Idempotency, Result, RetryPolicy};
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
 
-/// Whether a request may be sent again when nobody knows if the first one had an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Idempotency {
-    Safe,
-    Unsafe,
-}
-
-/// One request: operation name for errors, what it is aimed at, path below `/v1/`, body.
+/// One request: operation and target for errors, path below `/v1/`, body.
 #[derive(Clone)]
 pub(super) struct Request {
     operation: &'static str,
@@ -53,7 +45,7 @@ impl Request {
         request
     }
 
-    /// A write that must not be sent again when its fate is unknown.
+    /// A write that must not be sent again when it may have taken effect.
     pub(super) fn write_once(
         operation: &'static str,
         path: impl Into<String>,
@@ -77,68 +69,58 @@ impl Request {
         }
     }
 
-    /// What errors call the thing this request is about.
+    /// Sets the target that errors name.
     pub(super) fn target(mut self, target: impl Into<String>) -> Self {
         self.target = target.into();
         self
     }
 
-    /// Takes the body of every answer, whatever its status (`sys/health` says with the status how the server is).
+    /// Accepts the body of every response, whatever its status: `sys/health` uses the status to report the state.
     pub(super) fn any_status(mut self) -> Self {
         self.any_status = true;
         self
     }
 }
 
-/// Address, HTTP client, namespace, and the index of our last write.
+/// Address, HTTP client, namespace, and the index of the last write.
 pub(super) struct Transport {
     pub(super) http: reqwest::Client,
     pub(super) address: Url,
     pub(super) namespace: Option<HeaderValue>,
-    pub(super) deadline: Duration,
+    pub(super) retry: RetryPolicy,
     pub(super) last_write: Mutex<Option<HeaderValue>>,
 }
 
 impl Transport {
-    /// Sends with retries: any request when the refusal is certain, idempotent ones also when it is not.
+    /// Sends, and repeats what may be repeated by the retry policy.
     pub(super) async fn send(
         &self,
         request: &Request,
         token: Option<&SecretString>,
     ) -> Result<Value> {
         let header = token.map(token_header).transpose()?;
-        let schedule = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_delay(Duration::from_secs(5))
-            .with_max_times(3)
-            .with_jitter();
-        let attempts = (|| self.attempt(request, header.as_ref()))
-            .retry(schedule)
-            .when(|error| {
-                let repeatable =
-                    request.idempotency == Idempotency::Safe || !error.may_have_taken_effect();
-                error.is_retryable() && repeatable
+        let header = header.as_ref();
+        self.retry
+            .run(request.idempotency, |_| self.attempt(request, header))
+            .await
+            .map_err(|error| {
+                error
+                    .with_target(&request.target)
+                    .with_server(self.address.as_str())
             })
-            .adjust(|error, pause| Some(pause?.max(error.retry_after().unwrap_or_default())));
-        match tokio::time::timeout(self.deadline, attempts).await {
-            Ok(answer) => answer.map_err(|error| error.with_target(&request.target)),
-            Err(_) => Err(Error::new(ErrorKind::Deadline, request.operation)
-                .with_target(&request.target)
-                .with_message(format!("no success within {:?}", self.deadline))),
-        }
     }
 
     async fn attempt(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Value> {
         let started = tokio::time::Instant::now();
-        let answer = self.exchange(request, token).await;
+        let response = self.exchange(request, token).await;
         tracing::debug!(
             operation = request.operation,
             method = %request.method,
-            status = answer.as_ref().map_or_else(Error::status, |_| Some(200)),
+            status = response.as_ref().map_or_else(Error::status, |_| Some(StatusCode::OK)).map(|status| status.as_u16()),
             duration = ?started.elapsed(),
             "openbao request"
         );
-        answer
+        response
     }
 
     async fn exchange(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Value> {
@@ -185,7 +167,7 @@ impl Transport {
 
     async fn read(&self, request: &Request, response: reqwest::Response) -> Result<Value> {
         let status = response.status();
-        let pause = retry_after(&response);
+        let delay = retry_after(&response);
         if request.method != Method::GET
             && status.is_success()
             && let Some(index) = response.headers().get(INDEX)
@@ -205,11 +187,15 @@ impl Transport {
                 Some(body) => Ok(body),
                 None if bytes.is_empty() => Ok(Value::Null),
                 None => Err(Error::new(ErrorKind::Decode, request.operation)
-                    .with_status(status.as_u16())
-                    .with_message(format!("{} bytes that are no JSON", bytes.len()))),
+                    .with_status(status)
+                    .with_message(format!("the response of {} bytes is not JSON", bytes.len()))),
             };
         }
-        Err(refusal(request.operation, status.as_u16(), body.as_ref()).with_retry_after(pause))
+        let error = rejection(request.operation, status, body.as_ref());
+        Err(match delay {
+            Some(delay) => error.with_retry_after(delay),
+            None => error,
+        })
     }
 
     fn url(&self, request: &Request) -> Result<Url> {
@@ -227,7 +213,7 @@ impl Transport {
     }
 }
 
-/// Where a 307 sends us; a standby that may not forward names the active node.
+/// The target of a 307: a standby that does not forward names the active node.
 fn redirect(
     operation: &'static str,
     from: &Url,
@@ -245,8 +231,10 @@ fn redirect(
     };
     if from.scheme() == "https" && to.scheme() != "https" {
         return Err(Error::new(ErrorKind::Rejected, operation)
-            .with_status(307)
-            .with_message("redirected from https to http, which would show the token"));
+            .with_status(StatusCode::TEMPORARY_REDIRECT)
+            .with_message(
+                "the server redirects from https to http, which would expose the token",
+            ));
     }
     Ok(Some(to))
 }
@@ -271,11 +259,11 @@ fn retry_after(response: &reqwest::Response) -> Option<Duration> {
 }
 
 fn unsent(operation: &'static str, error: reqwest::Error) -> Error {
-    // The URL belongs to the error's text; the target says the same without the query.
+    // The error's text would contain the URL with its query; the target names the path already.
     let error = error.without_url();
     if error.is_timeout() && !error.is_connect() {
         return Error::new(ErrorKind::Timeout, operation)
-            .with_message("no answer in time")
+            .with_message("the server did not respond in time")
             .with_source(error);
     }
     let connecting = error.is_connect();
@@ -287,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_is_no_printable_ascii_is_refused_without_quoting_it() {
+    fn a_token_that_is_not_printable_ascii_is_rejected_without_quoting_it() {
         for token in ["", "s.hunter2\n", "s.hünter2", "s.hunter 2"] {
             let error = token_header(&SecretString::from(token)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);

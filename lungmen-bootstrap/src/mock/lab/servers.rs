@@ -1,4 +1,4 @@
-//! The servers of a lab and what they have in common.
+//! The servers of a lab and the state that they share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use argocd_client::mock::ArgoCdMock;
 use factory_client::mock::FactoryMock;
+use futures_util::Stream;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use super::pace::{Delays, Pace};
 use crate::error::Result;
 use crate::mock::kubernetes::KubernetesMock;
 use crate::mock::openbao::OpenBaoMock;
+use crate::mock::serve::Events;
 use crate::openbao;
 
 /// Something that happened in a lab.
@@ -32,35 +34,35 @@ pub enum LabEvent {
     NotBooted {
         /// The VM.
         vm: VmId,
-        /// What its console would show.
+        /// The message on its console.
         reason: String,
     },
-    /// The Kubernetes API of the cluster is coming up.
+    /// The Kubernetes API of the cluster starts.
     KubernetesStarted,
 }
 
-/// What a machine will be once it is configured.
+/// Address and role of a machine once it is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Expected {
-    /// Where it will be: a node has its own addresses in its certificate.
+    /// Its address, which is also in its certificate.
     pub(crate) address: IpAddr,
     /// A worker gets its certificate from a control plane node.
     pub(crate) is_worker: bool,
 }
 
-/// A VM that has booted, and the node it is.
+/// A VM that has booted, and its node.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     pub(super) talos: TalosMock,
-    /// What the network gave it before it was configured.
+    /// Its address before it is configured.
     pub(super) dhcp: IpAddr,
-    /// Where it is once it is configured.
+    /// Its address once it is configured.
     pub(super) declared: IpAddr,
     pub(super) has_agent: bool,
 }
 
 impl Machine {
-    /// Where it is at the moment: its configuration moves it.
+    /// Its present address: the configuration changes it.
     pub(super) fn address(&self) -> IpAddr {
         if self.talos.config().is_some() {
             self.declared
@@ -71,30 +73,30 @@ impl Machine {
 }
 
 #[derive(Default)]
-struct State {
+struct LabState {
     expected: BTreeMap<u32, Expected>,
-    /// Where the cluster keeps its secrets.
+    /// Mounts and paths of the secrets of clusters.
     secrets: BTreeSet<(String, String)>,
-    /// What VMs were created with.
+    /// The options with which VMs were created.
     options: BTreeMap<VmId, Vec<(String, String)>>,
     machines: BTreeMap<VmId, Machine>,
     kubernetes: Option<KubernetesMock>,
-    events: Vec<LabEvent>,
 }
 
-pub(super) struct World {
+pub(super) struct Servers {
     pub(super) pve: PveMock,
     pub(super) factory: FactoryMock,
     pub(super) openbao: OpenBaoMock,
     pub(super) openbao_client: openbao::Client,
     pub(super) argocd: ArgoCdMock,
     pace: Mutex<Pace>,
-    /// While a saved world is restored, nothing takes time.
+    /// While saved servers are restored, there are no delays.
     restoring: Mutex<bool>,
-    state: Mutex<State>,
+    state: Mutex<LabState>,
+    events: Events<LabEvent>,
 }
 
-impl World {
+impl Servers {
     pub(super) async fn start(
         pace: Pace,
         proxmox: PveMockBuilder,
@@ -102,32 +104,33 @@ impl World {
         restoring: bool,
     ) -> Result<Arc<Self>> {
         let delays = pace.delays();
-        // Argo CD calls clusters of the world that it is a part of.
+        // Argo CD calls clusters of the same lab.
         let own: Arc<OnceLock<std::sync::Weak<Self>>> = Arc::default();
         let argocd = argocd::start(&delays, with_applications, restoring, Arc::clone(&own)).await;
-        let openbao = OpenBaoMock::start().await?;
-        let world = Arc::new(Self {
+        let openbao = OpenBaoMock::start().await;
+        let servers = Arc::new(Self {
             pve: proxmox.task_delay(delays.task).start().await,
             factory: FactoryMock::builder()
                 .build_delay(delays.image_build)
                 .start()
                 .await,
-            openbao_client: openbao.client()?,
+            openbao_client: openbao.client(),
             openbao,
             argocd,
             pace: Mutex::new(pace),
             restoring: Mutex::new(restoring),
             state: Mutex::default(),
+            events: Events::default(),
         });
-        let _ = own.set(Arc::downgrade(&world));
-        Ok(world)
+        let _ = own.set(Arc::downgrade(&servers));
+        Ok(servers)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LabState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on things take as long as the pace says.
+    /// Ends the restoration: from now on the delays are those of the pace.
     pub(super) fn run_at(&self, pace: Pace) {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
         *self
@@ -153,7 +156,7 @@ impl World {
         }
     }
 
-    /// What machines will be once they are configured.
+    /// Adds machines with their addresses and roles.
     pub(super) fn expect(&self, machines: impl IntoIterator<Item = (u32, Expected)>) {
         self.lock().expected.extend(machines);
     }
@@ -162,14 +165,14 @@ impl World {
         self.lock().expected.clone()
     }
 
-    /// Where the cluster will keep its secrets.
+    /// Adds a secret of a cluster.
     pub(super) fn expect_secret(&self, mount: &str, path: &str) {
         self.lock()
             .secrets
             .insert((mount.to_owned(), path.to_owned()));
     }
 
-    pub(super) fn secret_places(&self) -> Vec<(String, String)> {
+    pub(super) fn secret_targets(&self) -> Vec<(String, String)> {
         self.lock().secrets.iter().cloned().collect()
     }
 
@@ -177,7 +180,7 @@ impl World {
         self.lock().options.insert(vm, options);
     }
 
-    /// What the VM was created with: the form of its creation, or what a restored world was told.
+    /// The options of the VM: those of its creation, or of the saved servers.
     pub(super) fn options_of(&self, vm: VmId) -> Vec<(String, String)> {
         if let Some(options) = self.lock().options.get(&vm) {
             return options.clone();
@@ -209,7 +212,7 @@ impl World {
         expected.is_some_and(|expected| expected.is_worker)
     }
 
-    /// The network of the lab hands out 10.0.2.200 and up.
+    /// DHCP of the lab: 10.0.2.200 and up.
     pub(super) fn next_dhcp_address(&self) -> IpAddr {
         let taken = u8::try_from(self.lock().machines.len()).unwrap_or(u8::MAX);
         Ipv4Addr::new(10, 0, 2, 200_u8.saturating_add(taken)).into()
@@ -248,21 +251,21 @@ impl World {
 
     pub(super) fn set_kubernetes(&self, kubernetes: KubernetesMock) {
         self.lock().kubernetes = Some(kubernetes);
-        self.tell(LabEvent::KubernetesStarted);
+        self.emit(LabEvent::KubernetesStarted);
     }
 
-    pub(super) fn tell(&self, event: LabEvent) {
-        self.lock().events.push(event);
+    pub(super) fn emit(&self, event: LabEvent) {
+        self.events.emit(event);
     }
 
-    pub(super) fn tell_no_boot(&self, vm: VmId, reason: &NoBoot) {
-        self.tell(LabEvent::NotBooted {
+    pub(super) fn emit_no_boot(&self, vm: VmId, reason: &NoBoot) {
+        self.emit(LabEvent::NotBooted {
             vm,
             reason: reason.to_string(),
         });
     }
 
-    pub(super) fn events(&self) -> Vec<LabEvent> {
-        self.lock().events.clone()
+    pub(super) fn events(&self) -> impl Stream<Item = LabEvent> + Send + use<> {
+        self.events.stream()
     }
 }

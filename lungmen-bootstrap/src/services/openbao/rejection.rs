@@ -1,14 +1,19 @@
-//! What a refusal of the server means.
+//! The meaning of an error response of the server.
 
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::services::{Error, ErrorKind};
 
-/// The error for an answer that is no success.
-pub(super) fn refusal(operation: &'static str, status: u16, body: Option<&Value>) -> Error {
+/// The error of a response that is not a success.
+pub(super) fn rejection(
+    operation: &'static str,
+    status: StatusCode,
+    body: Option<&Value>,
+) -> Error {
     let texts = texts(body);
     let message = texts.join("; ");
-    let kind = match status {
+    let kind = match status.as_u16() {
         400 => bad_request(&message),
         401 => ErrorKind::Unauthenticated,
         403 => forbidden(&message),
@@ -25,7 +30,7 @@ pub(super) fn refusal(operation: &'static str, status: u16, body: Option<&Value>
         _ => ErrorKind::Rejected,
     };
     let message = if message.is_empty() {
-        format!("the server answered {status}")
+        format!("the server responded with {status}")
     } else {
         message
     };
@@ -61,7 +66,7 @@ fn server(message: &str) -> ErrorKind {
     }
 }
 
-/// The four kinds of 404: nothing there, soft-deleted, destroyed, or not a KV v2 path at all.
+/// The four kinds of 404: no such secret, soft-deleted, destroyed, or not a KV v2 path.
 fn missing(operation: &'static str, body: Option<&Value>, message: String) -> Error {
     let metadata = body.map_or(&Value::Null, |body| &body["data"]["metadata"]);
     let version = &metadata["version"];
@@ -85,7 +90,7 @@ fn missing(operation: &'static str, body: Option<&Value>, message: String) -> Er
     Error::new(kind, operation).with_message(message)
 }
 
-/// The texts of `errors`, or the warnings of an answer that has none, each on one line.
+/// The texts of `errors`, or the warnings of a response without errors, each on one line.
 fn texts(body: Option<&Value>) -> Vec<String> {
     let Some(body) = body else {
         return Vec::new();
@@ -118,8 +123,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn status_code(status: u16) -> StatusCode {
+        StatusCode::from_u16(status).unwrap()
+    }
+
     fn kind(status: u16, body: Value) -> ErrorKind {
-        refusal("read secret", status, Some(&body)).kind()
+        rejection("read secret", status_code(status), Some(&body)).kind()
     }
 
     fn errors(text: &str) -> Value {
@@ -127,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_four_kinds_of_404_are_told_apart() {
+    fn the_four_kinds_of_404_are_distinguished() {
         let version = |deletion: &str, destroyed: bool| {
             json!({"data": {"data": null, "metadata":
                 {"version": 3, "deletion_time": deletion, "destroyed": destroyed}}, "warnings": null})
@@ -151,11 +160,14 @@ mod tests {
         );
         let v1 = json!({"data": null, "warnings": ["Invalid path for a versioned K/V secrets engine. See the API docs"]});
         assert_eq!(kind(404, v1), ErrorKind::NoSuchMount);
-        assert_eq!(refusal("patch", 404, None).kind(), ErrorKind::NotFound);
+        assert_eq!(
+            rejection("patch", status_code(404), None).kind(),
+            ErrorKind::NotFound
+        );
     }
 
     #[test]
-    fn refusals_are_told_apart_by_status_and_text() {
+    fn rejections_are_distinguished_by_status_and_text() {
         assert_eq!(kind(503, errors("Vault is sealed")), ErrorKind::Sealed);
         assert_eq!(kind(503, errors("maintenance")), ErrorKind::NotReady);
         assert_eq!(
@@ -185,9 +197,9 @@ mod tests {
 
     #[test]
     fn a_multi_error_becomes_one_line() {
-        let error = refusal(
+        let error = rejection(
             "read",
-            403,
+            status_code(403),
             Some(&errors("1 error occurred:\n\t* permission denied\n\n")),
         );
 
