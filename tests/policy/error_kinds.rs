@@ -39,6 +39,7 @@ fn of_clients() -> impl Iterator<Item = Kind> {
     kinds!("proxmox-client", proxmox_client)
         .chain(kinds!("factory-client", factory_client))
         .chain(kinds!("argocd-client", argocd_client))
+        .chain(kinds!("services", lungmen_bootstrap::services))
 }
 
 /// The names and texts of the bootstrap's own kinds.

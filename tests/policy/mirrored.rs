@@ -13,6 +13,7 @@ const MIRRORED: [(&str, &[&str]); 4] = [
             "proxmox-client/src",
             "factory-client/src",
             "argocd-client/src",
+            "lungmen-bootstrap/src/services",
         ],
     ),
     (
@@ -21,6 +22,7 @@ const MIRRORED: [(&str, &[&str]); 4] = [
             "proxmox-client/src",
             "factory-client/src",
             "argocd-client/src",
+            "lungmen-bootstrap/src/services",
         ],
     ),
     (
@@ -29,6 +31,7 @@ const MIRRORED: [(&str, &[&str]); 4] = [
             "proxmox-client/src",
             "factory-client/src",
             "argocd-client/src",
+            "lungmen-bootstrap/src/services",
         ],
     ),
     (
@@ -37,6 +40,7 @@ const MIRRORED: [(&str, &[&str]); 4] = [
             "proxmox-client/src/mock",
             "factory-client/src/mock",
             "argocd-client/src/mock",
+            "lungmen-bootstrap/src/mock/serve",
         ],
     ),
 ];

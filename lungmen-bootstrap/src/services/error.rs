@@ -98,6 +98,7 @@ impl ErrorKind {
         Self::Decode,
         Self::Mismatch,
         Self::Deadline,
+        Self::Io,
     ];
 
     const fn text(self) -> &'static str {
@@ -117,7 +118,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Sealed => "sealed",
             Self::Standby => "no active node",
-            Self::NotReady => "not ready",
+            Self::NotReady => "not ready yet",
             Self::Busy => "busy",
             Self::TooLarge => "too large",
             Self::Unsupported => "not supported",
@@ -126,7 +127,7 @@ impl ErrorKind {
             Self::Decode => "unexpected response",
             Self::Mismatch => "not what was written",
             Self::Deadline => "deadline exceeded",
-            Self::Io => "input or output failed",
+            Self::Io => "file error",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lungmen_bootstrap::claim::{claim, find};
-use lungmen_bootstrap::openbao::ErrorKind;
+use lungmen_bootstrap::services::ErrorKind;
 use lungmen_bootstrap::store::{DirectoryStore, Document, SecretStore};
 use tempfile::tempdir;
 

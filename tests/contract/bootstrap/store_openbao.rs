@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use lungmen_bootstrap::claim::{claim, find};
 use lungmen_bootstrap::mock::openbao::OpenBaoMock;
-use lungmen_bootstrap::openbao::{Client, Credentials, ErrorKind};
+use lungmen_bootstrap::openbao::{Client, Credentials};
+use lungmen_bootstrap::services::ErrorKind;
 use lungmen_bootstrap::store::{Document, OpenBaoStore, SecretStore};
 use secrecy::SecretString;
 
@@ -95,8 +96,8 @@ async fn tells_its_history(client: &Client) {
 
 #[tokio::test]
 async fn it_keeps_what_every_store_promises() {
-    let mock = OpenBaoMock::start().await.unwrap();
-    hold_for(&mock.client().unwrap()).await;
+    let mock = OpenBaoMock::start().await;
+    hold_for(&mock.client()).await;
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn it_does_so_on_a_real_server() {
         return;
     };
     let address = format!("http://{}", server.host()).parse().unwrap();
-    let client = Client::builder(address, Credentials::Token(ROOT.into()))
+    let client = Client::builder(address, Credentials::token(ROOT.into()))
         .build()
         .unwrap();
 
@@ -121,11 +122,10 @@ async fn the_preflight_names_the_capability_that_is_missing() {
         .user("narrow", &password, "narrow")
         .user("wide", &password, "wide")
         .start()
-        .await
-        .unwrap();
+        .await;
     let store = |user: &str| {
-        let credentials = Credentials::user_pass(user, password.clone());
-        OpenBaoStore::new(&mock.client_as(credentials).unwrap(), "secret", "talos/a")
+        let credentials = Credentials::password(user, password.clone());
+        OpenBaoStore::new(&mock.client_with(credentials), "secret", "talos/a")
     };
 
     let error = store("narrow").preflight().await.unwrap_err();

@@ -5,7 +5,7 @@ use lungmen_bootstrap::claim::{
     Origin, Wanted, choose_bootstrap, claim, find, record_bootstrapped,
 };
 use lungmen_bootstrap::lease::{Lease, LeaseOptions};
-use lungmen_bootstrap::openbao::ErrorKind;
+use lungmen_bootstrap::services::ErrorKind;
 use lungmen_bootstrap::store::{Document, Entries, Revision, SecretStore};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;

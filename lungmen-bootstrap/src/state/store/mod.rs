@@ -20,7 +20,7 @@
 //! deleted, damaged or unreadable document is an error.
 //!
 //! *A lost response is not a failure.* When an error [may have taken
-//! effect](crate::openbao::Error::may_have_taken_effect), the caller reads the document and compares.
+//! effect](crate::services::Error::may_have_taken_effect), the caller reads the document and compares.
 //!
 //! | store | record | atomic by |
 //! |---|---|---|
