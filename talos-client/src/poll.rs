@@ -312,13 +312,7 @@ mod poll_tests {
     #[tokio::test]
     async fn a_probe_that_never_answers_does_not_outlive_the_deadline() {
         let error = FAST
-            .wait::<(), _>(
-                "wait",
-                "VM 5",
-                "an answer",
-                |_| {},
-                || std::future::pending(),
-            )
+            .wait::<(), _>("wait", "VM 5", "an answer", |_| {}, std::future::pending)
             .await
             .unwrap_err();
 
