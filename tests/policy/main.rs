@@ -10,6 +10,7 @@ mod prose;
 mod recipes;
 mod run_requests;
 mod secrets;
+mod specification;
 #[path = "../e2e/support.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 mod support;

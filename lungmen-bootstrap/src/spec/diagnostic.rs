@@ -38,7 +38,7 @@ impl Diagnostic {
         value: impl fmt::Display,
         help: impl Into<String>,
     ) -> Self {
-        let value = value.to_string();
+        let value = shortened(&value.to_string());
         Self::of(path, format!("{value:?} is not valid"), help)
     }
 
@@ -54,6 +54,19 @@ impl Diagnostic {
             message,
             help: Some(help.into()),
         }
+    }
+}
+
+/// The longest value that a finding repeats, in characters.
+const LONGEST_VALUE: usize = 120;
+
+/// A value as a finding repeats it: cut where it is long, so that a pasted file does not fill the screen.
+fn shortened(value: &str) -> String {
+    let mut characters = value.chars();
+    let start: String = characters.by_ref().take(LONGEST_VALUE).collect();
+    match characters.count() {
+        0 => start,
+        rest => format!("{start}… ({rest} more characters)"),
     }
 }
 
@@ -79,6 +92,19 @@ impl Diagnostics {
 
     pub(crate) fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
+    }
+
+    /// Adds findings about fields that have none yet: a later check says less about a field that could not be read.
+    pub(crate) fn append_new(&mut self, others: &[Diagnostic]) {
+        let known: Vec<String> = self.0.iter().map(|found| found.path.clone()).collect();
+        let is_about = |path: &str, known: &str| {
+            path.strip_prefix(known)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', ':']))
+        };
+        let new = others
+            .iter()
+            .filter(|other| !known.iter().any(|known| is_about(&other.path, known)));
+        self.0.extend(new.cloned());
     }
 
     /// The value, or a finding at `path` with the text of the error.

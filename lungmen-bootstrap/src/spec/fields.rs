@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use serde_yaml::{Mapping, Value};
+use url::Url;
 
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 
@@ -99,15 +100,67 @@ impl Fields {
         }
     }
 
+    /// A version, which YAML reads as a number when it has one dot and no quotes.
+    pub(super) fn version(&self, name: &'static str, allowed: &str) -> Option<String> {
+        match self.map.get(name) {
+            Some(Value::Number(number)) => {
+                self.asked.borrow_mut().insert(name);
+                self.report(Diagnostic::new(
+                    self.path_of(name),
+                    number,
+                    format!("YAML reads an unquoted 1.10 as the number 1.1; must be {allowed}"),
+                ));
+                None
+            }
+            _ => self.optional(name, allowed),
+        }
+    }
+
+    /// A version that must be there.
+    pub(super) fn required_version(&self, name: &'static str, allowed: &str) -> Option<String> {
+        if self.is_missing(name, allowed) {
+            return None;
+        }
+        self.version(name, allowed)
+    }
+
+    /// Reports a field that must be there and is not.
+    fn is_missing(&self, name: &'static str, allowed: &str) -> bool {
+        let is_missing = self.map.get(name).is_none_or(Value::is_null);
+        if is_missing {
+            self.asked.borrow_mut().insert(name);
+            self.report(Diagnostic::missing(self.path_of(name), allowed));
+        }
+        is_missing
+    }
+
+    /// A URL. Credentials in it are refused without repeating them.
+    pub(super) fn url(&self, name: &'static str, allowed: &str) -> Option<Url> {
+        let text = self.scalar(name, allowed)?;
+        let Ok(url) = text.parse::<Url>() else {
+            let shown = if text.contains('@') { "a text with @" } else { &text };
+            self.report(Diagnostic::new(self.path_of(name), shown, allowed));
+            return None;
+        };
+        let forbidden = if !url.username().is_empty() || url.password().is_some() {
+            "must have no user name and no password; credentials are given to the client"
+        } else if url.fragment().is_some() {
+            "must have no fragment (the part after #)"
+        } else {
+            return Some(url);
+        };
+        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        self.report(Diagnostic::new(self.path_of(name), shown, forbidden));
+        None
+    }
+
     /// A field that must be there.
     pub(super) fn required<T>(&self, name: &'static str, allowed: &str) -> Option<T>
     where
         T: FromStr,
         T::Err: fmt::Display,
     {
-        if self.map.get(name).is_none_or(Value::is_null) {
-            self.asked.borrow_mut().insert(name);
-            self.report(Diagnostic::missing(self.path_of(name), allowed));
+        if self.is_missing(name, allowed) {
             return None;
         }
         self.optional(name, allowed)
@@ -244,6 +297,43 @@ mod tests {
                 "machines[1].vmId: missing; must be 100 to 999999999"
             ]
         );
+    }
+
+    #[test]
+    fn a_version_that_yaml_reads_as_a_number_is_explained() {
+        let (root, diagnostics) = fields("version: 1.10");
+
+        assert_eq!(root.version("version", "a full version"), None);
+
+        assert_eq!(
+            texts(&diagnostics),
+            ["version: \"1.1\" is not valid; YAML reads an unquoted 1.10 as the number 1.1; must be a full version"]
+        );
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused_and_not_repeated() {
+        let (root, diagnostics) = fields(
+            "a: https://root:canary@pve:8006\nb: https://pve:8006/#canary\nc: '//root:canary@pve'",
+        );
+
+        for name in ["a", "b", "c"] {
+            assert_eq!(root.url(name, "a URL"), None);
+        }
+
+        let texts = texts(&diagnostics);
+        assert_eq!(texts.len(), 3);
+        assert!(!texts.join("\n").contains("canary"), "{texts:#?}");
+    }
+
+    #[test]
+    fn long_values_are_repeated_only_in_part() {
+        let (root, diagnostics) = fields(&format!("vmId: {}", "x".repeat(5_000)));
+
+        let _: Option<u32> = root.optional("vmId", "a number");
+
+        let text = texts(&diagnostics).concat();
+        assert!(text.len() < 250 && text.contains("(4880 more characters)"), "{text}");
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::spec::patch::PatchSource;
 
 /// What a node does in the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Role {
@@ -62,7 +63,7 @@ impl FromStr for Role {
 /// The variable store of the firmware.
 ///
 /// Only [`Efi::FourMib`] has Secure Boot variables; Proxmox VE itself defaults to 2m when nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub enum Efi {
     /// `efitype=4m`, in setup mode so that Talos enrolls its own keys.
@@ -207,7 +208,7 @@ impl Placement {
 }
 
 /// One machine of the cluster: a Proxmox VM that becomes a Talos node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MachineSpec {
     pub(crate) name: String,

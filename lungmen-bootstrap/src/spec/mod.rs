@@ -4,7 +4,9 @@
 
 pub(crate) mod cluster_name;
 pub(crate) mod diagnostic;
+mod document;
 mod fields;
+mod reference;
 pub mod machine;
 pub(crate) mod patch;
 pub(crate) mod release;
@@ -12,6 +14,8 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -76,7 +80,9 @@ impl ArgoCdTarget {
 }
 
 /// A cluster as a YAML file describes it.
-#[derive(Debug, Clone)]
+///
+/// It serializes to the form of the file. Patches appear by their file names only, because they may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Spec {
     /// The name of the cluster.
@@ -102,6 +108,68 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// A cluster `name` with the https `endpoint` of its Kubernetes API, without machines.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        endpoint: impl Into<String>,
+        release: TalosRelease,
+        placement: Placement,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            endpoint: endpoint.into(),
+            release,
+            factory: None,
+            proxmox_endpoint: None,
+            placement,
+            machines: Vec::new(),
+            patches: Vec::new(),
+            openbao: None,
+            argocd: None,
+        }
+    }
+
+    /// Adds a machine.
+    #[must_use]
+    pub fn machine(mut self, machine: MachineSpec) -> Self {
+        self.machines.push(machine);
+        self
+    }
+
+    /// Adds a machine configuration patch for all machines.
+    #[must_use]
+    pub fn config_patch(mut self, patch: PatchSource) -> Self {
+        self.patches.push(patch);
+        self
+    }
+
+    /// Sets the OpenBao secret that keeps the secrets of the cluster.
+    #[must_use]
+    pub fn openbao(mut self, target: OpenBaoTarget) -> Self {
+        self.openbao = Some(target);
+        self
+    }
+
+    /// Registers the cluster in Argo CD.
+    #[must_use]
+    pub fn argocd(mut self, target: ArgoCdTarget) -> Self {
+        self.argocd = Some(target);
+        self
+    }
+
+    /// The JSON Schema (draft 2020-12) of a specification file, for editors and validators.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(document::SpecDocument).to_value()
+    }
+
+    /// Every field of a specification file with type, default and example, as a Markdown table.
+    #[must_use]
+    pub fn field_reference() -> String {
+        reference::markdown(&Self::json_schema())
+    }
+
     /// Reads the file and the patch files it names (relative to its folder).
     ///
     /// # Errors
@@ -127,6 +195,25 @@ impl Spec {
     /// A builder that has everything of the specification; the clients are still to be given.
     pub fn bootstrap(self) -> ClusterBootstrapBuilder {
         ClusterBootstrapBuilder::from_spec(self)
+    }
+}
+
+impl Serialize for Spec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        document::SpecDocument::from(self).serialize(serializer)
+    }
+}
+
+/// Reads what [`Serialize`] wrote, with all findings in the message. A specification with patches is refused, because
+/// their files cannot be read here: use [`Spec::load`] or [`Spec::parse`].
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_yaml::Value::deserialize(deserializer)?;
+        let refuse = |_: &str| Err(std::io::Error::other("read with Spec::load or Spec::parse"));
+        yaml::spec_from_value(value, &refuse).map_err(|error| {
+            let findings: Vec<String> = error.diagnostics().iter().map(ToString::to_string).collect();
+            D::Error::custom(findings.join("\n"))
+        })
     }
 }
 

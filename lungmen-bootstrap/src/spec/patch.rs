@@ -32,6 +32,14 @@ impl PatchSource {
     }
 }
 
+impl PartialEq for PatchSource {
+    fn eq(&self, other: &Self) -> bool {
+        self.origin == other.origin && self.text() == other.text()
+    }
+}
+
+impl Eq for PatchSource {}
+
 impl fmt::Debug for PatchSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PatchSource")

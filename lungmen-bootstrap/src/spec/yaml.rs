@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use url::Url;
+use serde_yaml::Value;
 
 use super::fields::Fields;
 use super::{ArgoCdTarget, OpenBaoTarget, Spec};
@@ -17,14 +17,21 @@ type PatchFiles<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 pub(super) fn spec(text: &str, files: PatchFiles<'_>) -> Result<Spec> {
     let value = serde_yaml::from_str(text).map_err(|error| not_yaml(&error))?;
+    spec_from_value(value, files)
+}
+
+/// All findings of all levels together: where the file could be read, what it says is checked as well.
+pub(super) fn spec_from_value(value: Value, files: PatchFiles<'_>) -> Result<Spec> {
     let diagnostics = Rc::new(RefCell::new(Diagnostics::default()));
-    let spec = root(&Fields::root(value, &diagnostics), files);
-    let found = std::mem::take(&mut *diagnostics.borrow_mut());
+    let spec = root(Fields::root(value, &diagnostics), files);
+    let mut found = std::mem::take(&mut *diagnostics.borrow_mut());
     if found.is_empty() {
-        Ok(spec)
-    } else {
-        Err(Error::invalid_spec(found))
+        return Ok(spec);
     }
+    if let Err(error) = spec.bootstrap().plan() {
+        found.append_new(error.diagnostics());
+    }
+    Err(Error::invalid_spec(found))
 }
 
 fn not_yaml(error: &serde_yaml::Error) -> Error {
@@ -37,7 +44,7 @@ fn not_yaml(error: &serde_yaml::Error) -> Error {
     Error::invalid_spec(diagnostics)
 }
 
-fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
+fn root(fields: Fields, files: PatchFiles<'_>) -> Spec {
     let cluster = fields.section("cluster");
     let proxmox = fields.section("proxmox");
     let talos = fields.section("talos");
@@ -52,9 +59,9 @@ fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
             )
             .unwrap_or_default(),
         release: release(&talos),
-        factory: talos.optional("factory", "the URL of an Image Factory"),
+        factory: talos.url("factory", "the URL of an Image Factory"),
         patches: patches(&talos, files),
-        proxmox_endpoint: proxmox.optional("endpoint", "the URL of a Proxmox VE API"),
+        proxmox_endpoint: proxmox.url("endpoint", "the URL of a Proxmox VE API"),
         placement: placement(&proxmox),
         machines: fields
             .sections("machines")
@@ -70,12 +77,12 @@ fn root(fields: &Fields, files: PatchFiles<'_>) -> Spec {
     cluster.finish();
     talos.finish();
     proxmox.finish();
+    fields.finish();
     spec
 }
 
 fn release(talos: &Fields) -> TalosRelease {
-    let version: Option<String> =
-        talos.required("version", "a full Talos version, for example 1.10.7");
+    let version = talos.required_version("version", "a full Talos version, for example 1.10.7");
     let mut release =
         TalosRelease::new(version.unwrap_or_default()).extensions(talos.texts("extensions"));
     release.secure_boot = flag(talos, "secureBoot").unwrap_or(false);
@@ -88,7 +95,10 @@ fn release(talos: &Fields) -> TalosRelease {
         release.platform = platform;
     }
     release.pinned_schematic = talos.optional("schematic", "a schematic ID: 64 hexadecimal digits");
-    release.kubernetes_version = talos.optional("kubernetesVersion", "a full Kubernetes version");
+    release.kubernetes_version = talos.version(
+        "kubernetesVersion",
+        "a full Kubernetes version, for example 1.33.4",
+    );
     release
 }
 
@@ -219,7 +229,7 @@ fn patches(fields: &Fields, files: PatchFiles<'_>) -> Vec<PatchSource> {
 }
 
 fn openbao(fields: Fields) -> OpenBaoTarget {
-    let address: Option<Url> = fields.optional("address", "the URL of an OpenBao server");
+    let address = fields.url("address", "the URL of an OpenBao server");
     let mount = fields.optional::<String>("mount", "the mount of a KV version 2 engine");
     let path = fields.required::<String>("path", "the path of the secret below the mount");
     fields.finish();

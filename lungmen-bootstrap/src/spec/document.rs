@@ -1,0 +1,522 @@
+//! The form of a specification file: its sections and fields, as they are written and described.
+//!
+//! Reading goes through [`yaml`](super::yaml), which collects every finding. These types are what a [`Spec`] is
+//! serialized to and what the JSON Schema and the table of fields come from; a test proves that the reader knows the
+//! same fields.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{ArgoCdTarget, OpenBaoTarget, Spec};
+use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Role};
+use crate::spec::patch::PatchSource;
+use crate::spec::release::TalosRelease;
+
+/// A Talos Kubernetes cluster on Proxmox VE.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SpecDocument {
+    /// The cluster itself.
+    cluster: ClusterSection,
+    /// The Talos release of all machines.
+    talos: TalosSection,
+    /// Where machines are placed.
+    proxmox: ProxmoxSection,
+    /// The machines, at least one; the number of control plane machines is odd.
+    #[schemars(length(min = 1))]
+    machines: Vec<MachineSection>,
+    /// Where the secrets of the cluster are kept. Default: only in the output folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openbao: Option<OpenBaoSection>,
+    /// How the cluster is registered in Argo CD. Default: it is not registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    argocd: Option<ArgoCdSection>,
+}
+
+/// The cluster itself.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClusterSection {
+    /// The name of the cluster, a DNS name.
+    #[schemars(example = &"lungmen.akn")]
+    name: String,
+    /// The https URL of the Kubernetes API.
+    #[schemars(example = &"https://kubernetes.example.org:6443")]
+    endpoint: String,
+}
+
+/// The Talos release: ISO, installer image and configuration contract follow from it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TalosSection {
+    /// A full Talos version, v1.10 to v1.14.
+    #[schemars(example = &"1.10.7")]
+    version: String,
+    /// `amd64` or `arm64`. Default: `amd64`.
+    #[serde(skip_serializing_if = "is_default_architecture")]
+    #[schemars(default = "default_architecture")]
+    architecture: String,
+    /// A Talos platform. Default: `nocloud`, the one of Proxmox VE.
+    #[serde(skip_serializing_if = "is_default_platform")]
+    #[schemars(default = "default_platform")]
+    platform: String,
+    /// Boots and installs the signed images. Default: false.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    secure_boot: bool,
+    /// Official system extensions; their order is part of the schematic ID.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["siderolabs/qemu-guest-agent"])]
+    extensions: Vec<String>,
+    /// The schematic ID that the extensions must have, 64 hexadecimal digits. Default: not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schematic: Option<String>,
+    /// A full Kubernetes version. Default: the one of the Talos release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"1.33.4")]
+    kubernetes_version: Option<String>,
+    /// The URL of an Image Factory. Default: the public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://factory.example.org")]
+    factory: Option<String>,
+    /// Files with machine configuration patches for every machine, in order, relative to the specification.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["cluster.patch.yaml"])]
+    config_patches: Vec<String>,
+}
+
+/// The Proxmox VE node and storages of the machines.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProxmoxSection {
+    /// The URL of the Proxmox VE API. Default: the caller gives the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://pve-01.example.org:8006")]
+    endpoint: Option<String>,
+    /// The Proxmox node.
+    #[schemars(example = &"pve-01")]
+    node: String,
+    /// The storage of the disks, with content type `images`.
+    #[schemars(example = &"local-lvm")]
+    storage: String,
+    /// The storage of the ISO, with content type `iso`.
+    #[schemars(example = &"local")]
+    iso_storage: String,
+}
+
+/// One machine: a Proxmox VE virtual machine that becomes a Talos node.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MachineSection {
+    /// The name of the VM, a DNS name.
+    #[schemars(example = &"tal01.example.org")]
+    name: String,
+    /// The VM id.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vm_id: u32,
+    /// The address of the node once it is configured.
+    #[schemars(example = &"10.0.2.10")]
+    address: IpAddr,
+    /// `controlplane` or `worker`. Default: `controlplane`.
+    #[serde(skip_serializing_if = "is_default_role")]
+    #[schemars(default = "default_role")]
+    role: Role,
+    /// CPU cores. Default: 4.
+    #[schemars(default = "default_cores", range(min = 1))]
+    cores: u32,
+    /// Memory in MiB. Default: 8192.
+    #[serde(rename = "memoryMiB")]
+    #[schemars(default = "default_memory_mib", range(min = 1))]
+    memory_mib: u64,
+    /// The CPU model of the VM. Default: `x86-64-v2-AES`.
+    #[schemars(default = "default_cpu")]
+    cpu: String,
+    /// The disks; the first one is the system disk. Default: one of 32 GiB.
+    #[schemars(default = "default_disks")]
+    disks: Vec<DiskSection>,
+    /// The network device.
+    network: NetworkSection,
+    /// The variable store of the firmware: `4m` (needed for Secure Boot) or `2m`. Default: `4m`.
+    #[schemars(default)]
+    efi: Efi,
+    /// Adds a TPM 2.0. Default: false.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    tpm: bool,
+    /// Uses the QEMU guest agent; needs the extension `siderolabs/qemu-guest-agent`. Default: true.
+    #[schemars(default = "default_guest_agent")]
+    guest_agent: bool,
+    /// Tags of the VM.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["talos-linux"])]
+    tags: Vec<String>,
+    /// Description of the VM; Proxmox VE shows Markdown and HTML.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(default)]
+    description: String,
+    /// Files with machine configuration patches for this machine, applied after those of the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["tal01.patch.yaml"])]
+    config_patches: Vec<String>,
+}
+
+/// One disk of a machine.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DiskSection {
+    /// Size in GiB.
+    #[serde(rename = "sizeGiB")]
+    #[schemars(range(min = 1), example = 32)]
+    size_gib: u32,
+    /// The guest sees an SSD. Default: false.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    ssd: bool,
+    /// The disk has its own I/O thread. Default: true.
+    #[schemars(default = "default_io_thread")]
+    io_thread: bool,
+    /// Freed blocks are handed back to the storage. Default: false.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    discard: bool,
+}
+
+/// The network device of a machine.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NetworkSection {
+    /// The bridge or vnet on the Proxmox node.
+    #[schemars(example = &"vmbr0")]
+    bridge: String,
+    /// VLAN tag. Default: untagged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4094))]
+    vlan: Option<u16>,
+    /// The Proxmox VE firewall filters the device. Default: false.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    firewall: bool,
+}
+
+/// A secret in OpenBao.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OpenBaoSection {
+    /// The URL of the OpenBao server. Default: the caller gives the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://bao.example.org:8200")]
+    address: Option<String>,
+    /// The mount of a KV version 2 engine. Default: `secret`.
+    #[schemars(default = "default_mount")]
+    mount: String,
+    /// The path of the secret below the mount.
+    #[schemars(example = &"talos/lungmen.akn")]
+    path: String,
+}
+
+/// The cluster in Argo CD.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ArgoCdSection {
+    /// The host or URL of the Argo CD server. Default: the caller gives the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"argocd.example.org")]
+    server: Option<String>,
+    /// The name of the cluster in Argo CD. Default: the name of the cluster.
+    #[schemars(default, example = &"lungmen.akn")]
+    cluster_name: String,
+    /// Labels of the cluster, each `key=value`; ApplicationSets select on them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["environment=production"])]
+    labels: Vec<String>,
+}
+
+impl From<&Spec> for SpecDocument {
+    fn from(spec: &Spec) -> Self {
+        Self {
+            cluster: ClusterSection {
+                name: spec.name.clone(),
+                endpoint: spec.endpoint.clone(),
+            },
+            talos: TalosSection::of(spec),
+            proxmox: ProxmoxSection {
+                endpoint: spec.proxmox_endpoint.as_ref().map(ToString::to_string),
+                node: spec.placement.node.clone(),
+                storage: spec.placement.storage.clone(),
+                iso_storage: spec.placement.iso_storage.clone(),
+            },
+            machines: spec.machines.iter().map(MachineSection::from).collect(),
+            openbao: spec.openbao.as_ref().map(OpenBaoSection::from),
+            argocd: spec.argocd.as_ref().map(ArgoCdSection::from),
+        }
+    }
+}
+
+impl TalosSection {
+    fn of(spec: &Spec) -> Self {
+        let release = &spec.release;
+        Self {
+            version: release.version.clone(),
+            architecture: release.architecture.clone(),
+            platform: release.platform.clone(),
+            secure_boot: release.secure_boot,
+            extensions: release.extensions.clone(),
+            schematic: release.pinned_schematic.clone(),
+            kubernetes_version: release.kubernetes_version.clone(),
+            factory: spec.factory.as_ref().map(ToString::to_string),
+            config_patches: origins(&spec.patches),
+        }
+    }
+}
+
+impl From<&MachineSpec> for MachineSection {
+    fn from(machine: &MachineSpec) -> Self {
+        Self {
+            name: machine.name.clone(),
+            vm_id: machine.vm_id,
+            address: machine.address,
+            role: machine.role,
+            cores: machine.cores,
+            memory_mib: machine.memory_mib,
+            cpu: machine.cpu.clone(),
+            disks: machine.disks.iter().map(DiskSection::from).collect(),
+            network: NetworkSection::from(&machine.network),
+            efi: machine.efi,
+            tpm: machine.tpm,
+            guest_agent: machine.guest_agent,
+            tags: machine.tags.clone(),
+            description: machine.description.clone(),
+            config_patches: origins(&machine.patches),
+        }
+    }
+}
+
+impl From<&Disk> for DiskSection {
+    fn from(disk: &Disk) -> Self {
+        Self {
+            size_gib: disk.size_gib,
+            ssd: disk.ssd,
+            io_thread: disk.io_thread,
+            discard: disk.discard,
+        }
+    }
+}
+
+impl From<&Network> for NetworkSection {
+    fn from(network: &Network) -> Self {
+        Self {
+            bridge: network.bridge.clone(),
+            vlan: network.vlan,
+            firewall: network.firewall,
+        }
+    }
+}
+
+impl From<&OpenBaoTarget> for OpenBaoSection {
+    fn from(target: &OpenBaoTarget) -> Self {
+        Self {
+            address: target.address.as_ref().map(ToString::to_string),
+            mount: target.mount.clone(),
+            path: target.path.clone(),
+        }
+    }
+}
+
+impl From<&ArgoCdTarget> for ArgoCdSection {
+    fn from(target: &ArgoCdTarget) -> Self {
+        let labels = target.labels.iter();
+        Self {
+            server: target.server.clone(),
+            cluster_name: target.cluster_name.clone(),
+            labels: labels.map(|(key, value)| format!("{key}={value}")).collect(),
+        }
+    }
+}
+
+/// The file names of patches. Their texts are not written: a patch may hold secrets.
+fn origins(patches: &[PatchSource]) -> Vec<String> {
+    patches.iter().map(|patch| patch.origin().to_owned()).collect()
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_default_architecture(text: &String) -> bool {
+    *text == default_architecture()
+}
+
+fn is_default_platform(text: &String) -> bool {
+    *text == default_platform()
+}
+
+fn is_default_role(role: &Role) -> bool {
+    *role == default_role()
+}
+
+fn default_architecture() -> String {
+    TalosRelease::new("").architecture
+}
+
+fn default_platform() -> String {
+    TalosRelease::new("").platform
+}
+
+fn default_role() -> Role {
+    default_machine().role
+}
+
+fn default_cores() -> u32 {
+    default_machine().cores
+}
+
+fn default_memory_mib() -> u64 {
+    default_machine().memory_mib
+}
+
+fn default_cpu() -> String {
+    default_machine().cpu
+}
+
+fn default_disks() -> Vec<DiskSection> {
+    default_machine().disks.iter().map(DiskSection::from).collect()
+}
+
+fn default_guest_agent() -> bool {
+    default_machine().guest_agent
+}
+
+fn default_io_thread() -> bool {
+    Disk::new(1).io_thread
+}
+
+fn default_mount() -> String {
+    "secret".into()
+}
+
+/// A machine with nothing but what is required.
+fn default_machine() -> MachineSpec {
+    MachineSpec::new("", 100, IpAddr::from([0, 0, 0, 0]), Network::new(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An unknown field at every level of a specification.
+    const UNKNOWN_EVERYWHERE: &str = "
+nothing: 1
+cluster: {nothing: 1}
+talos: {nothing: 1}
+proxmox: {nothing: 1}
+machines: [{nothing: 1, disks: [{nothing: 1}], network: {nothing: 1}}]
+openbao: {nothing: 1}
+argocd: {nothing: 1}
+";
+
+    fn no_files(_: &str) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+
+    /// The fields of each level that the reader knows, by its path.
+    fn fields_of_the_reader() -> BTreeMap<String, Vec<String>> {
+        let error = Spec::parse(UNKNOWN_EVERYWHERE, no_files).unwrap_err();
+        error
+            .diagnostics()
+            .iter()
+            .filter_map(|found| {
+                let path = found.path.strip_suffix("nothing")?;
+                let (_, fields) = found.help.as_deref()?.split_once("fields here are ")?;
+                let fields = fields.split(", ").map(str::to_owned).collect();
+                Some((path.trim_end_matches('.').replace("[0]", ""), fields))
+            })
+            .collect()
+    }
+
+    /// The fields of each level that the schema has, by its path.
+    fn fields_of_the_schema() -> BTreeMap<String, Vec<String>> {
+        fn collect(
+            schema: &Value,
+            object: &Value,
+            path: &str,
+            found: &mut BTreeMap<String, Vec<String>>,
+        ) {
+            let Some(properties) = object["properties"].as_object() else {
+                return;
+            };
+            let mut names: Vec<String> = properties.keys().cloned().collect();
+            names.sort();
+            found.insert(path.to_owned(), names);
+            assert_eq!(object["additionalProperties"], false, "{path}");
+            for (name, field) in properties {
+                let text = field.to_string();
+                let Some((_, target)) = text.split_once("#/$defs/") else {
+                    continue;
+                };
+                let target: String = target.chars().take_while(|c| *c != '"').collect();
+                let path = format!("{path}.{name}");
+                collect(schema, &schema["$defs"][&target], path.trim_matches('.'), found);
+            }
+        }
+        let schema = Spec::json_schema();
+        let mut found = BTreeMap::new();
+        collect(&schema, &schema, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn the_reader_and_the_schema_know_the_same_fields_at_every_level() {
+        let reader = fields_of_the_reader();
+
+        assert_eq!(reader.len(), 8);
+        assert_eq!(reader, fields_of_the_schema());
+    }
+
+    #[test]
+    fn a_specification_made_in_code_is_read_back_as_it_was() {
+        let network = Network::new("vmbr0").vlan(2).firewall();
+        let machine = MachineSpec::new("tal01.a.b", 101, IpAddr::from([10, 0, 0, 1]), network)
+            .disks([Disk::new(32).ssd(), Disk::new(64).without_io_thread()])
+            .efi(Efi::TwoMib)
+            .role(Role::Worker)
+            .tpm()
+            .without_guest_agent()
+            .tags(["a"])
+            .description("one");
+        let release = TalosRelease::new("1.10.7").secure_boot().kubernetes_version("1.33.4");
+        let placement = crate::machine::Placement::new("pve-01", "local-lvm", "local");
+        let spec = Spec::new("a.b", "https://a.b:6443", release, placement)
+            .machine(machine)
+            .openbao(OpenBaoTarget::new("secret", "talos/a.b"))
+            .argocd(ArgoCdTarget::new("a.b").label("environment", "production"));
+
+        let yaml = serde_yaml::to_string(&spec).unwrap();
+
+        assert_eq!(Spec::parse(&yaml, no_files).unwrap(), spec, "{yaml}");
+        assert_eq!(serde_yaml::from_str::<Spec>(&yaml).unwrap(), spec);
+    }
+
+    #[test]
+    fn findings_of_the_reader_and_of_the_checks_come_together() {
+        let yaml = "
+openBao: {path: a}
+cluster: {name: UPPER, endpoint: 'http://a'}
+talos: {version: 1.10}
+proxmox: {node: pve-01, storage: s, isoStorage: s}
+machines: []
+";
+
+        let error = Spec::parse(yaml, no_files).unwrap_err();
+
+        let paths: Vec<&str> = error.diagnostics().iter().map(|found| found.path.as_str()).collect();
+        for path in ["openBao", "cluster.name", "cluster.endpoint", "talos.version", "machines"] {
+            assert_eq!(paths.iter().filter(|p| **p == path).count(), 1, "{path} in {paths:?}");
+        }
+    }
+}
