@@ -42,7 +42,9 @@ fn the_specifications_of_the_examples_name_the_schema_for_editors() {
     for entry in std::fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let is_specification = path.extension().is_some_and(|extension| extension == "yaml")
+        let is_specification = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
             && text.contains("\ncluster:");
         assert!(
             !is_specification

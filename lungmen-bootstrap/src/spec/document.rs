@@ -55,15 +55,12 @@ struct TalosSection {
     #[schemars(example = &"1.10.7")]
     version: String,
     /// `amd64` or `arm64`. Default: `amd64`.
-    #[serde(skip_serializing_if = "is_default_architecture")]
     #[schemars(default = "default_architecture")]
     architecture: String,
     /// A Talos platform. Default: `nocloud`, the one of Proxmox VE.
-    #[serde(skip_serializing_if = "is_default_platform")]
     #[schemars(default = "default_platform")]
     platform: String,
     /// Boots and installs the signed images. Default: false.
-    #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     secure_boot: bool,
     /// Official system extensions; their order is part of the schematic ID.
@@ -120,7 +117,6 @@ struct MachineSection {
     #[schemars(example = &"10.0.2.10")]
     address: IpAddr,
     /// `controlplane` or `worker`. Default: `controlplane`.
-    #[serde(skip_serializing_if = "is_default_role")]
     #[schemars(default = "default_role")]
     role: Role,
     /// CPU cores. Default: 4.
@@ -142,7 +138,6 @@ struct MachineSection {
     #[schemars(default)]
     efi: Efi,
     /// Adds a TPM 2.0. Default: false.
-    #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     tpm: bool,
     /// Uses the QEMU guest agent; needs the extension `siderolabs/qemu-guest-agent`. Default: true.
@@ -153,7 +148,6 @@ struct MachineSection {
     #[schemars(default, example = ["talos-linux"])]
     tags: Vec<String>,
     /// Description of the VM; Proxmox VE shows Markdown and HTML.
-    #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(default)]
     description: String,
     /// Files with machine configuration patches for this machine, applied after those of the cluster.
@@ -171,14 +165,12 @@ struct DiskSection {
     #[schemars(range(min = 1), example = 32)]
     size_gib: u32,
     /// The guest sees an SSD. Default: false.
-    #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     ssd: bool,
     /// The disk has its own I/O thread. Default: true.
     #[schemars(default = "default_io_thread")]
     io_thread: bool,
     /// Freed blocks are handed back to the storage. Default: false.
-    #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     discard: bool,
 }
@@ -195,7 +187,6 @@ struct NetworkSection {
     #[schemars(range(min = 1, max = 4094))]
     vlan: Option<u16>,
     /// The Proxmox VE firewall filters the device. Default: false.
-    #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     firewall: bool,
 }
@@ -225,8 +216,9 @@ struct ArgoCdSection {
     #[schemars(example = &"argocd.example.org")]
     server: Option<String>,
     /// The name of the cluster in Argo CD. Default: the name of the cluster.
-    #[schemars(default, example = &"lungmen.akn")]
-    cluster_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"lungmen.akn")]
+    cluster_name: Option<String>,
     /// Labels of the cluster, each `key=value`; ApplicationSets select on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default, example = ["environment=production"])]
@@ -329,31 +321,20 @@ impl From<&ArgoCdTarget> for ArgoCdSection {
         let labels = target.labels.iter();
         Self {
             server: target.server.clone(),
-            cluster_name: target.cluster_name.clone(),
-            labels: labels.map(|(key, value)| format!("{key}={value}")).collect(),
+            cluster_name: Some(target.cluster_name.clone()),
+            labels: labels
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
         }
     }
 }
 
 /// The file names of patches. Their texts are not written: a patch may hold secrets.
 fn origins(patches: &[PatchSource]) -> Vec<String> {
-    patches.iter().map(|patch| patch.origin().to_owned()).collect()
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
-
-fn is_default_architecture(text: &String) -> bool {
-    *text == default_architecture()
-}
-
-fn is_default_platform(text: &String) -> bool {
-    *text == default_platform()
-}
-
-fn is_default_role(role: &Role) -> bool {
-    *role == default_role()
+    patches
+        .iter()
+        .map(|patch| patch.origin().to_owned())
+        .collect()
 }
 
 fn default_architecture() -> String {
@@ -381,7 +362,11 @@ fn default_cpu() -> String {
 }
 
 fn default_disks() -> Vec<DiskSection> {
-    default_machine().disks.iter().map(DiskSection::from).collect()
+    default_machine()
+        .disks
+        .iter()
+        .map(DiskSection::from)
+        .collect()
 }
 
 fn default_guest_agent() -> bool {
@@ -461,7 +446,12 @@ argocd: {nothing: 1}
                 };
                 let target: String = target.chars().take_while(|c| *c != '"').collect();
                 let path = format!("{path}.{name}");
-                collect(schema, &schema["$defs"][&target], path.trim_matches('.'), found);
+                collect(
+                    schema,
+                    &schema["$defs"][&target],
+                    path.trim_matches('.'),
+                    found,
+                );
             }
         }
         let schema = Spec::json_schema();
@@ -474,7 +464,7 @@ argocd: {nothing: 1}
     fn the_reader_and_the_schema_know_the_same_fields_at_every_level() {
         let reader = fields_of_the_reader();
 
-        assert_eq!(reader.len(), 8);
+        assert_eq!(reader.len(), 9);
         assert_eq!(reader, fields_of_the_schema());
     }
 
@@ -489,7 +479,9 @@ argocd: {nothing: 1}
             .without_guest_agent()
             .tags(["a"])
             .description("one");
-        let release = TalosRelease::new("1.10.7").secure_boot().kubernetes_version("1.33.4");
+        let release = TalosRelease::new("1.10.7")
+            .secure_boot()
+            .kubernetes_version("1.33.4");
         let placement = crate::machine::Placement::new("pve-01", "local-lvm", "local");
         let spec = Spec::new("a.b", "https://a.b:6443", release, placement)
             .machine(machine)
@@ -514,9 +506,23 @@ machines: []
 
         let error = Spec::parse(yaml, no_files).unwrap_err();
 
-        let paths: Vec<&str> = error.diagnostics().iter().map(|found| found.path.as_str()).collect();
-        for path in ["openBao", "cluster.name", "cluster.endpoint", "talos.version", "machines"] {
-            assert_eq!(paths.iter().filter(|p| **p == path).count(), 1, "{path} in {paths:?}");
+        let paths: Vec<&str> = error
+            .diagnostics()
+            .iter()
+            .map(|found| found.path.as_str())
+            .collect();
+        for path in [
+            "openBao",
+            "cluster.name",
+            "cluster.endpoint",
+            "talos.version",
+            "machines",
+        ] {
+            assert_eq!(
+                paths.iter().filter(|p| **p == path).count(),
+                1,
+                "{path} in {paths:?}"
+            );
         }
     }
 }

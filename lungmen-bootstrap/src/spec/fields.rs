@@ -138,7 +138,11 @@ impl Fields {
     pub(super) fn url(&self, name: &'static str, allowed: &str) -> Option<Url> {
         let text = self.scalar(name, allowed)?;
         let Ok(url) = text.parse::<Url>() else {
-            let shown = if text.contains('@') { "a text with @" } else { &text };
+            let shown = if text.contains('@') {
+                "a text with @"
+            } else {
+                &text
+            };
             self.report(Diagnostic::new(self.path_of(name), shown, allowed));
             return None;
         };
@@ -307,7 +311,9 @@ mod tests {
 
         assert_eq!(
             texts(&diagnostics),
-            ["version: \"1.1\" is not valid; YAML reads an unquoted 1.10 as the number 1.1; must be a full version"]
+            [
+                "version: \"1.1\" is not valid; YAML reads an unquoted 1.10 as the number 1.1; must be a full version"
+            ]
         );
     }
 
@@ -333,7 +339,10 @@ mod tests {
         let _: Option<u32> = root.optional("vmId", "a number");
 
         let text = texts(&diagnostics).concat();
-        assert!(text.len() < 250 && text.contains("(4880 more characters)"), "{text}");
+        assert!(
+            text.len() < 250 && text.contains("(4880 more characters)"),
+            "{text}"
+        );
     }
 
     #[test]

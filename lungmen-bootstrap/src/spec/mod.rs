@@ -6,9 +6,9 @@ pub(crate) mod cluster_name;
 pub(crate) mod diagnostic;
 mod document;
 mod fields;
-mod reference;
 pub mod machine;
 pub(crate) mod patch;
+mod reference;
 pub(crate) mod release;
 mod yaml;
 
@@ -211,7 +211,11 @@ impl<'de> Deserialize<'de> for Spec {
         let value = serde_yaml::Value::deserialize(deserializer)?;
         let refuse = |_: &str| Err(std::io::Error::other("read with Spec::load or Spec::parse"));
         yaml::spec_from_value(value, &refuse).map_err(|error| {
-            let findings: Vec<String> = error.diagnostics().iter().map(ToString::to_string).collect();
+            let findings: Vec<String> = error
+                .diagnostics()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             D::Error::custom(findings.join("\n"))
         })
     }

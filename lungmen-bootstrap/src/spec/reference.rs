@@ -32,7 +32,9 @@ fn rows(schema: &Value, object: &Value, path: &str, table: &mut String) {
             _ if required.contains(&name.as_str()) => "required".to_owned(),
             _ => String::new(),
         };
-        let example = field["examples"].get(0).map(|example| format!("`{example}`"));
+        let example = field["examples"]
+            .get(0)
+            .map(|example| format!("`{example}`"));
         let meaning = field["description"]
             .as_str()
             .or_else(|| shape["description"].as_str())
