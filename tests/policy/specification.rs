@@ -45,7 +45,7 @@ fn the_specifications_of_the_examples_name_the_schema_for_editors() {
         let is_specification = path
             .extension()
             .is_some_and(|extension| extension == "yaml")
-            && text.contains("\ncluster:");
+            && text.contains("\nproxmox:");
         assert!(
             !is_specification
                 || text.starts_with("# yaml-language-server: $schema=specification.schema.json\n"),
