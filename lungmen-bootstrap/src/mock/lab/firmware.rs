@@ -35,7 +35,7 @@ impl fmt::Display for NoBoot {
             Self::NoSecureBoot => {
                 "the image needs Secure Boot, which only a 4m EFI disk of a q35 machine has"
             }
-            Self::NotInSetupMode => "the firmware has enrolled keys and rejects those of Talos",
+            Self::NotInSetupMode => "the firmware has keys already and rejects those of Talos",
             Self::WrongArchitecture => "the image is for another architecture",
         })
     }
