@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use lungmen_bootstrap::claim::Import;
+use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
 use lungmen_bootstrap::{ClusterBootstrap, ClusterBootstrapBuilder, Spec, StepId};
@@ -36,7 +38,7 @@ struct Arguments {
     #[arg(long, requires = "config")]
     live: bool,
 
-    /// Print what would be done and stop.
+    /// Print the plan and exit.
     #[arg(long)]
     plan: bool,
 
@@ -52,11 +54,27 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     merge_talosconfig: Option<PathBuf>,
 
+    /// Allow a changed machine configuration to reboot its node, one node at a time.
+    #[arg(long)]
+    allow_reboots: bool,
+
+    /// Take over the secrets bundle of an existing cluster from this secrets.yaml. Only for a cluster without a record.
+    #[arg(long, value_name = "FILE")]
+    import_secrets: Option<PathBuf>,
+
+    /// Bootstrap etcd although the state of some control plane nodes is unknown. Only when they were never members.
+    #[arg(long, conflicts_with = "recover_lost_etcd")]
+    ignore_unknown_etcd: bool,
+
+    /// Bootstrap an empty etcd for a cluster that has lost its etcd data on every node.
+    #[arg(long)]
+    recover_lost_etcd: bool,
+
     /// Print events as JSON lines.
     #[arg(long)]
     json: bool,
 
-    /// Do not slow the Lab down for the eye.
+    /// Run the Lab without demo delays.
     #[arg(long, conflicts_with = "live")]
     fast: bool,
 }
@@ -127,10 +145,32 @@ async fn bootstrap(arguments: &Arguments, builder: ClusterBootstrapBuilder) -> R
     if let Some(path) = &arguments.merge_talosconfig {
         builder = builder.merge_talosconfig(path);
     }
-    let bootstrap = builder.build()?;
+    let bootstrap = with_permissions(arguments, builder)?.build()?;
     let result = until_interrupted(arguments, &bootstrap).await;
     progress.close();
     result
+}
+
+/// What the command line allows beyond the specification.
+fn with_permissions(
+    arguments: &Arguments,
+    mut builder: ClusterBootstrapBuilder,
+) -> Result<ClusterBootstrapBuilder, Failure> {
+    if arguments.allow_reboots {
+        builder = builder.allow_reboots();
+    }
+    if let Some(file) = &arguments.import_secrets {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::message(format!("{}: {error}", file.display())))?;
+        builder = builder.import_secrets(Import::SecretsYaml(text.into()));
+    }
+    if arguments.ignore_unknown_etcd {
+        builder = builder.bootstrap_permission(BootstrapPermission::IgnoreUnknown);
+    }
+    if arguments.recover_lost_etcd {
+        builder = builder.bootstrap_permission(BootstrapPermission::RecoverLostData);
+    }
+    Ok(builder)
 }
 
 /// Ctrl-C drops the run where it is; the next one resumes.

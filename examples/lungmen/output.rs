@@ -73,7 +73,11 @@ fn steps_table(steps: &[StepReport]) -> String {
 }
 
 fn next_commands(cluster: &Cluster) -> String {
-    let output = cluster.output.display();
+    let output = cluster
+        .output
+        .as_deref()
+        .unwrap_or(std::path::Path::new("."))
+        .display();
     let node = cluster
         .machines
         .first()

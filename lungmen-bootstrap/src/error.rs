@@ -8,6 +8,7 @@ use std::fmt;
 
 pub use kind::ErrorKind;
 
+use crate::run::report::StepReport;
 use crate::run::step::StepId;
 use crate::spec::diagnostic::Diagnostics;
 
@@ -25,6 +26,8 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     step: Option<StepId>,
+    machine: Option<String>,
+    server: Option<String>,
     operation: &'static str,
     target: String,
     message: String,
@@ -34,6 +37,9 @@ struct Inner {
     /// The source is the error of a client and has the whole message; this error adds step and hint.
     speaks_for_source: bool,
     source: Option<Source>,
+    /// What the run had done before.
+    steps: Vec<StepReport>,
+    warnings: Vec<String>,
 }
 
 impl Error {
@@ -58,6 +64,8 @@ impl Error {
             inner: Box::new(Inner {
                 kind,
                 step: None,
+                machine: None,
+                server: None,
                 operation,
                 target: String::new(),
                 message: String::new(),
@@ -66,6 +74,8 @@ impl Error {
                 diagnostics: Diagnostics::default(),
                 speaks_for_source: false,
                 source: None,
+                steps: Vec::new(),
+                warnings: Vec::new(),
             }),
         }
     }
@@ -140,6 +150,25 @@ impl Error {
         self
     }
 
+    /// Sets the machine, unless one is set.
+    pub(crate) fn at_machine(mut self, machine: String) -> Self {
+        self.inner.machine.get_or_insert(machine);
+        self
+    }
+
+    /// Sets the server that the error came from.
+    pub(crate) fn of_server(mut self, server: Option<&str>) -> Self {
+        self.inner.server = server.map(str::to_owned);
+        self
+    }
+
+    /// Adds what the run had done before the error.
+    pub(crate) fn after(mut self, steps: Vec<StepReport>, warnings: Vec<String>) -> Self {
+        self.inner.steps = steps;
+        self.inner.warnings = warnings;
+        self
+    }
+
     pub(crate) fn uncertain(mut self, may_have_taken_effect: bool) -> Self {
         self.inner.may_have_taken_effect = may_have_taken_effect;
         self
@@ -155,6 +184,30 @@ impl Error {
     #[must_use]
     pub fn step(&self) -> Option<StepId> {
         self.inner.step
+    }
+
+    /// The machine that it happened to, where it happened to one.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        self.inner.machine.as_deref()
+    }
+
+    /// The server that the error came from: its endpoint without credentials.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.inner.server.as_deref()
+    }
+
+    /// What the steps before the error did.
+    #[must_use]
+    pub fn steps(&self) -> &[StepReport] {
+        &self.inner.steps
+    }
+
+    /// The warnings of the run before the error.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.inner.warnings
     }
 
     /// What was attempted.
@@ -252,10 +305,12 @@ impl Error {
         if let Some(hint) = self.hint() {
             text.push_str(&format!("\n  hint: {hint}"));
         }
-        let repeat = if self.is_safe_to_repeat() {
-            "Running again is safe: finished steps are detected and not repeated."
-        } else {
-            "Do not run again before the cause is resolved."
+        let repeat = match (self.is_safe_to_repeat(), self.is_retryable()) {
+            (true, true) => "Running again is safe: finished steps are detected and not repeated.",
+            (true, false) => {
+                "Resolve the cause, then run again: finished steps are detected and not repeated."
+            }
+            (false, _) => "Do not run again before the cause is resolved.",
         };
         text.push_str(&format!("\n  {repeat}"));
         text
@@ -267,6 +322,9 @@ impl fmt::Display for Error {
         let inner = &self.inner;
         if let Some(step) = inner.step {
             write!(f, "step {step}: ")?;
+        }
+        if let Some(machine) = &inner.machine {
+            write!(f, "{machine}: ")?;
         }
         if let (true, Some(source)) = (inner.speaks_for_source, &inner.source) {
             return write!(f, "{source}");

@@ -1,5 +1,6 @@
 //! One run from an empty Proxmox VE to healthy applications.
 
+use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::{EventKind, Outcome, StepId};
 
 use crate::support::{VM, World, acting_steps, outcome, vm};
@@ -139,7 +140,8 @@ async fn openbao_has_the_bundle_and_the_talosconfig() {
         .unwrap();
     assert_eq!(secret["secrets.yaml"], world.read("secrets.yaml"));
     assert_eq!(secret["talosconfig"], world.read("talosconfig"));
-    assert_eq!(secret.as_object().unwrap().len(), 2);
+    let names: Vec<&String> = secret.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["cluster.json", "secrets.yaml", "talosconfig"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,9 +204,16 @@ async fn the_context_is_merged_into_a_talosconfig_on_request_and_only_once() {
 async fn the_configuration_is_the_one_of_the_reference() {
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/talos");
     let world = World::new().await;
-    std::fs::copy(data.join("secrets.yaml"), world.file("secrets.yaml")).unwrap();
+    let secrets = std::fs::read_to_string(data.join("secrets.yaml")).unwrap();
 
-    world.run_until(StepId::Configuration).await.unwrap();
+    world
+        .builder()
+        .import_secrets(Import::SecretsYaml(secrets.into()))
+        .build()
+        .unwrap()
+        .run_until(StepId::Configuration)
+        .await
+        .unwrap();
 
     let parse = |text: &str| talos_client::yaml::parse_documents(text).unwrap();
     let reference = data.join("generate/lungmen.v1.10.7.v1.10.controlplane.yaml");

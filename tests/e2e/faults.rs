@@ -176,7 +176,7 @@ async fn a_node_that_cannot_be_reached_ends_at_the_deadline_with_the_last_cause(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_another_cluster_is_left_alone() {
+async fn an_output_directory_with_the_secrets_of_another_cluster_is_refused() {
     let world = World::new().await;
     world.run().await.unwrap();
     let stranger = talos_client::secrets::SecretsBundle::generate_blocking(
@@ -191,7 +191,8 @@ async fn a_node_of_another_cluster_is_left_alone() {
 
     let error = world.run().await.unwrap_err();
 
-    assert_failure(&error, ErrorKind::NotOurs, StepId::FirstBoot);
+    assert_failure(&error, ErrorKind::Conflict, StepId::Preflight);
+    assert!(error.report().contains("lungmen.akn"), "{}", error.report());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +210,7 @@ async fn lost_secrets_of_a_configured_node_are_never_made_again() {
         .run()
         .await
         .unwrap();
-    for name in ["secrets.yaml", "controlplane.yaml"] {
+    for name in ["secrets.yaml", "controlplane.yaml", "cluster-record.json"] {
         std::fs::remove_file(world.file(name)).unwrap();
     }
 
@@ -247,11 +248,10 @@ async fn a_failed_installation_is_told_from_a_slow_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_secret_at_the_path_is_never_replaced() {
+async fn another_secret_at_the_path_is_found_before_anything_is_created_and_never_replaced() {
     let world = World::new().await;
     let theirs = std::collections::BTreeMap::from([("secrets.yaml".to_owned(), "theirs".into())]);
     let client = world.lab.openbao().client();
-    world.run_until(StepId::Verify).await.unwrap();
     client
         .kv("secret")
         .create("talos/lungmen.akn", &theirs)
@@ -260,7 +260,8 @@ async fn another_secret_at_the_path_is_never_replaced() {
 
     let error = world.run().await.unwrap_err();
 
-    assert_failure(&error, ErrorKind::Conflict, StepId::SaveSecrets);
+    assert_failure(&error, ErrorKind::Conflict, StepId::Preflight);
+    assert!(world.lab.proxmox().vm_ids().is_empty());
     let secret = world
         .lab
         .openbao()

@@ -315,11 +315,34 @@ fn check_machines(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
         |machine| machine.address.to_string(),
         diagnostics,
     );
+    check_file_names(machines, diagnostics);
     for (index, machine) in machines.iter().enumerate() {
         if machine.disks.is_empty() {
             diagnostics.add(Diagnostic::missing(
                 format!("machines[{index}].disks"),
                 "name at least the system disk",
+            ));
+        }
+    }
+}
+
+/// Machine configurations are named after the host, `tal01` of `tal01.a.b`: two of a role must differ there.
+fn check_file_names(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
+    let mut seen = BTreeMap::new();
+    for (index, machine) in machines.iter().enumerate() {
+        let host = machine.name.split('.').next().unwrap_or_default();
+        let key = (machine.role, host.to_ascii_lowercase());
+        if let Some(first) = seen.insert(key, index)
+            && machines[first].name != machine.name
+        {
+            diagnostics.add(Diagnostic::new(
+                format!("machines[{index}].name"),
+                &machine.name,
+                format!(
+                    "the part before the first dot must differ from that of machines[{first}], because the machine \
+                     configuration file is named {}-{host}.yaml",
+                    machine.role
+                ),
             ));
         }
     }
@@ -390,7 +413,8 @@ fn machines(
         .enumerate()
         .filter_map(|(index, spec)| {
             let path = format!("machines[{index}]");
-            let uuid = MachineUuid::derive(cluster.as_str(), &spec.name, spec.vm_id);
+            // Replaced by the one of the cluster record; this one only makes the VM specification complete.
+            let uuid = MachineUuid::derive(cluster.as_str(), &spec.name);
             let patches =
                 config::patches(&format!("{path}.configPatches"), &spec.patches, diagnostics);
             let vm = vm::vm(&path, spec, uuid, &shared, diagnostics)?;

@@ -2,7 +2,7 @@
 
 use talos_client::config::{
     ConfigPatch, GenerateInput, LintContext, LintDisk, LintId, MachineConfig, MachineType, Mode,
-    ValidationOptions, VersionContract,
+    ValidationOptions, VersionContract, diff,
 };
 use talos_client::secrets::SecretsBundle;
 
@@ -43,20 +43,37 @@ impl DesiredCluster {
         machine: &DesiredMachine,
         secrets: &SecretsBundle,
     ) -> Result<MachineConfig> {
-        let endpoint = self.endpoint.as_str().trim_end_matches('/');
-        let input = GenerateInput::new(self.cluster.as_str(), endpoint, secrets)?
-            .talos_version(self.talos.clone())
-            .kubernetes_version(&self.kubernetes_version)
-            .install_image(&self.installer);
-        let kind = match machine.spec.role {
-            Role::ControlPlane => MachineType::ControlPlane,
-            Role::Worker => MachineType::Worker,
-        };
         let patches = self.patches.iter().chain(&machine.patches);
-        Ok(patches
+        let input = patches
             .cloned()
-            .fold(input, GenerateInput::config_patch)
-            .generate(kind)?)
+            .fold(self.input(secrets)?, GenerateInput::config_patch);
+        Ok(input.generate(kind(machine))?)
+    }
+
+    /// The configuration of a machine before any patch.
+    fn unpatched_config(
+        &self,
+        machine: &DesiredMachine,
+        secrets: &SecretsBundle,
+    ) -> Result<MachineConfig> {
+        Ok(self.input(secrets)?.generate(kind(machine))?)
+    }
+
+    fn input<'a>(&'a self, secrets: &'a SecretsBundle) -> Result<GenerateInput> {
+        let endpoint = self.endpoint.as_str().trim_end_matches('/');
+        Ok(
+            GenerateInput::new(self.cluster.as_str(), endpoint, secrets)?
+                .talos_version(self.talos.clone())
+                .kubernetes_version(&self.kubernetes_version)
+                .install_image(&self.installer),
+        )
+    }
+}
+
+fn kind(machine: &DesiredMachine) -> MachineType {
+    match machine.spec.role {
+        Role::ControlPlane => MachineType::ControlPlane,
+        Role::Worker => MachineType::Worker,
     }
 }
 
@@ -81,6 +98,7 @@ pub(super) fn try_out(desired: &mut DesiredCluster, diagnostics: &mut Diagnostic
         match desired.machine_config(machine, &secrets) {
             Ok(config) => {
                 judge(&path, desired, machine, &config, diagnostics, &mut warnings);
+                check_identity(&path, desired, machine, &secrets, &config, diagnostics);
                 if machine.spec.role == Role::ControlPlane {
                     first_parts.get_or_insert_with(|| components(&config));
                 }
@@ -92,6 +110,54 @@ pub(super) fn try_out(desired: &mut DesiredCluster, diagnostics: &mut Diagnostic
     }
     desired.components = first_parts.unwrap_or_default();
     desired.warnings.extend(warnings);
+}
+
+/// Fields that make a node a member of this cluster. Only the cluster record decides about them.
+const IDENTITY: [&str; 14] = [
+    "machine.type",
+    "machine.token",
+    "machine.ca",
+    "cluster.id",
+    "cluster.secret",
+    "cluster.token",
+    "cluster.clusterName",
+    "cluster.controlPlane.endpoint",
+    "cluster.ca",
+    "cluster.aggregatorCA",
+    "cluster.serviceAccount",
+    "cluster.secretboxEncryptionSecret",
+    "cluster.aescbcEncryptionSecret",
+    "cluster.etcd.ca",
+];
+
+/// A patch that changes the identity of the cluster would make the node a stranger to it.
+fn check_identity(
+    path: &str,
+    desired: &DesiredCluster,
+    machine: &DesiredMachine,
+    secrets: &SecretsBundle,
+    config: &MachineConfig,
+    diagnostics: &mut Diagnostics,
+) {
+    let Ok(unpatched) = desired.unpatched_config(machine, secrets) else {
+        return;
+    };
+    for change in diff(&unpatched, config) {
+        let field = change.path.as_str();
+        let is_identity = IDENTITY.iter().any(|identity| {
+            field
+                .strip_prefix(identity)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        });
+        if is_identity {
+            diagnostics.add(Diagnostic::new(
+                path,
+                field,
+                "a patch must not change this field: name, endpoint and secrets come from the specification and the \
+                 cluster record",
+            ));
+        }
+    }
 }
 
 /// Asks the validator of the reference and our own lints what they think of a configuration.

@@ -1,4 +1,4 @@
-//! A specification that was checked: everything a run needs, in the types of the clients.
+//! The desired cluster: a checked specification in the types of the clients.
 
 mod check;
 mod config;
@@ -7,19 +7,21 @@ mod vm;
 
 use factory_client::{Image, Schematic, SchematicId};
 use proxmox_client::id::{NodeName, StorageName, VolumeId};
-use proxmox_client::vm::VmSpec;
+use proxmox_client::vm::{Smbios, VmSpec};
 use talos_client::config::{ConfigPatch, TalosVersion};
 use url::Url;
 
 use crate::desired::ownership::MachineUuid;
+use crate::error::Result;
 use crate::spec::cluster_name::ClusterName;
 use crate::spec::machine::{MachineSpec, Role};
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 use crate::state::artifacts::Artifact;
+use crate::state::record::ClusterId;
 
 pub(crate) use check::RawSpec;
 
-/// What a run builds. It exists only when nothing is wrong with it.
+/// What a run builds. It exists only for a valid specification.
 #[derive(Debug, Clone)]
 pub(crate) struct DesiredCluster {
     pub(crate) cluster: ClusterName,
@@ -61,8 +63,23 @@ pub(crate) struct Components {
 }
 
 impl DesiredCluster {
+    /// The cluster with the VM identities that follow from its id.
+    pub(crate) fn with_identity(&self, id: &ClusterId) -> Result<Self> {
+        let mut desired = self.clone();
+        for machine in &mut desired.machines {
+            machine.uuid = MachineUuid::derive(id.as_str(), &machine.spec.name);
+            let smbios = Smbios::with_uuid(&machine.uuid.to_string())?;
+            machine.vm = machine.vm.clone().smbios(smbios);
+        }
+        Ok(desired)
+    }
+
     pub(crate) fn talos_version(&self) -> String {
         self.image.version().to_string()
+    }
+
+    pub(crate) fn is_secure_boot(&self) -> bool {
+        self.image.request().is_secure_boot()
     }
 
     pub(crate) fn control_planes(&self) -> impl Iterator<Item = &DesiredMachine> {

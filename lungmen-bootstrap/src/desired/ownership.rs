@@ -4,17 +4,19 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The SMBIOS UUID of a machine, derived from cluster, machine and VM id.
+/// The SMBIOS UUID of a machine, derived from the id of the cluster and the name of the machine.
 ///
-/// It is set when the VM is created and cannot be there by chance. Talos reports it again as part of its system
-/// information, so the node behind an address can be matched with its VM.
+/// It is set when the VM is created and cannot be there by chance. Talos reports it as part of its system information, so
+/// the node behind an address can be matched with its VM. The VM id is no part of it: a machine that was created under
+/// another id is found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MachineUuid([u8; 16]);
 
 impl MachineUuid {
-    pub(crate) fn derive(cluster: &str, machine: &str, vm_id: u32) -> Self {
+    /// `cluster_id` is the random id of the cluster record, so that nobody can compute the UUID from the specification.
+    pub(crate) fn derive(cluster_id: &str, machine: &str) -> Self {
         let mut hash = Sha256::new();
-        for part in ["lungmen", cluster, machine, &vm_id.to_string()] {
+        for part in ["lungmen", cluster_id, machine] {
             hash.update(part.as_bytes());
             // A separator that no name contains keeps ("a", "bc") and ("ab", "c") apart.
             hash.update([0]);
@@ -26,6 +28,12 @@ impl MachineUuid {
         bytes[6] = (bytes[6] & 0x0f) | 0x80;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         Self(bytes)
+    }
+
+    /// Whether `text` has the form of these UUIDs: the VM was created by this program, for whatever cluster.
+    pub(crate) fn is_derived(text: &str) -> bool {
+        let bytes = text.trim().as_bytes();
+        bytes.len() == 36 && bytes[14] == b'8' && matches!(bytes[19], b'8' | b'9' | b'a' | b'b')
     }
 
     /// Whether `text`, as a server prints it, is this UUID.
@@ -52,20 +60,21 @@ mod tests {
 
     #[test]
     fn the_uuid_depends_on_every_part_and_on_nothing_else() {
-        let uuid = MachineUuid::derive("a.b", "tal01", 100);
+        let uuid = MachineUuid::derive("a.b", "tal01");
 
-        assert_eq!(uuid, MachineUuid::derive("a.b", "tal01", 100));
-        assert_ne!(uuid, MachineUuid::derive("a", "b.tal01", 100));
-        assert_ne!(uuid, MachineUuid::derive("a.b", "tal01", 101));
+        assert_eq!(uuid, MachineUuid::derive("a.b", "tal01"));
+        assert_ne!(uuid, MachineUuid::derive("a", "b.tal01"));
+        assert_ne!(uuid, MachineUuid::derive("a.b", "tal02"));
     }
 
     #[test]
     fn it_is_a_version_8_uuid() {
-        let text = MachineUuid::derive("a", "b", 100).to_string();
+        let text = MachineUuid::derive("a", "b").to_string();
 
-        assert_eq!(text.len(), 36);
-        assert_eq!(&text[14..15], "8");
-        assert!("89ab".contains(&text[19..20]));
-        assert!(MachineUuid::derive("a", "b", 100).is(&text.to_uppercase()));
+        assert!(MachineUuid::is_derived(&text));
+        assert!(!MachineUuid::is_derived(
+            "5f8c2d30-1111-4222-8333-444455556666"
+        ));
+        assert!(MachineUuid::derive("a", "b").is(&text.to_uppercase()));
     }
 }

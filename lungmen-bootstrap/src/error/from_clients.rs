@@ -12,6 +12,7 @@ trait ClientError: StdError + Send + Sync + 'static {
     fn hint(&self) -> Option<String>;
     fn operation(&self) -> &'static str;
     fn target(&self) -> &str;
+    fn server(&self) -> Option<&str>;
     fn may_have_taken_effect(&self) -> bool;
 }
 
@@ -21,7 +22,10 @@ impl<E: ClientError> From<E> for Error {
         let hint = source.hint();
         let (operation, target) = (source.operation(), source.target().to_owned());
         let uncertain = source.may_have_taken_effect();
-        let error = Self::of_client(kind, operation, &target, source).uncertain(uncertain);
+        let server = source.server().map(str::to_owned);
+        let error = Self::of_client(kind, operation, &target, source)
+            .uncertain(uncertain)
+            .of_server(server.as_deref());
         match hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -30,7 +34,7 @@ impl<E: ClientError> From<E> for Error {
 }
 
 macro_rules! client_error {
-    ($error:ty, $kind:path, $hint:path) => {
+    ($error:ty, $kind:path, $hint:path, $server:path) => {
         impl ClientError for $error {
             fn kind_of_run(&self) -> Option<ErrorKind> {
                 $kind(self)
@@ -44,6 +48,9 @@ macro_rules! client_error {
             fn target(&self) -> &str {
                 self.target()
             }
+            fn server(&self) -> Option<&str> {
+                $server(self)
+            }
             fn may_have_taken_effect(&self) -> bool {
                 self.may_have_taken_effect()
             }
@@ -51,11 +58,36 @@ macro_rules! client_error {
     };
 }
 
-client_error!(proxmox_client::Error, proxmox_error, proxmox_hint);
-client_error!(factory_client::Error, factory_error, factory_hint);
-client_error!(talos_client::Error, talos_error, talos_hint);
-client_error!(argocd_client::Error, argocd_error, argocd_hint);
-client_error!(services::Error, service_error, service_hint);
+client_error!(
+    proxmox_client::Error,
+    proxmox_error,
+    proxmox_hint,
+    proxmox_client::Error::server
+);
+client_error!(
+    factory_client::Error,
+    factory_error,
+    factory_hint,
+    factory_client::Error::server
+);
+client_error!(
+    talos_client::Error,
+    talos_error,
+    talos_hint,
+    talos_client::Error::server
+);
+client_error!(
+    argocd_client::Error,
+    argocd_error,
+    argocd_hint,
+    argocd_client::Error::server
+);
+client_error!(
+    services::Error,
+    service_error,
+    service_hint,
+    services::Error::server
+);
 
 fn proxmox_error(error: &proxmox_client::Error) -> Option<ErrorKind> {
     use proxmox_client::Reason;

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Decode,
     /// A wait ended at its deadline; the source is the last cause.
     Deadline,
+    /// The change requires a permission that was not given, such as a reboot.
+    PermissionRequired,
     /// The secrets of a configured cluster are missing. They are never generated again.
     SecretsLost,
     /// A file cannot be read or written.
@@ -84,6 +86,7 @@ impl ErrorKind {
         Self::TaskFailed,
         Self::Decode,
         Self::Deadline,
+        Self::PermissionRequired,
         Self::SecretsLost,
         Self::Io,
     ];
@@ -114,6 +117,7 @@ impl fmt::Display for ErrorKind {
             Self::TaskFailed => "task failed",
             Self::Decode => "unexpected response",
             Self::Deadline => "deadline exceeded",
+            Self::PermissionRequired => "permission required",
             Self::SecretsLost => "secrets lost",
             Self::Io => "file error",
         })

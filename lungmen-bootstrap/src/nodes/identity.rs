@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use jiff::Timestamp;
 use talos_client::secrets::{ClientCertificate, Role, SecretsBundle};
 use talos_client::{CertificateAuthority, Credentials};
@@ -13,7 +14,7 @@ const LIFETIME: Duration = Duration::from_hours(8760);
 /// How long a certificate is given out before the next one is; the rest of its lifetime is for its users.
 const PERIOD: Duration = Duration::from_hours(4380);
 
-/// Who we are towards the nodes.
+/// The identity of the run towards the nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) bundle: SecretsBundle,
@@ -29,6 +30,17 @@ impl Identity {
             .ttl(LIFETIME)
             .derive(period_start(bundle.created_at()?, now))?;
         Ok(Self { bundle, admin })
+    }
+
+    /// The admin certificate that was given out in the period before `now`, which is still valid.
+    pub(crate) fn earlier(&self, now: Timestamp) -> Result<ClientCertificate> {
+        let before = now.checked_sub(PERIOD).unwrap_or(now);
+        Ok(Self::of(self.bundle.clone(), before)?.admin)
+    }
+
+    /// The certificate authority as machine configurations write it.
+    pub(crate) fn authority_in_configs(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.admin.ca_pem())
     }
 
     pub(crate) fn credentials(&self) -> Credentials {

@@ -1,5 +1,8 @@
 //! The Talos nodes of the cluster: where they are and who answers there.
 
+pub(crate) mod each;
+pub(crate) mod etcd;
+pub(crate) mod evidence;
 pub(crate) mod found;
 pub(crate) mod identity;
 pub(crate) mod progress;
@@ -15,8 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::event::EventKind;
+use crate::run::wait::Intervals;
 
-/// How long one look at a port may take.
+/// How long one probe of a port may take.
 pub(crate) const PROBE: Duration = Duration::from_secs(3);
 
 /// The Talos API of the node at `address`.
@@ -38,33 +42,38 @@ pub(crate) fn client(
     Ok(Client::builder(endpoint, identity.credentials()).build()?)
 }
 
-/// How often and how long a wait of the Talos client looks.
+/// The intervals and the deadline of a wait of the Talos client.
 pub(crate) fn poll(context: &Context, deadline: Duration) -> Poll {
-    Poll::every(context.timing().interval).deadline(deadline)
+    let longest = context.timing().interval;
+    Poll::every(Intervals::new(longest).first())
+        .up_to(longest)
+        .deadline(deadline)
 }
 
-/// Tells how a wait of the Talos client stands.
+/// Reports the state of a wait of the Talos client.
 pub(crate) fn reporter(
     context: &Context,
-    machine: &DesiredMachine,
+    deadline: Duration,
 ) -> impl FnMut(&WaitState) + Send + use<> {
-    let (context, name) = (context.clone(), machine.spec.name.clone());
+    let context = context.clone();
     move |state| {
         context.emit(EventKind::Waiting {
-            waiting_for: format!("{} ({name})", state.waiting_for),
+            waiting_for: state.waiting_for.to_string(),
             cause: state.cause.clone(),
             attempt: state.attempt,
+            elapsed: state.elapsed,
+            deadline,
         });
     }
 }
 
 /// What answers at the address of the machine belongs to something else.
 pub(crate) fn foreign(machine: &DesiredMachine, certificate: &PresentedCertificate) -> Error {
-    Error::new(ErrorKind::NotOurs, "look at the node")
+    Error::new(ErrorKind::NotOurs, "check the node")
         .with_target(format!("{} at {}", machine.spec.name, machine.spec.address))
         .with_message(format!(
             "another cluster or service answers there, with a certificate of {}",
             certificate.subject
         ))
-        .with_hint("machines[].address must be free for this machine; nothing was sent to what answers there")
+        .with_hint("machines[].address must be free for this machine. Nothing was sent to the other service.")
 }

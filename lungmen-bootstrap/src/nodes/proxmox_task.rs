@@ -1,4 +1,4 @@
-//! Waiting for tasks of Proxmox VE, with their log lines as events.
+//! Waiting for tasks of Proxmox VE, with their progress as events.
 
 use std::time::Duration;
 
@@ -6,21 +6,27 @@ use proxmox_client::{Poll, Result, Task};
 
 use crate::run::context::Context;
 use crate::run::event::EventKind;
+use crate::run::wait::Intervals;
 
-/// Waits until the task has ended well; its warnings become warnings of the run.
+/// Waits until the task has ended without error; its warnings become warnings of the run.
 pub(crate) async fn finish(
     context: &Context,
     what: &str,
     task: &Task,
     deadline: Duration,
 ) -> Result<()> {
-    let poll = Poll::every(context.timing().interval).deadline(deadline);
+    let longest = context.timing().interval;
+    let poll = Poll::every(Intervals::new(longest).first())
+        .up_to(longest)
+        .deadline(deadline);
     let completion = task
         .wait_observed(poll, |state| {
             context.emit(EventKind::Waiting {
                 waiting_for: what.to_owned(),
                 cause: state.cause.clone(),
                 attempt: state.attempt,
+                elapsed: state.elapsed,
+                deadline: state.deadline,
             });
         })
         .await?;

@@ -39,6 +39,9 @@ impl ClusterBootstrap {
     #[must_use]
     pub fn plan(&self) -> Plan {
         let context = &self.context;
-        Plan::of(context.desired(), context.merge_talosconfig())
+        Plan::of(
+            context.desired(),
+            context.options().merge_talosconfig.as_deref(),
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! From wishes and clients to a bootstrap that can run.
+//! Builder for `ClusterBootstrap`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::openbao;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::clients::Clients;
-use crate::run::context::{Context, Shared};
+use crate::run::context::{Context, RunOptions, Shared};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
 use crate::run::timing::Timing;
@@ -21,7 +21,11 @@ use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
 use crate::spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 use crate::state::artifacts::Artifacts;
+use crate::state::claim::Import;
+use crate::state::guard::BootstrapPermission;
 use crate::state::journal::{Journal, MemoryJournal};
+use crate::state::lease::LeaseOptions;
+use crate::state::store::{DirectoryStore, MemoryStore, OpenBaoStore, SecretStore};
 use crate::verbs::plan::Plan;
 
 /// Collects what a run needs. Nothing is checked before [`build`](Self::build), which reports all diagnostics together.
@@ -33,8 +37,9 @@ pub struct ClusterBootstrapBuilder {
     openbao: Option<openbao::Client>,
     argocd: Option<argocd_client::Client>,
     timing: Timing,
-    output: PathBuf,
-    merge_talosconfig: Option<PathBuf>,
+    output: Option<PathBuf>,
+    options: RunOptions,
+    store: Option<Arc<dyn SecretStore>>,
     journal: Arc<dyn Journal>,
     addresses: Arc<dyn AddressBook>,
     observers: Observers,
@@ -68,8 +73,9 @@ impl ClusterBootstrapBuilder {
             openbao: None,
             argocd: None,
             timing: Timing::default(),
-            output: PathBuf::from("generated"),
-            merge_talosconfig: None,
+            output: Some(PathBuf::from("generated")),
+            options: RunOptions::default(),
+            store: None,
             journal: Arc::new(MemoryJournal::default()),
             addresses: Arc::new(Direct),
             observers: Observers::default(),
@@ -164,13 +170,53 @@ impl ClusterBootstrapBuilder {
 
     /// The folder of the files; `generated` unless set. It is created with mode 0700.
     pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.output = folder.into();
+        self.output = Some(folder.into());
+        self
+    }
+
+    /// Writes no file: the secrets stay in the store, and nothing of them reaches a local disk.
+    pub fn without_output(mut self) -> Self {
+        self.output = None;
+        self
+    }
+
+    /// Where the cluster record, with the secrets bundle, and the lease are kept.
+    ///
+    /// Unless set: the secret of the specification in OpenBao, else the output directory, else memory, which ends with the
+    /// last clone of the bootstrap.
+    pub fn store(mut self, store: impl SecretStore + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// How the lease is acquired and kept; ends naming the holder while another run works on the cluster, unless set.
+    pub fn lease(mut self, options: LeaseOptions) -> Self {
+        self.options.lease = options;
+        self
+    }
+
+    /// Takes over the secrets of an existing cluster, when it has no record yet. Nothing is imported without this call.
+    pub fn import_secrets(mut self, import: Import) -> Self {
+        self.options.import = Some(import);
+        self
+    }
+
+    /// Lets a person decide about the bootstrap of etcd where the rules refuse it.
+    pub fn bootstrap_permission(mut self, permission: BootstrapPermission) -> Self {
+        self.options.bootstrap = permission;
         self
     }
 
     /// Also merges the context of the cluster into this talosconfig, by the rules of `talosctl config merge`.
     pub fn merge_talosconfig(mut self, file: impl Into<PathBuf>) -> Self {
-        self.merge_talosconfig = Some(file.into());
+        self.options.merge_talosconfig = Some(file.into());
+        self
+    }
+
+    /// Lets a changed machine configuration reboot its node when the change requires it, one node at a time. Without it
+    /// such a change ends the run with `PermissionRequired`.
+    pub fn allow_reboots(mut self) -> Self {
+        self.options.allow_reboots = true;
         self
     }
 
@@ -218,7 +264,10 @@ impl ClusterBootstrapBuilder {
     /// `InvalidSpec` with all diagnostics of the specification.
     pub fn plan(&self) -> Result<Plan> {
         let desired = DesiredCluster::check(&self.inputs)?;
-        Ok(Plan::of(&desired, self.merge_talosconfig.as_deref()))
+        Ok(Plan::of(
+            &desired,
+            self.options.merge_talosconfig.as_deref(),
+        ))
     }
 
     /// Checks everything that can be checked without a call.
@@ -233,16 +282,31 @@ impl ClusterBootstrapBuilder {
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
             (Err(spec), Err(clients)) => return Err(spec.with_diagnostics_of(clients)),
         };
-        Ok(ClusterBootstrap::new(Context::new(Shared {
-            desired,
+        let store = self.secret_store();
+        let shared = Shared {
             clients,
             timing: self.timing,
             artifacts: Artifacts::new(self.output),
-            merge_talosconfig: self.merge_talosconfig,
+            options: self.options,
+            store,
             journal: self.journal,
             addresses: self.addresses,
             observers: self.observers,
-        })))
+        };
+        Ok(ClusterBootstrap::new(Context::new(shared, desired)))
+    }
+
+    fn secret_store(&self) -> Arc<dyn SecretStore> {
+        if let Some(store) = &self.store {
+            return Arc::clone(store);
+        }
+        match (&self.openbao, &self.inputs.openbao, &self.output) {
+            (Some(client), Some(target), _) => {
+                Arc::new(OpenBaoStore::new(client, &target.mount, &target.path))
+            }
+            (_, _, Some(folder)) => Arc::new(DirectoryStore::new(folder)),
+            _ => Arc::new(MemoryStore::new()),
+        }
     }
 
     fn clients(&self) -> Result<Clients> {
@@ -273,7 +337,6 @@ impl ClusterBootstrapBuilder {
             (Some(proxmox), Some(factory)) if diagnostics.is_empty() => Ok(Clients {
                 proxmox: proxmox.clone(),
                 factory: factory.clone(),
-                openbao: self.openbao.clone(),
                 argocd: self.argocd.clone(),
             }),
             _ => Err(Error::invalid_spec(diagnostics)),

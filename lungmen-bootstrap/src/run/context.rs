@@ -1,58 +1,128 @@
-//! Everything a step can reach: the desired, the clients, and where to report.
+//! Everything a step can reach: the desired cluster, the clients, and where to report.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::desired::DesiredCluster;
+use crate::error::{Error, ErrorKind, Result};
 use crate::run::clients::Clients;
 use crate::run::dial::AddressBook;
-use crate::run::event::{EventKind, Observer, Observers};
+use crate::run::event::{Event, EventKind, Observer, Observers};
 use crate::run::step::StepId;
 use crate::run::timing::Timing;
 use crate::state::artifacts::Artifacts;
+use crate::state::claim::{Import, Wanted};
+use crate::state::guard::BootstrapPermission;
 use crate::state::journal::Journal;
+use crate::state::lease::{LeaseGuard, LeaseOptions};
+use crate::state::record::ClusterRecord;
+use crate::state::store::SecretStore;
 
-/// A cheap clone, tagged with the step that reports through it.
+/// A cheap clone, tagged with the step and the machine that report through it.
 #[derive(Clone)]
 pub(crate) struct Context {
     shared: Arc<Shared>,
+    desired: Arc<DesiredCluster>,
+    lease: Option<LeaseGuard>,
+    record: Option<Arc<ClusterRecord>>,
     step: StepId,
+    machine: Option<String>,
 }
 
+/// What the builder was given.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) desired: DesiredCluster,
     pub(crate) clients: Clients,
     pub(crate) timing: Timing,
     pub(crate) artifacts: Artifacts,
-    pub(crate) merge_talosconfig: Option<PathBuf>,
+    pub(crate) options: RunOptions,
+    pub(crate) store: Arc<dyn SecretStore>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) addresses: Arc<dyn AddressBook>,
     pub(crate) observers: Observers,
 }
 
+/// What a run may do beyond the specification.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunOptions {
+    /// Merge the context of the cluster into this talosconfig.
+    pub(crate) merge_talosconfig: Option<PathBuf>,
+    /// A changed configuration may reboot a node.
+    pub(crate) allow_reboots: bool,
+    /// How the lease is acquired and kept.
+    pub(crate) lease: LeaseOptions,
+    /// Use this bundle for a cluster that has no record yet.
+    pub(crate) import: Option<Import>,
+    pub(crate) bootstrap: BootstrapPermission,
+}
+
 impl Context {
-    pub(crate) fn new(shared: Shared) -> Self {
+    pub(crate) fn new(shared: Shared, desired: DesiredCluster) -> Self {
         Self {
             shared: Arc::new(shared),
+            desired: Arc::new(desired),
+            lease: None,
+            record: None,
             step: StepId::Spec,
+            machine: None,
         }
     }
 
     pub(crate) fn for_step(&self, step: StepId) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
             step,
+            machine: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same context for what is done on one machine.
+    pub(crate) fn for_machine(&self, name: &str) -> Self {
+        Self {
+            machine: Some(name.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same context while the lease is held.
+    pub(crate) fn with_lease(&self, guard: LeaseGuard) -> Self {
+        Self {
+            lease: Some(guard),
+            ..self.clone()
+        }
+    }
+
+    /// The same context for the recorded cluster.
+    ///
+    /// # Errors
+    /// `InvalidSpec` when a machine cannot carry the UUID of the cluster, which a valid specification excludes.
+    pub(crate) fn with_record(&self, record: ClusterRecord) -> Result<Self> {
+        Ok(Self {
+            desired: Arc::new(self.desired.with_identity(&record.cluster_id)?),
+            record: Some(Arc::new(record)),
+            ..self.clone()
+        })
+    }
+
+    /// The same context with one more observer.
+    pub(crate) fn observed_by(&self, observer: impl Observer + 'static) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        shared.observers.add(observer);
+        Self {
+            shared: Arc::new(shared),
+            ..self.clone()
         }
     }
 
     pub(crate) fn desired(&self) -> &DesiredCluster {
-        &self.shared.desired
+        &self.desired
     }
 
     pub(crate) fn cluster_name(&self) -> &str {
-        self.shared.desired.cluster.as_str()
+        self.desired.cluster.as_str()
     }
 
     pub(crate) fn clients(&self) -> &Clients {
@@ -67,9 +137,51 @@ impl Context {
         &self.shared.artifacts
     }
 
-    /// The talosconfig that the context of the cluster is merged into, where that is wanted.
-    pub(crate) fn merge_talosconfig(&self) -> Option<&Path> {
-        self.shared.merge_talosconfig.as_deref()
+    pub(crate) fn options(&self) -> &RunOptions {
+        &self.shared.options
+    }
+
+    /// Where the cluster record and the lease are kept.
+    pub(crate) fn store(&self) -> &Arc<dyn SecretStore> {
+        &self.shared.store
+    }
+
+    /// What the record must say for it to be the record of this cluster.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let desired = &self.desired;
+        Wanted::new(
+            desired.cluster.as_str(),
+            desired.endpoint.clone(),
+            desired.talos.contract(),
+            desired.schematic_id.as_str(),
+        )
+    }
+
+    /// The record of the cluster.
+    ///
+    /// # Errors
+    /// `NotFound` before the claim.
+    pub(crate) fn record(&self) -> Result<&ClusterRecord> {
+        self.record.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "read the cluster record")
+                .with_message("the cluster is not claimed yet")
+        })
+    }
+
+    /// Returns when an effect may begin.
+    ///
+    /// # Errors
+    /// `Conflict` when the lease is lost.
+    pub(crate) async fn before_effect(&self) -> Result<()> {
+        match &self.lease {
+            Some(guard) => guard.check().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The fencing token of the lease; 0 without one, which no store accepts for a change.
+    pub(crate) fn fencing_token(&self) -> u64 {
+        self.lease.as_ref().map_or(0, LeaseGuard::token)
     }
 
     pub(crate) fn journal(&self) -> &dyn Journal {
@@ -82,17 +194,13 @@ impl Context {
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {
-        self.shared.observers.emit(self.step, kind);
-    }
-
-    /// The same context with one more listener.
-    pub(crate) fn observed_by(&self, observer: impl Observer + 'static) -> Self {
-        let mut shared = Shared::clone(&self.shared);
-        shared.observers.add(observer);
-        Self {
-            shared: Arc::new(shared),
+        self.shared.observers.emit(&Event {
+            at: Timestamp::now(),
+            cluster: self.cluster_name().to_owned(),
             step: self.step,
-        }
+            machine: self.machine.clone(),
+            kind,
+        });
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {

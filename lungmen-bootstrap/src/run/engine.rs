@@ -1,5 +1,6 @@
 //! The engine: observe, act, verify, record. Every step runs through it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -8,6 +9,8 @@ use crate::run::event::{EventKind, Outcome};
 use crate::run::report::StepReport;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::journal::{Record, RecordState};
+use crate::state::lease::Lease;
+use crate::state::record::ClusterRecord;
 
 /// Why a chain ends before its last step.
 pub(crate) enum Stop {
@@ -17,14 +20,14 @@ pub(crate) enum Stop {
 }
 
 /// A run in progress: the reports so far and the last requested step.
-pub(crate) struct Run<'a> {
-    context: &'a Context,
+pub(crate) struct Run {
+    context: Context,
     last: StepId,
     pub(crate) reports: Vec<StepReport>,
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(context: &'a Context, last: StepId) -> Self {
+impl Run {
+    pub(crate) fn new(context: Context, last: StepId) -> Self {
         Self {
             context,
             last,
@@ -52,7 +55,7 @@ impl<'a> Run<'a> {
         &mut self,
         step: &S,
     ) -> Result<Option<S::Output>, Stop> {
-        if step.enabled(self.context) {
+        if step.enabled(&self.context) {
             self.run(step).await.map(Some)
         } else {
             self.skip(S::ID)?;
@@ -66,6 +69,58 @@ impl<'a> Run<'a> {
         self.context.for_step(step).emit(EventKind::StepStarted);
         self.finish(step, Outcome::Skipped, "not configured", Instant::now());
         Ok(())
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Acquires the lease of the cluster. Everything afterwards happens only while it is held.
+    pub(crate) async fn acquire_lease(&mut self) -> Result<Lease, Stop> {
+        let context = self.context.for_step(StepId::Claim);
+        let options = context.options().lease;
+        let started = Instant::now();
+        let mut attempt = 0;
+        let acquired = Lease::acquire(Arc::clone(context.store()), options, |held| {
+            attempt += 1;
+            context.emit(EventKind::Waiting {
+                waiting_for: "the lease of the cluster".into(),
+                cause: format!("{} holds it", held.holder),
+                attempt,
+                elapsed: started.elapsed(),
+                deadline: options.deadline(),
+            });
+        })
+        .await;
+        let lease = acquired.map_err(|error| failed(&context, StepId::Claim, error))?;
+        self.context = self.context.with_lease(lease.guard());
+        Ok(lease)
+    }
+
+    /// Goes on with the recorded cluster.
+    pub(crate) fn adopt(&mut self, record: ClusterRecord) -> Result<(), Stop> {
+        self.context = self
+            .context
+            .with_record(record)
+            .map_err(|error| failed(&self.context, StepId::Claim, error))?;
+        Ok(())
+    }
+
+    /// Ends the run because of an error outside a step: at the step after the last finished one.
+    pub(crate) fn failed(&self, error: Error) -> Stop {
+        let finished = self.reports.last().map(|report| report.step);
+        let step = StepId::ALL
+            .into_iter()
+            .find(|step| Some(*step) > finished)
+            .unwrap_or(StepId::Applications);
+        failed(&self.context.for_step(step), step, error)
+    }
+
+    /// Whether the step before changed something.
+    pub(crate) fn acted(&self) -> bool {
+        self.reports
+            .last()
+            .is_some_and(|report| report.outcome == Outcome::Done)
     }
 
     /// The last requested step.
@@ -115,11 +170,12 @@ async fn reconcile<S: Step>(step: &S, context: &Context) -> Result<(S::Output, O
         Observation::Absent(missing) => missing,
     };
     context.emit(EventKind::Acting { reason: missing });
-    record(step, context, RecordState::Started).await?;
+    record(step, context, RecordState::Started, Vec::new()).await?;
+    context.before_effect().await?;
     step.act(context).await?;
     match step.observe(context).await? {
         Observation::Done(output) => {
-            record(step, context, RecordState::Done).await?;
+            record(step, context, RecordState::Done, step.evidence(&output)).await?;
             Ok((output, Outcome::Done))
         }
         Observation::Absent(still_missing) => Err(Error::new(ErrorKind::Server, "verify the step")
@@ -130,8 +186,14 @@ async fn reconcile<S: Step>(step: &S, context: &Context) -> Result<(S::Output, O
     }
 }
 
-async fn record<S: Step>(step: &S, context: &Context, state: RecordState) -> Result<()> {
-    let record = step.references(context).into_iter().fold(
+async fn record<S: Step>(
+    step: &S,
+    context: &Context,
+    state: RecordState,
+    evidence: Vec<(&'static str, String)>,
+) -> Result<()> {
+    let references = step.references(context).into_iter().chain(evidence);
+    let record = references.fold(
         Record::new(context.cluster_name(), S::ID, state),
         |record, (key, value)| record.with(key, value),
     );

@@ -1,4 +1,4 @@
-//! What a run tells while it works: typed, serializable, without secrets.
+//! The events of a run: typed, serializable, without secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ pub enum Outcome {
     Done,
     /// The effect was there before; the step did nothing.
     AlreadyDone,
-    /// The step only looks, and what it looked at is sound.
+    /// The step only checks, and the check passed.
     Checked,
-    /// The specification asks for no such thing.
+    /// The specification does not enable the step.
     Skipped,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Outcome {
             Self::Done => "done",
             Self::AlreadyDone => "already done",
             Self::Checked => "checked",
-            Self::Skipped => "not wanted",
+            Self::Skipped => "skipped",
         })
     }
 }
@@ -41,8 +41,13 @@ impl fmt::Display for Outcome {
 pub struct Event {
     /// When it happened.
     pub at: Timestamp,
+    /// The cluster it belongs to.
+    pub cluster: String,
     /// The step it belongs to.
     pub step: StepId,
+    /// The machine it is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// What it was.
     #[serde(flatten)]
     pub kind: EventKind,
@@ -60,14 +65,20 @@ pub enum EventKind {
         /// What is missing.
         reason: String,
     },
-    /// The step waits for something outside.
+    /// The step waits for a server.
     Waiting {
         /// What is being waited for.
         waiting_for: String,
-        /// Why it is not there yet: the last cause seen.
+        /// The last status or error seen.
         cause: String,
-        /// How often it has been looked at, from 1.
+        /// How many probes were made, from 1.
         attempt: u32,
+        /// How long the wait has lasted, in milliseconds.
+        #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
+        elapsed: Duration,
+        /// When the wait ends, in milliseconds from its start.
+        #[serde(rename = "deadline_ms", serialize_with = "as_millis")]
+        deadline: Duration,
     },
     /// A long transfer or task advanced.
     Transfer {
@@ -83,9 +94,9 @@ pub enum EventKind {
         /// What is finished.
         text: String,
     },
-    /// Something the user should know, though the run goes on.
+    /// A finding that does not stop the run.
     Warning {
-        /// What it is and what to do about it.
+        /// What was found and what to do about it.
         text: String,
     },
     /// The step is finished.
@@ -112,9 +123,9 @@ pub(crate) fn as_millis<S: serde::Serializer>(
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Is told what happens during a run. Closures `Fn(&Event)` are observers.
+/// Receives the events of a run. Closures `Fn(&Event)` are observers.
 pub trait Observer: Send + Sync {
-    /// Takes note of an event. It is called from the run itself, so it must not block for long.
+    /// Receives an event. It is called from the run itself, so it must not block for long.
     fn observe(&self, event: &Event);
 }
 
@@ -143,15 +154,16 @@ impl Observers {
         self.listeners.push(Arc::new(listener));
     }
 
-    pub(crate) fn emit(&self, step: StepId, kind: EventKind) {
-        let event = Event {
-            at: Timestamp::now(),
-            step,
-            kind,
-        };
-        tracing::debug!(step = %event.step, event = ?event.kind, "bootstrap event");
+    pub(crate) fn emit(&self, event: &Event) {
+        tracing::debug!(
+            cluster = %event.cluster,
+            step = %event.step,
+            machine = event.machine.as_deref(),
+            event = ?event.kind,
+            "bootstrap event"
+        );
         for listener in &self.listeners {
-            listener.observe(&event);
+            listener.observe(event);
         }
     }
 }
@@ -164,7 +176,9 @@ mod tests {
     fn an_event_serializes_flat() {
         let event = Event {
             at: Timestamp::UNIX_EPOCH,
+            cluster: "a.b".into(),
             step: StepId::FirstBoot,
+            machine: Some("tal01".into()),
             kind: EventKind::StepFinished {
                 outcome: Outcome::AlreadyDone,
                 summary: "10.0.2.10 answers".into(),
@@ -174,7 +188,7 @@ mod tests {
 
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
-            r#"{"at":"1970-01-01T00:00:00Z","step":"first-boot","event":"step-finished","outcome":"already-done","summary":"10.0.2.10 answers","duration_ms":1500}"#
+            r#"{"at":"1970-01-01T00:00:00Z","cluster":"a.b","step":"first-boot","machine":"tal01","event":"step-finished","outcome":"already-done","summary":"10.0.2.10 answers","duration_ms":1500}"#
         );
     }
 }

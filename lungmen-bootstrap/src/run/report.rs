@@ -91,8 +91,8 @@ pub struct Cluster {
     pub installer: String,
     /// The machines, control plane first, in the order of the specification.
     pub machines: Vec<MachineInfo>,
-    /// The folder of the files.
-    pub output: PathBuf,
+    /// The folder of the files; `None` when no file is written.
+    pub output: Option<PathBuf>,
     /// The files with their modes.
     pub files: Vec<ArtifactFile>,
     /// Where the secrets are in OpenBao.

@@ -17,6 +17,8 @@ pub enum StepId {
     Spec,
     /// Credentials, privileges and places at every server that the run will need.
     Preflight,
+    /// The cluster record with the secrets bundle, in its store.
+    Claim,
     /// The image schematic at the Image Factory.
     Schematic,
     /// The installation ISO on the Proxmox storage.
@@ -47,9 +49,10 @@ pub enum StepId {
 
 impl StepId {
     /// All steps in the order of the run.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Spec,
         Self::Preflight,
+        Self::Claim,
         Self::Schematic,
         Self::Image,
         Self::Machine,
@@ -71,6 +74,7 @@ impl StepId {
         match self {
             Self::Spec => "spec",
             Self::Preflight => "preflight",
+            Self::Claim => "claim",
             Self::Schematic => "schematic",
             Self::Image => "image",
             Self::Machine => "machine",
@@ -93,6 +97,7 @@ impl StepId {
         match self {
             Self::Spec => "check the specification",
             Self::Preflight => "check credentials and privileges",
+            Self::Claim => "record the cluster and its secrets bundle",
             Self::Schematic => "register the image schematic",
             Self::Image => "store the installation ISO on Proxmox VE",
             Self::Machine => "create and start the virtual machines",
@@ -173,6 +178,11 @@ pub(crate) trait Step: Sync {
 
     /// The present state in one line.
     fn summary(&self, output: &Self::Output) -> String;
+
+    /// What proves the effect, for the journal. Never key material.
+    fn evidence(&self, _output: &Self::Output) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// References for the journal, known before the step acts. Never key material.
     fn references(&self, _context: &Context) -> Vec<(&'static str, String)> {

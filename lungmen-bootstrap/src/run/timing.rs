@@ -1,4 +1,4 @@
-//! How long each wait may take and how often it looks.
+//! The deadline of each wait and the interval between probes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// Between two looks, where the server cannot be watched. Default 2 s.
+    /// The longest interval between two probes, where the server cannot be watched. Intervals start at 50 ms. Default 1 s.
     pub interval: Duration,
     /// For the Image Factory to build the ISO. Default 30 min.
     pub image_build: Duration,
@@ -31,7 +31,8 @@ pub struct Timing {
     pub token: Duration,
     /// For the applications to be synced and healthy. Default 30 min.
     pub applications: Duration,
-    /// For applications to appear at all; with none after this time the step ends with a warning. Default 3 min.
+    /// For applications to appear at all; with none after this time the step ends with a warning. Default 5 min, more
+    /// than the 3 min after which an ApplicationSet controller retries.
     pub applications_appear: Duration,
 }
 
@@ -41,7 +42,7 @@ impl Default for Timing {
             Duration::from_secs(60 * n)
         }
         Self {
-            interval: Duration::from_secs(2),
+            interval: Duration::from_secs(1),
             image_build: minutes(30),
             image_transfer: minutes(30),
             task: minutes(10),
@@ -52,13 +53,13 @@ impl Default for Timing {
             check: minutes(10),
             token: minutes(5),
             applications: minutes(30),
-            applications_appear: minutes(3),
+            applications_appear: minutes(5),
         }
     }
 }
 
 impl Timing {
-    /// Every wait looks each `interval` and ends after `deadline`: for tests against the mocks.
+    /// Every wait probes at least each `interval` and ends after `deadline`: for tests against the mocks.
     #[must_use]
     pub const fn uniform(interval: Duration, deadline: Duration) -> Self {
         Self {

@@ -1,11 +1,19 @@
-//! Waiting for a server: short probes, a deadline, and always the last cause.
+//! Waiting for a server: short probes that grow, a deadline that binds, and always the last cause.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
+use crate::run::duration::DurationText;
 use crate::run::event::EventKind;
+
+/// The interval after the first probe; it grows by half up to `Timing::interval`.
+const FIRST_INTERVAL: Duration = Duration::from_millis(50);
+/// A longer deadline is as good as none, and this one does not overflow the clock.
+const LONGEST_DEADLINE: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The result of one probe.
 pub(crate) enum Probed<T> {
@@ -17,63 +25,93 @@ pub(crate) enum Probed<T> {
     Retry(Error),
 }
 
-/// A wait: for what, at which interval, and until when.
+/// The intervals between probes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intervals {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Intervals {
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self {
+            next: FIRST_INTERVAL.min(longest),
+            longest,
+        }
+    }
+
+    pub(crate) fn first(self) -> Duration {
+        self.next
+    }
+
+    fn grow(&mut self) -> Duration {
+        let now = self.next;
+        self.next = now.saturating_mul(3).checked_div(2).unwrap_or(now);
+        self.next = self.next.min(self.longest);
+        now
+    }
+}
+
+/// A wait: for what, at which intervals, and until when.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
-    pub(crate) what: String,
-    pub(crate) interval: Duration,
-    pub(crate) deadline: Duration,
+    what: String,
+    intervals: Intervals,
+    deadline: Duration,
 }
 
 impl Wait {
     pub(crate) fn new(what: impl Into<String>, context: &Context, deadline: Duration) -> Self {
         Self {
             what: what.into(),
-            interval: context.timing().interval,
-            deadline,
+            intervals: Intervals::new(context.timing().interval),
+            deadline: deadline.min(LONGEST_DEADLINE),
         }
     }
 
     /// Probes until the result is ready. An error of the probe itself ends the wait at once.
     ///
-    /// A single probe is cut off at the deadline, so a server that never answers cannot hold the run.
-    pub(crate) async fn until<T, F, P>(self, context: &Context, mut probe: P) -> Result<T>
+    /// The probe is dropped at the deadline, so a server that never responds cannot hold the run.
+    pub(crate) async fn until<T, F, P>(mut self, context: &Context, mut probe: P) -> Result<T>
     where
         P: FnMut() -> F,
         F: Future<Output = Result<Probed<T>>>,
     {
-        let end = Instant::now() + self.deadline;
-        let mut last = LastCause::default();
+        let started = Instant::now();
+        let end = started + self.deadline;
+        let mut last = LastCause::text("no response".into());
         for attempt in 1_u32.. {
-            let remaining = end.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(remaining, probe()).await {
+            match timeout_at(end, probe()).await {
                 Ok(result) => match result? {
                     Probed::Ready(value) => return Ok(value),
                     Probed::Pending(cause) => last = LastCause::text(cause),
                     Probed::Retry(error) => last = LastCause::error(error),
                 },
-                Err(_) if attempt == 1 => last = LastCause::text("no answer".into()),
-                Err(_) => {}
+                Err(_) => break,
             }
             context.emit(EventKind::Waiting {
                 waiting_for: self.what.clone(),
                 cause: last.text.clone(),
                 attempt,
+                elapsed: started.elapsed(),
+                deadline: self.deadline,
             });
-            if Instant::now() + self.interval >= end {
+            let interval = self.intervals.grow();
+            if Instant::now() + interval >= end {
                 break;
             }
-            tokio::time::sleep(self.interval).await;
+            sleep(interval).await;
         }
-        Err(self.ended(last))
+        Err(self.timed_out(last))
     }
 
-    fn ended(&self, last: LastCause) -> Error {
+    fn timed_out(&self, last: LastCause) -> Error {
         let error = Error::new(ErrorKind::Deadline, "wait")
             .with_target(self.what.clone())
             .with_message(format!(
-                "not within {:?}; last seen: {}",
-                self.deadline, last.text
+                "timed out after {}; last status: {}",
+                DurationText(self.deadline),
+                last.text
             ));
         match last.error {
             Some(cause) => error.with_source(cause),
@@ -82,7 +120,6 @@ impl Wait {
     }
 }
 
-#[derive(Default)]
 struct LastCause {
     text: String,
     error: Option<Error>,
@@ -98,5 +135,28 @@ impl LastCause {
             text: error.cause_line(),
             error: Some(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_grow_from_50_ms_to_the_longest() {
+        let mut intervals = Intervals::new(Duration::from_secs(1));
+
+        let all: Vec<u128> = (0..10).map(|_| intervals.grow().as_millis()).collect();
+
+        assert_eq!(all[..3], [50, 75, 112]);
+        assert_eq!(all[9], 1000);
+    }
+
+    #[test]
+    fn a_short_longest_interval_is_the_first_one() {
+        let mut intervals = Intervals::new(Duration::from_millis(10));
+
+        assert_eq!(intervals.grow(), Duration::from_millis(10));
+        assert_eq!(intervals.grow(), Duration::from_millis(10));
     }
 }

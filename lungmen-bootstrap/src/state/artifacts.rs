@@ -67,29 +67,38 @@ pub struct ArtifactFile {
     pub mode: u32,
 }
 
-/// The output directory.
+/// The output directory, or none: then nothing is read and nothing is written.
 #[derive(Debug, Clone)]
 pub(crate) struct Artifacts {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 impl Artifacts {
-    pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder }
+    }
+
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    fn file(&self, artifact: &Artifact) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        Some(folder.join(artifact.to_string()))
+    }
+
+    /// The path for messages.
+    pub(crate) fn path(&self, artifact: &Artifact) -> String {
+        match self.file(artifact) {
+            Some(path) => path.display().to_string(),
+            None => artifact.to_string(),
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(crate) fn path(&self, artifact: &Artifact) -> PathBuf {
-        self.folder.join(artifact.to_string())
-    }
-
     pub(crate) fn read(&self, artifact: &Artifact) -> Result<Option<SecretString>> {
-        let path = self.path(artifact);
+        let Some(path) = self.file(artifact) else {
+            return Ok(None);
+        };
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.into())),
             Err(error) if error.kind() == IoKind::NotFound => Ok(None),
@@ -99,11 +108,15 @@ impl Artifacts {
 
     /// Whether nobody else can read the file; `false` also when there is none.
     pub(crate) fn is_private(&self, artifact: &Artifact) -> bool {
-        mode_of(&self.path(artifact)) == Some(0o600)
+        let mode = self.file(artifact).as_deref().and_then(mode_of);
+        mode == Some(0o600)
     }
 
-    /// Whether the file has this content and is private.
+    /// Whether the file has this content and is private. Without a folder nothing is missing.
     pub(crate) fn has(&self, artifact: &Artifact, text: &SecretString) -> Result<bool> {
+        if self.folder.is_none() {
+            return Ok(true);
+        }
         let present = self.read(artifact)?;
         Ok(self.is_private(artifact)
             && present.is_some_and(|present| present.expose_secret() == text.expose_secret()))
@@ -111,10 +124,12 @@ impl Artifacts {
 
     /// Writes the file, unless it has this content and mode already. Returns whether it wrote.
     pub(crate) fn write(&self, artifact: &Artifact, text: &SecretString) -> Result<bool> {
-        let path = self.path(artifact);
-        if self.has(artifact, text)? {
+        let Some(path) = self
+            .file(artifact)
+            .filter(|_| !matches!(self.has(artifact, text), Ok(true)))
+        else {
             return Ok(false);
-        }
+        };
         self.create_folder()
             .and_then(|()| write_private(&path, text.expose_secret().as_bytes()))
             .map_err(|error| Error::io("write", &path.display().to_string(), error))?;
@@ -122,11 +137,41 @@ impl Artifacts {
     }
 
     fn create_folder(&self) -> std::io::Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.folder)
+        builder.create(folder)?;
+        make_private(folder);
+        remove_temporary_files(folder)
+    }
+
+    /// Machine configurations of the same cluster under names that it does not use any more. `authority` is the
+    /// certificate authority of the cluster as configurations write it; files of others are never among them.
+    pub(crate) fn leftovers(&self, wanted: &[Artifact], authority: &str) -> Vec<PathBuf> {
+        let entries = self
+            .folder
+            .iter()
+            .filter_map(|folder| std::fs::read_dir(folder).ok());
+        entries
+            .flatten()
+            .flatten()
+            .filter(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let is_config = ["controlplane", "worker"]
+                    .iter()
+                    .filter_map(|role| name.strip_prefix(role))
+                    .any(|rest| {
+                        rest == ".yaml" || (rest.starts_with('-') && rest.ends_with(".yaml"))
+                    });
+                is_config && !wanted.iter().any(|artifact| artifact.to_string() == name)
+            })
+            .map(|entry| entry.path())
+            .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(authority)))
+            .collect()
     }
 
     /// The files that exist, with their modes.
@@ -134,7 +179,7 @@ impl Artifacts {
         wanted
             .into_iter()
             .filter_map(|artifact| {
-                let path = self.path(&artifact);
+                let path = self.file(&artifact)?;
                 let mode = mode_of(&path)?;
                 Some(ArtifactFile {
                     artifact,
@@ -146,21 +191,60 @@ impl Artifacts {
     }
 }
 
-/// Replaces `path` atomically by a file of mode 0600.
+/// Begins the names of temporary files, so that those of a killed process are recognised.
+const TEMPORARY: &str = ".lungmen-";
+
+/// Replaces `path` atomically by a file of mode 0600. A symbolic link stays one: its target is replaced.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let folder = target
         .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // The temporary file is created with mode 0600 by the tempfile crate.
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(&target)?;
     // The rename itself is durable only once the folder is flushed.
     #[cfg(unix)]
-    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    std::fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
+
+/// Removes what a process that was killed while it wrote left behind: it may hold secrets.
+fn remove_temporary_files(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // Earlier versions used the names of the tempfile crate: `.tmp` and six characters.
+        let is_old = name.len() == 10 && name.starts_with(".tmp");
+        if name.starts_with(TEMPORARY) || is_old {
+            // A file that is gone already is what is wanted.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// An existing folder that others can read becomes private, except the working directory.
+#[cfg(unix)]
+fn make_private(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_working_directory = match (folder.canonicalize(), std::env::current_dir()) {
+        (Ok(folder), Ok(current)) => folder == current,
+        _ => true,
+    };
+    if !is_working_directory && mode_of(folder).is_some_and(|mode| mode & 0o077 != 0) {
+        // Files in it are private by themselves; the folder is a second line.
+        let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(_folder: &Path) {}
 
 #[cfg(unix)]
 fn mode_of(path: &Path) -> Option<u32> {
@@ -183,7 +267,7 @@ mod tests {
     #[test]
     fn files_are_private_and_only_written_when_they_change() {
         let folder = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::new(folder.path().join("new"));
+        let artifacts = Artifacts::new(Some(folder.path().join("new")));
 
         assert!(artifacts.write(&Artifact::Secrets, &"a".into()).unwrap());
         assert!(!artifacts.write(&Artifact::Secrets, &"a".into()).unwrap());
@@ -199,8 +283,8 @@ mod tests {
     #[test]
     fn a_file_that_others_can_read_is_made_private_again() {
         let folder = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::new(folder.path());
-        let path = artifacts.path(&Artifact::Talosconfig);
+        let artifacts = Artifacts::new(Some(folder.path().to_owned()));
+        let path = artifacts.file(&Artifact::Talosconfig).unwrap();
         std::fs::write(&path, "same").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
 
@@ -211,6 +295,50 @@ mod tests {
         );
 
         assert_eq!(mode_of(&path), Some(0o600));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_removed_and_the_folder_becomes_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("out");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for name in [".tmpAbC123", ".lungmen-xyz", "kept"] {
+            std::fs::write(folder.join(name), "secret").unwrap();
+        }
+
+        let artifacts = Artifacts::new(Some(folder.clone()));
+        artifacts.write(&Artifact::Secrets, &"a".into()).unwrap();
+
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["kept", "secrets.yaml"]);
+        assert_eq!(mode_of(&folder), Some(0o700));
+    }
+
+    #[test]
+    fn a_symbolic_link_stays_and_its_target_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+
+        write_private(&link, b"new").unwrap();
+
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "new");
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_missing_and_nothing_is_written() {
+        let artifacts = Artifacts::new(None);
+
+        assert!(artifacts.has(&Artifact::Secrets, &"a".into()).unwrap());
+        assert!(!artifacts.write(&Artifact::Secrets, &"a".into()).unwrap());
+        assert!(artifacts.read(&Artifact::Secrets).unwrap().is_none());
     }
 
     #[test]

@@ -7,6 +7,5 @@ pub mod journal;
 pub mod lease;
 mod random;
 pub mod record;
-pub(crate) mod secrets;
 pub mod store;
 pub(crate) mod talosconfig;

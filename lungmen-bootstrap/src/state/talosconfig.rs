@@ -43,14 +43,8 @@ fn ours(context: &Context) -> Result<Talosconfig> {
         .read(&Artifact::Talosconfig)?
         .ok_or_else(|| {
             Error::new(ErrorKind::Io, "read")
-                .with_target(
-                    context
-                        .artifacts()
-                        .path(&Artifact::Talosconfig)
-                        .display()
-                        .to_string(),
-                )
-                .with_message("the file is gone")
+                .with_target(context.artifacts().path(&Artifact::Talosconfig))
+                .with_message("the file does not exist")
         })?;
     Ok(Talosconfig::parse(text.expose_secret())?)
 }

@@ -1,6 +1,6 @@
 //! The applications of the cluster, synced and healthy.
 
-use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use argocd_client::application::{ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
@@ -12,13 +12,18 @@ use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::report::ApplicationInfo;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{Probed, Wait};
+use crate::run::wait::{Intervals, Probed, Wait};
 
 /// Waits until the applications of the cluster are synced and healthy. A cluster without applications is reported as a
 /// warning: applications may be added at any time.
 pub(crate) struct WaitForApplications {
     pub(crate) server: ServerUrl,
+    /// Whether this run registered the cluster, so that applications may still be appearing.
+    pub(crate) is_new: bool,
 }
+
+/// How often the list must stay the same before it counts as complete.
+const PROBES_WITHOUT_CHANGE: u32 = 3;
 
 impl Step for WaitForApplications {
     const ID: StepId = StepId::Applications;
@@ -36,7 +41,11 @@ impl Step for WaitForApplications {
             );
             return Ok(Observation::Done(Vec::new()));
         }
-        let report = wait(context, argocd, &target).await?;
+        let report = if self.is_new {
+            settled(context, argocd, &target).await?
+        } else {
+            wait(context, argocd, &target).await?
+        };
         if !report.is_ready() {
             return Err(not_ready(&target, &report));
         }
@@ -52,7 +61,7 @@ impl Step for WaitForApplications {
     }
 }
 
-/// A failed connection does not become better by waiting for applications.
+/// Waiting for applications does not repair a failed connection.
 async fn refuse_failed_connection(
     context: &Context,
     argocd: &Client,
@@ -61,47 +70,84 @@ async fn refuse_failed_connection(
     let cluster = argocd.clusters().cluster(server).await?;
     let state = cluster.connection();
     if state.status() == ConnectionStatus::Failed {
-        return Err(
-            Error::new(ErrorKind::Server, "look at the connection of Argo CD")
-                .with_target(server.to_string())
-                .with_message(state.message.clone())
-                .with_hint(
-                    "Argo CD itself must reach the cluster, with the token that it was given",
-                ),
-        );
+        return Err(Error::new(
+            ErrorKind::Server,
+            "check the connection of Argo CD to the cluster",
+        )
+        .with_target(server.to_string())
+        .with_message(state.message.clone())
+        .with_hint(
+            "Argo CD itself must be able to reach the endpoint of the cluster with its token.",
+        ));
     }
     context.note(format!(
-        "connection of Argo CD to the cluster: {}",
+        "Connection of Argo CD to the cluster: {}",
         state.status()
     ));
     Ok(())
 }
 
+/// Whether Argo CD has applications for the cluster, after waiting for the first one. `false` only when its last response
+/// listed none.
 async fn appeared(context: &Context, argocd: &Client, target: &Target) -> Result<bool> {
     let applications = &argocd.applications();
     let limit = context.timing().applications_appear;
+    let last_was_empty = &AtomicBool::new(false);
     let outcome = Wait::new("applications of the cluster", context, limit)
         .until(context, || async move {
-            Ok(match applications.list_for(target).await {
-                Ok(list) if list.is_empty() => Probed::Pending("none yet".into()),
-                Ok(_) => Probed::Ready(()),
-                Err(error) if error.is_retryable() => Probed::Retry(error.into()),
-                Err(error) => return Err(error.into()),
-            })
+            let listed = applications.list_for(target).await;
+            last_was_empty.store(listed.is_ok(), Ordering::Relaxed);
+            match listed {
+                Ok(list) if list.is_empty() => Ok(Probed::Pending("none yet".into())),
+                Ok(_) => Ok(Probed::Ready(())),
+                Err(error) if error.is_retryable() => Ok(Probed::Retry(error.into())),
+                Err(error) => Err(error.into()),
+            }
         })
         .await;
     match outcome {
         Ok(()) => Ok(true),
-        // Only a server that said "none" to the last has none.
-        Err(error) if error.kind() == ErrorKind::Deadline && StdError::source(&error).is_none() => {
+        Err(error)
+            if error.kind() == ErrorKind::Deadline && last_was_empty.load(Ordering::Relaxed) =>
+        {
             Ok(false)
         }
         Err(error) => Err(error),
     }
 }
 
+/// Waits until the applications are ready and no further one appears: an ApplicationSet makes them one after another.
+async fn settled(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
+    loop {
+        let report = wait(context, argocd, target).await?;
+        if !report.is_ready() || !grows(context, argocd, target, &report).await? {
+            return Ok(report);
+        }
+    }
+}
+
+/// Whether another application appears within a few intervals.
+async fn grows(
+    context: &Context,
+    argocd: &Client,
+    target: &Target,
+    report: &ReadinessReport,
+) -> Result<bool> {
+    for _ in 0..PROBES_WITHOUT_CHANGE {
+        tokio::time::sleep(context.timing().interval).await;
+        let listed = argocd.applications().list_for(target).await?.len();
+        if listed > report.rows.len() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
-    let poll = Poll::every(context.timing().interval).deadline(context.timing().applications);
+    let longest = context.timing().interval;
+    let poll = Poll::every(Intervals::new(longest).first())
+        .up_to(longest)
+        .deadline(context.timing().applications);
     let applications = argocd.applications();
     let report = applications
         .wait_for_target_observed(target, &TargetWait::new(poll), |state| {
@@ -109,6 +155,8 @@ async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<Rea
                 waiting_for: "the applications".into(),
                 cause: state.cause.clone(),
                 attempt: state.attempt,
+                elapsed: state.elapsed,
+                deadline: state.deadline,
             });
         })
         .await?;
@@ -133,5 +181,5 @@ fn not_ready(target: &Target, report: &ReadinessReport) -> Error {
         .with_target(target.name())
         .with_message(report.summary())
         .with_source(std::io::Error::other(rows.join("; ")))
-        .with_hint("look at these applications in Argo CD; the cluster itself is complete")
+        .with_hint("Check these applications in Argo CD; the cluster itself is complete.")
 }

@@ -1,20 +1,35 @@
-//! The configurations, applied; the nodes, back with the identity of the cluster.
+//! The configurations: applied, and running on the machines they were made for.
 
-use talos_client::machine::ApplyOptions;
-use talos_client::{MaintenanceClient, MaintenanceTrust, Probe};
+use secrecy::ExposeSecret as _;
+use talos_client::config::MachineConfig;
+use talos_client::machine::{ApplyMode, ApplyOptions};
+use talos_client::{Client, MaintenanceClient, MaintenanceTrust, Probe};
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
+use crate::nodes::each::each;
+use crate::nodes::evidence::{self, Evidence};
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::Intervals;
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) nodes: &'a [Progress],
+}
+
+/// What a node still needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    /// It does not answer with the identity of the cluster.
+    Configuration,
+    /// It runs another configuration; the differences, with secrets redacted.
+    Changes(Vec<String>),
 }
 
 impl Step for Apply<'_> {
@@ -23,135 +38,232 @@ impl Step for Apply<'_> {
     type Output = ();
 
     async fn observe(&self, context: &Context) -> Result<Observation<()>> {
-        let mut waiting = Vec::new();
-        for machine in &context.desired().machines {
-            if !self.answers(context, machine).await? {
-                waiting.push(machine.spec.name.as_str());
-            }
-        }
-        if waiting.is_empty() {
+        let needs = each(self.machines(), |machine| async move {
+            let node = self.node(machine)?;
+            self.need(context, node).await
+        })
+        .await?;
+        let missing: Vec<String> = needs
+            .iter()
+            .filter_map(|(name, need)| match need {
+                Need::Nothing => None,
+                Need::Configuration => Some(format!("{name} has no configuration")),
+                Need::Changes(lines) => Some(format!(
+                    "{name} runs another configuration ({} difference(s))",
+                    lines.len()
+                )),
+            })
+            .collect();
+        if missing.is_empty() {
             Ok(Observation::Done(()))
         } else {
-            Ok(Observation::absent(format!(
-                "{} without the configuration",
-                waiting.join(", ")
-            )))
+            Ok(Observation::absent(missing.join(", ")))
         }
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        // A worker gets its certificate from a control plane node, so all are configured before any is waited for.
-        for Progress {
-            machine,
-            found,
-            config,
-        } in self.nodes
-        {
-            if let FoundNode::Maintenance {
-                endpoint,
-                certificate,
-            } = found
-            {
-                if self.answers(context, machine).await? {
-                    continue;
-                }
-                let client = MaintenanceClient::builder(endpoint.clone())
-                    // The node that was found and checked, and no other.
-                    .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
-                    .build()?;
-                let applied = client
-                    .apply_configuration(config, ApplyOptions::default())
-                    .await?;
-                for warning in applied.warnings {
-                    context.warn(format!("{}: {warning}", machine.spec.name));
-                }
-                context.note(format!("{}: configuration accepted", machine.spec.name));
-            }
-        }
+        // A worker gets its certificate from a control plane node, so no node is waited for before all are configured.
+        each(self.machines(), |machine| async move {
+            let context = context.for_machine(&machine.spec.name);
+            self.configure(&context, self.node(machine)?).await
+        })
+        .await?;
+        each(self.machines(), |machine| async move {
+            let context = context.for_machine(&machine.spec.name);
+            self.wait_for_identity(&context, self.node(machine)?).await
+        })
+        .await?;
+        // One node at a time: a change may restart services.
         for node in self.nodes {
-            self.wait_for_identity(context, &node.machine, &node.found)
-                .await?;
+            let context = context.for_machine(&node.machine.spec.name);
+            let named = |error: Error| error.at_machine(node.machine.spec.name.clone());
+            self.change(&context, node).await.map_err(named)?;
         }
         Ok(())
     }
 
     fn summary(&self, (): &()) -> String {
-        "every node runs with the identity of the cluster".into()
+        "every node runs its configuration with the identity of the cluster".into()
     }
 }
 
 impl Apply<'_> {
-    /// Whether the node lets us in at its declared address.
-    async fn answers(&self, context: &Context, machine: &DesiredMachine) -> Result<bool> {
+    fn machines(&self) -> impl Iterator<Item = &DesiredMachine> {
+        self.nodes.iter().map(|node| &node.machine)
+    }
+
+    fn node(&self, machine: &DesiredMachine) -> Result<&Progress> {
+        let same = |node: &&Progress| node.machine.spec.name == machine.spec.name;
+        self.nodes.iter().find(same).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "find the node").with_target(&machine.spec.name)
+        })
+    }
+
+    /// Compares the node at the declared address with the specification.
+    async fn need(&self, context: &Context, node: &Progress) -> Result<Need> {
+        let Some(client) = self.answering(context, &node.machine).await? else {
+            return Ok(Need::Configuration);
+        };
+        let wanted = MachineConfig::parse(node.config.expose_secret())?;
+        let evidence = Evidence::read(&client).await?;
+        evidence.check(context.desired(), &node.machine, wanted.hostname())?;
+        let lines = evidence::config_diff(&client, &wanted).await?;
+        Ok(if lines.is_empty() {
+            Need::Nothing
+        } else {
+            Need::Changes(lines)
+        })
+    }
+
+    /// A client for the node, when it answers with the identity of the cluster.
+    async fn answering(
+        &self,
+        context: &Context,
+        machine: &DesiredMachine,
+    ) -> Result<Option<Client>> {
         let endpoint = nodes::endpoint(context, machine.spec.address);
         let authority = self.identity.authority()?;
         match talos_client::probe(&endpoint, Some(&authority), nodes::PROBE).await? {
             Probe::Configured(_) => {}
-            _ => return Ok(false),
+            _ => return Ok(None),
         }
-        match nodes::client(context, self.identity, machine)?
-            .machine()
-            .version()
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_retryable() => Ok(false),
+        let client = nodes::client(context, self.identity, machine)?;
+        match client.machine().version().await {
+            Ok(_) => Ok(Some(client)),
+            Err(error) if error.is_retryable() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits through installation and reboot. A node that comes up in maintenance mode again has failed to install.
-    async fn wait_for_identity(
-        &self,
-        context: &Context,
-        machine: &DesiredMachine,
-        found: &FoundNode,
-    ) -> Result<()> {
+    /// Applies the configuration to a node in maintenance mode.
+    async fn configure(&self, context: &Context, node: &Progress) -> Result<()> {
+        let FoundNode::Maintenance {
+            endpoint,
+            certificate,
+        } = &node.found
+        else {
+            return Ok(());
+        };
+        if self.answering(context, &node.machine).await?.is_some() {
+            return Ok(());
+        }
+        let client = MaintenanceClient::builder(endpoint.clone())
+            // The node that was found and checked, and no other.
+            .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
+            .build()?;
+        context.before_effect().await?;
+        let applied = client
+            .apply_configuration(&node.config, ApplyOptions::default())
+            .await?;
+        for warning in applied.warnings {
+            context.warn(format!("{}: {warning}", node.machine.spec.name));
+        }
+        context.note(format!(
+            "{}: configuration accepted",
+            node.machine.spec.name
+        ));
+        Ok(())
+    }
+
+    /// Waits through installation and reboot. A node that returns to maintenance mode has failed to install.
+    async fn wait_for_identity(&self, context: &Context, node: &Progress) -> Result<()> {
+        let FoundNode::Maintenance { .. } = &node.found else {
+            return Ok(());
+        };
+        let (machine, found) = (&node.machine, &node.found);
         let client = nodes::client(context, self.identity, machine)?;
-        let poll = nodes::poll(context, context.timing().install);
+        let limit = context.timing().install;
         let at_declared = found.endpoint() == client.endpoint();
         let before = found.certificate().filter(|_| at_declared);
-        let back =
-            client.wait_for_identity_observed(before, poll, nodes::reporter(context, machine));
+        let poll = nodes::poll(context, limit);
+        let back = client.wait_for_identity_observed(before, poll, nodes::reporter(context, limit));
         tokio::select! {
             version = back => {
                 let version = version.map_err(|error| installing(machine, error))?;
                 context.note(format!("{}: Talos {}", machine.spec.name, version.tag));
-                let schematic = client.resources().schematic_id().await?;
-                runs_what_was_asked_for(context, machine, &version.tag, schematic.as_deref())
+                Ok(())
             }
             error = fell_back(context, machine, found), if !at_declared => Err(error),
         }
     }
+
+    /// Brings a changed configuration to a node that runs another one, without a reboot unless reboots are allowed.
+    async fn change(&self, context: &Context, node: &Progress) -> Result<()> {
+        let Need::Changes(lines) = self.need(context, node).await? else {
+            return Ok(());
+        };
+        let name = &node.machine.spec.name;
+        for line in &lines {
+            context.note(format!("{name}: {line}"));
+        }
+        let client = nodes::client(context, self.identity, &node.machine)?;
+        let mode = if context.options().allow_reboots {
+            ApplyMode::Auto
+        } else {
+            ApplyMode::NoReboot
+        };
+        context.before_effect().await?;
+        let applied = client
+            .machine()
+            .apply_configuration(&node.config, ApplyOptions::default().mode(mode))
+            .await
+            .map_err(|error| refused(&node.machine, error, mode))?;
+        for warning in applied.warnings {
+            context.warn(format!("{name}: {warning}"));
+        }
+        context.note(format!("{name}: changed configuration applied"));
+        if applied.mode == Some(ApplyMode::Reboot) {
+            self.wait_after_reboot(context, &node.machine, &client)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_after_reboot(
+        &self,
+        context: &Context,
+        machine: &DesiredMachine,
+        client: &Client,
+    ) -> Result<()> {
+        let limit = context.timing().install;
+        let poll = nodes::poll(context, limit);
+        client
+            .wait_for_identity_observed(None, poll, nodes::reporter(context, limit))
+            .await
+            .map_err(|error| installing(machine, error))?;
+        if machine.spec.role == crate::spec::machine::Role::ControlPlane {
+            let limit = context.timing().bootstrap;
+            let poll = nodes::poll(context, limit);
+            client
+                .machine()
+                .wait_for_etcd_observed(poll, nodes::reporter(context, limit))
+                .await?;
+        }
+        Ok(())
+    }
 }
 
-/// The installer decides what is on the disk: another one than that of the ISO loses extensions at the first reboot, and
-/// nobody notices before they are missed.
-fn runs_what_was_asked_for(
-    context: &Context,
-    machine: &DesiredMachine,
-    version: &str,
-    schematic: Option<&str>,
-) -> Result<()> {
-    let desired = context.desired();
-    let wanted = (desired.talos_version(), desired.schematic_id.as_str());
-    let found = (version, schematic.unwrap_or("none"));
-    if (wanted.0.as_str(), wanted.1) == found {
-        return Ok(());
+/// A change that needs a reboot is refused by the node when reboots are not allowed.
+fn refused(machine: &DesiredMachine, error: talos_client::Error, mode: ApplyMode) -> Error {
+    let needs_reboot = mode == ApplyMode::NoReboot
+        && matches!(
+            error.kind(),
+            talos_client::ErrorKind::Rejected | talos_client::ErrorKind::InvalidInput
+        );
+    if !needs_reboot {
+        return error.into();
     }
-    Err(Error::new(ErrorKind::Conflict, "look at the installed node")
-        .with_target(machine.spec.name.clone())
-        .with_message(format!(
-            "it runs Talos {} with schematic {}, not {} with {}",
-            found.0, found.1, wanted.0, wanted.1
-        ))
-        .with_hint("a patch may set another machine.install.image; the one that belongs to the ISO is in the plan")
-        .uncertain(true))
+    Error::new(ErrorKind::PermissionRequired, "apply the changed configuration")
+        .with_target(format!("{} at {}", machine.spec.name, machine.spec.address))
+        .with_message("the change requires a reboot of the node, and reboots are not allowed")
+        .with_hint("Allow reboots (ClusterBootstrapBuilder::allow_reboots, --allow-reboots), or restore the specification.")
+        .with_source(error)
 }
 
 /// Watches the address at which the node waited for its configuration, when that is not the declared one: a node that
 /// fails to install gets it again. Ends only with that failure.
 async fn fell_back(context: &Context, machine: &DesiredMachine, found: &FoundNode) -> Error {
+    let interval = Intervals::new(context.timing().interval).first();
     loop {
         if let Some(before) = found.certificate()
             && let Ok(Probe::Maintenance(now)) =
@@ -160,7 +272,7 @@ async fn fell_back(context: &Context, machine: &DesiredMachine, found: &FoundNod
         {
             return not_installed(machine);
         }
-        tokio::time::sleep(context.timing().interval).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
@@ -181,5 +293,5 @@ fn not_installed(machine: &DesiredMachine) -> Error {
         .uncertain(true)
 }
 
-const INSTALL_HINT: &str = "look at the console of the VM: usual causes are the install disk, the installer image, and \
-                            the way to the registry";
+const INSTALL_HINT: &str = "Check the console of the VM. Usual causes are the install disk, the installer image, and \
+                            network access to the registry.";

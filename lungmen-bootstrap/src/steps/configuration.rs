@@ -1,22 +1,22 @@
-//! Secrets bundle, machine configurations and talosconfig, as files.
+//! The files of the output directory: secrets bundle, machine configurations and talosconfig, derived from the record.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use talos_client::secrets::SecretsBundle;
+use talos_client::secrets::{ClientCertificate, SecretsBundle};
 use talos_client::talosconfig::Talosconfig;
 
 use crate::desired::DesiredCluster;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::artifacts::Artifact;
-use crate::state::secrets as known_secrets;
 
 pub(crate) struct Configure {
     pub(crate) nodes: BTreeMap<String, FoundNode>,
@@ -38,36 +38,35 @@ impl Step for Configure {
     type Output = Configured;
 
     async fn observe(&self, context: &Context) -> Result<Observation<Configured>> {
-        let Some(bundle) = known_secrets::from_file(context)? else {
-            return Ok(Observation::absent("secrets.yaml is missing"));
-        };
-        let files = Files::of(context, bundle)?;
-        match files.first_difference(context)? {
-            None => Ok(Observation::Done(self.configured(context, files))),
-            Some(artifact) => Ok(Observation::absent(format!(
+        let files = Files::of(context, context.record()?.bundle.clone())?;
+        if let Some(artifact) = files.first_difference(context)? {
+            return Ok(Observation::absent(format!(
                 "{artifact} is missing, outdated or readable by others"
-            ))),
+            )));
         }
+        if let Some(path) = files.leftovers(context).first() {
+            return Ok(Observation::absent(format!(
+                "{} is not used any more",
+                path.display()
+            )));
+        }
+        Ok(Observation::Done(self.configured(context, files)))
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        let bundle = match known_secrets::find(context).await? {
-            Some(bundle) => bundle,
-            None if self.any_is_configured() => return Err(known_secrets::lost()),
-            None => SecretsBundle::generate(context.desired().talos.contract()).await?,
-        };
-        // First of all: nothing else here cannot be made again.
-        context
-            .artifacts()
-            .write(&Artifact::Secrets, &bundle.to_yaml())?;
-        let files = Files::of(context, bundle)?;
-        if self.any_is_configured() {
-            self.warn_about_changes(context, &files)?;
-        }
+        let files = Files::of(context, context.record()?.bundle.clone())?;
         for (artifact, text) in files.all() {
             if context.artifacts().write(artifact, text)? {
                 context.note(format!("wrote {artifact}"));
             }
+        }
+        for path in files.leftovers(context) {
+            std::fs::remove_file(&path)
+                .map_err(|error| Error::io("remove", &path.display().to_string(), error))?;
+            context.note(format!(
+                "removed {}, which is not used any more",
+                path.display()
+            ));
         }
         Ok(())
     }
@@ -82,10 +81,6 @@ impl Step for Configure {
 }
 
 impl Configure {
-    fn any_is_configured(&self) -> bool {
-        self.nodes.values().any(FoundNode::is_configured)
-    }
-
     fn configured(&self, context: &Context, files: Files) -> Configured {
         let machines = &context.desired().machines;
         let nodes = machines
@@ -102,19 +97,6 @@ impl Configure {
             nodes: nodes.collect(),
             identity: files.identity,
         }
-    }
-
-    fn warn_about_changes(&self, context: &Context, files: &Files) -> Result<()> {
-        for (artifact, text) in files.machine_configs() {
-            let old = context.artifacts().read(artifact)?;
-            if old.is_some_and(|old| old.expose_secret() != text.expose_secret()) {
-                context.warn(format!(
-                    "{artifact} changes, but the configured node keeps what it has: apply the new file with \
-                     talosctl apply-config"
-                ));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -146,17 +128,13 @@ impl Files {
         })
     }
 
-    fn machine_configs(&self) -> impl Iterator<Item = (&Artifact, &SecretString)> {
-        self.configs.iter().map(|(artifact, text)| (artifact, text))
-    }
-
     fn all(&self) -> impl Iterator<Item = (&Artifact, &SecretString)> {
         [
             (&Artifact::Secrets, &self.secrets),
             (&Artifact::Talosconfig, &self.talosconfig),
         ]
         .into_iter()
-        .chain(self.machine_configs())
+        .chain(self.configs.iter().map(|(artifact, text)| (artifact, text)))
     }
 
     fn first_difference(&self, context: &Context) -> Result<Option<&Artifact>> {
@@ -167,39 +145,37 @@ impl Files {
         }
         Ok(None)
     }
-}
 
-/// The file as it is, while its certificate belongs to the cluster and lasts; else a new one.
-fn talosconfig(context: &Context, identity: &Identity) -> Result<SecretString> {
-    if let Some(text) = context.artifacts().read(&Artifact::Talosconfig)?
-        && is_current(&text, context.desired(), identity)
-    {
-        return Ok(text);
+    /// Configurations of machines that were named otherwise, with the secrets of this cluster.
+    fn leftovers(&self, context: &Context) -> Vec<PathBuf> {
+        let wanted = context.desired().artifacts();
+        let authority = self.identity.authority_in_configs();
+        context.artifacts().leftovers(&wanted, &authority)
     }
-    Ok(fresh_talosconfig(context.desired(), identity)?.to_yaml())
 }
 
-fn fresh_talosconfig(desired: &DesiredCluster, identity: &Identity) -> Result<Talosconfig> {
+/// The talosconfig of the cluster: endpoints, nodes and the admin certificate. The file is kept while it is exactly that,
+/// with the certificate of this period or of the one before, while that lasts.
+pub(super) fn talosconfig(context: &Context, identity: &Identity) -> Result<SecretString> {
+    let desired = context.desired();
+    let now = Timestamp::now();
+    let fresh = new_talosconfig(desired, &identity.admin)?;
+    let Some(text) = context.artifacts().read(&Artifact::Talosconfig)? else {
+        return Ok(fresh);
+    };
+    let earlier = identity.earlier(now)?;
+    let is_earlier = !earlier.expires_within(now, RENEW_BEFORE)
+        && new_talosconfig(desired, &earlier)?.expose_secret() == text.expose_secret();
+    Ok(if is_earlier { text } else { fresh })
+}
+
+fn new_talosconfig(desired: &DesiredCluster, admin: &ClientCertificate) -> Result<SecretString> {
     let nodes = desired
         .machines
         .iter()
         .map(|machine| machine.spec.address.to_string());
-    let mut config = Talosconfig::for_cluster(desired.cluster.as_str(), &identity.admin);
+    let mut config = Talosconfig::for_cluster(desired.cluster.as_str(), admin);
     config.set_endpoints(None, desired.control_plane_addresses())?;
     config.set_nodes(None, nodes)?;
-    Ok(config)
-}
-
-fn is_current(text: &SecretString, desired: &DesiredCluster, identity: &Identity) -> bool {
-    let Ok(config) = Talosconfig::parse(text.expose_secret()) else {
-        return false;
-    };
-    let Some(context) = config.context(desired.cluster.as_str()) else {
-        return false;
-    };
-    let certificate = context.client_certificate().ok().flatten();
-    certificate.is_some_and(|certificate| {
-        certificate.ca_pem() == identity.admin.ca_pem()
-            && !certificate.expires_within(Timestamp::now(), RENEW_BEFORE)
-    })
+    Ok(config.to_yaml())
 }

@@ -1,18 +1,21 @@
-//! etcd, bootstrapped on exactly one control plane node.
+//! etcd, bootstrapped on exactly one control plane node. The guard decides from data, never from health.
+
+use std::collections::BTreeMap;
 
 use talos_client::Client;
-use talos_client::wait::Bootstrapped;
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
+use crate::nodes::each::each;
+use crate::nodes::etcd;
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::spec::machine::Role;
-use crate::state::journal::Record;
-
-const NODE: &str = "node";
+use crate::run::wait::{Probed, Wait};
+use crate::state::claim::{self, choose_bootstrap, record_bootstrapped};
+use crate::state::guard::{Decision, EtcdData, Refusal, decide};
+use crate::state::record::RunControl;
 
 pub(crate) struct BootstrapEtcd<'a> {
     pub(crate) identity: &'a Identity,
@@ -21,35 +24,45 @@ pub(crate) struct BootstrapEtcd<'a> {
 impl Step for BootstrapEtcd<'_> {
     const ID: StepId = StepId::EtcdBootstrap;
     const KIND: Kind = Kind::Act;
+    /// The number of healthy members.
     type Output = usize;
 
-    /// Done when etcd runs on every control plane node: they join by themselves once one of them is bootstrapped.
+    /// Done when etcd runs on every control plane node, and the record knows that the cluster is bootstrapped.
     async fn observe(&self, context: &Context) -> Result<Observation<usize>> {
-        let mut members = 0;
-        let mut missing = Vec::new();
-        for machine in control_planes(context) {
-            if etcd_runs(&self.client(context, machine)?).await? {
-                members += 1;
-            } else {
-                missing.push(machine.spec.name.as_str());
-            }
+        let health = each(control_planes(context), |machine| async move {
+            Ok(match etcd_runs(&self.client(context, machine)?).await {
+                Ok(runs) => runs.then_some(()).ok_or_else(|| "not healthy".to_owned()),
+                Err(error) if error.is_retryable() => Err(error.to_string()),
+                Err(error) => return Err(error.into()),
+            })
+        })
+        .await?;
+        let missing: Vec<String> = health
+            .iter()
+            .filter_map(|(name, state)| Some(format!("{name}: {}", state.as_ref().err()?)))
+            .collect();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return Ok(Observation::absent(format!(
+                "etcd does not run on every node ({missing})"
+            )));
         }
-        if missing.is_empty() {
-            Ok(Observation::Done(members))
-        } else {
-            Ok(Observation::absent(format!(
-                "etcd does not run on {}",
-                missing.join(", ")
-            )))
+        if control(context).await?.bootstrap.is_none() {
+            return Ok(Observation::absent("the bootstrap is not recorded"));
         }
+        Ok(Observation::Done(health.len()))
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        if self.nobody_is_bootstrapped(context).await? {
-            self.bootstrap(context).await?;
-        }
-        for machine in control_planes(context) {
-            self.wait_for_etcd(context, machine).await?;
+        self.bootstrap_or_join(context).await?;
+        each(control_planes(context), |machine| async move {
+            let context = context.for_machine(&machine.spec.name);
+            self.wait_for_etcd(&context, machine).await
+        })
+        .await?;
+        if let Some(machine) = control_planes(context).next() {
+            let (name, token) = (&machine.spec.name, context.fencing_token());
+            record_bootstrapped(context.store().as_ref(), name, None, token).await?;
         }
         Ok(())
     }
@@ -60,15 +73,6 @@ impl Step for BootstrapEtcd<'_> {
             n => format!("etcd is healthy on {n} nodes"),
         }
     }
-
-    /// The node is on record before it is told to bootstrap: after a crash no other one is ever told to.
-    fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
-        control_planes(context)
-            .next()
-            .map(|machine| (NODE, machine.spec.name.clone()))
-            .into_iter()
-            .collect()
-    }
 }
 
 impl BootstrapEtcd<'_> {
@@ -76,43 +80,127 @@ impl BootstrapEtcd<'_> {
         nodes::client(context, self.identity, machine)
     }
 
-    async fn nobody_is_bootstrapped(&self, context: &Context) -> Result<bool> {
-        for machine in control_planes(context) {
-            if etcd_runs(&self.client(context, machine)?).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Decides and acts until some control plane has etcd data. Unknown data is waited for; the deadline refuses.
+    async fn bootstrap_or_join(&self, context: &Context) -> Result<()> {
+        let limit = context.timing().bootstrap;
+        Wait::new("the etcd data of every control plane", context, limit)
+            .until(context, || self.decide_and_act(context))
+            .await
+            .map_err(with_permission_hint)
     }
 
-    /// Tells one node until it accepts, and waits until etcd is healthy there. Accepting twice is harmless on the same
-    /// node.
-    async fn bootstrap(&self, context: &Context) -> Result<()> {
-        let machine = chosen(context).await?;
-        let poll = nodes::poll(context, context.timing().bootstrap);
-        let outcome = self
-            .client(context, machine)?
-            .machine()
-            .bootstrap_and_wait_observed(poll, nodes::reporter(context, machine))
-            .await
-            .map_err(with_old_data_hint)?;
-        if outcome == Bootstrapped::Already {
-            context.note(format!(
-                "{} had been bootstrapped before",
-                machine.spec.name
-            ));
+    async fn decide_and_act(&self, context: &Context) -> Result<Probed<()>> {
+        let states = self.states(context).await?;
+        let control = control(context).await?;
+        match decide(&states, &control, context.options().bootstrap) {
+            Decision::Join(members) => {
+                self.record_seen(context, &members).await?;
+                Ok(Probed::Ready(()))
+            }
+            Decision::Choose(name) => {
+                context.before_effect().await?;
+                let token = context.fencing_token();
+                choose_bootstrap(context.store().as_ref(), &name, token).await?;
+                Ok(Probed::Pending(format!(
+                    "{name} is chosen for the bootstrap"
+                )))
+            }
+            Decision::Bootstrap(name) => self.bootstrap(context, &name).await,
+            Decision::Wait(unknown) => {
+                let causes: Vec<String> = unknown
+                    .iter()
+                    .map(|(name, cause)| format!("{name}: {cause}"))
+                    .collect();
+                Ok(Probed::Pending(format!("unknown on {}", causes.join("; "))))
+            }
+            Decision::Refuse(refusal) => Err(refused(&refusal)),
         }
+    }
+
+    /// The data of every declared control plane, in the order of the specification.
+    async fn states(&self, context: &Context) -> Result<Vec<(String, EtcdData)>> {
+        let mut found: BTreeMap<String, EtcdData> = each(control_planes(context), |machine| {
+            etcd::data(context, self.identity, machine)
+        })
+        .await?;
+        Ok(control_planes(context)
+            .filter_map(|machine| found.remove_entry(&machine.spec.name))
+            .collect())
+    }
+
+    /// Tells the recorded node. Telling it twice is harmless; the next probe sees the data that it writes.
+    async fn bootstrap(&self, context: &Context, name: &str) -> Result<Probed<()>> {
+        let Some(machine) = control_planes(context).find(|machine| machine.spec.name == name)
+        else {
+            return Err(refused(&Refusal::ChosenMachineMissing(name.to_owned())));
+        };
+        context.before_effect().await?;
+        let context = context.for_machine(name);
+        context.note(format!("Bootstrap is called on {name}."));
+        match self.client(&context, machine)?.machine().bootstrap().await {
+            Ok(()) => Ok(Probed::Ready(())),
+            Err(error) if error.kind() == talos_client::ErrorKind::AlreadyExists => {
+                Ok(Probed::Ready(()))
+            }
+            // Too early, or the response was lost: the data decides at the next probe.
+            Err(error) if error.is_retryable() || error.may_have_taken_effect() => {
+                Ok(Probed::Retry(error.into()))
+            }
+            Err(error) if error.kind() == talos_client::ErrorKind::NotReady => {
+                Ok(Probed::Retry(error.into()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A cluster with data was bootstrapped, by whomever: that is recorded, so that it never happens again.
+    async fn record_seen(&self, context: &Context, members: &[String]) -> Result<()> {
+        let Some(name) = members.first() else {
+            return Ok(());
+        };
+        let token = context.fencing_token();
+        record_bootstrapped(context.store().as_ref(), name, None, token).await?;
         Ok(())
     }
 
     async fn wait_for_etcd(&self, context: &Context, machine: &DesiredMachine) -> Result<()> {
-        let poll = nodes::poll(context, context.timing().bootstrap);
+        let limit = context.timing().bootstrap;
         self.client(context, machine)?
             .machine()
-            .wait_for_etcd_observed(poll, nodes::reporter(context, machine))
+            .wait_for_etcd_observed(nodes::poll(context, limit), nodes::reporter(context, limit))
             .await
             .map_err(with_old_data_hint)?;
         Ok(())
+    }
+}
+
+/// The bootstrap decision as the store has it now.
+async fn control(context: &Context) -> Result<RunControl> {
+    let store = context.store().as_ref();
+    match claim::find(store, &context.wanted()).await? {
+        Some(claimed) => Ok(claimed.record.control),
+        None => Err(Error::new(ErrorKind::NotFound, "read the cluster record")
+            .with_target(store.describe())
+            .with_message("the record was removed during the run")),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    Error::new(ErrorKind::Conflict, "bootstrap etcd")
+        .with_message(refusal.to_string())
+        .with_hint(
+            "Restore the machine or its etcd data. To start over with an empty etcd, allow the recovery explicitly \
+             (bootstrap_permission, --recover-lost-etcd).",
+        )
+}
+
+fn with_permission_hint(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Deadline => error.with_hint(
+            "No node is bootstrapped while the etcd data of another one is unknown. Make the nodes reachable. If they \
+             were never members of the cluster, allow it explicitly (bootstrap_permission, --ignore-unknown-etcd).",
+        ),
+        _ => error,
     }
 }
 
@@ -121,67 +209,21 @@ fn with_old_data_hint(error: talos_client::Error) -> Error {
     let error = Error::from(error);
     if timed_out {
         error.with_hint(
-            "if the disk of the VM has data of an older cluster, etcd cannot start: reset the node",
+            "If the disk of the VM has data of an older cluster, etcd cannot start: reset the node.",
         )
     } else {
         error
     }
 }
 
-async fn etcd_runs(client: &Client) -> Result<bool> {
+async fn etcd_runs(client: &Client) -> talos_client::Result<bool> {
     match client.machine().service("etcd").await {
         Ok(service) => Ok(service.is_running_and_healthy()),
         Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
 fn control_planes(context: &Context) -> impl Iterator<Item = &DesiredMachine> {
-    context
-        .desired()
-        .machines
-        .iter()
-        .filter(|machine| machine.spec.role == Role::ControlPlane)
-}
-
-/// The node that an earlier attempt began with, else the first control plane node.
-async fn chosen(context: &Context) -> Result<&DesiredMachine> {
-    let records = context.journal().records().await?;
-    let earlier = earlier_choice(&records, context.cluster_name());
-    control_planes(context)
-        .find(|machine| earlier.is_none_or(|name| machine.spec.name == name))
-        .ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, "choose the node to bootstrap")
-                .with_target(earlier.unwrap_or_default())
-                .with_message("an earlier run began to bootstrap a node that is no longer in the specification")
-                .with_hint("put the machine back into the specification; a second node would make a second cluster")
-        })
-}
-
-/// The first attempt counts: later ones repeat it.
-fn earlier_choice<'a>(records: &'a [Record], cluster: &str) -> Option<&'a str> {
-    records
-        .iter()
-        .filter(|record| record.cluster == cluster && record.step == StepId::EtcdBootstrap.name())
-        .find_map(|record| record.references.get(NODE))
-        .map(String::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::journal::RecordState;
-
-    #[test]
-    fn the_first_attempt_decides_about_the_node() {
-        let records = [
-            Record::new("other", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "x"),
-            Record::new("a", StepId::Apply, RecordState::Started).with(NODE, "y"),
-            Record::new("a", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "tal02"),
-            Record::new("a", StepId::EtcdBootstrap, RecordState::Started).with(NODE, "tal01"),
-        ];
-
-        assert_eq!(earlier_choice(&records, "a"), Some("tal02"));
-        assert_eq!(earlier_choice(&records, "b"), None);
-    }
+    context.desired().control_planes()
 }

@@ -13,12 +13,12 @@ use super::machine::RunningMachine;
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
+use crate::nodes::each::each;
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
-use crate::state::secrets as known_secrets;
 
 /// Waits until every machine answers on the Talos port.
 pub(crate) struct FindNodes {
@@ -31,24 +31,17 @@ impl Step for FindNodes {
     type Output = BTreeMap<String, FoundNode>;
 
     async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
-        let authority = authority(context).await?;
-        let authority = authority.as_ref();
-        let mut nodes = BTreeMap::new();
-        for machine in &context.desired().machines {
-            let name = &machine.spec.name;
-            let Some(running) = self.machines.get(name) else {
-                continue;
-            };
-            let node = Wait::new(
-                format!("{name} to boot"),
-                context,
-                context.timing().first_boot,
-            )
-            .until(context, || probe(context, machine, running, authority))
-            .await
-            .map_err(with_boot_hint)?;
-            nodes.insert(name.clone(), node);
-        }
+        let bundle = context.record()?.bundle.clone();
+        let authority = &Identity::of(bundle, jiff::Timestamp::now())?.authority()?;
+        let nodes = each(&context.desired().machines, |machine| async move {
+            let context = &context.for_machine(&machine.spec.name);
+            let what = format!("{} to boot", machine.spec.name);
+            Wait::new(what, context, context.timing().first_boot)
+                .until(context, || self.probe(context, machine, authority))
+                .await
+                .map_err(with_boot_hint)
+        })
+        .await?;
         Ok(Observation::Done(nodes))
     }
 
@@ -61,60 +54,63 @@ impl Step for FindNodes {
 fn with_boot_hint(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Deadline => error.with_hint(
-            "look at the console of the VM: it must boot the ISO, get an address, and this host must reach port 50000",
+            "Check the console of the VM: it must boot the ISO and get an address, and this host must reach port 50000.",
         ),
         _ => error,
     }
 }
 
-/// The authority of the cluster, where its secrets exist: it tells our nodes from foreign ones.
-async fn authority(context: &Context) -> Result<Option<CertificateAuthority>> {
-    match known_secrets::find(context).await? {
-        Some(bundle) => Ok(Some(
-            Identity::of(bundle, jiff::Timestamp::now())?.authority()?,
-        )),
-        None => Ok(None),
+impl FindNodes {
+    /// Probes the declared address, then those that the guest agent reports.
+    async fn probe(
+        &self,
+        context: &Context,
+        machine: &DesiredMachine,
+        authority: &CertificateAuthority,
+    ) -> Result<Probed<FoundNode>> {
+        let running = self.machines.get(&machine.spec.name);
+        let mut causes = Vec::new();
+        for address in candidates(machine, running, &mut causes).await {
+            match probe_address(context, machine, address, authority).await? {
+                Probed::Pending(cause) => causes.push(cause),
+                found => return Ok(found),
+            }
+        }
+        Ok(Probed::Pending(causes.join("; ")))
     }
 }
 
-/// Probes the declared address, then at those that the guest agent reports.
-async fn probe(
+async fn probe_address(
     context: &Context,
     machine: &DesiredMachine,
-    running: &RunningMachine,
-    authority: Option<&CertificateAuthority>,
+    address: IpAddr,
+    authority: &CertificateAuthority,
 ) -> Result<Probed<FoundNode>> {
-    let mut causes = Vec::new();
-    for address in candidates(machine, running, &mut causes).await {
-        let endpoint = nodes::endpoint(context, address);
-        match talos_client::probe(&endpoint, authority, nodes::PROBE).await? {
-            Probe::Configured(_) => return Ok(Probed::Ready(FoundNode::Configured { endpoint })),
-            Probe::Maintenance(certificate) => {
-                return same_machine(machine, endpoint, certificate).await;
-            }
-            Probe::Foreign(_) if authority.is_none() && address == machine.spec.address => {
-                return Err(known_secrets::lost());
-            }
-            Probe::Foreign(certificate) => return Err(nodes::foreign(machine, &certificate)),
-            Probe::Closed(error) => causes.push(format!("{address}: {}", error.message())),
-            _ => causes.push(format!("{address}: not a Talos node")),
+    let endpoint = nodes::endpoint(context, address);
+    let cause = match talos_client::probe(&endpoint, Some(authority), nodes::PROBE).await? {
+        Probe::Configured(_) => return Ok(Probed::Ready(FoundNode::Configured { endpoint })),
+        Probe::Maintenance(certificate) => {
+            return same_machine(machine, endpoint, certificate).await;
         }
-    }
-    Ok(Probed::Pending(causes.join("; ")))
+        Probe::Foreign(certificate) => return Err(nodes::foreign(machine, &certificate)),
+        Probe::Closed(error) => format!("{address}: {}", error.message()),
+        _ => format!("{address}: not a Talos node"),
+    };
+    Ok(Probed::Pending(cause))
 }
 
 async fn candidates(
     machine: &DesiredMachine,
-    running: &RunningMachine,
+    running: Option<&RunningMachine>,
     causes: &mut Vec<String>,
 ) -> Vec<IpAddr> {
     let mut addresses = vec![machine.spec.address];
-    if machine.spec.guest_agent {
+    if let Some(running) = running.filter(|_| machine.spec.guest_agent) {
         match agent_address(running).await {
             Ok(Some(address)) if address != machine.spec.address => addresses.push(address),
             Ok(Some(_)) => {}
             Ok(None) => causes.push("guest agent: no address yet".into()),
-            // The agent is a help, not a condition: it disappears during the installation.
+            // The agent is optional: it disappears during the installation.
             Err(error) => causes.push(format!("guest agent: {}", error.message())),
         }
     }
@@ -159,11 +155,11 @@ async fn same_machine(
 }
 
 fn another_machine(machine: &DesiredMachine, endpoint: &Endpoint, uuid: &str) -> Error {
-    Error::new(ErrorKind::NotOurs, "look at the node")
+    Error::new(ErrorKind::NotOurs, "check the node")
         .with_target(endpoint.to_string())
         .with_message(format!(
-            "a Talos node waits there, but it is another machine: its UUID is {uuid}, that of {} is {}",
+            "the Talos node at this address is another machine: its SMBIOS UUID is {uuid}, that of {} is {}",
             machine.spec.name, machine.uuid
         ))
-        .with_hint("machines[].address must be free for this machine; nothing was sent to the other one")
+        .with_hint("machines[].address must be free for this machine. The other machine was not changed.")
 }

@@ -1,4 +1,6 @@
-//! The admin kubeconfig, fetched and tried out.
+//! The admin kubeconfig, fetched and accepted by the API server.
+
+use std::sync::OnceLock;
 
 use secrecy::SecretString;
 
@@ -13,7 +15,18 @@ use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
 
 pub(crate) struct FetchKubeconfig<'a> {
-    pub(crate) identity: &'a Identity,
+    identity: &'a Identity,
+    /// The fetched kubeconfig of a run that writes no files.
+    fetched: OnceLock<SecretString>,
+}
+
+impl<'a> FetchKubeconfig<'a> {
+    pub(crate) fn new(identity: &'a Identity) -> Self {
+        Self {
+            identity,
+            fetched: OnceLock::new(),
+        }
+    }
 }
 
 impl Step for FetchKubeconfig<'_> {
@@ -22,12 +35,17 @@ impl Step for FetchKubeconfig<'_> {
     type Output = Client;
 
     async fn observe(&self, context: &Context) -> Result<Observation<Client>> {
-        let Some(text) = context.artifacts().read(&Artifact::Kubeconfig)? else {
-            return Ok(Observation::absent("kubeconfig is missing"));
+        let artifacts = context.artifacts();
+        let text = match artifacts.read(&Artifact::Kubeconfig)? {
+            Some(_) if !artifacts.is_private(&Artifact::Kubeconfig) => {
+                return Ok(Observation::absent("others can read kubeconfig"));
+            }
+            Some(text) => text,
+            None => match self.fetched.get() {
+                Some(text) => text.clone(),
+                None => return Ok(Observation::absent("kubeconfig is missing")),
+            },
         };
-        if !context.artifacts().is_private(&Artifact::Kubeconfig) {
-            return Ok(Observation::absent("others can read kubeconfig"));
-        }
         let client = match client(context, &text) {
             Ok(client) => client,
             Err(error) => return Ok(Observation::absent(format!("kubeconfig: {error}"))),
@@ -49,6 +67,9 @@ impl Step for FetchKubeconfig<'_> {
             .await?;
         wait_until_accepted(context, &text).await?;
         context.artifacts().write(&Artifact::Kubeconfig, &text)?;
+        if context.artifacts().folder().is_none() {
+            self.fetched.get_or_init(|| text);
+        }
         Ok(())
     }
 
@@ -60,7 +81,7 @@ impl Step for FetchKubeconfig<'_> {
 async fn wait_until_accepted(context: &Context, kubeconfig: &SecretString) -> Result<()> {
     Wait::new("the Kubernetes API", context, context.timing().kubernetes)
         .until(context, || async move {
-            // A client for every look, because the address may have moved since the last one.
+            // A client for every probe, because the address may have moved since the last one.
             match client(context, kubeconfig)?.version().await {
                 Ok(_) => Ok(Probed::Ready(())),
                 // The API server answers 401 and 403 for a moment while it starts.

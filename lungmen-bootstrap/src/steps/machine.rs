@@ -1,12 +1,13 @@
-//! The virtual machines: created, started, and provably ours.
+//! The virtual machines: created, started, and proven to belong to the cluster by their SMBIOS UUID.
 
 use std::collections::BTreeMap;
 
-use proxmox_client::Task;
-use proxmox_client::vm::{Vm, VmConfig};
+use proxmox_client::vm::{ConfigUpdate, Diff, Vm, VmConfig};
+use proxmox_client::{Reason, Task};
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::each::each;
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
@@ -28,20 +29,29 @@ impl Step for CreateMachines {
     type Output = BTreeMap<String, RunningMachine>;
 
     async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
+        let machines = &context.desired().machines;
+        let states = each(machines, |machine| async move {
+            let vm = vm(context, machine);
+            let state = observe(context, machine, &vm).await?;
+            Ok((vm, state))
+        })
+        .await?;
         let mut running = BTreeMap::new();
         let mut missing = Vec::new();
-        for machine in &context.desired().machines {
-            let vm = vm(context, machine);
-            match look(context, machine, &vm).await? {
+        for (name, (vm, state)) in states {
+            match state {
                 State::Running(config) => {
-                    let config = *config;
-                    running.insert(machine.spec.name.clone(), RunningMachine { vm, config });
+                    running.insert(
+                        name,
+                        RunningMachine {
+                            vm,
+                            config: *config,
+                        },
+                    );
                 }
-                State::Stopped => missing.push(format!("VM {} is stopped", machine.spec.vm_id)),
-                State::BeingCreated => {
-                    missing.push(format!("VM {} is being created", machine.spec.vm_id))
-                }
-                State::Absent => missing.push(format!("VM {} does not exist", machine.spec.vm_id)),
+                State::Stopped(_) => missing.push(format!("VM {} is stopped", vm.id())),
+                State::BeingCreated => missing.push(format!("VM {} is being created", vm.id())),
+                State::Absent => missing.push(format!("VM {} does not exist", vm.id())),
             }
         }
         if missing.is_empty() {
@@ -52,17 +62,12 @@ impl Step for CreateMachines {
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        for machine in &context.desired().machines {
-            let vm = vm(context, machine);
-            match look(context, machine, &vm).await? {
-                State::Running(_) => continue,
-                State::Stopped => {}
-                State::BeingCreated => wait_until_created(context, machine, &vm).await?,
-                State::Absent => create(context, machine, &vm).await?,
-            }
-            wait(context, "the VM to start", &vm.start().await?).await?;
-            context.note(format!("VM {} is started", machine.spec.vm_id));
-        }
+        let machines = &context.desired().machines;
+        each(machines, |machine| async move {
+            let context = context.for_machine(&machine.spec.name);
+            bring_up(&context, machine).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -75,10 +80,8 @@ impl Step for CreateMachines {
     }
 
     fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
-        let ids: Vec<String> = context
-            .desired()
-            .machines
-            .iter()
+        let machines = context.desired().machines.iter();
+        let ids: Vec<String> = machines
             .map(|machine| machine.spec.vm_id.to_string())
             .collect();
         vec![("vms", ids.join(","))]
@@ -87,9 +90,9 @@ impl Step for CreateMachines {
 
 enum State {
     Absent,
-    /// An earlier attempt began to create it and its task still works.
+    /// A task is creating it; its configuration is not complete yet.
     BeingCreated,
-    Stopped,
+    Stopped(Box<VmConfig>),
     Running(Box<VmConfig>),
 }
 
@@ -101,53 +104,117 @@ fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
         .vm(machine.vm.id())
 }
 
-/// How the VM is. Anything under its id that is not provably ours is an error.
-async fn look(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
-    let Some(config) = vm.find_config().await? else {
-        return match context.clients().proxmox.cluster().find_vm(vm.id()).await? {
-            None => Ok(State::Absent),
-            Some(elsewhere) if elsewhere.node() == vm.node() => Ok(State::Absent),
-            Some(elsewhere) => Err(not_ours(
-                machine,
-                format!("it is on node {}", elsewhere.node()),
-            )),
-        };
+/// Creates and starts the VM of one machine, from whatever state it is in.
+async fn bring_up(context: &Context, machine: &DesiredMachine) -> Result<()> {
+    let vm = vm(context, machine);
+    let config = match observe(context, machine, &vm).await? {
+        State::Running(_) => return Ok(()),
+        State::Stopped(config) => Some(config),
+        State::BeingCreated | State::Absent => {
+            create(context, machine, &vm).await?;
+            None
+        }
     };
-    if config.lock.as_deref() == Some("create") {
-        return Ok(State::BeingCreated);
+    if let Some(config) = config {
+        update_stopped(context, machine, &vm, &config).await?;
     }
-    if !is_ours(machine, &config) {
-        let name = config.name.unwrap_or_default();
-        return Err(not_ours(
-            machine,
-            format!("it is called {name:?} and its SMBIOS UUID is not the one of this machine"),
-        ));
-    }
-    if vm.status().await?.is_running() {
-        report_drift(context, machine, &config);
-        return Ok(State::Running(Box::new(config)));
-    }
-    Ok(State::Stopped)
+    start(context, &vm).await
 }
 
-fn is_ours(machine: &DesiredMachine, config: &VmConfig) -> bool {
-    config
+/// The state of the VM. A VM under its id that the cluster did not create is an error.
+async fn observe(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
+    let Some(config) = vm.find_config().await? else {
+        return absent(context, machine, vm).await;
+    };
+    match ownership(machine, &config) {
+        Ownership::Undecided => Ok(State::BeingCreated),
+        Ownership::Other => {
+            let name = config.name.unwrap_or_default();
+            Err(not_ours(
+                vm,
+                &format!("name {name:?}, different SMBIOS UUID"),
+            ))
+        }
+        Ownership::Ours if config.lock.as_deref() == Some("create") => Ok(State::BeingCreated),
+        Ownership::Ours => {
+            report_drift(context, machine, &config);
+            if vm.status().await?.is_running() {
+                Ok(State::Running(Box::new(config)))
+            } else {
+                Ok(State::Stopped(Box::new(config)))
+            }
+        }
+    }
+}
+
+/// There is no VM under the id on its node. The machine may still exist elsewhere.
+async fn absent(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
+    let proxmox = &context.clients().proxmox;
+    for guest in proxmox.cluster().resources().await? {
+        if guest.vmid == vm.id() && guest.node != *vm.node() {
+            return Err(not_ours(vm, &format!("it is on node {}", guest.node)));
+        }
+        let same_name = guest.name.as_deref() == Some(machine.vm.name());
+        if guest.kind != "qemu" || !same_name || guest.vmid == vm.id() {
+            continue;
+        }
+        let other = proxmox.node(guest.node.clone()).vm(guest.vmid);
+        let config = other.find_config().await?;
+        if config.is_some_and(|config| ownership(machine, &config) == Ownership::Ours) {
+            return Err(moved(machine, vm, &other));
+        }
+    }
+    Ok(State::Absent)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ownership {
+    Ours,
+    Other,
+    /// A VM that is being created has no SMBIOS UUID yet.
+    Undecided,
+}
+
+fn ownership(machine: &DesiredMachine, config: &VmConfig) -> Ownership {
+    let uuid = config
         .smbios
         .as_ref()
-        .and_then(|smbios| smbios.uuid.as_deref())
-        .is_some_and(|uuid| machine.uuid.is(uuid))
+        .and_then(|smbios| smbios.uuid.as_deref());
+    match uuid {
+        Some(uuid) if machine.uuid.is(uuid) => Ownership::Ours,
+        None if config.lock.as_deref() == Some("create") => Ownership::Undecided,
+        _ => Ownership::Other,
+    }
 }
 
-fn not_ours(machine: &DesiredMachine, what: String) -> Error {
-    Error::new(ErrorKind::NotOurs, "look at the VM")
-        .with_target(format!("VM {}", machine.spec.vm_id))
+fn not_ours(vm: &Vm, what: &str) -> Error {
+    Error::new(ErrorKind::NotOurs, "check the VM")
+        .with_target(format!("VM {}", vm.id()))
         .with_message(format!(
-            "the id belongs to something else: {what}; it was left alone"
+            "VM ID {} is already used by a VM that this cluster did not create ({what}). It was not changed.",
+            vm.id()
         ))
-        .with_hint("choose another machines[].vmId, or remove the VM yourself if it is not needed")
+        .with_hint("Choose another machines[].vmId, or remove the VM if it is not needed.")
 }
 
-/// A difference is told, not mended: the owner may have grown a disk on purpose.
+fn moved(machine: &DesiredMachine, vm: &Vm, other: &Vm) -> Error {
+    Error::new(ErrorKind::Conflict, "check the VM")
+        .with_target(machine.spec.name.clone())
+        .with_message(format!(
+            "the machine is VM {} on node {}, not VM {}",
+            other.id(),
+            other.node(),
+            vm.id()
+        ))
+        .with_hint(format!(
+            "Set machines[].vmId of {} back to {}, or remove VM {} if it is not needed.",
+            machine.spec.name,
+            other.id(),
+            other.id()
+        ))
+}
+
+/// Drift is reported but not corrected on a VM that runs, because the owner may have resized a disk intentionally.
 fn report_drift(context: &Context, machine: &DesiredMachine, config: &VmConfig) {
     for difference in machine.vm.drift(config) {
         context.warn(format!(
@@ -157,44 +224,135 @@ fn report_drift(context: &Context, machine: &DesiredMachine, config: &VmConfig) 
     }
 }
 
+/// Creates the VM until it exists: a lock that timed out, or a response that was lost, decides nothing. What the server
+/// has afterwards does.
 async fn create(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<()> {
-    let node = context
-        .clients()
-        .proxmox
-        .node(context.desired().node.clone());
-    let created = match node.create_vm(&machine.vm).await {
-        Ok(task) => wait(context, "the VM to be created", &task).await,
-        Err(error) => Err(error.into()),
+    let what = format!("VM {} to be created", vm.id());
+    Wait::new(what, context, context.timing().task)
+        .until(context, || create_once(context, machine, vm))
+        .await?;
+    context.note(format!("VM {} is created", vm.id()));
+    Ok(())
+}
+
+async fn create_once(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<Probed<()>> {
+    if let Some(config) = vm.find_config().await? {
+        return created(machine, vm, &config);
+    }
+    context.before_effect().await?;
+    let Err(error) = try_to_create(context, machine, vm).await else {
+        return Ok(Probed::Ready(()));
     };
-    let Err(error) = created else {
-        context.note(format!("VM {} is created", machine.spec.vm_id));
-        return Ok(());
-    };
-    // Only what is there now tells whether a broken answer or a lost race left us a VM.
     match vm.find_config().await? {
-        Some(config) if is_ours(machine, &config) => Ok(()),
-        Some(_) => Err(not_ours(machine, "somebody else was faster".into()).with_source(error)),
-        None => Err(error),
+        Some(config) => created(machine, vm, &config),
+        None if error.reason().is_some_and(Reason::is_passing) || error.is_retryable() => {
+            Ok(Probed::Retry(error.into()))
+        }
+        None => Err(error.into()),
     }
 }
 
-async fn wait_until_created(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<()> {
-    let what = format!("VM {} to be created", machine.spec.vm_id);
-    Wait::new(what, context, context.timing().task)
-        .until(context, || async move {
-            Ok(match vm.find_config().await? {
-                Some(config) if config.lock.is_some() => Probed::Pending("it is locked".into()),
-                Some(config) if is_ours(machine, &config) => Probed::Ready(()),
-                Some(_) => return Err(not_ours(machine, "it is another machine".into())),
-                None => {
-                    return Err(Error::new(ErrorKind::Server, "create the VM")
-                        .with_message("the earlier attempt failed and removed it"));
-                }
-            })
-        })
-        .await
+async fn try_to_create(
+    context: &Context,
+    machine: &DesiredMachine,
+    vm: &Vm,
+) -> proxmox_client::Result<()> {
+    let node = context.clients().proxmox.node(vm.node().clone());
+    let task = node.create_vm(&machine.vm).await?;
+    wait(context, "the VM to be created", &task).await
 }
 
-async fn wait(context: &Context, what: &str, task: &Task) -> Result<()> {
-    Ok(proxmox_task::finish(context, what, task, context.timing().task).await?)
+/// Whether the configuration is that of the finished VM.
+fn created(machine: &DesiredMachine, vm: &Vm, config: &VmConfig) -> Result<Probed<()>> {
+    match ownership(machine, config) {
+        Ownership::Other => Err(not_ours(vm, "another VM was created at the same time")),
+        Ownership::Ours if config.lock.is_none() => Ok(Probed::Ready(())),
+        _ => Ok(Probed::Pending("VM is locked".into())),
+    }
+}
+
+/// A stopped VM gets the options of the specification: it may be stopped because it could not start with the old ones.
+async fn update_stopped(
+    context: &Context,
+    machine: &DesiredMachine,
+    vm: &Vm,
+    config: &VmConfig,
+) -> Result<()> {
+    let update = machine
+        .vm
+        .drift(config)
+        .iter()
+        .filter(|diff| can_change(diff))
+        .fold(ConfigUpdate::new(), |update, diff| {
+            update.option(&diff.path, value_of(diff, config))
+        });
+    if update.is_empty() {
+        return Ok(());
+    }
+    context.before_effect().await?;
+    if let Some(task) = vm.update(&update).await? {
+        wait(context, "the VM to be updated", &task).await?;
+    }
+    context.note(format!("VM {} is updated", vm.id()));
+    Ok(())
+}
+
+/// Options that change nothing on a disk.
+fn can_change(diff: &Diff) -> bool {
+    const OPTIONS: [&str; 10] = [
+        "cores",
+        "sockets",
+        "memory",
+        "balloon",
+        "cpu",
+        "name",
+        "tags",
+        "description",
+        "onboot",
+        "agent",
+    ];
+    OPTIONS.contains(&diff.path.as_str()) || diff.path.starts_with("net")
+}
+
+/// A network card keeps its MAC address, by which DHCP servers know the machine.
+fn value_of(diff: &Diff, config: &VmConfig) -> String {
+    let index = diff.path.strip_prefix("net").and_then(|n| n.parse().ok());
+    let device = index.and_then(|index: u8| config.networks.get(&index));
+    let mac = device.and_then(|device| device.mac.as_ref());
+    match (mac, diff.to.split_once(',')) {
+        (Some(mac), Some((model, rest))) if !model.contains('=') => format!("{model}={mac},{rest}"),
+        _ => diff.to.clone(),
+    }
+}
+
+/// Starts the VM until it runs: a start that raced with another one, or whose response was lost, is decided by the status.
+async fn start(context: &Context, vm: &Vm) -> Result<()> {
+    let what = format!("VM {} to start", vm.id());
+    Wait::new(what, context, context.timing().task)
+        .until(context, || async move {
+            context.before_effect().await?;
+            let started = match vm.start().await {
+                Ok(task) => wait(context, "the VM to start", &task).await,
+                Err(error) => Err(error),
+            };
+            match started {
+                Ok(()) => Ok(Probed::Ready(())),
+                Err(error) if error.reason() == Some(Reason::VmRunning) => Ok(Probed::Ready(())),
+                Err(error) if vm.status().await?.is_running() => {
+                    tracing::debug!(%error, "the VM runs although its start failed");
+                    Ok(Probed::Ready(()))
+                }
+                Err(error) if error.reason().is_some_and(Reason::is_passing) => {
+                    Ok(Probed::Retry(error.into()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
+    context.note(format!("VM {} is started", vm.id()));
+    Ok(())
+}
+
+async fn wait(context: &Context, what: &str, task: &Task) -> proxmox_client::Result<()> {
+    proxmox_task::finish(context, what, task, context.timing().task).await
 }

@@ -16,7 +16,7 @@ impl Step for MergeTalosconfig {
     type Output = String;
 
     fn enabled(&self, context: &Context) -> bool {
-        context.merge_talosconfig().is_some()
+        context.options().merge_talosconfig.is_some()
     }
 
     async fn observe(&self, context: &Context) -> Result<Observation<String>> {
@@ -41,8 +41,12 @@ impl Step for MergeTalosconfig {
 }
 
 fn path(context: &Context) -> Result<&Path> {
-    context.merge_talosconfig().ok_or_else(|| {
-        Error::new(ErrorKind::InvalidSpec, "merge the talosconfig")
-            .with_message("no talosconfig is configured")
-    })
+    context
+        .options()
+        .merge_talosconfig
+        .as_deref()
+        .ok_or_else(|| {
+            Error::new(ErrorKind::InvalidSpec, "merge the talosconfig")
+                .with_message("no talosconfig is configured")
+        })
 }

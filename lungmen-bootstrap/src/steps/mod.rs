@@ -2,6 +2,7 @@
 
 pub(crate) mod applications;
 pub(crate) mod apply;
+pub(crate) mod claim;
 pub(crate) mod configuration;
 pub(crate) mod etcd_bootstrap;
 pub(crate) mod first_boot;

@@ -1,4 +1,4 @@
-//! What every server will need to allow, asked before anything is changed.
+//! Credentials, privileges, storages and names at every server, checked before anything is changed.
 
 use proxmox_client::access::Requirement;
 use proxmox_client::id::StorageName;
@@ -7,6 +7,7 @@ use proxmox_client::storage::Content;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::state::claim;
 
 /// Privileges on the VM itself (facts of Proxmox VE 8 and 9 alike).
 const VM_PRIVILEGES: [&str; 10] = [
@@ -36,13 +37,18 @@ impl Step for Preflight {
     async fn observe(&self, context: &Context) -> Result<Observation<Vec<String>>> {
         let desired = context.desired();
         let mut servers = Vec::new();
-        if self.last >= StepId::Image {
+        // A run that ends here was asked to check everything.
+        let last = match self.last {
+            StepId::Preflight => StepId::Applications,
+            last => last,
+        };
+        if last >= StepId::Image {
             servers.push(proxmox(context).await?);
         }
-        if self.last >= StepId::SaveSecrets && desired.openbao.is_some() {
-            servers.push(openbao(context).await?);
+        if last >= StepId::Claim {
+            servers.push(store(context).await?);
         }
-        if self.last >= StepId::Register && desired.argocd.is_some() {
+        if last >= StepId::Register && desired.argocd.is_some() {
             servers.push(argocd(context).await?);
         }
         Ok(Observation::Done(servers))
@@ -106,13 +112,15 @@ async fn storage_takes(
     }
     Err(Error::new(ErrorKind::Rejected, "check the storage")
         .with_target(format!("{name} on node {}", context.desired().node))
-        .with_message(format!("it does not take content of the type {content}"))
+        .with_message(format!(
+            "the storage does not accept content of type {content}"
+        ))
         .with_hint(format!(
-            "switch the content type on, or name another storage in {field}"
+            "Enable the content type, or set {field} to another storage."
         )))
 }
 
-/// A bridge that is not listed may also be one that we may not see: the start of the VM decides.
+/// A bridge that is not listed may also be one that the token may not see: the start of the VM decides.
 async fn warn_about_bridges(context: &Context) {
     let desired = context.desired();
     let node = context.clients().proxmox.node(desired.node.clone());
@@ -123,31 +131,35 @@ async fn warn_about_bridges(context: &Context) {
         let wanted = &machine.spec.network.bridge;
         if !bridges.iter().any(|bridge| bridge.iface == *wanted) {
             context.warn(format!(
-                "node {} shows no bridge {wanted}: it does not exist, or SDN.Use on it is missing",
+                "Node {} lists no bridge {wanted}: it does not exist, or the privilege SDN.Use on it is missing.",
                 desired.node
             ));
         }
     }
 }
 
-async fn openbao(context: &Context) -> Result<String> {
-    let (client, target) = super::save_secrets::openbao(context)?;
-    // Reading proves that the server is unsealed and that the token and its policy hold.
-    client.kv(&target.mount).preflight(&target.path).await?;
-    Ok("OpenBao".into())
+/// Rights on the store, and the record in it: another cluster's record is found before anything is created.
+async fn store(context: &Context) -> Result<String> {
+    let store = context.store().as_ref();
+    store.preflight().await?;
+    if let Some(claimed) = claim::find(store, &context.wanted()).await? {
+        super::claim::compare_file(context, &claimed.record)?;
+    }
+    Ok(store.describe())
 }
 
 async fn argocd(context: &Context) -> Result<String> {
-    let (client, _) = super::register::argocd(context)?;
+    let (client, target) = super::register::argocd(context)?;
     let version = client.version().await?;
     if !client.user_info().await?.logged_in {
         return Err(Error::new(ErrorKind::Unauthenticated, "log in to Argo CD")
             .with_message("the server does not accept the token")
-            .with_hint("check the Argo CD token and that its account still exists"));
+            .with_hint("Check the Argo CD token and that its account still exists."));
     }
-    // A policy may allow exactly our address, which cannot be asked about: a URL does not fit into that path.
+    // A policy may allow exactly this address, which cannot be queried: a URL does not fit into that path.
     if !client.can_i("clusters", "create", "*").await? {
-        context.warn("the Argo CD account may not create every cluster; it must at least be allowed this one");
+        context.warn("The Argo CD account may not create every cluster; it must at least be allowed this one.");
     }
+    super::register::check_names(client, context, target).await?;
     Ok(format!("Argo CD {version}"))
 }

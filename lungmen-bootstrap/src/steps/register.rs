@@ -1,6 +1,8 @@
-//! The cluster in Argo CD, with a service account of its own.
+//! The cluster in Argo CD, with its own service account.
 
-use argocd_client::cluster::{ClusterUpdate, RegistrationOutcome, ServerUrl};
+use std::collections::BTreeSet;
+
+use argocd_client::cluster::{Cluster, ClusterUpdate, RegistrationOutcome, ServerUrl};
 use argocd_client::{Client as ArgoCd, ClusterSpec};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -8,6 +10,9 @@ use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
+
+/// Annotation with the label keys that the specification manages, so that removed ones are found again.
+const LABELS_ANNOTATION: &str = "lungmen.chezmoi.sh/managed-labels";
 
 pub(crate) struct Register<'a> {
     pub(crate) kubernetes: &'a Kubernetes,
@@ -25,9 +30,7 @@ impl Step for Register<'_> {
     async fn observe(&self, context: &Context) -> Result<Observation<ServerUrl>> {
         let (argocd, target) = argocd(context)?;
         let Some(access) = self.kubernetes.argocd_manager().find().await? else {
-            return Ok(Observation::absent(
-                "the account of Argo CD is not complete",
-            ));
+            return Ok(Observation::absent("the service account is incomplete"));
         };
         let server = server(context)?;
         let Some(cluster) = argocd.clusters().find(&server).await? else {
@@ -36,7 +39,14 @@ impl Step for Register<'_> {
         if cluster.name != target.cluster_name {
             return Err(taken(&server, &cluster.name));
         }
-        // A cluster that was built anew at the same address has another authority and another token.
+        let removed = removed_labels(&cluster, target);
+        if !removed.is_empty() {
+            return Ok(Observation::absent(format!(
+                "labels are no longer in the specification: {}",
+                removed.join(", ")
+            )));
+        }
+        // A new cluster at the same address has another authority and another token.
         if ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
             Ok(Observation::Done(server))
         } else {
@@ -54,13 +64,21 @@ impl Step for Register<'_> {
             .token_deadline(context.timing().token)
             .install()
             .await?;
-        context.note("the service account may do everything on the cluster");
+        context.note("ServiceAccount kube-system/argocd-manager has cluster-admin rights.");
         let spec = cluster_spec(context, target, access)?;
+        let removed = match argocd.clusters().find(&server(context)?).await? {
+            Some(cluster) => removed_labels(&cluster, target),
+            None => Vec::new(),
+        };
+        context.before_effect().await?;
         let registration = argocd.clusters().register(&spec).await?;
+        remove_labels(context, argocd, &removed).await?;
         context.note(match registration.outcome {
-            RegistrationOutcome::Created => "the cluster is new in Argo CD".to_owned(),
-            RegistrationOutcome::Updated(fields) => format!("changed: {}", fields.join(", ")),
-            _ => "the cluster was registered like this before".to_owned(),
+            RegistrationOutcome::Created => "Registered the cluster in Argo CD.".to_owned(),
+            RegistrationOutcome::Updated(fields) => {
+                format!("Updated the registration: {}.", fields.join(", "))
+            }
+            _ => "The registration was up to date.".to_owned(),
         });
         Ok(())
     }
@@ -70,7 +88,38 @@ impl Step for Register<'_> {
     }
 }
 
-/// The token and the authority only: the admin certificate would expire and cannot be taken back.
+/// The label keys that the specification manages.
+fn managed_labels(target: &ArgoCdTarget) -> String {
+    let keys: BTreeSet<&str> = target.labels.iter().map(|(key, _)| key.as_str()).collect();
+    keys.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// Labels that an earlier specification added and this one does not have. Labels of others are never among them.
+fn removed_labels(cluster: &Cluster, target: &ArgoCdTarget) -> Vec<String> {
+    let managed = cluster.annotations.get(LABELS_ANNOTATION);
+    managed
+        .into_iter()
+        .flat_map(|keys| keys.split(','))
+        .filter(|key| cluster.labels.contains_key(*key))
+        .filter(|key| !target.labels.iter().any(|(wanted, _)| wanted == key))
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn remove_labels(context: &Context, argocd: &ArgoCd, removed: &[String]) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let server = server(context)?;
+    let mut labels = argocd.clusters().cluster(&server).await?.labels;
+    labels.retain(|key, _| !removed.contains(key));
+    let update = ClusterUpdate::new().labels(labels);
+    argocd.clusters().update(&server, &update).await?;
+    context.note(format!("Removed the labels {}.", removed.join(", ")));
+    Ok(())
+}
+
+/// The token and the authority only: the admin certificate would expire and cannot be revoked.
 fn cluster_spec(
     context: &Context,
     target: &ArgoCdTarget,
@@ -82,7 +131,8 @@ fn cluster_spec(
         access.bearer_token,
         access.certificate_authority,
     )
-    .remember_credentials();
+    .remember_credentials()
+    .annotation(LABELS_ANNOTATION, managed_labels(target));
     Ok(target
         .labels
         .iter()
@@ -93,7 +143,8 @@ pub(super) fn argocd(context: &Context) -> Result<(&ArgoCd, &ArgoCdTarget)> {
     let client = context.clients().argocd.as_ref();
     let target = context.desired().argocd.as_ref();
     client.zip(target).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidSpec, "find the Argo CD client").with_message("there is none")
+        Error::new(ErrorKind::InvalidSpec, "find the Argo CD client")
+            .with_message("no client is configured")
     })
 }
 
@@ -101,9 +152,33 @@ pub(super) fn server(context: &Context) -> Result<ServerUrl> {
     Ok(ServerUrl::parse(context.desired().endpoint.as_str())?)
 }
 
-fn taken(server: &ServerUrl, name: &str) -> Error {
+pub(super) fn taken(server: &ServerUrl, name: &str) -> Error {
     Error::new(ErrorKind::Conflict, "look for the cluster in Argo CD")
         .with_target(server.to_string())
-        .with_message(format!("it is registered as {name:?}"))
-        .with_hint("set argocd.clusterName to that name, or remove the entry in Argo CD")
+        .with_message(format!("the address is already registered as {name:?}"))
+        .with_hint("Set argocd.clusterName to that name, or remove the entry in Argo CD.")
+}
+
+/// Refuses a cluster name that another address has, and an address that another name has.
+pub(super) async fn check_names(
+    argocd: &ArgoCd,
+    context: &Context,
+    target: &ArgoCdTarget,
+) -> Result<()> {
+    let server = server(context)?;
+    if let Some(cluster) = argocd.clusters().find(&server).await?
+        && cluster.name != target.cluster_name
+    {
+        return Err(taken(&server, &cluster.name));
+    }
+    match argocd.clusters().find_by_name(&target.cluster_name).await? {
+        Some(cluster) if cluster.server != server.as_str() => Err(Error::new(
+            ErrorKind::Conflict,
+            "look for the cluster in Argo CD",
+        )
+        .with_target(target.cluster_name.clone())
+        .with_message(format!("the name is already used for {}", cluster.server))
+        .with_hint("Set argocd.clusterName to another name, or remove the entry in Argo CD.")),
+        _ => Ok(()),
+    }
 }

@@ -12,7 +12,7 @@ use crate::state::journal::RecordState;
 
 #[derive(Default)]
 pub(crate) struct RegisterSchematic {
-    posted: AtomicBool,
+    registered: AtomicBool,
 }
 
 impl Step for RegisterSchematic {
@@ -20,18 +20,25 @@ impl Step for RegisterSchematic {
     const KIND: Kind = Kind::Act;
     type Output = SchematicId;
 
+    /// The response to the registration is the evidence: `create_schematic` compares the ID that the factory stored with
+    /// the one computed here.
+    ///
+    /// The factory remembers for 30 s that an unknown ID does not exist (v1.1.0 and later), and that memory would outlive
+    /// this run. So it is asked only when an ISO made from the schematic or a record of the registration exists; otherwise
+    /// the schematic is registered again, which changes nothing for a factory that has it.
     async fn observe(&self, context: &Context) -> Result<Observation<SchematicId>> {
         let id = &context.desired().schematic_id;
-        // The factory remembers for 30 s that an unknown ID does not exist (v1.1.0 and later), so it is only asked
-        // about an ID that it must have been given.
-        if !self.posted.load(Ordering::Relaxed) && !was_posted(context, id).await? {
+        if self.registered.load(Ordering::Relaxed) {
+            return Ok(Observation::Done(id.clone()));
+        }
+        if !was_registered(context).await? && !image::is_listed(context).await? {
             return Ok(Observation::absent("the schematic is not registered"));
         }
         match context.clients().factory.schematic(id).await {
             Ok(_) => Ok(Observation::Done(id.clone())),
-            Err(error) if error.is_not_found() => Ok(Observation::absent(
-                "the factory does not know the schematic",
-            )),
+            Err(error) if error.is_not_found() => {
+                Ok(Observation::absent("the schematic is not registered"))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -44,7 +51,7 @@ impl Step for RegisterSchematic {
             .await?
             .into_result()?;
         factory.create_schematic(&desired.schematic).await?;
-        self.posted.store(true, Ordering::Relaxed);
+        self.registered.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -57,15 +64,15 @@ impl Step for RegisterSchematic {
     }
 }
 
-/// A finished attempt, or an ISO made from it, proves that the factory was given the schematic.
-async fn was_posted(context: &Context, id: &SchematicId) -> Result<bool> {
-    let finished = context.journal().records().await?.iter().any(|record| {
+/// Whether an earlier run registered it. A hint: the factory is asked.
+async fn was_registered(context: &Context) -> Result<bool> {
+    let id = context.desired().schematic_id.as_str();
+    Ok(context.journal().records().await?.iter().any(|record| {
         record.step == StepId::Schematic.name()
-            && record.progress == RecordState::Done
+            && record.state == RecordState::Done
             && record
                 .references
                 .get("schematic")
-                .is_some_and(|text| text == id.as_str())
-    });
-    Ok(finished || image::is_everywhere(context).await?)
+                .is_some_and(|text| text == id)
+    }))
 }

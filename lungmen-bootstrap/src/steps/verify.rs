@@ -1,5 +1,7 @@
 //! The named checks of the fresh cluster.
 
+use std::time::Instant;
+
 use crate::desired::DesiredCluster;
 use crate::error::Result;
 use crate::run::context::Context;
@@ -22,9 +24,10 @@ impl Step for Verify<'_> {
 
     async fn observe(&self, context: &Context) -> Result<Observation<ClusterHealth>> {
         let spec = spec(context).deadline_each(context.timing().check);
+        let started = Instant::now();
         let health = self
             .kubernetes
-            .verify_observed(&spec, |check| report(context, check))
+            .verify_observed(&spec, |check| report(context, check, started))
             .await?;
         for warning in &health.warnings {
             context.warn(warning.to_string());
@@ -42,12 +45,14 @@ impl Step for Verify<'_> {
     }
 }
 
-fn report(context: &Context, check: &Check) {
+fn report(context: &Context, check: &Check, started: Instant) {
     match &check.state {
         CheckState::Waiting(cause) => context.emit(EventKind::Waiting {
             waiting_for: check.name.waiting_for().to_owned(),
             cause: cause.clone(),
             attempt: check.attempt,
+            elapsed: started.elapsed(),
+            deadline: context.timing().check,
         }),
         _ => context.note(check.to_string()),
     }

@@ -1,5 +1,6 @@
 //! `run()` and `run_until()`: observe every step, act where something is missing.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
@@ -11,6 +12,7 @@ use crate::run::step::StepId;
 use crate::state::artifacts::ArtifactFile;
 use crate::steps::applications::WaitForApplications;
 use crate::steps::apply::Apply;
+use crate::steps::claim::ClaimCluster;
 use crate::steps::configuration::Configure;
 use crate::steps::etcd_bootstrap::BootstrapEtcd;
 use crate::steps::first_boot::FindNodes;
@@ -56,17 +58,17 @@ impl ClusterBootstrap {
     async fn start(&self, last: StepId) -> Result<Finished> {
         let warnings = Warnings::default();
         let context = self.context().observed_by(warnings.clone());
-        let mut run = Run::new(&context, last);
+        let mut run = Run::new(context, last);
         let mut results = Results::default();
         // Boxed, because the future of the whole chain is larger than a caller expects on the stack.
-        let ended = Box::pin(chain(&mut run, &mut results)).await;
+        let ended = Box::pin(whole_run(&mut run, &mut results)).await;
         match ended {
             Ok(()) | Err(Stop::Reached) => Ok(Finished {
                 reports: run.reports,
                 warnings: warnings.take(),
                 results,
             }),
-            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::Failed(error)) => Err(error.after(run.reports, warnings.take())),
         }
     }
 
@@ -86,7 +88,7 @@ impl ClusterBootstrap {
             iso: desired.iso_volume.to_string(),
             installer: desired.installer.clone(),
             machines: self.machines(),
-            output: self.context().artifacts().folder().to_path_buf(),
+            output: self.context().artifacts().folder().map(Path::to_path_buf),
             files: self.files(),
             secrets: run.results.secrets,
             argocd_cluster: desired
@@ -133,12 +135,37 @@ struct Results {
     applications: Vec<ApplicationInfo>,
 }
 
-/// The steps in their order. Each line needs the results of the lines before it.
-async fn chain(run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
+/// The checks, then everything else while the lease is held.
+async fn whole_run(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
+    for warning in run.context().journal().warnings() {
+        run.context().warn(warning);
+    }
     run.run(&CheckSpec).await?;
     run.run(&Preflight { last: run.last() }).await?;
+    if run.last() < StepId::Claim {
+        return Err(Stop::Reached);
+    }
+    let mut lease = run.acquire_lease().await?;
+    let ended = {
+        let chain = async { Ok(chain(run, results).await) };
+        lease.keep(chain).await
+    };
+    // A lease that is not released expires; the next run on this host need not wait for that.
+    if let Err(error) = lease.release().await {
+        tracing::debug!(%error, "the lease was not released");
+    }
+    match ended {
+        Ok(ended) => ended,
+        Err(lost) => Err(run.failed(lost)),
+    }
+}
+
+/// The steps in their order. Each line needs the results of the lines before it.
+async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
+    let record = run.run(&ClaimCluster).await?;
+    run.adopt(record)?;
     run.run(&RegisterSchematic::default()).await?;
-    run.run(&StoreIso).await?;
+    run.run(&StoreIso::default()).await?;
     let machines = run.run(&CreateMachines).await?;
     let found = run.run(&FindNodes { machines }).await?;
     let configured = run.run(&Configure { nodes: found }).await?;
@@ -149,14 +176,14 @@ async fn chain(run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
     })
     .await?;
     run.run(&BootstrapEtcd { identity }).await?;
-    let kubernetes = run.run(&FetchKubeconfig { identity }).await?;
+    let kubernetes = run.run(&FetchKubeconfig::new(identity)).await?;
     let health = run
         .run(&Verify {
             kubernetes: &kubernetes,
         })
         .await?;
     results.kubernetes_version = health.version.git_version;
-    results.secrets = run.run_if_enabled(&SaveSecrets).await?;
+    results.secrets = run.run_if_enabled(&SaveSecrets { identity }).await?;
     run.run_if_enabled(&MergeTalosconfig).await?;
     let server = run
         .run_if_enabled(&Register {
@@ -165,7 +192,9 @@ async fn chain(run: &mut Run<'_>, results: &mut Results) -> Result<(), Stop> {
         .await?;
     match server {
         Some(server) => {
-            results.applications = run.run(&WaitForApplications { server }).await?;
+            let is_new = run.acted();
+            let step = WaitForApplications { server, is_new };
+            results.applications = run.run(&step).await?;
         }
         None => run.skip(StepId::Applications)?,
     }

@@ -90,6 +90,7 @@ impl Details<'_> {
                 "Proxmox VE node {}, storages {} and {}",
                 self.desired.node, self.desired.storage, self.desired.iso_storage
             )],
+            StepId::Claim => vec![self.claim_details()],
             StepId::Schematic => self.schematic_details(),
             StepId::Image => vec![self.desired.iso_volume.to_string()],
             StepId::Machine => self.desired.machines.iter().map(machine_line).collect(),
@@ -147,6 +148,13 @@ impl Details<'_> {
             format!("installer {}", self.desired.installer),
             format!("files {}", files.join(", ")),
         ]
+    }
+
+    fn claim_details(&self) -> String {
+        match &self.desired.openbao {
+            Some(target) => format!("OpenBao {}/{}", target.mount, target.path),
+            None => "in the output directory".into(),
+        }
     }
 
     fn save_details(&self) -> Vec<String> {

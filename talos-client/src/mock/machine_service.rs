@@ -255,6 +255,9 @@ impl MachineService for Service {
 
     async fn read(&self, request: Request<pb::ReadRequest>) -> Reply<Self::ReadStream> {
         let path = &request.get_ref().path;
+        if path == "/var/lib/etcd/member" && self.node.state().has_etcd_data {
+            return Err(Status::unknown("path must be a regular file"));
+        }
         Err(Status::not_found(format!(
             "open {path}: no such file or directory"
         )))

@@ -11,6 +11,8 @@ use prost_types::{ListValue, Struct, Value};
 use super::builder::{MockDisk, Setup};
 use super::node::{self, Etcd, Mode, State};
 use super::store::{Content, Key};
+use secrecy::ExposeSecret as _;
+
 use crate::api::cosi::{
     BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineStatus, MachineType,
     NodeAddresses, NodeStatus, ResourceSpec, RunningService, SecurityState, SingletonSpec, Stage,
@@ -334,6 +336,15 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
     let Some(config) = &state.config else {
         return;
     };
+    // The specification of this resource is the document itself (facts of Talos v1.10, resource MachineConfigs).
+    resources.insert(
+        ("MachineConfigs.config.talos.dev", "v1alpha1".to_owned()),
+        Content {
+            namespace: "config",
+            proto: Vec::new(),
+            yaml: config.text.expose_secret().to_owned(),
+        },
+    );
     let (number, word) = if config.is_control_plane {
         (2, "controlplane")
     } else {

@@ -10,12 +10,23 @@ use async_trait::async_trait;
 use super::{Journal, Record};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Keeps records in a file of mode 0600 and holds a lock on it, so that two runs cannot work on one cluster from
-/// the same folder.
+/// Keeps records in a file of mode 0600 and holds a lock on it, so that two runs cannot use one file.
+///
+/// A line that cannot be read (a write that a crash cut short, a full disk, an edit) is moved to a file beside the journal,
+/// `….damaged`, when the journal is opened, and reported as a warning of the run. Losing records loses no safety: every
+/// step observes before it acts.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
-    file: Mutex<File>,
+    state: Mutex<State>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    /// The last write failed half-way, so the next one starts a line of its own.
+    torn: bool,
 }
 
 impl FileJournal {
@@ -25,20 +36,27 @@ impl FileJournal {
     /// `Conflict` when another run holds the lock; `Io` when the file cannot be opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let file = open_private(&path).map_err(|error| io("open", &path, error))?;
+        let mut file = open_private(&path).map_err(|error| io("open", &path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                file: Mutex::new(file),
-            }),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                Err(Error::new(ErrorKind::Conflict, "lock the journal")
+                return Err(Error::new(ErrorKind::Conflict, "lock the journal")
                     .with_target(path.display().to_string())
-                    .with_message("another run works with this output directory")
-                    .with_hint("wait for the other run, or choose another output directory"))
+                    .with_message("another run uses this output directory")
+                    .with_hint("Wait for the other run, or choose another output directory."));
             }
-            Err(TryLockError::Error(error)) => Err(io("lock", &path, error)),
+            Err(TryLockError::Error(error)) => return Err(io("lock", &path, error)),
         }
+        let warnings = quarantine(&mut file, &path)
+            .map_err(|error| io("repair the journal", &path, error))?
+            .into_iter()
+            .collect();
+        let state = Mutex::new(State { file, torn: false });
+        Ok(Self {
+            path,
+            state,
+            warnings,
+        })
     }
 }
 
@@ -50,7 +68,59 @@ fn open_private(path: &Path) -> std::io::Result<File> {
     options.create(true).read(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    // An older version may have left it readable by others.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Moves unreadable lines out of the journal. Returns the warning about them.
+fn quarantine(file: &mut File, path: &Path) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    let (good, damaged) = sort_lines(&bytes);
+    let unfinished = !bytes.is_empty() && bytes.last() != Some(&b'\n');
+    if damaged.is_empty() && !unfinished {
+        return Ok(None);
+    }
+    let beside = damaged_path(path);
+    if !damaged.is_empty() {
+        let mut target = open_private(&beside)?;
+        for line in &damaged {
+            target.write_all(line)?;
+            target.write_all(b"\n")?;
+        }
+        target.sync_data()?;
+    }
+    file.set_len(0)?;
+    for line in &good {
+        file.write_all(line)?;
+        file.write_all(b"\n")?;
+    }
+    file.sync_data()?;
+    Ok((!damaged.is_empty()).then(|| {
+        format!(
+            "{} line(s) of the journal could not be read and were moved to {}",
+            damaged.len(),
+            beside.display()
+        )
+    }))
+}
+
+fn damaged_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged");
+    path.with_file_name(name)
+}
+
+/// The lines that are records, and the others.
+fn sort_lines(bytes: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>) {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .partition(|line| serde_json::from_slice::<Record>(line).is_ok())
 }
 
 fn io(what: &'static str, path: &Path, error: std::io::Error) -> Error {
@@ -60,40 +130,40 @@ fn io(what: &'static str, path: &Path, error: std::io::Error) -> Error {
 #[async_trait]
 impl Journal for FileJournal {
     async fn records(&self) -> Result<Vec<Record>> {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         {
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let file = &mut state.file;
             file.seek(SeekFrom::Start(0))
-                .and_then(|_| file.read_to_string(&mut text))
+                .and_then(|_| file.read_to_end(&mut bytes))
                 .map_err(|error| io("read the journal", &self.path, error))?;
         }
-        parse(&text).map_err(|(line, error)| {
-            Error::new(ErrorKind::Io, "read the journal")
-                .with_target(format!("{}:{line}", self.path.display()))
-                .with_message(error.to_string())
-                .with_hint("mend or remove the line; the journal holds no secrets")
-        })
+        Ok(bytes
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect())
     }
 
     async fn append(&self, record: Record) -> Result<()> {
         let mut line = serde_json::to_string(&record)
             .map_err(|error| io("write the journal", &self.path, error.into()))?;
         line.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.torn {
+            line.insert(0, '\n');
+        }
+        state.torn = true;
+        let file = &mut state.file;
         file.write_all(line.as_bytes())
             .and_then(|()| file.sync_data())
-            .map_err(|error| io("write the journal", &self.path, error))
+            .map_err(|error| io("write the journal", &self.path, error))?;
+        state.torn = false;
+        Ok(())
     }
-}
 
-/// A last line without its newline is a write that a crash cut short; its step observes again.
-fn parse(text: &str) -> std::result::Result<Vec<Record>, (usize, serde_json::Error)> {
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete
-        .lines()
-        .enumerate()
-        .map(|(index, line)| serde_json::from_str(line).map_err(|error| (index + 1, error)))
-        .collect()
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }
 
 #[cfg(test)]
@@ -128,15 +198,60 @@ mod tests {
         assert_eq!(second.kind(), ErrorKind::Conflict);
     }
 
-    #[test]
-    fn a_line_cut_short_by_a_crash_is_left_out() {
-        let record = Record::new("a", StepId::Image, RecordState::Done);
-        let line = serde_json::to_string(&record).unwrap();
+    fn text(record: &Record) -> String {
+        serde_json::to_string(record).unwrap()
+    }
 
+    #[tokio::test]
+    async fn damaged_lines_are_set_aside_and_later_records_stay_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lungmen.journal");
+        let first = Record::new("a", StepId::Image, RecordState::Done);
+        let second = Record::new("a", StepId::Machine, RecordState::Started);
+        let cut = &text(&second)[..20];
+        std::fs::write(&path, format!("{}\n\u{1}nonsense\n{cut}", text(&first))).unwrap();
+
+        let journal = FileJournal::open(&path).unwrap();
+        journal.append(second.clone()).await.unwrap();
+
+        assert_eq!(journal.warnings().len(), 1);
         assert_eq!(
-            parse(&format!("{line}\n{}", &line[..10])).unwrap(),
-            [record]
+            journal.records().await.unwrap(),
+            [first.clone(), second.clone()]
         );
-        assert!(parse("nonsense\n").is_err());
+        drop(journal);
+        let again = FileJournal::open(&path).unwrap();
+        assert_eq!(again.warnings(), Vec::<String>::new());
+        assert_eq!(again.records().await.unwrap(), [first, second]);
+        let beside = std::fs::read_to_string(folder.path().join("lungmen.journal.damaged"));
+        assert_eq!(beside.unwrap(), format!("\u{1}nonsense\n{cut}\n"));
+    }
+
+    #[tokio::test]
+    async fn a_record_whose_newline_was_cut_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lungmen.journal");
+        let record = Record::new("a", StepId::Image, RecordState::Done);
+        std::fs::write(&path, text(&record)).unwrap();
+
+        let journal = FileJournal::open(&path).unwrap();
+        journal.append(record.clone()).await.unwrap();
+
+        assert_eq!(journal.records().await.unwrap(), [record.clone(), record]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_old_journal_that_others_can_read_becomes_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lungmen.journal");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+        let _journal = FileJournal::open(&path).unwrap();
+
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -1,7 +1,7 @@
 //! What survives a crash: references to results, never secrets.
 //!
-//! A run observes the context before it acts, so most of what it needs to resume is out there. The journal keeps
-//! what cannot be observed: on which node etcd was bootstrapped, and that an attempt was begun.
+//! A run observes before it acts, and what must not be lost is in the cluster record. The journal is a hint: it says which
+//! attempts were started and what they referred to. Losing it loses no safety.
 
 mod file;
 mod memory;
@@ -40,19 +40,20 @@ pub struct Record {
     /// The name of the step.
     pub step: String,
     /// How far the step had come.
-    pub progress: RecordState,
+    #[serde(alias = "progress")]
+    pub state: RecordState,
     /// References: VM ids, volume ids, addresses, fingerprints. Never key material.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub references: BTreeMap<String, String>,
 }
 
 impl Record {
-    pub(crate) fn new(cluster: &str, step: crate::StepId, progress: RecordState) -> Self {
+    pub(crate) fn new(cluster: &str, step: crate::StepId, state: RecordState) -> Self {
         Self {
             at: Timestamp::now(),
             cluster: cluster.to_owned(),
             step: step.name().to_owned(),
-            progress,
+            state,
             references: BTreeMap::new(),
         }
     }
@@ -69,7 +70,7 @@ pub trait Journal: Send + Sync {
     /// All records in the order in which they were written.
     ///
     /// # Errors
-    /// `Io` when the journal cannot be read; a run then stops, because unknown is not "nothing happened".
+    /// `Io` when the journal cannot be read.
     async fn records(&self) -> Result<Vec<Record>>;
 
     /// Adds a record and returns once it is durable.
@@ -77,4 +78,9 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Io` when it cannot be written; the run then stops before it acts.
     async fn append(&self, record: Record) -> Result<()>;
+
+    /// What was wrong with the stored records; reported as warnings of the run.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -80,6 +80,11 @@ impl LeaseOptions {
         self
     }
 
+    /// How long to wait for another holder at most.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.wait.unwrap_or(self.duration)
+    }
+
     fn terms(&self) -> Terms {
         Terms {
             duration: ticks(self.duration),

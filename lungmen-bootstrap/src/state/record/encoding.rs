@@ -117,7 +117,7 @@ impl ClusterRecord {
 
 fn stored(entries: &Entries) -> std::result::Result<Stored, (ErrorKind, String)> {
     let Some(text) = entries.get(RECORD_ENTRY) else {
-        return Err((ErrorKind::Decode, foreign(entries)));
+        return Err((ErrorKind::Conflict, foreign(entries)));
     };
     let text = text.expose_secret();
     if text.trim().is_empty() {
