@@ -5,6 +5,8 @@ pub mod claim;
 pub mod guard;
 pub mod journal;
 pub mod lease;
+#[cfg(test)]
+mod model;
 mod random;
 pub mod record;
 pub mod store;

@@ -258,9 +258,16 @@ struct Renewal<H> {
 }
 
 impl<H: Clone + PartialEq, V: Clone + PartialEq> Tenure<H, V> {
-    /// Whether an effect may begin now.
+    /// Whether an effect may begin now. Not while a release is on its way: another run may hold the lease already.
     pub(crate) fn is_valid(&self, now: Now) -> bool {
-        !self.is_over() && now.most < self.valid_until
+        !self.is_over() && !self.is_releasing() && now.most < self.valid_until
+    }
+
+    fn is_releasing(&self) -> bool {
+        match &self.phase {
+            Phase::Writing(renewal) | Phase::Confirming(renewal) => renewal.state.released,
+            Phase::Idle | Phase::Lost(_) | Phase::Released => false,
+        }
     }
 
     /// Whether the lease is lost or released for good.
@@ -324,6 +331,10 @@ impl<H: Clone + PartialEq, V: Clone + PartialEq> Tenure<H, V> {
                     self.accepted(renewal, revision, terms);
                 } else if found.holder == self.state.holder && found.token == self.state.token {
                     // The write has not arrived, or an earlier one did. Whose time counts is unknown, so none is gained.
+                    // A release may still arrive late: the lease is not used any more.
+                    if renewal.state.released {
+                        self.valid_until = 0;
+                    }
                     self.revision = revision;
                     self.state = found;
                 } else {
