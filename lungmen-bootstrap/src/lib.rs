@@ -3,6 +3,8 @@
 
 mod desired;
 mod error;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod nodes;
@@ -12,6 +14,12 @@ mod spec;
 mod state;
 mod steps;
 mod verbs;
+
+pub use argocd_client;
+pub use factory_client;
+pub use proxmox_client;
+pub use secrecy;
+pub use talos_client;
 
 pub use error::{Error, ErrorKind, Result};
 pub use run::bootstrap::ClusterBootstrap;
@@ -31,8 +39,3 @@ pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
 pub use state::{claim, guard, journal, lease, record, store};
 pub use verbs::plan::{Plan, PlannedStep};
-
-/// The example in the README of the workspace compiles and runs.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct RootReadme;

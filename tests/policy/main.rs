@@ -3,10 +3,12 @@
 
 mod argocd_schema;
 mod dependencies;
+mod docs;
 mod error_kinds;
 mod examples;
 mod mirrored;
 mod prose;
+mod publishable;
 mod recipes;
 mod run_requests;
 mod secrets;

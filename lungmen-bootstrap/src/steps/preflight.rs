@@ -4,6 +4,7 @@ use proxmox_client::access::Requirement;
 use proxmox_client::id::StorageName;
 use proxmox_client::storage::Content;
 
+use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
@@ -63,7 +64,8 @@ async fn proxmox(context: &Context) -> Result<String> {
     let desired = context.desired();
     let client = &context.clients().proxmox;
     let version = client.version().await?;
-    client.preflight(&requirements(context)).await?;
+    let vnets = vnets(context).await;
+    client.preflight(&requirements(context, &vnets)).await?;
     storage_takes(
         context,
         &desired.storage,
@@ -82,18 +84,50 @@ async fn proxmox(context: &Context) -> Result<String> {
     Ok(format!("Proxmox VE {version}"))
 }
 
-fn requirements(context: &Context) -> Vec<Requirement> {
+/// The networks of SDN zones that the token may use. Others are local bridges, or are not visible.
+async fn vnets(context: &Context) -> Vec<String> {
     let desired = context.desired();
-    let of_vms = desired.machines.iter().flat_map(|machine| {
+    let node = context.clients().proxmox.node(desired.node.clone());
+    let visible = node.bridges().await.unwrap_or_default();
+    let vnets = visible.into_iter().filter(|network| network.kind == "vnet");
+    vnets.map(|network| network.iface).collect()
+}
+
+/// Everything that the token must be allowed, on Proxmox VE 8 and 9 alike. `docs/proxmox-role.md` grants exactly this.
+fn requirements(context: &Context, vnets: &[String]) -> Vec<Requirement> {
+    let desired = context.desired();
+    let mut required = Vec::new();
+    for machine in &desired.machines {
         let path = format!("/vms/{}", machine.spec.vm_id);
-        VM_PRIVILEGES.map(|privilege| Requirement::new(path.as_str(), privilege))
-    });
-    let of_storages = [
+        required.extend(VM_PRIVILEGES.map(|privilege| Requirement::new(path.as_str(), privilege)));
+        if machine.spec.guest_agent {
+            // 9 replaced VM.Monitor.
+            required.push(Requirement::new(path, "VM.GuestAgent.Audit").or("VM.Monitor"));
+        }
+        // The path of a vnet has the zone, which the list of networks does not tell.
+        if !vnets.contains(&machine.spec.network.bridge) {
+            required.push(Requirement::new(network_path(machine), "SDN.Use"));
+        }
+    }
+    for (storage, privilege) in [
         (&desired.storage, "Datastore.AllocateSpace"),
         (&desired.iso_storage, "Datastore.AllocateTemplate"),
-    ]
-    .map(|(storage, privilege)| Requirement::new(format!("/storage/{storage}"), privilege));
-    of_vms.chain(of_storages).collect()
+    ] {
+        let path = format!("/storage/{storage}");
+        required.push(Requirement::new(path.as_str(), privilege));
+        required.push(Requirement::new(path, "Datastore.Audit"));
+    }
+    required
+}
+
+/// Where Proxmox VE (8 and later) checks that a machine may use its bridge, or its VLAN on the bridge.
+fn network_path(machine: &DesiredMachine) -> String {
+    let network = &machine.spec.network;
+    let bridge = format!("/sdn/zones/localnetwork/{}", network.bridge);
+    match network.vlan {
+        Some(tag) => format!("{bridge}/{tag}"),
+        None => bridge,
+    }
 }
 
 async fn storage_takes(

@@ -49,7 +49,7 @@ use state::StateFile;
 /// use lungmen_bootstrap::mock::Lab;
 /// use lungmen_bootstrap::{Spec, StepId};
 ///
-/// let spec = Spec::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/lungmen.yaml"))?;
+/// let spec = Spec::load(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/example/lungmen.yaml"))?;
 /// let output = tempfile::tempdir()?;
 /// let lab = Lab::start().await?;
 ///
