@@ -126,7 +126,8 @@ async fn preflight_asks_for_every_documented_privilege() {
     for grant in &grants.of_tokens {
         let world = world("9.1.2", grants.acl(Some(grant))).await;
 
-        let result = world.run_until(StepId::Preflight).await;
+        // A run that ends before it needs a server does not ask it.
+        let result = world.run_until(StepId::Image).await;
 
         let (path, privilege) = grant;
         if optional.contains(&privilege.as_str()) {
@@ -140,7 +141,7 @@ async fn preflight_asks_for_every_documented_privilege() {
             "{}",
             error.report()
         );
-        assert!(world.lab.proxmox().vm_ids().is_empty());
+        assert!(world.lab.proxmox().volumes().is_empty());
     }
 }
 
