@@ -92,7 +92,7 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Configuration => "bad client configuration",
+            Self::Configuration => "invalid client configuration",
             Self::InvalidInput => "invalid input",
             Self::InvalidDocument => "invalid document",
             Self::Validation => "validation failed",
@@ -110,7 +110,7 @@ impl fmt::Display for ErrorKind {
             Self::Rejected => "rejected",
             Self::Server => "server error",
             Self::Decode => "unexpected response",
-            Self::Io => "local file error",
+            Self::Io => "file error",
             Self::Deadline => "deadline exceeded",
             Self::OperationFailed => "operation failed",
         })

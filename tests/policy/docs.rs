@@ -162,7 +162,7 @@ async fn the_documented_policy_is_enough_for_the_store() {
         server = server.policy("lungmen", &pattern, &capabilities);
     }
     assert_eq!(rules.len(), 4);
-    let server = server.start().await.unwrap();
+    let server = server.start().await;
     let client = Client::builder(server.endpoint(), Credentials::Token(token))
         .build()
         .unwrap();

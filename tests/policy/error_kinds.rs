@@ -37,6 +37,7 @@ macro_rules! kinds {
 /// The kinds of the clients and services.
 fn of_clients() -> impl Iterator<Item = Kind> {
     kinds!("proxmox-client", proxmox_client)
+        .chain(kinds!("talos-client", talos_client))
         .chain(kinds!("factory-client", factory_client))
         .chain(kinds!("argocd-client", argocd_client))
         .chain(kinds!("services", lungmen_bootstrap::services))
