@@ -10,6 +10,9 @@
 #[doc = include_str!("../docs/first-cluster.md")]
 pub mod first_cluster {}
 
+#[doc = include_str!("../docs/specification.md")]
+pub mod specification {}
+
 #[doc = include_str!("../docs/proxmox-role.md")]
 pub mod proxmox_role {}
 

@@ -35,3 +35,30 @@ fn no_test_is_switched_off_without_a_reason() {
         assert!(!text.contains(&switched_off), "{}", path.display());
     }
 }
+
+#[test]
+fn the_files_that_the_contributing_page_names_exist() {
+    let text = std::fs::read_to_string(crate::root().join("CONTRIBUTING.md")).unwrap();
+    let paths: Vec<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('/') && !word.starts_with("src/") && !word.contains(' '))
+        .collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    for path in paths {
+        assert!(crate::root().join(path).exists(), "{path}");
+    }
+}
+
+#[test]
+fn the_program_of_the_readme_is_the_compiled_one() {
+    let program = |path: &str| {
+        let text = std::fs::read_to_string(crate::root().join(path)).unwrap();
+        let (_, rest) = text.split_once("```rust\n").unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+
+    // The README of the crate is a documentation test.
+    assert_eq!(program("README.md"), program("lungmen-bootstrap/README.md"));
+}
