@@ -64,6 +64,19 @@ pub struct ApplicationSetCondition {
 }
 
 impl ApplicationSet {
+    /// The manifest of the set, for [`ApplicationSets::generate`].
+    #[must_use]
+    pub fn manifest(&self) -> Value {
+        let metadata = &self.metadata;
+        json!({
+            "metadata": {
+                "name": metadata.name, "namespace": metadata.namespace, "labels": metadata.labels,
+                "annotations": metadata.annotations,
+            },
+            "spec": self.spec,
+        })
+    }
+
     /// Whether all generated applications are as the template wants them.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {

@@ -11,6 +11,7 @@ pub mod cluster;
 mod credentials;
 mod endpoint;
 mod error;
+mod kubernetes;
 #[cfg(feature = "mock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
@@ -19,6 +20,7 @@ pub mod project;
 pub mod repository;
 mod response;
 mod retry;
+mod stream;
 mod tls;
 mod transport;
 mod version;
@@ -32,6 +34,7 @@ pub use cluster::{ClusterSpec, Clusters};
 pub use credentials::Credentials;
 pub use endpoint::parse_endpoint;
 pub use error::{Error, ErrorKind, Result};
+pub use kubernetes::{Event, EventSource, InvolvedObject};
 pub use poll::{Poll, WaitState};
 pub use project::Projects;
 pub use repository::Repositories;

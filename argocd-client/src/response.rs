@@ -117,7 +117,7 @@ pub(crate) fn kind_of_target_text(message: &str, code: Option<i64>) -> Option<Er
 
 /// Texts that say more than their code.
 fn kind_of_text(message: &str) -> Option<ErrorKind> {
-    const TEXTS: [(&str, ErrorKind); 8] = [
+    const TEXTS: [(&str, ErrorKind); 17] = [
         ("spec is different", ErrorKind::AlreadyExists),
         (
             "another operation is already in progress",
@@ -129,6 +129,18 @@ fn kind_of_text(message: &str) -> Option<ErrorKind> {
         ("Too many conflicts", ErrorKind::Conflict),
         ("with the insecure flag is not allowed", ErrorKind::Rejected),
         ("invalid URL escape", ErrorKind::Rejected),
+        ("error parsing labels with selectors", ErrorKind::Rejected),
+        ("error testing repository connectivity", ErrorKind::Rejected),
+        ("error validating", ErrorKind::Rejected),
+        ("no valid PEM data received", ErrorKind::Rejected),
+        ("error getting REST config", ErrorKind::Rejected),
+        ("must be resolved", ErrorKind::Rejected),
+        (
+            "failed to update account with new token",
+            ErrorKind::Rejected,
+        ),
+        ("no such key", ErrorKind::NotFound),
+        ("required field", ErrorKind::Rejected),
     ];
     // A repository that "is not permitted in project" is an invalid specification instead.
     if message.starts_with("namespace ") && message.contains("is not permitted") {

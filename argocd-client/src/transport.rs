@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::call::{AttemptTimeout, Call};
 use crate::credentials::{Credentials, Session};
 use crate::error::{Error, ErrorKind, Result};
+use crate::poll::DurationText;
 use crate::response::ErrorResponse;
 use crate::retry::RetryPolicy;
 use crate::tls::find_tls_error;
@@ -72,17 +73,34 @@ struct SessionState {
 impl Transport {
     /// Sends a call, repeats it as its idempotency allows, and decodes the response.
     pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
-        let sent = self
-            .retry
+        call.check()?;
+        let sent = match call.attempt_timeout {
+            AttemptTimeout::Exactly(deadline) => self.within(call, deadline).await,
+            _ => self.repeated(call).await,
+        };
+        sent.and_then(|body| decode(call, &body))
+            .map_err(|error| error.with_server(self.base.as_str()))
+    }
+
+    /// The attempts of a call that must end after `deadline`, repetitions included.
+    async fn within(&self, call: &Call, deadline: Duration) -> Result<Bytes> {
+        match timeout(deadline, self.repeated(call)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(call
+                .error(ErrorKind::Timeout)
+                .with_message(format!("no response within {}", DurationText(deadline)))),
+        }
+    }
+
+    async fn repeated(&self, call: &Call) -> Result<Bytes> {
+        self.retry
             .run(call.idempotency, async |attempt| {
                 if attempt > 1 {
                     tracing::debug!(operation = call.operation, attempt, "repeating the request");
                 }
                 self.exchange(call).await
             })
-            .await;
-        sent.and_then(|body| decode(call, &body))
-            .map_err(|error| error.with_server(self.base.as_str()))
+            .await
     }
 
     /// Opens a stream of events: no attempt timeout, no retry, server-sent events preferred.
@@ -90,6 +108,7 @@ impl Transport {
     /// The server sends no response headers before the first event, so this may stay pending
     /// for as long as nothing happens.
     pub(crate) async fn open(&self, call: &Call) -> Result<Response> {
+        call.check()?;
         self.authorised(call)
             .await
             .map_err(|error| error.with_server(self.base.as_str()))
@@ -136,7 +155,7 @@ impl Transport {
         match response.json::<SessionState>().await {
             Ok(SessionState { logged_in: false }) => {
                 let message = format!(
-                    "the session is not valid, anonymous was answered: {}",
+                    "the session is not valid, the server answered as to an anonymous caller: {}",
                     error.message()
                 );
                 error
@@ -185,7 +204,7 @@ impl Transport {
         if token.expose_secret().is_empty() {
             return Err(call
                 .error(ErrorKind::Decode)
-                .with_message("the answer has no token"));
+                .with_message("the response has no token"));
         }
         Ok(token)
     }
@@ -198,7 +217,7 @@ impl Transport {
             Ok(response) => response,
             Err(error) => {
                 let error = interpret(call, error);
-                tracing::debug!(method = %call.method, path = call.template, kind = ?error.kind(), duration = ?started.elapsed(), "no answer");
+                tracing::debug!(method = %call.method, path = call.template, kind = ?error.kind(), duration = ?started.elapsed(), "no response");
                 return Err(error);
             }
         };
@@ -232,7 +251,9 @@ impl Transport {
         request = match call.attempt_timeout {
             AttemptTimeout::Request => request.timeout(self.timeouts.request),
             AttemptTimeout::Cluster => request.timeout(self.timeouts.cluster),
-            AttemptTimeout::Exactly(timeout) => request.timeout(timeout),
+            AttemptTimeout::Exactly(timeout) => request
+                .timeout(timeout)
+                .header("Grpc-Timeout", grpc_timeout(timeout)),
             AttemptTimeout::Endless => request.header(ACCEPT, "text/event-stream"),
         };
         if call.method != Method::GET {
@@ -261,6 +282,16 @@ impl Transport {
     }
 }
 
+/// A deadline of the server, in the form of gRPC: at most eight digits and a unit.
+fn grpc_timeout(timeout: Duration) -> String {
+    let millis = timeout.as_millis().max(1);
+    if millis < 100_000_000 {
+        format!("{millis}m")
+    } else {
+        format!("{}S", timeout.as_secs().min(99_999_999))
+    }
+}
+
 /// Below a wrong root path the user interface answers every request with 200 and HTML.
 fn expect_json(call: &Call, response: Response) -> Result<Response> {
     let media_type = response
@@ -275,12 +306,17 @@ fn expect_json(call: &Call, response: Response) -> Result<Response> {
     {
         return Ok(response);
     }
-    Err(call
-        .error(ErrorKind::NotArgoCd)
-        .with_status(response.status())
-        .with_message(format!(
-            "the answer is {media_type}, not JSON; check the address and the root path"
-        )))
+    Err(not_argocd(
+        call,
+        response.status(),
+        &format!("the response is {media_type}, not JSON"),
+    ))
+}
+
+fn not_argocd(call: &Call, status: StatusCode, why: &str) -> Error {
+    call.error(ErrorKind::NotArgoCd)
+        .with_status(status)
+        .with_message(format!("{why}; check the address and the root path"))
 }
 
 async fn refused(call: &Call, response: Response) -> Error {
@@ -291,6 +327,9 @@ async fn refused(call: &Call, response: Response) -> Error {
     let retry_after = retry_after(response.headers());
     let body = response.bytes().await.unwrap_or_default();
     let refusal = ErrorResponse::parse(status, &body);
+    if status == StatusCode::NOT_FOUND && refusal.code.is_none() && !call.since_later_version {
+        return not_argocd(call, status, "404 for an endpoint that every Argo CD has");
+    }
     call.error(refusal.kind())
         .with_status(refusal.status)
         .with_retry_after(retry_after)

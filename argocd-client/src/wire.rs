@@ -1,6 +1,7 @@
 //! The JSON habits of a Go server: `null` lists, absent zero values, open enumerations.
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// Reads `null` as the default value; together with `#[serde(default)]` absent and `null` are one.
 pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -70,7 +71,36 @@ macro_rules! open_enum {
 }
 pub(crate) use open_enum;
 
-/// A list answer; `items` is `null` when it is empty.
+/// Whether `whole` has everything that `part` says. Empty values of `part` are the same as absent
+/// ones, as everywhere in Argo CD; `whole` may say more in its objects.
+pub(crate) fn contains(whole: &Value, part: &Value) -> bool {
+    match part {
+        Value::Object(fields) => fields.iter().all(|(name, part)| {
+            let found = whole.get(name).unwrap_or(&Value::Null);
+            (is_empty(part) && is_empty(found)) || contains(found, part)
+        }),
+        Value::Array(parts) => whole.as_array().is_some_and(|found| {
+            found.len() == parts.len()
+                && found
+                    .iter()
+                    .zip(parts)
+                    .all(|(found, part)| contains(found, part))
+        }),
+        part => whole == part || (is_empty(part) && is_empty(whole)),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+/// A list response; `items` is `null` when it is empty.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
 pub(crate) struct List<T> {
@@ -90,6 +120,19 @@ pub(crate) struct ListMeta {
 mod tests {
     use super::*;
     use crate::application::SyncStatus;
+
+    #[test]
+    fn a_stored_object_contains_what_was_sent_and_the_defaults_of_the_server() {
+        let sent = serde_json::json!({"generators": [{"clusters": {}}], "goTemplate": false});
+        let stored = serde_json::json!({"generators": [{"clusters": {"selector": {}, "template": {"metadata": {}}}}]});
+
+        assert!(contains(&stored, &sent));
+        assert!(!contains(&sent, &serde_json::json!({"generators": []})));
+        assert!(!contains(
+            &stored,
+            &serde_json::json!({"strategy": {"type": "RollingSync"}})
+        ));
+    }
 
     #[test]
     fn null_absent_and_empty_lists_are_the_same() {

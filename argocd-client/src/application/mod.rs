@@ -5,10 +5,15 @@
 //! compare destinations themselves.
 
 mod absence;
+mod appearance;
+mod change;
+mod create;
+mod detail;
 mod model;
 mod readiness;
 mod reference;
 mod report;
+mod resource;
 mod status;
 mod sync;
 mod target_wait;
@@ -22,15 +27,22 @@ use futures_util::Stream;
 use http::Method;
 use serde_json::Value;
 
+pub use appearance::Appearance;
+pub use change::ApplicationPatch;
+pub use detail::{
+    Link, LogLine, LogRequest, ManagedResource, ParentRef, ResourceNode, ResourceTree,
+    RevisionMetadata, SyncWindows,
+};
 pub use model::{
     Application, ApplicationSource, ApplicationSpec, Destination, Metadata, NewApplication,
 };
 pub use readiness::WaitFor;
 pub use reference::{AppRef, Target};
 pub use report::{ReadinessReport, ReadinessRow};
+pub use resource::{ActionParameter, ResourceAction, ResourceDeletion, ResourceRef};
 pub use status::{
-    ApplicationStatus, Condition, Health, HealthStatus, OperationPhase, OperationState,
-    ResourceStatus, SyncState, SyncStatus,
+    ApplicationStatus, Condition, Deployment, Health, HealthStatus, OperationPhase, OperationState,
+    ResourceResult, ResourceStatus, SyncResult, SyncState, SyncStatus,
 };
 pub use sync::SyncRequest;
 pub use target_wait::TargetWait;
@@ -203,21 +215,43 @@ impl Applications {
             .find(|found| found.metadata.name == application.name))
     }
 
-    /// Creates an application. May be repeated: the server accepts an identical one again.
+    /// Creates an application. May be repeated: an application that exists and has the same
+    /// specification and at least the same labels, annotations and finalizers is returned.
+    ///
+    /// The server rejects an identical application once its controller has added an annotation, as
+    /// it does after a refresh (measured on 3.5.1); the comparison is made here.
     ///
     /// # Errors
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) when one exists and differs;
+    /// [`NotReady`](ErrorKind::NotReady) while one of this name is being deleted;
     /// [`Rejected`](ErrorKind::Rejected) for a specification or destination that is not valid;
-    /// [`Forbidden`](ErrorKind::Forbidden).
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applications, create`.
     pub async fn create(&self, application: &NewApplication) -> Result<Application> {
         let call = Call::new("create application", Method::POST, APPLICATIONS, &[])
             .target(&application.metadata.name)
             .idempotency(Idempotency::Safe)
             .body(application)?;
-        self.transport.send(&call).await
+        match self.transport.send(&call).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                create::same_or(self, application, error).await
+            }
+            result => result,
+        }
     }
 
-    /// Asks the controller to look again and waits for it, at most `timeout`. May be repeated.
+    /// Creates an application, or replaces the specification of the one that exists. May be
+    /// repeated. Labels, annotations and finalizers of others are kept.
+    ///
+    /// # Errors
+    /// [`NotReady`](ErrorKind::NotReady) while one of this name is being deleted;
+    /// [`Rejected`](ErrorKind::Rejected) for a specification or destination that is not valid;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the rights `applications, create` and `update`.
+    pub async fn create_or_update(&self, application: &NewApplication) -> Result<Application> {
+        create::create_or_update(self, application).await
+    }
+
+    /// Asks the controller to compare again and waits for the result, at most `timeout` in all,
+    /// repetitions included. The server gets the same deadline. May be repeated.
     ///
     /// # Errors
     /// [`Timeout`](ErrorKind::Timeout) when the controller does not answer in time;

@@ -79,9 +79,34 @@ pub struct ApplicationStatus {
     /// The managed resources. Lists leave their health out from Argo CD 3.0 on.
     #[serde(default, deserialize_with = "nullable")]
     pub resources: Vec<ResourceStatus>,
+    /// Complete synchronisations, oldest first.
+    #[serde(default, deserialize_with = "nullable")]
+    pub history: Vec<Deployment>,
     /// When the status was last computed.
     #[serde(default)]
     pub reconciled_at: Option<Timestamp>,
+}
+
+/// A complete synchronisation of the past.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Deployment {
+    /// Its number, for [`Applications::rollback`](super::Applications::rollback).
+    #[serde(default, deserialize_with = "nullable")]
+    pub id: i64,
+    /// The revision that was deployed.
+    #[serde(default, deserialize_with = "nullable")]
+    pub revision: String,
+    /// When it ended.
+    #[serde(default)]
+    pub deployed_at: Option<Timestamp>,
+    /// When it started.
+    #[serde(default)]
+    pub deploy_started_at: Option<Timestamp>,
+    /// Where it came from.
+    #[serde(default, deserialize_with = "nullable")]
+    pub source: super::ApplicationSource,
 }
 
 /// Comparison with the source.
@@ -125,8 +150,54 @@ pub struct OperationState {
     /// When it ended.
     #[serde(default)]
     pub finished_at: Option<Timestamp>,
+    /// What became of each resource.
+    #[serde(default, deserialize_with = "nullable")]
+    pub sync_result: SyncResult,
     #[serde(default, deserialize_with = "nullable")]
     operation: RequestedOperation,
+}
+
+/// The result of a synchronisation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SyncResult {
+    /// The revision that was synchronised.
+    #[serde(default, deserialize_with = "nullable")]
+    pub revision: String,
+    /// One entry for every resource.
+    #[serde(default, deserialize_with = "nullable")]
+    pub resources: Vec<ResourceResult>,
+}
+
+/// What a synchronisation did to one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ResourceResult {
+    /// API group; empty for the core group.
+    #[serde(default, deserialize_with = "nullable")]
+    pub group: String,
+    /// Kind.
+    #[serde(default, deserialize_with = "nullable")]
+    pub kind: String,
+    /// Namespace; empty for cluster-wide resources.
+    #[serde(default, deserialize_with = "nullable")]
+    pub namespace: String,
+    /// Name.
+    #[serde(default, deserialize_with = "nullable")]
+    pub name: String,
+    /// `Synced`, `SyncFailed`, `Pruned` or `PruneSkipped`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub status: String,
+    /// The text of the cluster.
+    #[serde(default, deserialize_with = "nullable")]
+    pub message: String,
+    /// `PreSync`, `Sync`, `PostSync` or `SyncFail`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub sync_phase: String,
+    /// How far it is; set for hooks and for resources.
+    #[serde(default, deserialize_with = "nullable")]
+    pub hook_phase: String,
 }
 
 impl OperationState {

@@ -9,19 +9,16 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use bytes::BytesMut;
 use futures_util::stream::{self, Stream};
-use http::StatusCode;
 use reqwest::Response;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::model::Application;
 use super::{ApplicationFilter, Applications, filtered, stream_error};
 use crate::call::Call;
-use crate::error::{Error, Result};
-use crate::response::ErrorResponse;
+use crate::error::Result;
+use crate::stream::{Lines, parse};
 use crate::transport::interpret;
 
 /// What is followed, and how often the list is compared.
@@ -78,14 +75,6 @@ pub enum ApplicationEvent {
     Applied(Box<Application>),
     /// An application is gone, or we may not see it any more; its last state.
     Deleted(Box<Application>),
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    result: Option<WatchEvent>,
-    #[serde(default)]
-    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -236,23 +225,7 @@ async fn read(response: &mut Response, lines: &mut Lines) -> Result<Option<Appli
 }
 
 fn event(line: &[u8]) -> Result<Option<ApplicationEvent>> {
-    let chunk: Chunk = serde_json::from_slice(line).map_err(|error| {
-        stream_error(format!(
-            "unreadable event: {:?} error at column {}",
-            error.classify(),
-            error.column()
-        ))
-    })?;
-    if let Some(error) = chunk.error {
-        let refusal = ErrorResponse::from_stream(StatusCode::INTERNAL_SERVER_ERROR, &error);
-        return Err(Error::new(refusal.kind(), "watch applications")
-            .with_status(refusal.status)
-            .with_message(refusal.message));
-    }
-    // With a projection of fields the server's error arrives as an empty object.
-    let result = chunk
-        .result
-        .ok_or_else(|| stream_error("the server ended the stream with an error it did not name"))?;
+    let result: WatchEvent = parse("watch applications", line)?;
     Ok(match (result.kind.as_str(), result.application) {
         ("ADDED" | "MODIFIED", Some(application)) => {
             Some(ApplicationEvent::Applied(Box::new(application)))
@@ -262,69 +235,9 @@ fn event(line: &[u8]) -> Result<Option<ApplicationEvent>> {
     })
 }
 
-/// Cuts a byte stream into the JSON lines of either framing. Lines may be megabytes long.
-#[derive(Default)]
-struct Lines {
-    buffer: BytesMut,
-    scanned: usize,
-}
-
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    fn next(&mut self) -> Option<BytesMut> {
-        loop {
-            let Some(offset) = self.buffer[self.scanned..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            else {
-                self.scanned = self.buffer.len();
-                return None;
-            };
-            let mut line = self.buffer.split_to(self.scanned + offset + 1);
-            self.scanned = 0;
-            line.truncate(line.trim_ascii_end().len());
-            // A keep-alive is a line with a colon; blank lines separate events.
-            if line.is_empty() || line.starts_with(b":") {
-                continue;
-            }
-            if line.starts_with(b"data:") {
-                let _ = line.split_to(b"data:".len());
-            }
-            return Some(line);
-        }
-    }
-}
-
-impl std::fmt::Debug for Watcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watcher")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn both_framings_are_cut_into_lines_wherever_the_bytes_break() {
-        let text = b"data: {\"a\":1}\n\n:\n\n{\"b\":2}\ndata:{\"c\":3}\r\n\r\n";
-        for size in [1, 3, 7, text.len()] {
-            let mut lines = Lines::default();
-            let mut found = Vec::new();
-            for chunk in text.chunks(size) {
-                lines.push(chunk);
-                while let Some(line) = lines.next() {
-                    found.push(serde_json::from_slice::<Value>(&line).unwrap().to_string());
-                }
-            }
-            assert_eq!(found, ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"], "{size}");
-        }
-    }
 
     #[test]
     fn events_errors_and_empty_objects_are_told_apart() {

@@ -4,13 +4,14 @@ use std::iter::once;
 use std::time::Duration;
 
 use http::Method;
+use serde::Serialize;
 
 use super::{CLUSTERS, Cluster, ClusterSpec, ClusterUpdate, Clusters, OnExisting};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The cluster after its registration, and what was done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Registration {
     /// The entry as the server shows it.
@@ -20,14 +21,15 @@ pub struct Registration {
 }
 
 /// What a registration did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RegistrationOutcome {
-    /// There was no entry for the address.
+    /// No entry for the address existed.
     Created,
     /// The entry existed; these fields were changed.
     Updated(Vec<&'static str>),
-    /// The entry existed and was as wanted.
+    /// The entry existed and matched the specification, and the cluster accepts its credentials.
     Unchanged,
 }
 
@@ -82,15 +84,84 @@ async fn reconcile(
             .with_message(format!("registered already as {:?}", cluster.name)));
     }
     let update = ClusterUpdate::between(&cluster, spec);
-    if update.is_empty() {
-        return Ok(Registration {
-            cluster,
-            outcome: RegistrationOutcome::Unchanged,
-        });
+    let may_heal = spec.on_existing == OnExisting::Update && !update.changes_credentials();
+    if may_heal && super::credentials_are_dead(&cluster) {
+        return send(
+            clusters,
+            &cluster,
+            update.with_credentials_of(&cluster, spec),
+        )
+        .await;
     }
+    if update.is_empty() {
+        return judge(clusters, spec, cluster, may_heal).await;
+    }
+    match send(clusters, &cluster, update.clone()).await {
+        // The server tries the stored credentials before it stores a label.
+        Err(error) if may_heal && means_dead_credentials(&error) => {
+            send(
+                clusters,
+                &cluster,
+                update.with_credentials_of(&cluster, spec),
+            )
+            .await
+        }
+        result => result,
+    }
+}
+
+/// Nothing differs as far as it can be read; the stored credentials are tried, because they cannot
+/// be read and the annotation only says what was sent once.
+async fn judge(
+    clusters: &Clusters,
+    spec: &ClusterSpec,
+    cluster: Cluster,
+    may_heal: bool,
+) -> Result<Registration> {
+    match clusters.try_credentials(&cluster).await {
+        Ok(cluster) => Ok(unchanged(cluster)),
+        Err(error) if may_heal && means_dead_credentials(&error) => {
+            let update = ClusterUpdate::new().with_credentials_of(&cluster, spec);
+            send(clusters, &cluster, update).await
+        }
+        // Without the right to update there is nothing to heal with; the state is all there is.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Forbidden | ErrorKind::NotFoundOrForbidden
+            ) =>
+        {
+            Ok(unchanged(cluster))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn unchanged(cluster: Cluster) -> Registration {
+    Registration {
+        cluster,
+        outcome: RegistrationOutcome::Unchanged,
+    }
+}
+
+async fn send(
+    clusters: &Clusters,
+    cluster: &Cluster,
+    update: ClusterUpdate,
+) -> Result<Registration> {
     let outcome = RegistrationOutcome::Updated(update.fields());
     let cluster = clusters.put(&cluster.server, &update).await?;
     Ok(Registration { cluster, outcome })
+}
+
+/// Whether Argo CD was refused by the cluster, or does not trust it: other credentials can help.
+fn means_dead_credentials(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::TargetUnauthenticated
+            | ErrorKind::TargetForbidden
+            | ErrorKind::TargetCertificate
+    )
 }
 
 async fn create(clusters: &Clusters, spec: &ClusterSpec) -> Result<Registration> {
@@ -111,7 +182,7 @@ async fn create(clusters: &Clusters, spec: &ClusterSpec) -> Result<Registration>
     }
 }
 
-/// Somebody registered the address between our look and our request.
+/// Another client registered the address between the lookup and the request.
 async fn raced(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<Registration> {
     match existing(clusters, spec).await? {
         Some(cluster) => reconcile(clusters, spec, cluster).await,
@@ -119,7 +190,7 @@ async fn raced(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<
     }
 }
 
-/// The answer was lost: a proxy gives up before Argo CD does. The entry tells what happened; it
+/// The response was lost: a proxy gives up before Argo CD does. The entry shows what happened; it
 /// may appear a moment later.
 async fn look_up(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Result<Registration> {
     for delay in once(Duration::ZERO).chain(clusters.transport.retry.schedule()) {
@@ -132,8 +203,8 @@ async fn look_up(clusters: &Clusters, spec: &ClusterSpec, error: Error) -> Resul
                 });
             }
             Ok(_) => {}
-            Err(look) if look.is_retryable() => {}
-            Err(look) => return Err(look),
+            Err(lookup) if lookup.is_retryable() => {}
+            Err(lookup) => return Err(lookup),
         }
     }
     Err(error)

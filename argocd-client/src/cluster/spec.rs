@@ -231,6 +231,10 @@ impl ClusterSpec {
         problems
     }
 
+    pub(super) fn remembers(&self) -> bool {
+        self.remember
+    }
+
     /// The annotations to write: the given ones and, if wanted, the hash of the credentials.
     pub(super) fn wanted_annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = self.annotations.clone();

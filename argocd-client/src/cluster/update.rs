@@ -16,6 +16,8 @@ use super::status::Cluster;
 #[must_use = "an update does nothing until it is sent"]
 pub struct ClusterUpdate {
     fields: BTreeMap<&'static str, Value>,
+    /// Of the credentials, when they are to be remembered.
+    fingerprint: Option<String>,
 }
 
 impl ClusterUpdate {
@@ -37,7 +39,8 @@ impl ClusterUpdate {
     /// Replaces the connection settings by those of a specification: token, CA, server name, proxy.
     ///
     /// The server checks them against the cluster before it stores them.
-    pub fn credentials(self, spec: &ClusterSpec) -> Self {
+    pub fn credentials(mut self, spec: &ClusterSpec) -> Self {
+        self.fingerprint = spec.remembers().then(|| spec.fingerprint());
         self.set("config", spec.config())
     }
 
@@ -64,6 +67,53 @@ impl ClusterUpdate {
     /// Pins the cluster to a shard of the controller.
     pub fn shard(self, shard: i64) -> Self {
         self.set("shard", Value::from(shard))
+    }
+
+    /// Replaces the connection settings, and makes the annotation that remembers them tell the truth.
+    pub(super) fn with_credentials_of(self, existing: &Cluster, spec: &ClusterSpec) -> Self {
+        let mut annotations = match self.fields.get("annotations") {
+            Some(value) => serde_json::from_value(value.clone()).unwrap_or_default(),
+            None => existing.annotations.clone(),
+        };
+        annotations.remove(CREDENTIALS_ANNOTATION);
+        annotations.extend(spec.wanted_annotations());
+        let update = self.credentials(spec);
+        if annotations == existing.annotations {
+            update
+        } else {
+            update.annotations(annotations)
+        }
+    }
+
+    /// Adds the annotations that are true after this update: those given, with the remembered
+    /// fingerprint of the credentials that it sends.
+    pub(super) fn remembering(self, existing: BTreeMap<String, String>) -> Self {
+        let mut annotations: BTreeMap<String, String> = match self.fields.get("annotations") {
+            Some(value) => serde_json::from_value(value.clone()).unwrap_or_default(),
+            None => existing.clone(),
+        };
+        match self.fingerprint() {
+            Some(fingerprint) => {
+                annotations.insert(CREDENTIALS_ANNOTATION.to_owned(), fingerprint.to_owned());
+            }
+            None => drop(annotations.remove(CREDENTIALS_ANNOTATION)),
+        }
+        if annotations == existing && !self.fields.contains_key("annotations") {
+            self
+        } else {
+            self.annotations(annotations)
+        }
+    }
+
+    /// Whether the connection settings change.
+    #[must_use]
+    pub fn changes_credentials(&self) -> bool {
+        self.fields.contains_key("config")
+    }
+
+    /// The fingerprint of the credentials that this update sends.
+    pub(super) fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
     }
 
     /// Whether nothing would change.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::event::MockEvent;
 use super::lifecycle::progress;
-use super::state::{MockServer, ServerState, now};
+use super::state::{MockServer, ServerState};
 use crate::application::HealthStatus;
 
 /// How an application ends up.
@@ -108,6 +108,19 @@ impl ApplicationSeed {
         self
     }
 
+    /// The specification of the application, for the template of an application set.
+    pub(super) fn template(&self) -> Value {
+        let mut manifest = self.manifest();
+        json!({
+            "metadata": {"name": manifest["metadata"]["name"].take(), "labels": manifest["metadata"]["labels"].take()},
+            "spec": manifest["spec"].take(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn for_cluster(&self, name: &str, server: &str) -> Self {
         let fill = |text: &str| text.replace("{{name}}", name).replace("{{server}}", server);
         Self {
@@ -127,7 +140,6 @@ impl ApplicationSeed {
         json!({
             "metadata": {
                 "name": self.name, "namespace": self.namespace, "labels": self.labels,
-                "uid": format!("uid-{}-{}", self.namespace, self.name), "creationTimestamp": now(),
             },
             "spec": {
                 "source": {"repoURL": "https://git.example.com/r.git", "path": self.name, "targetRevision": "HEAD"},
@@ -161,6 +173,18 @@ pub(super) fn key(application: &Value) -> Key {
     (text("namespace"), text("name"))
 }
 
+/// The object of RBAC: `project/name`, with the namespace between them outside Argo CD's own.
+pub(super) fn rbac_name(project: &str, (namespace, name): &Key) -> String {
+    if namespace == CONTROL_PLANE {
+        format!("{project}/{name}")
+    } else {
+        format!("{project}/{namespace}/{name}")
+    }
+}
+
+/// The namespace of Argo CD itself.
+pub(super) const CONTROL_PLANE: &str = "argocd";
+
 impl ServerState {
     pub(super) fn application(&mut self, wanted: &Key) -> Option<&mut Value> {
         self.applications
@@ -185,46 +209,47 @@ pub(super) fn targets(application: &Value, server: &str, name: &str) -> bool {
     }
 }
 
-/// Adds an application and sets it going.
-pub(super) fn add(world: &Arc<MockServer>, seed: &ApplicationSeed) {
+/// Adds an application and starts its life cycle.
+pub(super) fn add(server: &Arc<MockServer>, seed: &ApplicationSeed) {
     let manifest = seed.manifest();
-    insert(world, manifest.clone());
-    progress(world, key(&manifest), seed);
+    insert(server, manifest.clone());
+    progress(server, key(&manifest), seed);
 }
 
 /// Stores an application and tells the watches.
-pub(super) fn insert(world: &MockServer, mut application: Value) -> Value {
-    let mut state = world.state();
-    application["metadata"]["resourceVersion"] = json!(state.next_version());
+pub(super) fn insert(server: &MockServer, mut application: Value) -> Value {
+    let mut state = server.state();
+    state.born(&mut application);
     state.applications.push(application.clone());
     let name = key(&application).1;
     drop(state);
-    world.journal.record(MockEvent::ApplicationCreated { name });
+    server
+        .journal
+        .record(MockEvent::ApplicationCreated { name });
     // Nobody may be watching.
-    let _ = world.changes.send(("ADDED", application.clone()));
+    let _ = server.changes.send(("ADDED", application.clone()));
     application
 }
 
 /// Changes an application, if it is still there, and tells the watches.
 pub(super) fn change(
-    world: &MockServer,
+    server: &MockServer,
     wanted: &Key,
     edit: impl FnOnce(&mut Value),
 ) -> Option<Value> {
-    let mut state = world.state();
-    let version = state.next_version();
-    let application = state.application(wanted)?;
-    edit(application);
-    application["metadata"]["resourceVersion"] = json!(version);
-    let changed = application.clone();
+    let mut state = server.state();
+    let mut application = state.application(wanted)?.clone();
+    edit(&mut application);
+    state.touched(&mut application);
+    *state.application(wanted)? = application.clone();
     drop(state);
-    let _ = world.changes.send(("MODIFIED", changed.clone()));
-    Some(changed)
+    let _ = server.changes.send(("MODIFIED", application.clone()));
+    Some(application)
 }
 
 /// Removes an application and tells the watches.
-pub(super) fn remove(world: &MockServer, wanted: &Key) {
-    let mut state = world.state();
+pub(super) fn remove(server: &MockServer, wanted: &Key) {
+    let mut state = server.state();
     let Some(index) = state
         .applications
         .iter()
@@ -233,63 +258,10 @@ pub(super) fn remove(world: &MockServer, wanted: &Key) {
         return;
     };
     let removed = state.applications.remove(index);
+    state.live.remove(wanted);
     drop(state);
-    world.journal.record(MockEvent::ApplicationDeleted {
+    server.journal.record(MockEvent::ApplicationDeleted {
         name: wanted.1.clone(),
     });
-    let _ = world.changes.send(("DELETED", removed));
+    let _ = server.changes.send(("DELETED", removed));
 }
-
-/// What an application set with a cluster generator does after clusters changed: applications
-/// appear for those that match, and disappear with them.
-pub(super) fn generate(world: &Arc<MockServer>) {
-    for (selector, seed) in &world.settings.templates {
-        let clusters: Vec<(String, String, BTreeMap<String, String>)> = world
-            .state()
-            .clusters
-            .iter()
-            .map(|cluster| {
-                (
-                    cluster.name().to_owned(),
-                    cluster.server().to_owned(),
-                    cluster.labels(),
-                )
-            })
-            .collect();
-        let mut wanted = Vec::new();
-        for (name, server, labels) in &clusters {
-            // The local cluster has no Secret, and the mock's templates are about the others.
-            let matches = name != "in-cluster"
-                && selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value));
-            if matches {
-                wanted.push(seed.for_cluster(name, server));
-            }
-        }
-        let generated =
-            |application: &Value| application["metadata"]["labels"][GENERATED] == seed.name;
-        let existing: Vec<Key> = world
-            .state()
-            .applications
-            .iter()
-            .filter(|application| generated(application))
-            .map(key)
-            .collect();
-        for stale in existing
-            .iter()
-            .filter(|(_, name)| !wanted.iter().any(|seed| seed.name == *name))
-        {
-            remove(world, stale);
-        }
-        for missing in wanted
-            .into_iter()
-            .filter(|seed| !existing.iter().any(|(_, name)| *name == seed.name))
-        {
-            add(world, &missing.label(GENERATED, &seed.name));
-        }
-    }
-}
-
-/// Marks an application with the template that it came from.
-const GENERATED: &str = "mock.argocd-client/template";

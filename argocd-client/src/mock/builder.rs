@@ -5,14 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serde_json::json;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::ArgoCdMock;
 use super::application::ApplicationSeed;
+use super::git::GitRepository;
 use super::server::{Identity, listen, serve};
-use super::state::{MockServer, ServerState, Settings, TargetCheck, TargetProbe};
+use super::state::{MockServer, ServerState, Settings, TargetCheck, TargetProbe, TokenRotation};
 use super::stored_cluster::StoredCluster;
+use super::{ArgoCdMock, projects, sets, trust};
 use crate::version;
 
 /// Sets up an [`ArgoCdMock`].
@@ -20,39 +20,62 @@ use crate::version;
 pub struct ArgoCdMockBuilder {
     settings: Settings,
     state: ServerState,
+    kubernetes: String,
+    in_cluster: bool,
     tls: bool,
 }
 
 impl Default for ArgoCdMockBuilder {
     fn default() -> Self {
         let mut state = ServerState::default();
-        state.clusters.push(StoredCluster::in_cluster());
-        let project = json!({
-            "metadata": {"name": "default"},
-            "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]},
-            "status": {},
-        });
-        state.documents.insert("projects", vec![project]);
+        state.accounts.add("ci", None);
+        state.policy.add("g, ci, role:admin");
+        state
+            .namespaces
+            .extend(["default", "kube-system", "argocd"].map(str::to_owned));
+        projects::default_project(&mut state);
+        trust::known_hosts(&mut state);
         Self {
             settings: Settings {
                 version: "v3.5.1".to_owned(),
                 number: (3, 5, 1),
                 root_path: String::new(),
+                url: "https://argocd.example.com".to_owned(),
                 anonymous: false,
                 monitor_delay: Duration::from_secs(10),
+                controller_delay: Duration::from_millis(5),
+                set_retry: Duration::ZERO,
                 target_check: TargetCheck(Arc::new(|_| {
-                    Box::pin(std::future::ready(Ok("v1.33.4".to_owned())))
+                    Box::pin(std::future::ready(Ok(KUBERNETES.to_owned())))
                 })),
+                rotation: TokenRotation(Arc::new(|probe| Box::pin(next_token(probe)))),
                 templates: Vec::new(),
+                repositories: Vec::new(),
+                application_namespaces: vec!["*".to_owned()],
+                oidc: None,
             },
             state,
+            kubernetes: KUBERNETES.to_owned(),
+            in_cluster: true,
             tls: false,
         }
     }
 }
 
+/// What a cluster answers unless a test says otherwise.
+const KUBERNETES: &str = "v1.33.4";
+
+/// A token that differs from the one before, as after a rotation.
+async fn next_token(probe: TargetProbe) -> Result<String, String> {
+    let old = probe
+        .bearer_token
+        .map(|token| token.expose_secret().to_owned())
+        .unwrap_or_default();
+    Ok(format!("{old}-rotated"))
+}
+
 impl ArgoCdMockBuilder {
-    /// The version to be, such as `v2.14.21`; answers follow it. `v3.5.1` by default.
+    /// Sets the version of the server, such as `v2.14.21`; responses follow it. Defaults to `v3.5.1`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.settings.version = version.into();
         self.settings.number =
@@ -74,10 +97,90 @@ impl ArgoCdMockBuilder {
 
     /// Adds a local account that may log in.
     pub fn account(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
-        self.state
-            .accounts
-            .passwords
-            .insert(username.into(), password.into());
+        let username = username.into();
+        self.state.accounts.add(&username, Some(password.into()));
+        self.state.policy.add(&format!("g, {username}, role:admin"));
+        self
+    }
+
+    /// Adds a local account without any right but those of the [policy](Self::policy).
+    pub fn restricted_account(mut self, username: impl Into<String>) -> Self {
+        self.state.accounts.add(&username.into(), None);
+        self
+    }
+
+    /// Adds lines of RBAC in the server's language: `p, limited, applications, get, default/*, allow`
+    /// or `g, limited, role:readonly`.
+    ///
+    /// # Panics
+    /// For a line that is neither a rule nor a role.
+    pub fn policy(mut self, csv: &str) -> Self {
+        self.state.policy.add(csv);
+        self
+    }
+
+    /// Sets the role that every account has; none by default.
+    pub fn default_role(mut self, role: impl Into<String>) -> Self {
+        self.state.policy.set_default_role(role.into());
+        self
+    }
+
+    /// Adds a Git repository that the mock can read.
+    pub fn git(mut self, repository: GitRepository) -> Self {
+        self.settings.repositories.push(repository);
+        self
+    }
+
+    /// Sets the namespaces outside Argo CD's own that may hold applications, as patterns. Defaults to
+    /// `*`; the default of a real installation is none.
+    pub fn application_namespaces<T: Into<String>>(
+        mut self,
+        namespaces: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.settings.application_namespaces = namespaces.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the address that the settings show.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.settings.url = url.into();
+        self
+    }
+
+    /// Sets the OIDC provider that the settings show, in the form of the API.
+    pub fn oidc(mut self, config: serde_json::Value) -> Self {
+        self.settings.oidc = Some(config);
+        self
+    }
+
+    /// Sets the version of Kubernetes that every cluster answers. Defaults to `v1.33.4`.
+    pub fn kubernetes_version(mut self, version: impl Into<String>) -> Self {
+        let version = version.into();
+        self.kubernetes.clone_from(&version);
+        self.target_check(move |_| std::future::ready(Ok(version.clone())))
+    }
+
+    /// Sets how long each turn of the controllers takes. Defaults to 5 ms.
+    pub fn controller_delay(mut self, delay: Duration) -> Self {
+        self.settings.controller_delay = delay;
+        self
+    }
+
+    /// Lets application sets meet every new cluster too early, so that they come back only after
+    /// this time, unless a change of the cluster's labels wakes them up. A real server takes 180 s.
+    pub fn late_application_sets(mut self, retry: Duration) -> Self {
+        self.settings.set_retry = retry;
+        self
+    }
+
+    /// Makes the next token of a cluster when its credentials are rotated. By default the old one
+    /// with a suffix.
+    pub fn token_rotation<F, R>(mut self, rotation: F) -> Self
+    where
+        F: Fn(TargetProbe) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        self.settings.rotation = TokenRotation(Arc::new(move |probe| Box::pin(rotation(probe))));
         self
     }
 
@@ -95,13 +198,13 @@ impl ArgoCdMockBuilder {
 
     /// Denies an action on a resource to everybody, as in `deny("clusters", "create")`.
     pub fn deny(mut self, resource: impl Into<String>, action: impl Into<String>) -> Self {
-        self.state.denied.insert((resource.into(), action.into()));
+        self.state.policy.deny(&resource.into(), &action.into());
         self
     }
 
     /// Has no entry for its own cluster.
     pub fn without_in_cluster(mut self) -> Self {
-        self.state.clusters.clear();
+        self.in_cluster = false;
         self
     }
 
@@ -146,6 +249,12 @@ impl ArgoCdMockBuilder {
     #[allow(clippy::panic)]
     pub async fn start(mut self) -> ArgoCdMock {
         let token = SecretString::from(self.state.accounts.api_token("ci"));
+        if self.in_cluster {
+            self.state
+                .clusters
+                .push(StoredCluster::in_cluster(&self.kubernetes));
+        }
+        sets::of_templates(&self.settings.templates, &mut self.state);
         let identity = self.tls.then(|| {
             Identity::generate()
                 .unwrap_or_else(|error| panic!("certificate of the Argo CD mock: {error}"))
@@ -153,14 +262,14 @@ impl ArgoCdMockBuilder {
         let (listener, address) = listen()
             .await
             .unwrap_or_else(|error| panic!("port of the Argo CD mock: {error}"));
-        let world = Arc::new(MockServer::new(self.settings, self.state));
+        let server = Arc::new(MockServer::new(self.settings, self.state));
         let tls = identity
             .as_ref()
             .map(|identity| Arc::clone(&identity.config));
-        let server = tokio::spawn(serve(listener, Arc::clone(&world), tls));
+        let task = tokio::spawn(serve(listener, Arc::clone(&server), tls));
         ArgoCdMock::new(
-            world,
             server,
+            task,
             address,
             token,
             identity.map(|identity| identity.ca_pem),

@@ -1,46 +1,48 @@
-//! From a request to its answer.
+//! From a request to its response.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{HeaderValue, Method, Response};
+use http::header::LOCATION;
+use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::application::generate;
-use super::auth::{Caller, authenticate, token};
+use super::accounts::{authenticate, token};
 use super::call::{Call, mask};
 use super::faults::afflicted;
+use super::policy::Caller;
 use super::request::Request;
-use super::response::{MockResponse, Rejection, json as json_answer, page, rejection, text};
+use super::response::{
+    MockResponse, Rejection, json as json_response, page, rejection, respond, stream_rejection,
+    text, with_cookie,
+};
 use super::route::{Route, Routed, route};
+use super::sets::{self, Trigger};
 use super::state::MockServer;
-use super::{application_routes as applications, cluster, document, watch};
+use super::{
+    accounts_routes as accounts, application_routes as applications, application_writes as writes,
+    cluster, details, operation, projects, repositories, trust, watch,
+};
 
 /// Answers one request.
-pub(super) async fn handle(world: &Arc<MockServer>, mut request: Request) -> MockResponse {
+pub(super) async fn handle(server: &Arc<MockServer>, mut request: Request) -> MockResponse {
     let Some(path) = request
         .path
-        .strip_prefix(&world.settings.root_path)
+        .strip_prefix(&server.settings.root_path)
         .map(str::to_owned)
     else {
-        return Ok(page());
+        return Ok(outside(&request));
     };
     request.path = path;
     let routed = route(&request.method, &request.path);
-    record(world, &request, &routed);
+    record(server, &request, &routed);
     let (known, parameters) = match routed {
         Routed::Known(route, parameters) => (route, parameters),
-        Routed::Page => return Ok(page()),
+        Routed::Page => return Ok(outside(&request)),
+        Routed::Health => return Ok(text(200, "ok")),
         Routed::NotFound => return Ok(text(404, "Not Found")),
-        Routed::Unknown => {
-            return Ok(text(
-                501,
-                format!(
-                    "the Argo CD mock does not know {} {}",
-                    request.method, request.path
-                ),
-            ));
-        }
+        Routed::MethodNotAllowed => return Ok(text(405, "Method Not Allowed")),
+        Routed::Cleaned(path) => return Ok(moved(&path)),
     };
     if request.method != Method::GET
         && !request
@@ -49,23 +51,47 @@ pub(super) async fn handle(world: &Arc<MockServer>, mut request: Request) -> Moc
     {
         return Ok(text(415, "Invalid content type"));
     }
-    let usual = answer(world, known, &parameters, &request);
-    match world.faults.take(known) {
+    let usual = respond_to(server, known, &parameters, &request);
+    match server.faults.take(known) {
         None => usual.await,
         Some(fault) => afflicted(fault, usual).await,
     }
 }
 
-fn record(world: &MockServer, request: &Request, routed: &Routed) {
+/// Outside the API, and below a wrong root path, the user interface answers those that accept HTML.
+fn outside(request: &Request) -> Response<Body> {
+    let accepts_json = request
+        .header("accept")
+        .is_some_and(|accept| accept.contains("application/json"));
+    if accepts_json {
+        text(404, "404 page not found")
+    } else {
+        page()
+    }
+}
+
+fn moved(path: &str) -> Response<Body> {
+    let mut response = respond(
+        StatusCode::TEMPORARY_REDIRECT,
+        "text/html; charset=utf-8",
+        String::new(),
+    );
+    if let Ok(location) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+fn record(server: &MockServer, request: &Request, routed: &Routed) {
     let mut body = request.json();
     if let Some(body) = &mut body {
         mask(body);
     }
     let route = match routed {
         Routed::Known(route, _) => Some(*route),
-        Routed::NotFound | Routed::Page | Routed::Unknown => None,
+        _ => None,
     };
-    world.state().calls.push(Call {
+    server.state().calls.push(Call {
         route,
         method: request.method.clone(),
         path: request.path.clone(),
@@ -74,46 +100,83 @@ fn record(world: &MockServer, request: &Request, routed: &Routed) {
     });
 }
 
-async fn answer(
-    world: &Arc<MockServer>,
+async fn respond_to(
+    server: &Arc<MockServer>,
     known: Route,
     parameters: &[String],
     request: &Request,
 ) -> MockResponse {
     let token = token(&request.headers);
-    let anonymous_route = match known {
-        Route::Version => Some(Ok(version(world, token.as_deref()))),
-        Route::Login => Some(log_in(world, request)),
-        Route::UserInfo => Some(Ok(user_info(world, token.as_deref()))),
-        Route::Settings => Some(Ok(
-            json!({"url": "https://argocd.example.com", "appsInAnyNamespaceEnabled": true, "trackingMethod": "annotation"}),
-        )),
-        _ => None,
-    };
-    if let Some(result) = anonymous_route {
-        return Ok(result.map_or_else(|rejected| rejection(&rejected), |value| json_answer(&value)));
+    if let Some(response) = without_session(server, known, request, token.as_deref()) {
+        return Ok(response);
     }
-    let caller = match authenticate(world, token.as_deref()) {
+    let rejected = |rejected: &Rejection| {
+        if known.is_stream() {
+            stream_rejection(rejected)
+        } else {
+            rejection(rejected)
+        }
+    };
+    let caller = match authenticate(server, token.as_deref()) {
         Ok(caller) => caller,
-        Err(rejected) => return Ok(rejection(&rejected)),
+        Err(error) => return Ok(rejected(&error)),
     };
+    let id = parameters.first().map(String::as_str).unwrap_or_default();
     let result = match known {
-        Route::ApplicationWatch => watch::watch(world, &caller, request).await,
-        _ => dispatch(world, &caller, known, parameters, request)
+        Route::ApplicationWatch => watch::applications(server, &caller, request).await,
+        Route::SetWatch => watch::sets(server, &caller, request).await,
+        Route::TreeWatch => watch::tree(server, &caller, id, request).await,
+        Route::ApplicationLogs => details::logs(server, &caller, id, request),
+        _ => dispatch(server, &caller, known, parameters, request)
             .await
-            .map(|value| json_answer(&value)),
+            .map(|value| json_response(&value)),
     };
-    if matches!(
-        known,
-        Route::ClusterCreate | Route::ClusterUpdate | Route::ClusterDelete
-    ) && result.is_ok()
-    {
-        generate(world);
+    if result.is_ok() {
+        wake_sets(server, known, request);
     }
-    Ok(renewed(
-        result.unwrap_or_else(|rejected| rejection(&rejected)),
-        &caller,
-    ))
+    let response = result.unwrap_or_else(|error| rejected(&error));
+    Ok(renewed(response, &caller))
+}
+
+/// Clusters have changed; a creation can be met too early.
+fn wake_sets(server: &Arc<MockServer>, known: Route, request: &Request) {
+    match known {
+        Route::ClusterCreate => sets::clusters_changed(server, Trigger::ClusterCreated),
+        // An unchanged registration does not wake the sets up.
+        Route::ClusterUpdate
+            if request
+                .query
+                .all("updatedFields")
+                .any(|field| field == "labels" || field == "annotations") =>
+        {
+            sets::clusters_changed(server, Trigger::ClusterChanged);
+        }
+        Route::ClusterDelete => sets::clusters_changed(server, Trigger::ClusterChanged),
+        _ => {}
+    }
+}
+
+/// The endpoints that anybody may call.
+fn without_session(
+    server: &MockServer,
+    known: Route,
+    request: &Request,
+    token: Option<&str>,
+) -> Option<Response<Body>> {
+    let value = match known {
+        Route::Version => accounts::version(server, token),
+        Route::UserInfo => accounts::user_info(server, token),
+        Route::Settings => accounts::settings(server, token),
+        Route::Logout => json!({}),
+        Route::Login => {
+            return Some(match accounts::log_in(server, request) {
+                Ok(token) => with_cookie(json_response(&json!({"token": token})), &token),
+                Err(error) => rejection(&error),
+            });
+        }
+        _ => return None,
+    };
+    Some(json_response(&value))
 }
 
 fn renewed(mut response: Response<Body>, caller: &Caller) -> Response<Body> {
@@ -130,86 +193,128 @@ fn renewed(mut response: Response<Body>, caller: &Caller) -> Response<Body> {
 }
 
 async fn dispatch(
-    world: &Arc<MockServer>,
+    server: &Arc<MockServer>,
     caller: &Caller,
     known: Route,
     parameters: &[String],
     request: &Request,
 ) -> Result<Value, Rejection> {
     let query = &request.query;
-    let id = parameters.first().map(String::as_str).unwrap_or_default();
-    let body = || {
-        request
-            .json()
-            .filter(Value::is_object)
-            .ok_or_else(|| Rejection::invalid("unexpected end of JSON input"))
+    let parameter = |index: usize| {
+        parameters
+            .get(index)
+            .map(String::as_str)
+            .unwrap_or_default()
     };
+    let id = parameter(0);
+    let sent = if request.method == Method::GET {
+        None
+    } else {
+        request.body()?
+    };
+    let body = sent.clone().unwrap_or_else(|| json!({}));
     match known {
-        Route::CanI => Ok(can_i(world, caller, parameters)),
-        Route::ClusterList => Ok(cluster::list(world, caller, query)),
-        Route::ClusterCreate => cluster::create(world, caller, query, &body()?).await,
-        Route::ClusterGet => cluster::get(world, caller, id, query),
-        Route::ClusterUpdate => cluster::update(world, caller, id, query, &body()?).await,
-        Route::ClusterDelete => cluster::delete(world, caller, id, query),
-        Route::ClusterRotate => cluster::rotate(world, caller, id, query).await,
-        Route::ClusterInvalidate => cluster::invalidate(world, caller, id, query),
-        Route::ApplicationList => applications::list(world, caller, query),
-        Route::ApplicationCreate => applications::create(world, caller, query, &body()?),
-        Route::ApplicationGet => applications::get(world, caller, id, query),
-        Route::ApplicationDelete => applications::delete(world, caller, id, query),
-        Route::ApplicationSync => applications::sync(world, caller, id, &body()?),
-        Route::SetList => Ok(document::list(world, caller, document::SET)),
-        Route::SetCreate => document::create(world, caller, document::SET, &body()?),
-        Route::SetGet => document::get(world, caller, document::SET, id),
-        Route::SetGenerate => document::generate(world, caller, &body()?["applicationSet"]),
-        Route::ProjectList => Ok(document::list(world, caller, document::PROJECT)),
-        Route::ProjectCreate => {
-            document::create(world, caller, document::PROJECT, &body()?["project"])
+        Route::CanI => accounts::can_i(server, caller, parameters),
+        Route::AccountList => accounts::list(server, caller),
+        Route::AccountGet => accounts::get(server, caller, id),
+        Route::AccountPassword => accounts::set_password(server, caller, &body),
+        Route::TokenCreate => accounts::create_token(server, caller, id, &body),
+        Route::TokenDelete => accounts::delete_token(server, caller, id, parameter(1)),
+        Route::ClusterList => Ok(cluster::list(server, caller, query)),
+        Route::ClusterCreate => cluster::create(server, caller, query, sent.as_ref()).await,
+        Route::ClusterGet => cluster::get(server, caller, id, query),
+        Route::ClusterUpdate => cluster::update(server, caller, id, query, &body).await,
+        Route::ClusterDelete => cluster::delete(server, caller, id, query),
+        Route::ClusterRotate => cluster::rotate(server, caller, id, query).await,
+        Route::ClusterInvalidate => cluster::invalidate(server, caller, id, query),
+        Route::ApplicationList => applications::list(server, caller, query),
+        Route::ApplicationGet => applications::get(server, caller, id, request).await,
+        Route::ApplicationCreate => writes::create(server, caller, query, sent.as_ref()),
+        Route::ApplicationUpdate => writes::update(server, caller, id, query, &body),
+        Route::ApplicationSpec => writes::update_spec(server, caller, id, query, &body),
+        Route::ApplicationPatch => writes::patch(server, caller, id, &body),
+        Route::ApplicationDelete => writes::delete(server, caller, id, query),
+        Route::ApplicationSync => operation::sync(server, caller, id, &body),
+        Route::ApplicationRollback => operation::rollback(server, caller, id, &body),
+        Route::ApplicationTerminate => operation::terminate(server, caller, id, query),
+        Route::ApplicationTree => details::tree(server, caller, id, query),
+        Route::ApplicationResources => details::managed_resources(server, caller, id, query),
+        Route::ApplicationManifests => details::manifests(server, caller, id, query),
+        Route::ApplicationEvents => details::events(server, caller, id, query),
+        Route::ApplicationLinks => details::links(server, caller, id, query),
+        Route::ApplicationSyncWindows => details::sync_windows(server, caller, id, query),
+        Route::ApplicationRevision => {
+            details::revision_metadata(server, caller, id, parameter(1), query)
         }
-        Route::ProjectGet => document::get(world, caller, document::PROJECT, id),
-        Route::RepositoryList => Ok(document::list(world, caller, document::REPOSITORY)),
-        Route::RepositoryCreate => document::create(world, caller, document::REPOSITORY, &body()?),
-        Route::Version
-        | Route::Login
-        | Route::UserInfo
-        | Route::Settings
-        | Route::ApplicationWatch => Ok(json!({})),
+        Route::ResourceGet => details::resource(server, caller, id, query),
+        Route::ResourcePatch => details::patch_resource(server, caller, id, request),
+        Route::ResourceDelete => details::delete_resource(server, caller, id, query),
+        Route::ActionList => details::actions(server, caller, id, query),
+        Route::ActionRun | Route::ActionRunWithParameters => {
+            details::run_action(server, caller, id, request)
+        }
+        other => dispatch_rest(server, caller, other, parameters, query, sent.as_ref()),
     }
 }
 
-fn version(world: &MockServer, token: Option<&str>) -> Value {
-    let version = &world.settings.version;
-    match authenticate(world, token) {
-        Ok(Caller {
-            account: Some(_), ..
-        }) => json!({
-            "Version": version, "BuildDate": "2025-06-09T21:58:20Z", "GitTreeState": "clean",
-            "GitCommit": "db93798d6643a565c056c6fda453e696719dbe12", "Platform": "linux/amd64",
-        }),
-        _ => json!({"Version": version}),
-    }
-}
-
-fn log_in(world: &MockServer, request: &Request) -> Result<Value, Rejection> {
-    let body = request.json().unwrap_or_default();
-    let token = world.state().accounts.log_in(&body)?;
-    Ok(json!({"token": token}))
-}
-
-fn user_info(world: &MockServer, token: Option<&str>) -> Value {
-    match authenticate(world, token) {
-        Ok(Caller {
-            account: Some(account),
-            ..
-        }) => json!({"loggedIn": true, "username": account, "iss": "argocd"}),
-        _ => json!({}),
-    }
-}
-
-fn can_i(world: &MockServer, caller: &Caller, parameters: &[String]) -> Value {
-    let allowed = match parameters {
-        [resource, action, _] => world.state().allows(caller, resource, action),
-        _ => false,
+/// Application sets, projects, repositories and what they trust.
+fn dispatch_rest(
+    server: &Arc<MockServer>,
+    caller: &Caller,
+    known: Route,
+    parameters: &[String],
+    query: &super::request::Query,
+    sent: Option<&Value>,
+) -> Result<Value, Rejection> {
+    let parameter = |index: usize| {
+        parameters
+            .get(index)
+            .map(String::as_str)
+            .unwrap_or_default()
     };
-    json!({"value": if allowed { "yes" } else { "no" }})
+    let id = parameter(0);
+    let nothing = json!({});
+    let body = sent.unwrap_or(&nothing);
+    match known {
+        Route::SetList => sets::list(server, caller, query),
+        Route::SetCreate => sets::create(server, caller, query, sent),
+        Route::SetGenerate => sets::preview(server, caller, body),
+        Route::SetGet => sets::get(server, caller, id, query),
+        Route::SetDelete => sets::delete(server, caller, id, query),
+        Route::SetTree => sets::tree(server, caller, id, query),
+        Route::SetEvents => sets::events(server, caller, id, query),
+        Route::ProjectList => Ok(projects::list(server, caller, query)),
+        Route::ProjectCreate => projects::create(server, caller, body),
+        Route::ProjectGet => projects::get(server, caller, id),
+        Route::ProjectUpdate => projects::update(server, caller, id, body),
+        Route::ProjectDelete => projects::delete(server, caller, id),
+        Route::ProjectDetailed => projects::detailed(server, caller, id),
+        Route::ProjectEvents => projects::events(server, caller, id),
+        Route::ProjectGlobal | Route::ProjectSyncWindows | Route::ProjectLinks => {
+            projects::nothing(server, caller, id)
+        }
+        Route::RoleTokenCreate => projects::create_role_token(server, caller, id, parameter(1)),
+        Route::RoleTokenDelete => projects::delete_role_token(server, caller, id, parameter(1)),
+        Route::RepositoryList => Ok(repositories::list(server, caller, query)),
+        Route::RepositoryCreate => repositories::create(server, caller, query, body),
+        Route::RepositoryGet => repositories::get(server, caller, id),
+        Route::RepositoryUpdate => repositories::update(server, caller, id, body),
+        Route::RepositoryDelete => repositories::delete(server, caller, id),
+        Route::RepositoryRefs => repositories::refs(server, caller, id),
+        Route::RepositoryApps => repositories::apps(server, caller, id),
+        Route::CredentialsList => Ok(repositories::list_templates(server, caller, query)),
+        Route::CredentialsCreate => repositories::create_template(server, caller, query, body),
+        Route::CredentialsUpdate => repositories::update_template(server, caller, id, body),
+        Route::CredentialsDelete => repositories::delete_template(server, caller, id),
+        Route::WriteRepositories => Err(Rejection::new(12, "hydrator is disabled")),
+        Route::CertificateList => trust::certificates(server, caller, query),
+        Route::CertificateCreate => trust::add_certificates(server, caller, query, body),
+        Route::CertificateDelete => trust::delete_certificates(server, caller, query),
+        Route::KeyList => trust::keys(server, caller),
+        Route::KeyGet => trust::key(server, caller, id),
+        Route::KeyCreate => trust::add_key(server, caller, body),
+        Route::KeyDelete => trust::delete_key(server, caller, query),
+        // Lists that are empty without any configuration, and the routes answered elsewhere.
+        _ => Ok(json!({})),
+    }
 }

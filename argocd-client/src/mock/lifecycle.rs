@@ -11,32 +11,32 @@ use super::state::{MockServer, now};
 use crate::application::{HealthStatus, SyncStatus};
 
 /// Synchronises an application and brings it to its final state, in the background.
-pub(super) fn progress(world: &Arc<MockServer>, wanted: Key, seed: &ApplicationSeed) {
-    let (world, seed) = (Arc::clone(world), seed.clone());
-    let weak = Arc::downgrade(&world);
-    world.spawn(async move {
+pub(super) fn progress(server: &Arc<MockServer>, wanted: Key, seed: &ApplicationSeed) {
+    let (server, seed) = (Arc::clone(server), seed.clone());
+    let weak = Arc::downgrade(&server);
+    server.spawn(async move {
         sleep(seed.sync_delay / 2).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
+        let Some(server) = weak.upgrade() else { return };
+        change(&server, &wanted, |application| {
             begin(application, &seed.outcome)
         });
-        drop(world);
+        drop(server);
         sleep(seed.sync_delay / 2).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
+        let Some(server) = weak.upgrade() else { return };
+        change(&server, &wanted, |application| {
             finish_operation(application, &seed.outcome)
         });
-        world.journal.record(MockEvent::ApplicationSynced {
+        server.journal.record(MockEvent::ApplicationSynced {
             name: wanted.1.clone(),
         });
-        drop(world);
+        drop(server);
         sleep(seed.health_delay).await;
-        let Some(world) = weak.upgrade() else { return };
-        change(&world, &wanted, |application| {
+        let Some(server) = weak.upgrade() else { return };
+        change(&server, &wanted, |application| {
             stable_for(application, &seed.outcome)
         });
         if seed.outcome == Outcome::Healthy {
-            world
+            server
                 .journal
                 .record(MockEvent::ApplicationHealthy { name: wanted.1 });
         }

@@ -2,7 +2,7 @@
 //!
 //! It answers as the real server does, refusals included: redacted reads, 403 for missing clusters,
 //! 415 for a wrong content type, ignored query parameters, streams without headers before the first
-//! event. What it does not know it answers with 501 and the name of the request.
+//! event. Every response of 3.5.1 that was recorded is replayed against it by a test.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -22,24 +22,39 @@
 //! # }
 //! ```
 
+mod accounts;
+mod accounts_routes;
 mod application;
 mod application_routes;
-mod auth;
+mod application_writes;
 mod builder;
 mod call;
 mod cluster;
-mod document;
+mod controller;
+mod details;
 mod event;
 mod fault;
 pub mod faults;
+mod git;
 mod handler;
 mod lifecycle;
+mod object;
+mod operation;
+mod policy;
+mod projection;
+mod projects;
+mod record;
+mod repositories;
 mod request;
 mod response;
 mod route;
+mod selector;
 mod server;
+mod sets;
 mod state;
 mod stored_cluster;
+mod trust;
+mod validation;
 mod watch;
 
 use std::fmt;
@@ -48,7 +63,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::Stream;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -57,6 +72,7 @@ pub use builder::ArgoCdMockBuilder;
 pub use call::Call;
 pub use event::MockEvent;
 pub use fault::Fault;
+pub use git::GitRepository;
 pub use route::Route;
 pub use state::TargetProbe;
 pub use stored_cluster::ClusterRecord;
@@ -67,8 +83,8 @@ use state::MockServer;
 
 /// A running mock. It ends when it is dropped.
 pub struct ArgoCdMock {
-    world: Arc<MockServer>,
-    server: JoinHandle<()>,
+    server: Arc<MockServer>,
+    task: JoinHandle<()>,
     address: SocketAddr,
     token: SecretString,
     ca_pem: Option<String>,
@@ -76,15 +92,15 @@ pub struct ArgoCdMock {
 
 impl ArgoCdMock {
     fn new(
-        world: Arc<MockServer>,
-        server: JoinHandle<()>,
+        server: Arc<MockServer>,
+        task: JoinHandle<()>,
         address: SocketAddr,
         token: SecretString,
         ca_pem: Option<String>,
     ) -> Self {
         Self {
-            world,
             server,
+            task,
             address,
             token,
             ca_pem,
@@ -115,7 +131,7 @@ impl ArgoCdMock {
         };
         let text = format!(
             "{scheme}://{}{}",
-            self.address, self.world.settings.root_path
+            self.address, self.server.settings.root_path
         );
         Url::parse(&text).expect("a socket address makes a URL")
     }
@@ -124,6 +140,18 @@ impl ArgoCdMock {
     #[must_use]
     pub fn token(&self) -> SecretString {
         self.token.clone()
+    }
+
+    /// A new API token of an account, with the rights that the policy gives it.
+    #[must_use]
+    pub fn token_of(&self, account: &str) -> SecretString {
+        SecretString::from(self.server.state().accounts.api_token(account))
+    }
+
+    /// A client of an account, like [`client`](Self::client) in everything else.
+    #[must_use]
+    pub fn client_of(&self, account: &str) -> Client {
+        self.client_with(Credentials::Token(self.token_of(account)))
     }
 
     /// The CA of its certificate, when it speaks TLS.
@@ -145,73 +173,82 @@ impl ArgoCdMock {
     }
 
     /// An authenticated client that trusts the mock and repeats requests with delays of milliseconds.
-    ///
-    /// # Panics
-    /// Never: address, token and CA are the mock's own.
     #[must_use]
-    #[allow(clippy::expect_used)]
     pub fn client(&self) -> Client {
+        self.client_with(Credentials::Token(self.token.clone()))
+    }
+
+    #[allow(clippy::expect_used)]
+    fn client_with(&self, credentials: Credentials) -> Client {
         let fast =
             RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(5));
-        Client::builder(
-            self.endpoint(),
-            Credentials::token(self.token.expose_secret()),
-        )
-        .trust(self.trust())
-        .retry(fast)
-        .build()
-        .expect("the mock's own settings make a client")
+        Client::builder(self.endpoint(), credentials)
+            .trust(self.trust())
+            .retry(fast)
+            .build()
+            .expect("the mock's own settings make a client")
+    }
+
+    /// Stops both controllers: applications and application sets do not change any more, and a
+    /// refresh is not answered.
+    pub fn stop_controller(&self) {
+        self.server.stop_controller(true);
+    }
+
+    /// Lets the controllers run again; they do what they have missed.
+    pub fn start_controller(&self) {
+        self.server.stop_controller(false);
+    }
+
+    /// Adds a line to the log of a pod of an application.
+    pub fn add_log(&self, application: &str, pod: &str, line: &str) {
+        let entry = (application.to_owned(), pod.to_owned(), line.to_owned());
+        self.server.state().logs.push(entry);
     }
 
     /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
     pub fn fail_next(&self, route: Route, fault: Fault) {
-        self.world.faults.fail_next(route, fault);
+        self.server.faults.fail_next(route, fault);
     }
 
     /// Makes every request to `route` fail with `fault`, once the queued faults are used up.
     pub fn fail_always(&self, route: Route, fault: Fault) {
-        self.world.faults.fail_always(route, fault);
+        self.server.faults.fail_always(route, fault);
     }
 
     /// Removes all faults.
     pub fn clear_faults(&self) {
-        self.world.faults.clear();
+        self.server.faults.clear();
     }
 
     /// Denies an action on a resource to every account from now on.
     pub fn deny(&self, resource: &str, action: &str) {
-        self.world
-            .state()
-            .denied
-            .insert((resource.to_owned(), action.to_owned()));
+        self.server.state().policy.deny(resource, action);
     }
 
     /// Removes a denial.
     pub fn allow(&self, resource: &str, action: &str) {
-        self.world
-            .state()
-            .denied
-            .remove(&(resource.to_owned(), action.to_owned()));
+        self.server.state().policy.allow(resource, action);
     }
 
     /// Ends all sessions; API tokens stay valid.
     pub fn expire_sessions(&self) {
-        self.world.state().accounts.expire_sessions();
+        self.server.state().accounts.expire_sessions();
     }
 
     /// Makes every token invalid.
     pub fn revoke_all_tokens(&self) {
-        self.world.state().accounts.revoke_all();
+        self.server.state().accounts.revoke_all();
     }
 
     /// The registered clusters, without the server's own.
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterRecord> {
-        let state = self.world.state();
+        let state = self.server.state();
         state
             .clusters
             .iter()
-            .filter(|cluster| cluster.name() != "in-cluster")
+            .filter(|cluster| cluster.has_secret())
             .map(stored_cluster::StoredCluster::record)
             .collect()
     }
@@ -226,7 +263,7 @@ impl ArgoCdMock {
 
     /// Makes the connection to a cluster fail with a message, or work again with `None`.
     pub fn set_connection_failure(&self, server: &str, message: Option<&str>) {
-        let mut state = self.world.state();
+        let mut state = self.server.state();
         for cluster in state
             .clusters
             .iter_mut()
@@ -238,18 +275,18 @@ impl ArgoCdMock {
 
     /// Adds an application and starts its life cycle.
     pub fn add_application(&self, seed: ApplicationSeed) {
-        application::add(&self.world, &seed);
+        application::add(&self.server, &seed);
     }
 
     /// Removes an application, as another client would.
     pub fn remove_application(&self, namespace: &str, name: &str) {
-        application::remove(&self.world, &(namespace.to_owned(), name.to_owned()));
+        application::remove(&self.server, &(namespace.to_owned(), name.to_owned()));
     }
 
     /// The applications as a client would see them.
     #[must_use]
     pub fn applications(&self) -> Vec<Application> {
-        let state = self.world.state();
+        let state = self.server.state();
         state
             .applications
             .iter()
@@ -260,7 +297,7 @@ impl ArgoCdMock {
     /// All requests received so far, in order, without secrets.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.world.state().calls.clone()
+        self.server.state().calls.clone()
     }
 
     /// Asserts how often a route was requested.
@@ -282,7 +319,7 @@ impl ArgoCdMock {
 
     /// The events since the start of the mock.
     pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
-        self.world.journal.stream()
+        self.server.journal.stream()
     }
 }
 
@@ -290,15 +327,15 @@ impl fmt::Debug for ArgoCdMock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ArgoCdMock")
             .field("address", &self.address)
-            .field("version", &self.world.settings.version)
+            .field("version", &self.server.settings.version)
             .finish_non_exhaustive()
     }
 }
 
 impl Drop for ArgoCdMock {
     fn drop(&mut self) {
-        self.server.abort();
-        self.world
+        self.task.abort();
+        self.server
             .tasks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,10 +1,14 @@
 //! A request as the handlers see it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+use super::response::Rejection;
 
 /// The decoded query of a request.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +67,38 @@ impl Request {
 
     pub(super) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The JSON body; none without any. Text that is no JSON gets the error of Go's decoder.
+    pub(super) fn body(&self) -> Result<Option<Value>, Rejection> {
+        if self.body.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.body).map(Some).map_err(|_| {
+            let first = String::from_utf8_lossy(&self.body)
+                .chars()
+                .next()
+                .unwrap_or_default();
+            Rejection::invalid(format!(
+                "invalid character '{first}' looking for beginning of value"
+            ))
+        })
+    }
+
+    /// The deadline that a client gives the server, in the form of gRPC.
+    pub(super) fn grpc_timeout(&self) -> Option<Duration> {
+        let text = self.header("grpc-timeout")?;
+        let unit = text.chars().last()?;
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(match unit {
+            'H' => Duration::from_secs(number.saturating_mul(3600)),
+            'M' => Duration::from_secs(number.saturating_mul(60)),
+            'S' => Duration::from_secs(number),
+            'm' => Duration::from_millis(number),
+            'u' => Duration::from_micros(number),
+            'n' => Duration::from_nanos(number),
+            _ => return None,
+        })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

@@ -1,16 +1,16 @@
-//! Answers in the shapes of the server.
+//! Responses in the shapes of the server.
 
 use std::fmt;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
-use http::{Response, StatusCode};
+use http::header::{CONTENT_TYPE, SET_COOKIE, VARY};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// The response of the mock. `Closed` stands for none at all.
 pub(super) type MockResponse = Result<Response<Body>, Closed>;
 
-/// The connection is closed without an answer.
+/// The connection is closed without a response.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -47,28 +47,79 @@ impl Rejection {
     }
 }
 
+/// A response that went through the gateway, which adds its own header.
 pub(super) fn json(value: &Value) -> Response<Body> {
-    respond(StatusCode::OK, "application/json", value.to_string())
+    let mut response = respond(StatusCode::OK, "application/json", value.to_string());
+    let headers = response.headers_mut();
+    headers.insert(
+        "grpc-metadata-content-type",
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
+/// A response with a session cookie.
+pub(super) fn with_cookie(mut response: Response<Body>, token: &str) -> Response<Body> {
+    let cookie = format!("argocd.token={token}; path=/; SameSite=lax; httpOnly");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// A text of the router, with the line end of Go's `http.Error`.
 pub(super) fn text(status: u16, body: impl Into<String>) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(status, "text/plain; charset=utf-8", body.into())
+    let mut body = body.into();
+    body.push('\n');
+    let mut response = respond(status, "text/plain; charset=utf-8", body);
+    // The check of the content type and the health come before the layer that compresses.
+    if matches!(status.as_u16(), 404 | 405) {
+        response
+            .headers_mut()
+            .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
 }
 
 pub(super) fn rejection(rejected: &Rejection) -> Response<Body> {
     let Rejection { code, message } = rejected;
     let body = json!({"error": message, "code": code, "message": message});
-    respond(status_of(*code), "application/json", body.to_string())
+    let mut response = respond(status_of(*code), "application/json", body.to_string());
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
-/// The user interface answers every path outside the API.
+/// The rejection of a stream, before or after its first event.
+pub(super) fn stream_error(rejected: &Rejection) -> Value {
+    let status = status_of(rejected.code);
+    json!({"error": {
+        "grpc_code": rejected.code, "http_code": status.as_u16(), "message": rejected.message,
+        "http_status": status.canonical_reason().unwrap_or_default(),
+    }})
+}
+
+pub(super) fn stream_rejection(rejected: &Rejection) -> Response<Body> {
+    let mut body = stream_error(rejected).to_string();
+    body.push('\n');
+    respond(status_of(rejected.code), "application/json", body)
+}
+
+/// The user interface answers every path outside the API, to those that accept HTML.
 pub(super) fn page() -> Response<Body> {
-    respond(
+    let mut response = respond(
         StatusCode::OK,
         "text/html; charset=utf-8",
-        "<!doctype html><title>Argo CD</title>".to_owned(),
-    )
+        "<!DOCTYPE html><html><head><base href=\"/\"><title>Argo CD</title></head><body><div id=\"app\"></div></body></html>\n"
+            .to_owned(),
+    );
+    let headers = response.headers_mut();
+    headers.insert("x-frame-options", HeaderValue::from_static("sameorigin"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 pub(super) fn respond(
@@ -80,7 +131,7 @@ pub(super) fn respond(
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 

@@ -67,7 +67,7 @@ impl Identity {
 /// Serves until the task is dropped; connections end with it.
 pub(super) async fn serve(
     listener: TcpListener,
-    world: Arc<MockServer>,
+    server: Arc<MockServer>,
     tls: Option<Arc<ServerConfig>>,
 ) {
     let mut connections = JoinSet::new();
@@ -76,31 +76,31 @@ pub(super) async fn serve(
             continue;
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(connection(stream, Arc::clone(&world), tls.clone()));
+        connections.spawn(connection(stream, Arc::clone(&server), tls.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, world: Arc<MockServer>, tls: Option<Arc<ServerConfig>>) {
+async fn connection(stream: TcpStream, server: Arc<MockServer>, tls: Option<Arc<ServerConfig>>) {
     let mut first = [0];
     let is_tls = matches!(stream.peek(&mut first).await, Ok(1)) && first[0] == TLS_HANDSHAKE;
     match (tls, is_tls) {
         (Some(config), true) => {
             if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                converse(stream, world).await;
+                converse(stream, server).await;
             }
         }
         (Some(_), false) => redirect(stream).await,
-        (None, _) => converse(stream, world).await,
+        (None, _) => converse(stream, server).await,
     }
 }
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    world: Arc<MockServer>,
+    server: Arc<MockServer>,
 ) {
     let service = service_fn(move |request: HttpRequest<Incoming>| {
-        let world = Arc::clone(&world);
-        async move { reply(&world, request).await }
+        let server = Arc::clone(&server);
+        async move { reply(&server, request).await }
     });
     // An error here is a closed connection: by the client, or on purpose.
     let _ = http1::Builder::new()
@@ -108,12 +108,12 @@ async fn converse(
         .await;
 }
 
-async fn reply(world: &Arc<MockServer>, request: HttpRequest<Incoming>) -> MockResponse {
+async fn reply(server: &Arc<MockServer>, request: HttpRequest<Incoming>) -> MockResponse {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(Body::new(body), BODY_LIMIT).await else {
         return Err(Closed);
     };
-    handle(world, Request::new(parts, body)).await
+    handle(server, Request::new(parts, body)).await
 }
 
 /// A server that has TLS sends plain requests there.

@@ -74,10 +74,23 @@ pub(super) struct Tls {
     pub(super) key_data: Option<String>,
 }
 
+impl Body {
+    /// The object of RBAC: the address, or `project/address`.
+    pub(super) fn object(&self) -> String {
+        if self.project.is_empty() {
+            self.server.clone()
+        } else {
+            format!("{}/{}", self.project, self.server)
+        }
+    }
+}
+
 /// A registered cluster as it is stored, credentials included.
 #[derive(Clone)]
 pub(super) struct StoredCluster {
     pub(super) body: Body,
+    /// The local cluster is known without one.
+    has_secret: bool,
     version: String,
     checked: Instant,
     checked_at: String,
@@ -106,18 +119,49 @@ pub struct ClusterRecord {
 }
 
 impl StoredCluster {
-    pub(super) fn in_cluster() -> Self {
+    pub(super) fn in_cluster(kubernetes: &str) -> Self {
         let body = Body {
             server: IN_CLUSTER.to_owned(),
             name: "in-cluster".to_owned(),
             ..Body::default()
         };
-        Self::new(body, String::new())
+        let version = kubernetes.trim_start_matches('v').to_owned();
+        Self {
+            has_secret: false,
+            ..Self::new(body, version)
+        }
+    }
+
+    /// The cluster with another content: what was requested before stays requested.
+    pub(super) fn replaced(&self, body: Body, version: String) -> Self {
+        Self {
+            has_secret: true,
+            refresh_requested_at: self.refresh_requested_at.clone(),
+            ..Self::new(body, version)
+        }
+    }
+
+    pub(super) fn has_secret(&self) -> bool {
+        self.has_secret
+    }
+
+    pub(super) fn object(&self) -> String {
+        self.body.object()
+    }
+
+    /// A request to rebuild the cache is an annotation of the Secret.
+    pub(super) fn request_refresh(&mut self, time: &str) {
+        self.refresh_requested_at = Some(time.to_owned());
+        self.body
+            .annotations
+            .get_or_insert_default()
+            .insert("argocd.argoproj.io/refresh".to_owned(), time.to_owned());
     }
 
     pub(super) fn new(body: Body, version: String) -> Self {
         Self {
             body,
+            has_secret: true,
             version,
             checked: Instant::now(),
             checked_at: now(),
@@ -156,8 +200,8 @@ impl StoredCluster {
     }
 
     /// The cluster as the API shows it: without credentials, with its current connection state.
-    pub(super) fn render(&self, world: &MockServer, applications: usize) -> Value {
-        let (status, message) = self.connection(world, applications);
+    pub(super) fn render(&self, server: &MockServer, applications: usize) -> Value {
+        let (status, message) = self.connection(server, applications);
         let connection =
             json!({"status": status, "message": message, "attemptedAt": self.checked_at});
         let monitored = applications > 0 && status == "Successful";
@@ -171,8 +215,10 @@ impl StoredCluster {
         cluster["config"] = redacted(&self.body.config);
         cluster["connectionState"] = connection;
         cluster["info"] = info;
-        if !self.version.is_empty() {
-            let version = written(&self.version, world);
+        // The version of an idle cluster is forgotten with its connection state.
+        let known = status == "Successful" || self.server() == IN_CLUSTER;
+        if !self.version.is_empty() && known {
+            let version = written(&self.version, server);
             cluster["serverVersion"] = json!(version);
             cluster["info"]["serverVersion"] = json!(version);
         }
@@ -182,12 +228,12 @@ impl StoredCluster {
         cluster
     }
 
-    fn connection(&self, world: &MockServer, applications: usize) -> (&'static str, String) {
+    fn connection(&self, server: &MockServer, applications: usize) -> (&'static str, String) {
         if let Some(message) = &self.failure {
             return ("Failed", message.clone());
         }
         let fresh =
-            self.server() != IN_CLUSTER && self.checked.elapsed() < world.settings.monitor_delay;
+            self.server() != IN_CLUSTER && self.checked.elapsed() < server.settings.monitor_delay;
         if fresh || applications > 0 {
             ("Successful", String::new())
         } else {
@@ -197,9 +243,9 @@ impl StoredCluster {
 }
 
 /// `1.33` up to Argo CD 3.3.2, `v1.33.4` later.
-fn written(kubernetes: &str, world: &MockServer) -> String {
+fn written(kubernetes: &str, server: &MockServer) -> String {
     match version::number(kubernetes) {
-        Some((major, minor, _)) if !world.is_at_least((3, 3, 3)) => format!("{major}.{minor}"),
+        Some((major, minor, _)) if !server.is_at_least((3, 3, 3)) => format!("{major}.{minor}"),
         _ => kubernetes.to_owned(),
     }
 }
@@ -238,48 +284,74 @@ pub(super) fn probe(body: &Body) -> TargetProbe {
     }
 }
 
-/// The names of the fields that differ, as the server's comparison spells them.
-pub(super) fn differences(a: &Body, b: &Body) -> Vec<String> {
-    let (a, b) = (json!(a), json!(b));
-    let mut keys = Vec::new();
-    for field in FIELDS
-        .iter()
-        .filter(|field| !matches!(**field, "project" | "config"))
-    {
+/// The names of the fields that differ, as the server's comparison of structures spells them.
+///
+/// The stored object has an ID, a name and a label of its own, so that one with labels is never the
+/// same as what was sent (measured on 3.5.1).
+pub(super) fn differences(stored: &Body, wanted: &Body) -> Vec<String> {
+    let (a, b) = (json!(stored), json!(wanted));
+    let labels = label_difference(stored, wanted);
+    let mut keys: Vec<String> = Vec::new();
+    if a["name"] != b["name"] {
+        keys.push("Name".to_owned());
+    }
+    keys.extend(config_differences(&a["config"], &b["config"]));
+    for (field, name) in [
+        ("namespaces", "Namespaces"),
+        ("shard", "Shard"),
+        ("clusterResources", "ClusterResources"),
+    ] {
         if a.get(field) != b.get(field) {
-            keys.push(capitalised(field));
+            keys.push(name.to_owned());
         }
     }
-    let flat = |value: &Value| {
-        let mut parts = value["config"].as_object().cloned().unwrap_or_default();
-        let tls = parts
-            .remove("tlsClientConfig")
-            .and_then(|tls| tls.as_object().cloned())
-            .unwrap_or_default();
-        parts.extend(
-            tls.into_iter()
-                .map(|(key, value)| (format!("TLSClientConfig.{}", capitalised(&key)), value)),
-        );
-        parts
-    };
-    let (a, b) = (flat(&a), flat(&b));
-    let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    keys.extend(
-        names
-            .into_iter()
-            .filter(|key| a.get(*key) != b.get(*key))
-            .map(|key| format!("Config.{}", capitalised(key))),
-    );
+    keys.extend(labels.map(|label| format!("Labels,{label}")));
+    if a.get("annotations") != b.get("annotations") {
+        keys.push("Annotations".to_owned());
+    }
+    if keys.is_empty() {
+        return keys;
+    }
+    keys.insert(0, "ID".to_owned());
+    keys.extend(["ObjectMeta,Name", "ObjectMeta,Namespace"].map(str::to_owned));
     keys
 }
 
-fn capitalised(key: &str) -> String {
-    let key = key.replace("caData", "CAData");
-    let mut letters = key.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
+/// The first label that differs; the server adds one of its own to those that it stores.
+fn label_difference(stored: &Body, wanted: &Body) -> Option<String> {
+    let mut theirs = stored.labels.clone().unwrap_or_default();
+    let ours = wanted.labels.clone().unwrap_or_default();
+    if theirs.is_empty() && ours.is_empty() {
+        return None;
+    }
+    theirs.insert(
+        "argocd.argoproj.io/secret-type".to_owned(),
+        "cluster".to_owned(),
+    );
+    let names: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    names
+        .into_iter()
+        .find(|name| theirs.get(*name) != ours.get(*name))
+        .cloned()
+}
+
+fn config_differences(a: &Value, b: &Value) -> Vec<String> {
+    const NAMES: [(&str, &str); 9] = [
+        ("/username", "Username"),
+        ("/password", "Password"),
+        ("/bearerToken", "BearerToken"),
+        ("/tlsClientConfig/insecure", "TLSClientConfig,Insecure"),
+        ("/tlsClientConfig/serverName", "TLSClientConfig,ServerName"),
+        ("/tlsClientConfig/certData", "TLSClientConfig,CertData"),
+        ("/tlsClientConfig/keyData", "TLSClientConfig,KeyData"),
+        ("/tlsClientConfig/caData", "TLSClientConfig,CAData"),
+        ("/proxyUrl", "ProxyUrl"),
+    ];
+    NAMES
+        .iter()
+        .filter(|(pointer, _)| a.pointer(pointer) != b.pointer(pointer))
+        .map(|(_, name)| format!("Config,{name}"))
+        .collect()
 }
 
 pub(super) fn decode(body: &Value) -> Result<Body, Rejection> {
@@ -361,7 +433,23 @@ mod tests {
 
         assert_eq!(
             differences(&body(), &other),
-            ["Config.TLSClientConfig.CAData", "Config.BearerToken"]
+            [
+                "ID",
+                "Config,BearerToken",
+                "Config,TLSClientConfig,CAData",
+                "Labels,argocd.argoproj.io/secret-type",
+                "ObjectMeta,Name",
+                "ObjectMeta,Namespace",
+            ]
         );
+    }
+
+    #[test]
+    fn only_a_cluster_without_labels_is_the_same_when_it_is_sent_again() {
+        let mut without = body();
+        without.labels = None;
+
+        assert!(!differences(&body(), &body()).is_empty());
+        assert!(differences(&without, &without).is_empty());
     }
 }

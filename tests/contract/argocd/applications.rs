@@ -212,6 +212,10 @@ async fn refusals_of_a_creation_have_kinds() {
             .respond_with(refusal(400, 3, text))
             .mount(&server)
             .await;
+        Mock::given(method("GET"))
+            .respond_with(none())
+            .mount(&server)
+            .await;
 
         assert_eq!(
             client(&server)

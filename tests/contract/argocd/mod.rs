@@ -2,7 +2,9 @@
 
 mod applications;
 mod clusters;
+mod faults;
 mod mock;
+mod recorded;
 mod registration;
 mod session;
 mod transport;

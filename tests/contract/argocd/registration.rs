@@ -114,7 +114,17 @@ async fn the_second_registration_changes_nothing_when_credentials_are_remembered
     );
 
     argocd.assert_called(Route::ClusterCreate, 1);
-    argocd.assert_called(Route::ClusterUpdate, 0);
+    // The only update makes Argo CD try the stored credentials; it changes nothing.
+    let updates: Vec<_> = argocd
+        .calls()
+        .into_iter()
+        .filter(|call| call.route == Some(Route::ClusterUpdate))
+        .collect();
+    assert_eq!(updates.len(), 1);
+    assert_eq!(
+        updates[0].body,
+        Some(json!({"server": SERVER, "name": "lungmen"}))
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,569 @@
+//! What a real server taught: credentials that die, names that hide, waits that must outlast it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use argocd_client::application::{
+    AppRef, Appearance, ApplicationFilter, ApplicationSource, Cascade, Destination, NewApplication,
+    Refresh, Target, WaitFor,
+};
+use argocd_client::cluster::{
+    CREDENTIALS_ANNOTATION, ClusterSpec, NUDGE_LABEL, RegistrationOutcome,
+};
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Fault, GitRepository, Route};
+use argocd_client::{ErrorKind, Poll};
+use http::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use wiremock::Mock;
+use wiremock::matchers::{method, path};
+
+use super::{CA, SERVER, client, cluster_server, items, ok, patient, requests, server, spec};
+
+const POLL: Poll = Poll::every(Duration::from_millis(3)).deadline(Duration::from_secs(5));
+const ENCODED: &str = "/api/v1/clusters/https%3A%2F%2F10.5.0.2%3A6443";
+
+/// A cluster that accepts some tokens, and its Argo CD.
+struct Installation {
+    argocd: ArgoCdMock,
+    accepted: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Installation {
+    async fn start() -> Self {
+        let accepted = Arc::new(Mutex::new(BTreeSet::from(["TOKEN".to_owned()])));
+        let known = Arc::clone(&accepted);
+        let made = Arc::clone(&accepted);
+        let argocd = ArgoCdMock::builder()
+            .target_check(move |probe| {
+                let token = probe
+                    .bearer_token
+                    .map(|token| token.expose_secret().to_owned());
+                let accepted = token.is_some_and(|token| known.lock().unwrap().contains(&token));
+                std::future::ready(if accepted {
+                    Ok("v1.36.3".to_owned())
+                } else {
+                    Err("the server has asked for the client to provide credentials".to_owned())
+                })
+            })
+            .token_rotation(move |_| {
+                made.lock().unwrap().insert("ROTATED".to_owned());
+                std::future::ready(Ok("ROTATED".to_owned()))
+            })
+            .start()
+            .await;
+        Self { argocd, accepted }
+    }
+
+    fn accept_only(&self, token: &str) {
+        *self.accepted.lock().unwrap() = BTreeSet::from([token.to_owned()]);
+    }
+
+    fn stored_token(&self) -> String {
+        let cluster = self.argocd.cluster(SERVER).unwrap();
+        cluster.bearer_token.unwrap().expose_secret().to_owned()
+    }
+
+    fn remembers(&self) -> bool {
+        let cluster = self.argocd.cluster(SERVER).unwrap();
+        cluster.annotations.contains_key(CREDENTIALS_ANNOTATION)
+    }
+}
+
+fn with_token(token: &str) -> ClusterSpec {
+    ClusterSpec::new("lungmen", cluster_server(), token.into(), CA)
+        .label("environment", "prod")
+        .remember_credentials()
+}
+
+#[tokio::test]
+async fn a_rotation_takes_the_annotation_of_the_old_token_away() {
+    let installation = Installation::start().await;
+    let clusters = installation.argocd.client().clusters();
+    clusters.register(&with_token("TOKEN")).await.unwrap();
+    assert!(installation.remembers());
+
+    clusters.rotate_auth(&cluster_server()).await.unwrap();
+
+    assert_eq!(installation.stored_token(), "ROTATED");
+    assert!(!installation.remembers());
+}
+
+#[tokio::test]
+async fn credentials_that_died_although_the_annotation_remembers_them_are_replaced() {
+    let installation = Installation::start().await;
+    let client = installation.argocd.client();
+    client
+        .clusters()
+        .register(&with_token("TOKEN"))
+        .await
+        .unwrap();
+    // Another client replaces the credentials; the server keeps the annotation.
+    installation
+        .accepted
+        .lock()
+        .unwrap()
+        .insert("OTHER".to_owned());
+    let other = json!({"server": SERVER, "config": {"bearerToken": "OTHER", "tlsClientConfig": {"insecure": false}}});
+    client
+        .raw(
+            Method::PUT,
+            ENCODED,
+            &[("updatedFields", "config")],
+            Some(&other),
+        )
+        .await
+        .unwrap();
+    assert!(installation.remembers());
+    installation.accept_only("TOKEN");
+
+    let healed = client
+        .clusters()
+        .register(&with_token("TOKEN"))
+        .await
+        .unwrap();
+    let again = client
+        .clusters()
+        .register(&with_token("TOKEN"))
+        .await
+        .unwrap();
+
+    assert_eq!(healed.outcome, RegistrationOutcome::Updated(vec!["config"]));
+    assert_eq!(installation.stored_token(), "TOKEN");
+    assert_eq!(again.outcome, RegistrationOutcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_failed_connection_is_enough_to_send_the_credentials_again() {
+    let installation = Installation::start().await;
+    let clusters = installation.argocd.client().clusters();
+    clusters.register(&with_token("TOKEN")).await.unwrap();
+    installation.argocd.set_connection_failure(
+        SERVER,
+        Some("failed to sync cluster: the server has asked for the client to provide credentials"),
+    );
+
+    let healed = clusters.register(&with_token("TOKEN")).await.unwrap();
+
+    assert_eq!(healed.outcome, RegistrationOutcome::Updated(vec!["config"]));
+}
+
+#[tokio::test]
+async fn labels_of_a_cluster_with_dead_credentials_are_stored_with_new_ones() {
+    let installation = Installation::start().await;
+    let clusters = installation.argocd.client().clusters();
+    clusters.register(&with_token("TOKEN")).await.unwrap();
+    clusters.rotate_auth(&cluster_server()).await.unwrap();
+    installation.accept_only("TOKEN");
+
+    let wanted = with_token("TOKEN").label("tier", "1");
+    let healed = clusters.register(&wanted).await.unwrap();
+
+    assert_eq!(
+        healed.outcome,
+        RegistrationOutcome::Updated(vec!["annotations", "config", "labels"])
+    );
+    assert_eq!(installation.stored_token(), "TOKEN");
+}
+
+#[tokio::test]
+async fn a_specification_whose_own_token_is_dead_is_refused_by_the_cluster() {
+    let installation = Installation::start().await;
+    let clusters = installation.argocd.client().clusters();
+    clusters.register(&with_token("TOKEN")).await.unwrap();
+    installation.accept_only("NEW");
+
+    let error = clusters.register(&with_token("TOKEN")).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::TargetUnauthenticated);
+}
+
+#[tokio::test]
+async fn the_check_tells_whether_the_stored_credentials_are_alive() {
+    let installation = Installation::start().await;
+    let clusters = installation.argocd.client().clusters();
+    clusters.register(&with_token("TOKEN")).await.unwrap();
+
+    assert_eq!(
+        clusters.check(&cluster_server()).await.unwrap().name,
+        "lungmen"
+    );
+    installation.accept_only("NEW");
+    let error = clusters.check(&cluster_server()).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::TargetUnauthenticated);
+}
+
+#[tokio::test]
+async fn a_registration_that_is_cut_off_after_any_request_ends_in_one_cluster_when_repeated() {
+    let routes = [
+        Route::ClusterList,
+        Route::ClusterCreate,
+        Route::ClusterUpdate,
+    ];
+    for route in routes {
+        for fault in [Fault::DropResponse, Fault::Disconnect] {
+            let installation = Installation::start().await;
+            let argocd = &installation.argocd;
+            let client = argocd.client();
+            argocd.fail_next(route, fault);
+            // What is cut off may report an error; the repetition counts.
+            let _ = client.clusters().register(&with_token("TOKEN")).await;
+
+            client
+                .clusters()
+                .register(&with_token("TOKEN"))
+                .await
+                .unwrap();
+
+            assert_eq!(argocd.clusters().len(), 1, "{route:?}");
+            assert_eq!(installation.stored_token(), "TOKEN");
+            assert!(installation.remembers());
+        }
+    }
+}
+
+fn repository() -> GitRepository {
+    GitRepository::new("https://git.example.test/apps.git")
+        .revision("main", "77b3efc188c2e6488850cf435e05d9e5a63d0795")
+        .folder(
+            "ok",
+            [json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ok-config"}})],
+        )
+}
+
+fn one() -> NewApplication {
+    let source = ApplicationSource::git("https://git.example.test/apps.git", "ok", "main");
+    NewApplication::new(
+        "one",
+        "default",
+        source,
+        Destination::name("in-cluster").namespace("default"),
+    )
+}
+
+#[tokio::test]
+async fn an_application_is_created_again_after_a_refresh() {
+    let argocd = ArgoCdMock::builder().git(repository()).start().await;
+    let applications = argocd.client().applications();
+    applications.create(&one()).await.unwrap();
+    let reference = AppRef::new("one");
+    applications
+        .refresh(&reference, Refresh::Normal, Duration::from_secs(5))
+        .await
+        .unwrap();
+    // The server itself refuses the identical body now.
+    let raw = json!({
+        "metadata": {"name": "one"},
+        "spec": {
+            "project": "default", "destination": {"name": "in-cluster", "namespace": "default"},
+            "source": {"repoURL": "https://git.example.test/apps.git", "path": "ok", "targetRevision": "main"},
+        },
+    });
+    let refused = argocd
+        .client()
+        .raw(Method::POST, "/api/v1/applications", &[], Some(&raw))
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyExists);
+
+    let again = applications.create(&one()).await.unwrap();
+    let differs = applications
+        .create(&one().label("a", "b"))
+        .await
+        .unwrap_err();
+
+    assert!(
+        again
+            .metadata
+            .annotations
+            .contains_key("argocd.argoproj.io/hydrate")
+    );
+    assert_eq!(differs.kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn an_update_of_an_application_keeps_what_others_added() {
+    let argocd = ArgoCdMock::builder().git(repository()).start().await;
+    let applications = argocd.client().applications();
+    applications
+        .create(&one().label("team", "a").finalizer("example.test/theirs"))
+        .await
+        .unwrap();
+
+    let changed = applications
+        .create_or_update(&one().label("tier", "1").finalizer("example.test/ours"))
+        .await
+        .unwrap();
+
+    assert_eq!(
+        changed.metadata.labels.keys().collect::<Vec<_>>(),
+        ["team", "tier"]
+    );
+    assert_eq!(
+        changed.metadata.finalizers,
+        ["example.test/ours", "example.test/theirs"]
+    );
+}
+
+#[tokio::test]
+async fn an_application_that_is_being_deleted_cannot_be_created() {
+    let argocd = ArgoCdMock::builder().git(repository()).start().await;
+    let applications = argocd.client().applications();
+    applications.create(&one()).await.unwrap();
+    argocd.stop_controller();
+    assert!(
+        applications
+            .delete(&AppRef::new("one"), Cascade::Delete)
+            .await
+            .unwrap()
+    );
+
+    let error = applications.create_or_update(&one()).await.unwrap_err();
+    let outcome = applications
+        .wait(
+            &AppRef::new("one"),
+            &WaitFor::nothing(),
+            POLL.deadline(Duration::from_millis(40)),
+        )
+        .await
+        .unwrap();
+
+    assert_eq!(error.kind(), ErrorKind::NotReady);
+    assert!(format!("{outcome:?}").contains("the application is being deleted"));
+}
+
+#[tokio::test]
+async fn a_wrong_name_is_not_gone_for_an_account_that_may_not_see_it() {
+    let argocd = ArgoCdMock::builder()
+        .restricted_account("limited")
+        .policy("p, limited, applications, get, team/*, allow")
+        .start()
+        .await;
+    argocd.add_application(ApplicationSeed::new("web").on_cluster("in-cluster"));
+    let applications = argocd.client_of("limited").applications();
+
+    let hidden = applications
+        .delete(&AppRef::new("web"), Cascade::Delete)
+        .await
+        .unwrap_err();
+    let unknown = applications
+        .wait(&AppRef::new("wbe"), &WaitFor::default(), POLL)
+        .await
+        .unwrap_err();
+    let proved = applications
+        .delete(&AppRef::new("wbe").in_project("team"), Cascade::Delete)
+        .await
+        .unwrap();
+
+    assert_eq!(hidden.kind(), ErrorKind::NotFoundOrForbidden);
+    assert_eq!(unknown.kind(), ErrorKind::NotFoundOrForbidden);
+    assert!(!proved);
+}
+
+#[tokio::test]
+async fn application_sets_that_missed_a_new_cluster_are_nudged() {
+    let argocd = ArgoCdMock::builder()
+        .application_per_cluster(ApplicationSeed::new("{{name}}-cni"))
+        .late_application_sets(Duration::from_secs(3600))
+        .start()
+        .await;
+    let client = argocd.client();
+    client.clusters().register(&spec()).await.unwrap();
+    let target = Target::new(cluster_server(), "lungmen");
+    let mut causes = Vec::new();
+
+    let found = client
+        .applications()
+        .wait_until_generated_observed(&target, POLL, |state| causes.push(state.cause.clone()))
+        .await
+        .unwrap();
+
+    let Appearance::Applications(applications) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(applications[0].metadata.name, "lungmen-cni");
+    assert_eq!(
+        causes[0],
+        "application lungmen-cni is generated but does not exist yet"
+    );
+    assert!(
+        argocd
+            .cluster(SERVER)
+            .unwrap()
+            .labels
+            .contains_key(NUDGE_LABEL)
+    );
+}
+
+#[tokio::test]
+async fn none_is_said_only_when_no_set_generates_anything() {
+    let argocd = ArgoCdMock::builder()
+        .application_per_cluster_with(
+            [("tier".to_owned(), "1".to_owned())].into(),
+            ApplicationSeed::new("{{name}}-cni"),
+        )
+        .restricted_account("limited")
+        .policy("p, limited, applications, get, */*, allow\np, limited, clusters, *, *, allow")
+        .start()
+        .await;
+    argocd.client().clusters().register(&spec()).await.unwrap();
+    let target = Target::new(cluster_server(), "lungmen");
+
+    let known = argocd
+        .client()
+        .applications()
+        .wait_until_generated(&target, POLL)
+        .await;
+    let short = POLL.deadline(Duration::from_millis(60));
+    let unknown = argocd
+        .client_of("limited")
+        .applications()
+        .wait_until_generated(&target, short)
+        .await
+        .unwrap_err();
+
+    assert_eq!(known.unwrap(), Appearance::None);
+    assert_eq!(unknown.kind(), ErrorKind::Deadline);
+    assert!(
+        unknown
+            .message()
+            .contains("may not see every application set"),
+        "{unknown}"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_that_nobody_answers_ends_at_its_deadline() {
+    let argocd = ArgoCdMock::builder().git(repository()).start().await;
+    let applications = argocd.client().applications();
+    applications.create(&one()).await.unwrap();
+    argocd.stop_controller();
+    let started = Instant::now();
+
+    let error = applications
+        .refresh(
+            &AppRef::new("one"),
+            Refresh::Normal,
+            Duration::from_millis(200),
+        )
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn names_that_mean_another_endpoint_are_refused_before_anything_is_sent() {
+    let server = server().await;
+    let applications = client(&server).applications();
+
+    for name in ["a/b", "a:b", "..", ""] {
+        let error = applications
+            .application(&AppRef::new(name))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name:?}");
+    }
+    assert!(requests(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_selector_that_cannot_be_read_is_rejected_at_once() {
+    let argocd = ArgoCdMock::start().await;
+
+    let error = argocd
+        .client()
+        .applications()
+        .list(&ApplicationFilter::all().selector("a===b"))
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    argocd.assert_called(Route::ApplicationList, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_root_path_is_not_an_argo_cd() {
+    let argocd = ArgoCdMock::builder().root_path("/argocd").start().await;
+    let mut wrong = argocd.endpoint();
+    wrong.set_path("/cd");
+
+    let error = argocd_client::Client::builder(wrong, argocd_client::Credentials::Anonymous)
+        .build()
+        .unwrap()
+        .version()
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::NotArgoCd);
+    assert!(error.message().contains("root path"), "{error}");
+}
+
+/// The exchanges of a recorded server, by number.
+fn recorded(seq: u64) -> Value {
+    let recording: Value = serde_json::from_str(super::recorded::RECORDED).unwrap();
+    let exchanges = recording["exchanges"].as_array().unwrap();
+    let found = exchanges.iter().find(|exchange| exchange["seq"] == seq);
+    found.unwrap()["response_body"].clone()
+}
+
+#[tokio::test]
+async fn the_recorded_refusal_of_an_identical_application_is_looked_into() {
+    let server = server().await;
+    Mock::given(method("POST"))
+        .respond_with(wiremock::ResponseTemplate::new(400).set_body_json(recorded(147)))
+        .mount(&server)
+        .await;
+    Mock::given(path("/api/v1/applications"))
+        .respond_with(items(&[recorded(148)]))
+        .mount(&server)
+        .await;
+    let source = ApplicationSource::git("https://git.example.test/apps.git", "ok", "main");
+    let destination: Destination =
+        serde_json::from_value(recorded(148)["spec"]["destination"].clone()).unwrap();
+    let wanted = NewApplication::new("one", "default", source, destination)
+        .label("a", "b")
+        .sync_policy(json!({"syncOptions": ["CreateNamespace=true"]}));
+
+    let created = patient(&server)
+        .applications()
+        .create(&wanted)
+        .await
+        .unwrap();
+
+    assert_eq!(created.metadata.uid, recorded(148)["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn the_recorded_application_that_is_being_deleted_is_not_ready() {
+    let server = server().await;
+    Mock::given(path("/api/v1/applications/degraded"))
+        .respond_with(ok(recorded(327)))
+        .mount(&server)
+        .await;
+
+    let outcome = client(&server)
+        .applications()
+        .wait(
+            &AppRef::new("degraded"),
+            &WaitFor::nothing().synced().degraded(),
+            POLL.deadline(Duration::from_millis(30)),
+        )
+        .await
+        .unwrap();
+
+    let error = outcome.into_ready().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    assert!(
+        error
+            .message()
+            .ends_with("the application is being deleted"),
+        "{error}"
+    );
+}
