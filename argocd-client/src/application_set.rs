@@ -1,19 +1,24 @@
-//! Application sets, as far as their generated applications are of interest.
+//! Application sets: generators of applications.
 
 use std::sync::Arc;
 
+use futures_util::Stream;
+use futures_util::stream::StreamExt;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::application::{Application, Metadata};
+use crate::application::{Application, Metadata, ResourceTree};
 use crate::call::Call;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
+use crate::kubernetes::Event;
 use crate::retry::Idempotency;
-use crate::transport::Transport;
-use crate::wire::{List, nullable};
+use crate::stream::follow;
+use crate::transport::{Transport, found};
+use crate::wire::{List, contains, nullable};
 
 const SETS: &str = "/api/v1/applicationsets";
+const SET: &str = "/api/v1/applicationsets/{}";
 
 /// The application sets of one server.
 #[derive(Debug, Clone)]
@@ -104,15 +109,34 @@ struct Generated {
     applications: Vec<Application>,
 }
 
+/// What happened to application sets.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ApplicationSetEvent {
+    /// A set appeared or changed.
+    Applied(Box<ApplicationSet>),
+    /// A set is gone; its last state.
+    Deleted(Box<ApplicationSet>),
+}
+
+#[derive(Deserialize)]
+struct WatchEvent {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default, rename = "applicationSet", deserialize_with = "nullable")]
+    set: ApplicationSet,
+}
+
 impl ApplicationSets {
     pub(crate) fn new(transport: Arc<Transport>) -> Self {
         Self { transport }
     }
 
-    /// Lists the application sets that we may see. May be repeated.
+    /// Lists the application sets that the account may see. May be repeated.
     ///
     /// # Errors
-    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated), the kinds of the connection.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session. Missing rights are not
+    /// an error: the list is shorter.
     pub async fn list(&self) -> Result<Vec<ApplicationSet>> {
         Ok(self
             .transport
@@ -121,49 +145,171 @@ impl ApplicationSets {
             .items)
     }
 
-    /// Reads one application set; `namespace` is that of the object, Argo CD's own by default.
+    /// Reads one application set; `namespace` is that of the object, Argo CD's own by default. May be
+    /// repeated.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), [`Forbidden`](crate::ErrorKind::Forbidden).
+    /// [`NotFound`](ErrorKind::NotFound) when it does not exist;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applicationsets, get`.
     pub async fn application_set(
         &self,
         name: &str,
         namespace: Option<&str>,
     ) -> Result<ApplicationSet> {
-        let call = Call::get("get application set", "/api/v1/applicationsets/{}", &[name])
+        let call = Call::get("read application set", SET, &[name])
             .target(name)
             .query_opt("appsetNamespace", namespace);
         self.transport.send(&call).await
     }
 
-    /// Creates an application set from its manifest. May be repeated: an identical one is accepted.
+    /// Looks for an application set. May be repeated.
     ///
     /// # Errors
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) when one exists and differs;
-    /// [`Rejected`](crate::ErrorKind::Rejected), among others for a templated project.
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applicationsets, get`.
+    pub async fn find(
+        &self,
+        name: &str,
+        namespace: Option<&str>,
+    ) -> Result<Option<ApplicationSet>> {
+        found(self.application_set(name, namespace).await)
+    }
+
+    /// Creates an application set from its manifest. May be repeated: one that exists and says the
+    /// same is returned, although the server rejects the identical manifest (measured on 3.5.1).
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) when one exists and differs;
+    /// [`Rejected`](ErrorKind::Rejected) for a manifest that is not valid, among others one with a
+    /// templated project; [`Forbidden`](ErrorKind::Forbidden) without the right
+    /// `applicationsets, create`.
     pub async fn create(&self, manifest: &Value) -> Result<ApplicationSet> {
+        match self.post(manifest, None).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let (name, namespace) = identity(manifest);
+                match self.find(name, namespace).await? {
+                    Some(existing) if existing.says(manifest) => Ok(existing),
+                    _ => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// Creates an application set, or replaces the specification of the one that exists; labels and
+    /// annotations are merged. May be repeated.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) for a manifest that is not valid;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the rights `applicationsets, create` and `update`.
+    pub async fn create_or_update(&self, manifest: &Value) -> Result<ApplicationSet> {
+        let (name, namespace) = identity(manifest);
+        match self.find(name, namespace).await? {
+            Some(existing) if existing.says(manifest) => Ok(existing),
+            _ => self.post(manifest, Some("true")).await,
+        }
+    }
+
+    async fn post(&self, manifest: &Value, upsert: Option<&str>) -> Result<ApplicationSet> {
         let call = Call::new("create application set", Method::POST, SETS, &[])
-            .target(manifest["metadata"]["name"].as_str().unwrap_or_default())
+            .target(identity(manifest).0)
+            .query_opt("upsert", upsert)
             .idempotency(Idempotency::Safe)
             .body(manifest)?;
         self.transport.send(&call).await
     }
 
-    /// The applications that an application set would make. Creates nothing; may be repeated.
+    /// Deletes an application set and with it the applications that it generated. Returns `false`
+    /// when there is none. May be repeated.
     ///
     /// # Errors
-    /// [`Rejected`](crate::ErrorKind::Rejected) for a manifest that generates nothing usable.
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applicationsets, delete`.
+    pub async fn delete(&self, name: &str, namespace: Option<&str>) -> Result<bool> {
+        let call = Call::new("delete application set", Method::DELETE, SET, &[name])
+            .target(name)
+            .query_opt("appsetNamespace", namespace);
+        Ok(found(self.transport.send::<Value>(&call).await)?.is_some())
+    }
+
+    /// The applications that an application set would create. Creates nothing; may be repeated.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) for a manifest that generates nothing usable;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applicationsets, create`.
     pub async fn generate(&self, manifest: &Value) -> Result<Vec<Application>> {
-        let call = Call::new(
-            "generate applications",
-            Method::POST,
-            "/api/v1/applicationsets/generate",
+        let template = "/api/v1/applicationsets/generate";
+        let call = Call::new("generate applications", Method::POST, template, &[])
+            .target(identity(manifest).0)
+            .idempotency(Idempotency::Safe)
+            .body(&json!({"applicationSet": manifest}))?;
+        Ok(self.transport.send::<Generated>(&call).await?.applications)
+    }
+
+    /// The generated applications as a tree. May be repeated.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`Forbidden`](ErrorKind::Forbidden) without the right
+    /// `applicationsets, get`.
+    pub async fn resource_tree(&self, name: &str, namespace: Option<&str>) -> Result<ResourceTree> {
+        let template = "/api/v1/applicationsets/{}/resource-tree";
+        let call = Call::get("read application set tree", template, &[name])
+            .target(name)
+            .query_opt("appsetNamespace", namespace);
+        self.transport.send(&call).await
+    }
+
+    /// The events of Kubernetes about an application set. Needs Argo CD 3.4. May be repeated.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) before 3.4; [`NotFound`](ErrorKind::NotFound),
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `applicationsets, get`.
+    pub async fn events(&self, name: &str, namespace: Option<&str>) -> Result<Vec<Event>> {
+        let template = "/api/v1/applicationsets/{}/events";
+        let call = Call::get("list application set events", template, &[name])
+            .target(name)
+            .query_opt("appsetNamespace", namespace)
+            .since_later_version();
+        Ok(self.transport.send::<List<Event>>(&call).await?.items)
+    }
+
+    /// Follows the changes of all application sets. Needs Argo CD 3.4. The existing sets are not
+    /// sent; a lost connection is the last item.
+    pub fn watch(&self) -> impl Stream<Item = Result<ApplicationSetEvent>> + Send + use<> {
+        let call = Call::get(
+            "watch application sets",
+            "/api/v1/stream/applicationsets",
             &[],
         )
-        .target(manifest["metadata"]["name"].as_str().unwrap_or_default())
-        .idempotency(Idempotency::Safe)
-        .body(&json!({"applicationSet": manifest}))?;
-        Ok(self.transport.send::<Generated>(&call).await?.applications)
+        .since_later_version()
+        .endless();
+        follow::<WatchEvent>(self.transport.clone(), call).filter_map(|event| {
+            std::future::ready(match event {
+                Ok(event) if event.kind == "DELETED" => {
+                    Some(Ok(ApplicationSetEvent::Deleted(Box::new(event.set))))
+                }
+                Ok(event) if matches!(event.kind.as_str(), "ADDED" | "MODIFIED") => {
+                    Some(Ok(ApplicationSetEvent::Applied(Box::new(event.set))))
+                }
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            })
+        })
+    }
+}
+
+/// Name and namespace of a manifest.
+fn identity(manifest: &Value) -> (&str, Option<&str>) {
+    let text = |field: &str| manifest["metadata"][field].as_str();
+    (text("name").unwrap_or_default(), text("namespace"))
+}
+
+impl ApplicationSet {
+    /// Whether the stored set has everything that a manifest says; the server adds defaults.
+    fn says(&self, manifest: &Value) -> bool {
+        let own = self.manifest();
+        contains(&own["spec"], &manifest["spec"])
+            && ["labels", "annotations"]
+                .iter()
+                .all(|field| contains(&own["metadata"][field], &manifest["metadata"][field]))
     }
 }
 

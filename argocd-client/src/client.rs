@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::account;
+use crate::account::{self, Accounts};
 use crate::application::Applications;
 use crate::application_set::ApplicationSets;
 use crate::builder::ClientBuilder;
@@ -15,11 +15,14 @@ use crate::call::Call;
 use crate::cluster::Clusters;
 use crate::credentials::Credentials;
 use crate::error::{ErrorKind, Result};
+use crate::oidc::OidcLoginBuilder;
 use crate::project::Projects;
-use crate::repository::Repositories;
+use crate::repository::{CredentialTemplates, Repositories};
+use crate::settings::Settings;
 use crate::transport::Transport;
+use crate::trust::{GpgKeys, RepositoryCertificates};
 use crate::version::ServerVersion;
-use crate::wire::nullable;
+use crate::wire::{List, nullable};
 
 /// A client of one Argo CD server. Clones share the connections and the session.
 #[derive(Debug, Clone)]
@@ -45,21 +48,22 @@ pub struct UserInfo {
     pub groups: Vec<String>,
 }
 
-/// Settings of the server that matter to a client.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Which part of the notification configuration is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Settings {
-    /// Address under which people reach the server.
+pub enum NotificationKind {
+    /// Where notifications are sent.
+    Services,
+    /// What they say.
+    Templates,
+    /// When they are sent.
+    Triggers,
+}
+
+#[derive(Deserialize)]
+struct Named {
     #[serde(default, deserialize_with = "nullable")]
-    pub url: String,
-    /// Whether applications may live outside Argo CD's own namespace: names alone do not identify
-    /// them then.
-    #[serde(default, deserialize_with = "nullable")]
-    pub apps_in_any_namespace_enabled: bool,
-    /// Whether local accounts cannot log in with a password.
-    #[serde(default, deserialize_with = "nullable")]
-    pub user_logins_disabled: bool,
+    name: String,
 }
 
 impl Client {
@@ -123,6 +127,45 @@ impl Client {
         Repositories::new(Arc::clone(&self.transport))
     }
 
+    /// The templates of credentials for repositories.
+    #[must_use]
+    pub fn credential_templates(&self) -> CredentialTemplates {
+        CredentialTemplates::new(Arc::clone(&self.transport))
+    }
+
+    /// The local accounts and their tokens.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(Arc::clone(&self.transport))
+    }
+
+    /// The certificates and SSH host keys of repository servers.
+    #[must_use]
+    pub fn certificates(&self) -> RepositoryCertificates {
+        RepositoryCertificates::new(Arc::clone(&self.transport))
+    }
+
+    /// The GPG keys whose signatures of commits are accepted.
+    #[must_use]
+    pub fn gpg_keys(&self) -> GpgKeys {
+        GpgKeys::new(Arc::clone(&self.transport))
+    }
+
+    /// The names of the configured notification services, templates or triggers. May be repeated.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
+    pub async fn notifications(&self, kind: NotificationKind) -> Result<Vec<String>> {
+        let template = match kind {
+            NotificationKind::Services => "/api/v1/notifications/services",
+            NotificationKind::Templates => "/api/v1/notifications/templates",
+            NotificationKind::Triggers => "/api/v1/notifications/triggers",
+        };
+        let call = Call::get("list notifications", template, &[]);
+        let list: List<Named> = self.transport.send(&call).await?;
+        Ok(list.items.into_iter().map(|item| item.name).collect())
+    }
+
     /// Asks for the version of the server. Works without a session; may be repeated.
     ///
     /// # Errors
@@ -144,6 +187,28 @@ impl Client {
         self.transport
             .send(&Call::get("read session", "/api/v1/session/userinfo", &[]))
             .await
+    }
+
+    /// Sets up a login by single sign-on: the provider of the server, authorization code and PKCE,
+    /// with a callback to this machine. The credentials of this client are not used.
+    ///
+    /// ```no_run
+    /// # async fn example() -> argocd_client::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use argocd_client::{Client, Credentials, parse_endpoint};
+    ///
+    /// let endpoint = parse_endpoint("argocd.akn.chezmoi.sh")?;
+    /// let anonymous = Client::builder(endpoint.clone(), Credentials::anonymous()).build()?;
+    /// let login = anonymous.oidc_login().start().await?;
+    /// println!("Open {} in a browser.", login.url());
+    /// let tokens = login.finish(Duration::from_secs(300)).await?;
+    /// let client = Client::builder(endpoint, Credentials::oidc(tokens)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn oidc_login(&self) -> OidcLoginBuilder {
+        OidcLoginBuilder::new(self.clone())
     }
 
     /// Reads the settings. Works without a session; may be repeated.

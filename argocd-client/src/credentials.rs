@@ -1,9 +1,14 @@
-//! Who we are to Argo CD.
+//! How a client identifies itself to Argo CD.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::oidc::OidcTokens;
 
 /// How the client authenticates.
 #[derive(Debug, Clone)]
@@ -23,6 +28,8 @@ pub enum Credentials {
         /// Its password.
         password: SecretString,
     },
+    /// A login by single sign-on. The client refreshes it when it expires.
+    Oidc(OidcTokens),
 }
 
 impl Credentials {
@@ -39,9 +46,31 @@ impl Credentials {
         }
     }
 
+    /// No session.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::Anonymous
+    }
+
+    /// A login by single sign-on, from [`OidcLogin`](crate::oidc::OidcLogin).
+    #[must_use]
+    pub fn oidc(tokens: OidcTokens) -> Self {
+        Self::Oidc(tokens)
+    }
+
+    /// When the token expires, if it says so; none for passwords and for tokens without an end.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token(token) => expiry_of(token),
+            Self::Oidc(tokens) => tokens.expires_at(),
+            Self::Anonymous | Self::Password { .. } => None,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         match self {
-            Self::Anonymous => Ok(()),
+            Self::Anonymous | Self::Oidc(_) => Ok(()),
             // The server ignores a bearer that does not look like a JSON web token and answers
             // "no session information", which hides the cause.
             Self::Token(token) if !looks_like_jwt(token.expose_secret()) => {
@@ -62,6 +91,19 @@ impl Credentials {
             Self::Token(_) | Self::Password { .. } => Ok(()),
         }
     }
+}
+
+/// The expiry in the payload of a JSON web token.
+pub(crate) fn expiry_of(token: &SecretString) -> Option<Timestamp> {
+    let payload = token.expose_secret().split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    Timestamp::from_second(claims.exp?).ok()
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    exp: Option<i64>,
 }
 
 fn looks_like_jwt(token: &str) -> bool {
@@ -86,6 +128,7 @@ impl Session {
     pub(crate) fn new(credentials: Credentials) -> Self {
         let token = match &credentials {
             Credentials::Token(token) => Some(token.clone()),
+            Credentials::Oidc(tokens) => Some(tokens.id_token().clone()),
             Credentials::Anonymous | Credentials::Password { .. } => None,
         };
         Self {
@@ -96,7 +139,11 @@ impl Session {
 
     /// Whether a lost session can be replaced by a new one.
     pub(crate) fn is_renewable(&self) -> bool {
-        matches!(self.credentials, Credentials::Password { .. })
+        match &self.credentials {
+            Credentials::Password { .. } => true,
+            Credentials::Oidc(tokens) => tokens.can_refresh(),
+            Credentials::Anonymous | Credentials::Token(_) => false,
+        }
     }
 
     pub(crate) async fn adopt(&self, token: &str) {
@@ -124,6 +171,16 @@ mod tests {
         assert!(Credentials::password("", "x").check().is_err());
         assert!(Credentials::password("admin", "").check().is_err());
         assert!(Credentials::password("a".repeat(33), "x").check().is_err());
+    }
+
+    #[test]
+    fn the_expiry_of_a_token_is_readable() {
+        let payload = URL_SAFE_NO_PAD.encode(r#"{"exp":1795650018}"#);
+        let token = Credentials::token(format!("eyJh.{payload}.c2ln"));
+
+        assert_eq!(token.expires_at().unwrap().as_second(), 1_795_650_018);
+        assert_eq!(Credentials::token("eyJh.eyJz.c2ln").expires_at(), None);
+        assert_eq!(Credentials::anonymous().expires_at(), None);
     }
 
     #[test]

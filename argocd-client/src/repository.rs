@@ -7,14 +7,17 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::account;
 use crate::call::Call;
 use crate::cluster::ConnectionState;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::retry::Idempotency;
-use crate::transport::Transport;
+use crate::transport::{Transport, found};
 use crate::wire::{List, nullable};
 
 const REPOSITORIES: &str = "/api/v1/repositories";
+const REPOSITORY: &str = "/api/v1/repositories/{}";
+const TEMPLATES: &str = "/api/v1/repocreds";
 
 /// The repositories of one server.
 #[derive(Debug, Clone)]
@@ -109,15 +112,40 @@ impl RepositorySpec {
     }
 }
 
+/// The branches and tags of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Refs {
+    /// Branches.
+    #[serde(default, deserialize_with = "nullable")]
+    pub branches: Vec<String>,
+    /// Tags.
+    #[serde(default, deserialize_with = "nullable")]
+    pub tags: Vec<String>,
+}
+
+/// A folder of a repository that Argo CD can deploy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RepositoryApp {
+    /// `Helm`, `Kustomize` or `Directory`.
+    #[serde(default, rename = "type", deserialize_with = "nullable")]
+    pub kind: String,
+    /// Path of the folder.
+    #[serde(default, deserialize_with = "nullable")]
+    pub path: String,
+}
+
 impl Repositories {
     pub(crate) fn new(transport: Arc<Transport>) -> Self {
         Self { transport }
     }
 
-    /// Lists the repositories that we may see. May be repeated.
+    /// Lists the repositories that the account may see. May be repeated.
     ///
     /// # Errors
-    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated), the kinds of the connection.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session. Missing rights are not
+    /// an error: the list is shorter.
     pub async fn list(&self) -> Result<Vec<Repository>> {
         Ok(self
             .transport
@@ -126,24 +154,220 @@ impl Repositories {
             .items)
     }
 
+    /// Looks for a repository. May be repeated. `None` means that no such repository is visible to
+    /// the account.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
+    pub async fn find(&self, url: &str) -> Result<Option<Repository>> {
+        let call = Call::get("find repository", REPOSITORIES, &[])
+            .query("repo", url)
+            .target(url);
+        let list: List<Repository> = self.transport.send(&call).await?;
+        Ok(list
+            .items
+            .into_iter()
+            .find(|repository| repository.repo == url))
+    }
+
+    /// Reads one repository. May be repeated.
+    ///
+    /// # Errors
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when it does not exist or the account
+    /// may not see it: the server answers `permission denied` in both cases (3.5.1).
+    pub async fn repository(&self, url: &str) -> Result<Repository> {
+        let call = Call::get("read repository", REPOSITORY, &[url]).target(url);
+        self.transport.send(&call).await
+    }
+
     /// Adds a repository; the server tries to reach it first. May be repeated: an identical one is
     /// accepted.
     ///
     /// # Errors
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) when one exists and differs;
-    /// [`Rejected`](crate::ErrorKind::Rejected) when it cannot be reached.
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) when one exists and differs;
+    /// [`Rejected`](ErrorKind::Rejected) when it cannot be reached;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `repositories, create`.
     pub async fn create(&self, spec: &RepositorySpec) -> Result<Repository> {
+        self.post(spec, None).await
+    }
+
+    /// Adds a repository, or replaces the one that exists, credentials included. May be repeated.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) when it cannot be reached;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the rights `repositories, create` and `update`.
+    pub async fn create_or_update(&self, spec: &RepositorySpec) -> Result<Repository> {
+        self.post(spec, Some("true")).await
+    }
+
+    async fn post(&self, spec: &RepositorySpec, upsert: Option<&str>) -> Result<Repository> {
+        let url = spec.fields.get("repo").and_then(Value::as_str);
         let call = Call::new("create repository", Method::POST, REPOSITORIES, &[])
-            .target(
-                spec.fields
-                    .get("repo")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default(),
-            )
+            .target(url.unwrap_or_default())
+            .query_opt("upsert", upsert)
             .idempotency(Idempotency::Safe)
             .talks_to_cluster()
             .body(&spec.body())?;
         self.transport.send(&call).await
+    }
+
+    /// Removes a repository. Returns `false` when there is none, which is proved by the right to see
+    /// every repository. May be repeated.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden) when the account may see but not delete it;
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when no such repository is visible to
+    /// the account.
+    pub async fn delete(&self, url: &str) -> Result<bool> {
+        let call = Call::new("delete repository", Method::DELETE, REPOSITORY, &[url]).target(url);
+        let error = match self.transport.send::<Value>(&call).await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        if error.kind() != ErrorKind::NotFoundOrForbidden {
+            return Err(error);
+        }
+        if self.find(url).await?.is_some() {
+            return Err(error.with_kind(ErrorKind::Forbidden));
+        }
+        match account::allowed(&self.transport, "repositories", "get", "*").await? {
+            true => Ok(false),
+            false => Err(error),
+        }
+    }
+
+    /// The branches and tags. The server reads the repository. May be repeated.
+    ///
+    /// # Errors
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden); [`Server`](ErrorKind::Server) when it
+    /// cannot be read.
+    pub async fn refs(&self, url: &str) -> Result<Refs> {
+        let call = Call::get("list refs", "/api/v1/repositories/{}/refs", &[url])
+            .target(url)
+            .talks_to_cluster();
+        self.transport.send(&call).await
+    }
+
+    /// The folders that can be deployed, for an application of a project. May be repeated.
+    ///
+    /// # Errors
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden); [`Server`](ErrorKind::Server) when it
+    /// cannot be read.
+    pub async fn apps(
+        &self,
+        url: &str,
+        revision: &str,
+        application: &str,
+        project: &str,
+    ) -> Result<Vec<RepositoryApp>> {
+        let call = Call::get(
+            "list repository apps",
+            "/api/v1/repositories/{}/apps",
+            &[url],
+        )
+        .target(url)
+        .query("revision", revision)
+        .query("appName", application)
+        .query("appProject", project)
+        .talks_to_cluster();
+        Ok(self
+            .transport
+            .send::<List<RepositoryApp>>(&call)
+            .await?
+            .items)
+    }
+}
+
+/// The templates of credentials of one server: what is sent to repositories whose address begins so.
+#[derive(Debug, Clone)]
+pub struct CredentialTemplates {
+    transport: Arc<Transport>,
+}
+
+/// A template of credentials as the server shows it: without secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CredentialTemplate {
+    /// The beginning of the addresses that it is for.
+    #[serde(default, deserialize_with = "nullable")]
+    pub url: String,
+    /// Name of the user.
+    #[serde(default, deserialize_with = "nullable")]
+    pub username: String,
+    /// `git`, `helm` or `oci`.
+    #[serde(default, rename = "type", deserialize_with = "nullable")]
+    pub kind: String,
+}
+
+impl CredentialTemplates {
+    pub(crate) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport }
+    }
+
+    /// Lists the templates that the account may see. May be repeated.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session. Missing rights are not
+    /// an error: the list is shorter.
+    pub async fn list(&self) -> Result<Vec<CredentialTemplate>> {
+        let call = Call::get("list credential templates", TEMPLATES, &[]);
+        Ok(self.transport.send::<List<_>>(&call).await?.items)
+    }
+
+    /// Adds a template with a user name and password. May be repeated: an identical one is accepted.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) when one exists and differs;
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `repositories, create`.
+    pub async fn create(&self, url: &str, username: &str, password: &SecretString) -> Result<()> {
+        self.post(url, username, password, None).await
+    }
+
+    /// Adds a template, or replaces the one that exists. May be repeated.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden) without the rights `repositories, create` and `update`.
+    pub async fn create_or_update(
+        &self,
+        url: &str,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<()> {
+        self.post(url, username, password, Some("true")).await
+    }
+
+    async fn post(
+        &self,
+        url: &str,
+        username: &str,
+        password: &SecretString,
+        upsert: Option<&str>,
+    ) -> Result<()> {
+        let body = serde_json::json!({
+            "url": url, "username": username, "password": password.expose_secret(),
+        });
+        let call = Call::new("create credential template", Method::POST, TEMPLATES, &[])
+            .target(url)
+            .query_opt("upsert", upsert)
+            .idempotency(Idempotency::Safe)
+            .body(&body)?;
+        self.transport.send::<Value>(&call).await.map(drop)
+    }
+
+    /// Removes a template. Returns `false` when there is none. May be repeated.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden) without the right `repositories, delete`.
+    pub async fn delete(&self, url: &str) -> Result<bool> {
+        let template = "/api/v1/repocreds/{}";
+        let call = Call::new(
+            "delete credential template",
+            Method::DELETE,
+            template,
+            &[url],
+        )
+        .target(url);
+        Ok(found(self.transport.send::<Value>(&call).await)?.is_some())
     }
 }
 

@@ -188,6 +188,9 @@ impl Transport {
     }
 
     async fn log_in(&self) -> Result<SecretString> {
+        if let Credentials::Oidc(tokens) = &self.session.credentials {
+            return tokens.refresh().await;
+        }
         let call = Call::new("log in", Method::POST, "/api/v1/session", &[]);
         let Credentials::Password { username, password } = &self.session.credentials else {
             return Err(call.error(ErrorKind::Unauthenticated));
@@ -279,6 +282,15 @@ impl Transport {
         })?;
         value.set_sensitive(true);
         Ok(request.header(name, value))
+    }
+}
+
+/// Turns "not found" into none.
+pub(crate) fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

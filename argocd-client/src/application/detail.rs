@@ -426,6 +426,8 @@ impl Applications {
             .query
             .iter()
             .fold(call, |call, (name, value)| call.query(name, value));
+        let follows = request.query.iter().any(|(name, _)| *name == "follow");
+        let call = call.query_opt("follow", (!follows).then_some("false"));
         follow::<LogLine>(self.transport.clone(), call).take_while(|line| {
             let ended = matches!(line, Ok(LogLine { last: true, .. }));
             std::future::ready(!ended)

@@ -4,10 +4,12 @@ mod applications;
 mod clusters;
 mod faults;
 mod mock;
+mod operations;
 mod recorded;
 mod registration;
 mod session;
 mod transport;
+mod typed;
 mod wait;
 mod watch;
 
