@@ -22,43 +22,177 @@ pub(crate) fn is_address(text: &str) -> bool {
 
 /// Checks an address and gives the text of Go's `netip.ParseAddr`.
 pub(crate) fn check_address(text: &str) -> Result<(), String> {
-    if is_address(text) {
-        return Ok(());
-    }
-    let reason = if !text.contains(['.', ':', '%']) {
-        "unable to parse IP"
-    } else if text.contains(':') {
-        "each colon-separated field must have at least one digit"
-    } else if text
-        .split('.')
-        .any(|field| !field.chars().all(|c| c.is_ascii_digit()))
-    {
-        "unexpected character"
-    } else if text.split('.').any(str::is_empty) {
-        "IPv4 field must have at least one digit"
-    } else if text
-        .split('.')
-        .any(|field| field.len() > 1 && field.starts_with('0'))
-    {
-        "IPv4 field has octet with leading zero"
-    } else if text.split('.').any(|field| field.parse::<u8>().is_err()) {
-        "IPv4 field has value >255"
-    } else if text.split('.').count() < 4 {
-        "IPv4 address too short"
-    } else {
-        "IPv4 address too long"
+    let checked = match text.find(['.', ':', '%']).map(|at| text.as_bytes()[at]) {
+        Some(b'.') => check_ipv4(text),
+        Some(b':') => check_ipv6(text),
+        Some(_) => fault("missing IPv6 address", ""),
+        None => fault("unable to parse IP", ""),
     };
-    if reason == "unexpected character" {
-        let at = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or_default();
+    checked.map_err(|AddressFault { problem, at }| {
+        let place = if at.is_empty() {
+            String::new()
+        } else {
+            format!(" (at {})", quoted(at))
+        };
+        format!("ParseAddr({}): {problem}{place}", quoted(text))
+    })
+}
+
+/// What is wrong with an address, and from where on.
+struct AddressFault<'a> {
+    problem: &'static str,
+    at: &'a str,
+}
+
+fn fault<'a>(problem: &'static str, at: &'a str) -> Result<(), AddressFault<'a>> {
+    Err(AddressFault { problem, at })
+}
+
+fn check_ipv4(text: &str) -> Result<(), AddressFault<'_>> {
+    let (mut value, mut digits, mut fields) = (0_u32, 0, 0);
+    for (at, c) in text.char_indices() {
+        if let Some(digit) = c.to_digit(10) {
+            if digits == 1 && value == 0 {
+                return fault("IPv4 field has octet with leading zero", "");
+            }
+            value = value * 10 + digit;
+            digits += 1;
+            if value > 255 {
+                return fault("IPv4 field has value >255", "");
+            }
+        } else if c == '.' {
+            if at == 0 || at == text.len() - 1 || text[..at].ends_with('.') {
+                return fault("IPv4 field must have at least one digit", &text[at..]);
+            }
+            if fields == 3 {
+                return fault("IPv4 address too long", "");
+            }
+            (value, digits, fields) = (0, 0, fields + 1);
+        } else {
+            return fault("unexpected character", &text[at..]);
+        }
+    }
+    if fields < 3 {
+        return fault("IPv4 address too short", "");
+    }
+    Ok(())
+}
+
+fn check_ipv6(text: &str) -> Result<(), AddressFault<'_>> {
+    let (mut rest, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    if zone == Some("") {
+        return fault("zone must be a non-empty string", "");
+    }
+    let (mut bytes, mut ellipsis) = (0, false);
+    if let Some(behind) = rest.strip_prefix("::") {
+        (rest, ellipsis) = (behind, true);
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
+    while bytes < 16 {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .unwrap_or(rest.len());
+        if digits > 4 {
+            return fault("each group must have 4 or less digits", rest);
+        }
+        if digits == 0 {
+            return fault(
+                "each colon-separated field must have at least one digit",
+                rest,
+            );
+        }
+        if rest[digits..].starts_with('.') {
+            if !ellipsis && bytes != 12 {
+                return fault(
+                    "embedded IPv4 address must replace the final 2 fields of the address",
+                    rest,
+                );
+            }
+            if bytes + 4 > 16 {
+                return fault(
+                    "too many hex fields to fit an embedded IPv4 at the end of the address",
+                    rest,
+                );
+            }
+            check_ipv4(rest)?;
+            (rest, bytes) = ("", bytes + 4);
+            break;
+        }
+        bytes += 2;
+        rest = &rest[digits..];
+        if rest.is_empty() {
+            break;
+        }
+        let Some(behind) = rest.strip_prefix(':') else {
+            return fault("unexpected character, want colon", rest);
+        };
+        if behind.is_empty() {
+            return fault("colon must be followed by more characters", rest);
+        }
+        rest = behind;
+        if let Some(behind) = rest.strip_prefix(':') {
+            if ellipsis {
+                return fault("multiple :: in address", rest);
+            }
+            (rest, ellipsis) = (behind, true);
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+    if !rest.is_empty() {
+        return fault("trailing garbage after address", rest);
+    }
+    match (bytes < 16, ellipsis) {
+        (true, false) => fault("address string too short", ""),
+        (false, true) => fault("the :: must expand to at least one field of zeros", ""),
+        _ => Ok(()),
+    }
+}
+
+/// Checks `address:port` and gives the text of Go's `netip.ParseAddrPort`.
+pub(crate) fn check_address_port(text: &str) -> Result<(), String> {
+    let Some((address, port)) = text.rsplit_once(':') else {
+        return Err("not an ip:port".to_owned());
+    };
+    if address.is_empty() {
+        return Err("no IP".to_owned());
+    }
+    if port.is_empty() {
+        return Err("no port".to_owned());
+    }
+    let bracketed = address.starts_with('[');
+    let address = match address.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').ok_or("missing ]")?,
+        None => address,
+    };
+    if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!(
-            "ParseAddr({}): unexpected character (at {})",
-            quoted(text),
-            quoted(&text[at..])
+            "invalid port {} parsing {}",
+            quoted(port),
+            quoted(text)
         ));
     }
-    Err(format!("ParseAddr({}): {reason}", quoted(text)))
+    check_address(address)?;
+    let is_v6 = address.contains(':');
+    if bracketed && !is_v6 {
+        return Err(format!(
+            "invalid ip:port {}, square brackets can only be used with IPv6 addresses",
+            quoted(text)
+        ));
+    }
+    if !bracketed && is_v6 {
+        return Err(format!(
+            "invalid ip:port {}, IPv6 addresses must be surrounded by square brackets",
+            quoted(text)
+        ));
+    }
+    Ok(())
 }
 
 /// Address and prefix length of `10.0.0.0/8`; bits beyond the prefix may be set.
@@ -128,7 +262,12 @@ pub(crate) fn check_ip_or_cidr(text: &str) -> Result<(), String> {
 
 /// Checks `host:port` and gives the text of Go's `net.SplitHostPort`.
 pub(crate) fn check_host_port(text: &str) -> Result<(), String> {
-    let fail = |reason: &str| Err(format!("address {text}: {reason}"));
+    let fail = |reason: &str| {
+        if text.is_empty() {
+            return Err(reason.to_owned());
+        }
+        Err(format!("address {text}: {reason}"))
+    };
     let Some(last_colon) = text.rfind(':') else {
         return fail("missing port in address");
     };

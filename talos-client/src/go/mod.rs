@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod glob;
+pub(crate) mod number;
 pub(crate) mod text;
 pub(crate) mod url;
 pub mod yaml;

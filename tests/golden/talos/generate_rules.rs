@@ -134,15 +134,18 @@ fn without_a_kubernetes_version_there_are_no_images() {
 }
 
 #[test]
-fn a_kubernetes_version_that_does_not_fit_is_refused() {
-    let error = input("v1.10.7")
+fn a_kubernetes_version_that_does_not_fit_is_generated_and_noticed() {
+    let talos = TalosVersion::parse("v1.10.7").unwrap();
+
+    let config = input("v1.10.7")
         .kubernetes_version("v1.34.0")
         .generate(MachineType::Worker)
-        .unwrap_err();
+        .unwrap();
 
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let kubelet = node(&config, "machine/kubelet/image").unwrap();
+    assert_eq!(kubelet.as_str(), Some("ghcr.io/siderolabs/kubelet:v1.34.0"));
     assert_eq!(
-        error.message(),
+        talos.check_kubernetes("v1.34.0").unwrap_err().message(),
         "version of Kubernetes 1.34.0 is too new to be used with Talos 1.10.7"
     );
 }

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use crate::go::number::shortest;
 use crate::go::yaml::{Kind, Mapping, Node, Value as Resolved};
 
 /// A free-form value.
@@ -137,16 +138,7 @@ fn float_text(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = exponent
-            .strip_prefix('-')
-            .map_or(('+', exponent), |digits| ('-', digits));
-        return format!("{mantissa}e{sign}{digits:0>2}");
-    }
-    format!("{value}")
+    shortest(value)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use super::value::{Argument, Value, zero};
 use crate::config::schema::{Codec, Minor, Schema, Shape, Struct, TypeId};
 use crate::go::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
 
+const INLINE_MANIFESTS: &str = "v1alpha1.ClusterInlineManifests";
+
 /// Decodes a node as a type.
 ///
 /// # Errors
@@ -44,7 +46,30 @@ struct Decoder<'s> {
 }
 
 impl Decoder<'_> {
+    /// A tag that the text does not fit ends decoding at once.
+    fn check_tag(&self, scalar: &Scalar) -> Result<(), Abort> {
+        let Some(found) = scalar.tag_conflict() else {
+            return Ok(());
+        };
+        let (head, verb) = match self.schema.minor() {
+            Minor::V1_14 => (
+                "go-yaml load error in resolver at <unknown position>: ",
+                "construct",
+            ),
+            Minor::V1_13 => ("yaml: ", "construct"),
+            _ => ("yaml: ", "decode"),
+        };
+        Err(Abort(format!(
+            "{head}cannot {verb} {found} `{}` as a {}",
+            scalar.text(),
+            scalar.tag().unwrap_or_default()
+        )))
+    }
+
     fn value(&mut self, ty: TypeId, node: &Node) -> Decoded {
+        if let Some(scalar) = node.as_scalar() {
+            self.check_tag(scalar)?;
+        }
         let described = self.schema.get(ty);
         if node.is_null() {
             return Ok(self.null(ty));
@@ -65,6 +90,10 @@ impl Decoder<'_> {
                 }))))
             }
             Shape::Codec(codec) => self.codec(*codec, ty, node),
+            Shape::Struct(shape) if shape.certificate && node.as_mapping().is_none() => {
+                let target = certificate_target(shape);
+                Ok(self.misfit(node, &target))
+            }
             shape => match node.kind() {
                 Kind::Scalar(scalar) => Ok(self.scalar(shape, ty, scalar, node)),
                 Kind::Sequence(items) => match shape {
@@ -135,7 +164,18 @@ impl Decoder<'_> {
         };
         match value {
             Some(value) => Some(value),
-            None => self.misfit(node, &self.schema.get(ty).name),
+            None => {
+                let target = self.target_name(ty);
+                self.misfit(node, &target)
+            }
+        }
+    }
+
+    /// What error texts call a type; inline manifests are decoded as a plain list first.
+    fn target_name(&self, ty: TypeId) -> String {
+        match self.schema.get(ty).name.as_str() {
+            INLINE_MANIFESTS => "[]v1alpha1.ClusterInlineManifest".to_owned(),
+            name => name.to_owned(),
         }
     }
 
@@ -151,7 +191,7 @@ impl Decoder<'_> {
         for node in items {
             values.extend(self.value(item, node)?);
         }
-        if self.schema.get(ty).name == "v1alpha1.ClusterInlineManifests" {
+        if self.schema.get(ty).name == INLINE_MANIFESTS {
             values
                 .iter_mut()
                 .for_each(|manifest| self.trim_contents(item, manifest));
@@ -186,15 +226,19 @@ impl Decoder<'_> {
             }
             Shape::Struct(shape) => self.fields(shape, ty, mapping).map(Some),
             Shape::Map(value) => self.map(*value, mapping).map(Some),
-            _ => Ok(self.misfit(node, &self.schema.get(ty).name)),
+            _ => {
+                let target = self.target_name(ty);
+                Ok(self.misfit(node, &target))
+            }
         }
     }
 
     /// The entries of a mapping, without the one under `null`, which names nothing, and those whose key is no string.
-    fn named<'m>(&mut self, mapping: &'m Mapping) -> Vec<(&'m str, &'m Node)> {
+    fn named<'m>(&mut self, mapping: &'m Mapping) -> Result<Vec<(&'m str, &'m Node)>, Abort> {
         let mut named = Vec::with_capacity(mapping.len());
         for entry in mapping.entries() {
             let key = entry.key();
+            self.check_tag(key)?;
             if matches!(key.value(), Resolved::Null) {
                 continue;
             }
@@ -207,12 +251,12 @@ impl Decoder<'_> {
                     .push(format!("line {line}: cannot construct {what} into string"));
             }
         }
-        named
+        Ok(named)
     }
 
     fn map(&mut self, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut entries = indexmap::IndexMap::with_capacity(mapping.len());
-        for (key, node) in self.named(mapping) {
+        for (key, node) in self.named(mapping)? {
             let value = self.value(ty, node)?;
             if value.is_some() || node.is_null() {
                 entries.insert(
@@ -226,7 +270,7 @@ impl Decoder<'_> {
 
     fn fields(&mut self, shape: &Struct, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
         let mut value = zero(self.schema, ty);
-        for (key, node) in self.named(mapping) {
+        for (key, node) in self.named(mapping)? {
             match (shape.find(key), shape.inline_map) {
                 (Some(path), _) => {
                     let field = self.schema.field_type(shape, path);
@@ -252,27 +296,36 @@ impl Decoder<'_> {
         Ok(value)
     }
 
-    /// A certificate or key reads all its texts, and a missing one is empty rather than absent.
+    /// A certificate or key reads all its texts, and a missing one is empty rather than absent. The first text that is no
+    /// base64 is refused, unless one of them is no text at all.
     fn certificate(
         &mut self,
         shape: &Struct,
         mapping: &Mapping,
         node: &Node,
     ) -> Result<Value, Abort> {
-        let mut fields = Vec::new();
+        let before = self.problems.len();
+        let mut texts = Vec::new();
         for field in &shape.fields {
-            let text = match mapping.get(field.name) {
+            texts.push(match mapping.get(field.name) {
                 None => "",
                 Some(value) if value.as_scalar().is_none() => {
                     self.misfit(value, "string");
                     ""
                 }
                 Some(value) => value.as_str().unwrap_or_default(),
-            };
+            });
+        }
+        let mut refused = self.problems.len() > before;
+        let mut fields = Vec::new();
+        for text in texts {
             match scalar::base64(text) {
                 Ok(text) => fields.push(Value::Text(Some(text))),
                 Err(refusal) => {
-                    self.refused(node, refusal)?;
+                    if !refused {
+                        refused = true;
+                        self.refused(node, refusal)?;
+                    }
                     fields.push(Value::Text(None));
                 }
             }
@@ -337,6 +390,20 @@ fn scalar_tag(scalar: &Scalar) -> String {
     scalar
         .tag()
         .map_or_else(|| scalar.value().tag().to_owned(), str::to_owned)
+}
+
+/// The type that a certificate is read as before its texts are decoded.
+fn certificate_target(shape: &Struct) -> String {
+    let fields: Vec<String> = shape
+        .fields
+        .iter()
+        .map(|field| {
+            let mut name = field.name.to_owned();
+            name[..1].make_ascii_uppercase();
+            format!("{name} string \"yaml:\\\"{}\\\"\"", field.name)
+        })
+        .collect();
+    format!("struct {{ {} }}", fields.join("; "))
 }
 
 /// Error texts show at most ten bytes of a value.

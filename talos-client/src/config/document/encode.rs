@@ -1,7 +1,7 @@
 //! Typed values to nodes, as the reference prints them without comments.
 
 use super::value::{Argument, Value};
-use crate::config::schema::{Codec, Schema, Shape, TypeId, disk_size_text, duration_text};
+use crate::config::schema::{Codec, Minor, Schema, Shape, TypeId, disk_size_text, duration_text};
 use crate::go::yaml::{Mapping, Node};
 
 /// Encodes a value of a type.
@@ -27,7 +27,7 @@ pub(crate) fn encode(schema: &Schema, ty: TypeId, value: &Value) -> Node {
             encode_fields(schema, ty, value, &mut mapping);
             mapping.into()
         }
-        (Shape::Codec(codec), value) => encode_codec(*codec, value),
+        (Shape::Codec(codec), value) => encode_codec(*codec, value, schema.minor()),
         (_, Value::String(text)) => Node::string(text.clone()),
         (_, Value::Bool(value)) => Node::bool(*value),
         (_, Value::Int(value)) => Node::plain(value.to_string()),
@@ -52,13 +52,33 @@ fn encode_fields(schema: &Schema, ty: TypeId, value: &Value, mapping: &mut Mappi
                     }
                 }
             }
-        } else if !field.omit_empty || !value.is_empty() {
+        } else if !(field.omit_empty
+            && (value.is_empty() || counts_as_empty(schema, field.ty, value)))
+        {
             mapping.insert(field.name, encode(schema, field.ty, value));
         }
     }
 }
 
-fn encode_codec(codec: Codec, value: &Value) -> Node {
+/// Blocks that say by themselves when they are empty, by some of their fields.
+fn counts_as_empty(schema: &Schema, ty: TypeId, value: &Value) -> bool {
+    let described = schema.get(ty);
+    let telling: &[&str] = match described.name.as_str() {
+        "block.EncryptionSpec" if schema.minor() >= Minor::V1_12 => &["provider", "keys"],
+        "runtime.ProvisioningSpec" => &["diskSelector"],
+        "storage.ProvisioningSpec" => &["volumeSelector"],
+        _ => return false,
+    };
+    let Shape::Struct(shape) = &described.shape else {
+        return false;
+    };
+    telling.iter().all(|field| {
+        let field = shape.find(field).and_then(|path| value.at(path));
+        field.is_none_or(Value::is_empty)
+    })
+}
+
+fn encode_codec(codec: Codec, value: &Value, minor: Minor) -> Node {
     match (codec, value) {
         (Codec::FileMode, Value::Int(mode)) => Node::plain(format!("0o{mode:o}")),
         (Codec::DiskSize, Value::Int(bytes)) => {
@@ -68,17 +88,17 @@ fn encode_codec(codec: Codec, value: &Value) -> Node {
         (Codec::PortRange, Value::Ports(low, high)) if low == high => Node::plain(low.to_string()),
         (Codec::Argument, Value::Argument(Argument::Many(texts))) => Node::strings(texts.clone()),
         (Codec::Argument, Value::Argument(Argument::One(text))) if text.is_empty() => Node::null(),
-        (codec, value) => Node::string(text_form(codec, value).unwrap_or_default()),
+        (codec, value) => Node::string(text_form(codec, value, minor).unwrap_or_default()),
     }
 }
 
 /// The text of a value that has one.
-pub(crate) fn text_form(codec: Codec, value: &Value) -> Option<String> {
+pub(crate) fn text_form(codec: Codec, value: &Value, minor: Minor) -> Option<String> {
     match (codec, value) {
         (Codec::Duration, Value::Int(value)) => i64::try_from(*value).ok().map(duration_text),
-        (Codec::Enumeration(values), Value::Int(value)) => {
-            u32::try_from(*value).ok().map(|number| values.text(number))
-        }
+        (Codec::Enumeration(values), Value::Int(value)) => u32::try_from(*value)
+            .ok()
+            .map(|number| values.text(number, minor)),
         (_, Value::Text(text)) => Some(text.clone().unwrap_or_default()),
         (_, Value::Size { bytes, percentage }) => Some(
             bytes

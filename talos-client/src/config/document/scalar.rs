@@ -28,6 +28,10 @@ pub(super) struct Habits {
     pub(super) whole_floats: bool,
     /// The number 0 is a duration.
     pub(super) zero_duration: bool,
+    /// A float without a fraction is a duration of nanoseconds.
+    pub(super) float_duration: bool,
+    /// The release.
+    pub(super) minor: Minor,
 }
 
 impl Habits {
@@ -37,6 +41,8 @@ impl Habits {
             negative_sizes: since_v1_13,
             whole_floats: since_v1_13,
             zero_duration: since_v1_13,
+            float_duration: minor >= Minor::V1_14,
+            minor,
         }
     }
 }
@@ -87,13 +93,14 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, habits: Habits) -> Result<Valu
         Codec::ByteSize if text.is_empty() => Ok(Value::Text(None)),
         Codec::ByteSize => kept(check_byte_size(text, habits.negative_sizes)),
         Codec::Size => size(text, habits.negative_sizes).map_err(Misfit::Refused),
+        Codec::Expression if text.is_empty() => Ok(Value::Text(None)),
         Codec::Expression => Ok(Value::Text(Some(text.to_owned()))),
         Codec::Address(_) if text.is_empty() => Ok(Value::Text(None)),
         Codec::Address(kind) => canonical(canonical_address(text, kind)),
         Codec::HardwareAddress if text.is_empty() => Ok(Value::Text(None)),
         Codec::HardwareAddress => canonical(canonical_hardware_address(text)),
         Codec::Enumeration(values) => values
-            .parse(text)
+            .parse(text, habits.minor)
             .map(|number| Value::Int(number.into()))
             .map_err(Misfit::Refused),
         Codec::Url => UrlParts::parse(text)
@@ -122,6 +129,15 @@ pub(super) fn read(codec: Codec, scalar: &Scalar, habits: Habits) -> Result<Valu
 fn duration(scalar: &Scalar, habits: Habits) -> Result<Value, Misfit> {
     match scalar.value() {
         Resolved::Int(0) if habits.zero_duration => Ok(Value::Int(0)),
+        Resolved::Float(_) if habits.float_duration => {
+            let nanoseconds = Int {
+                bits: 64,
+                signed: true,
+            };
+            integer(scalar, nanoseconds, habits)
+                .map(Value::Int)
+                .ok_or(Misfit::Type)
+        }
         Resolved::String(text) => parse_duration(&text)
             .map(|value| Value::Int(value.into()))
             .ok_or(Misfit::Type),

@@ -280,9 +280,11 @@ impl GenerateInput {
 
     fn patched(&self, plan: &Plan<'_>, kind: MachineType) -> Result<MachineConfig> {
         let (name, own_patches) = self.patches_of(kind);
-        let config = plan.config(kind)?;
-        let config = self.apply(config, &self.patches, "configs")?;
-        let mut config = self.apply(config, own_patches, name)?;
+        let groups = [("configs", self.patches.as_slice()), (name, own_patches)];
+        let mut config = plan
+            .config(kind)?
+            .patched_in_groups(&groups, &self.talos_version)
+            .map_err(|cause| explained(&cause, "failed to generate config bundle"))?;
         if plan.has_comments()
             && !self.has_json_patch(own_patches)
             && let Some(root) = config.v1alpha1_mut()
@@ -296,25 +298,6 @@ impl GenerateInput {
     fn has_json_patch(&self, own_patches: &[ConfigPatch]) -> bool {
         let mut patches = self.patches.iter().chain(own_patches);
         patches.any(|patch| patch.is_json(&self.talos_version))
-    }
-
-    fn apply(
-        &self,
-        config: MachineConfig,
-        patches: &[ConfigPatch],
-        name: &str,
-    ) -> Result<MachineConfig> {
-        if patches.is_empty() {
-            return Ok(config);
-        }
-        config
-            .patched(patches, &self.talos_version)
-            .map_err(|cause| {
-                explained(
-                    &cause,
-                    &format!("failed to generate config bundle: error patching {name}"),
-                )
-            })
     }
 }
 

@@ -42,10 +42,6 @@ impl<'a> Plan<'a> {
         if kubernetes.is_empty() && generator.has_kubernetes_documents() {
             return Err(refused("kubernetes version must be specified"));
         }
-        // Releases before v1.10 are generated for by their contract only; what they run is not known here.
-        if !kubernetes.is_empty() && talos.contract() >= VersionContract::V1_10 {
-            talos.check_kubernetes(&kubernetes)?;
-        }
         Ok(Self {
             input,
             contract,

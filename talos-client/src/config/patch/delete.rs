@@ -155,7 +155,7 @@ impl Deletion<'_> {
                 self.has_text(*target, value, text)
             }
             (Shape::Codec(codec), value) if self.searches_inlined() => {
-                text_form(*codec, value).as_deref() == Some(text)
+                text_form(*codec, value, self.schema.minor()).as_deref() == Some(text)
             }
             _ => false,
         }

@@ -1,5 +1,6 @@
 //! Finding out what kind of patch a text is.
 
+use super::canonical::Origin;
 use super::json::Operation;
 use crate::config::load::{PatchDocument, load_patch};
 use crate::config::schema::Schema;
@@ -31,7 +32,7 @@ pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, Strin
         Err(error) => error,
     };
     if is_readable && let Some(operations) = operations_in_yaml(documents) {
-        return Ok(Patch::Json(operations));
+        return operations.map(Patch::Json);
     }
     Err(if text.trim_start().starts_with('[') {
         json
@@ -41,17 +42,23 @@ pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, Strin
 }
 
 /// A list of mappings in the first document, or nothing at all.
-fn operations_in_yaml(mut documents: Vec<Source>) -> Option<Vec<Operation>> {
+fn operations_in_yaml(mut documents: Vec<Source>) -> Option<Result<Vec<Operation>, String>> {
     if documents.is_empty() || documents[0].node.is_null() {
-        return Some(Vec::new());
+        return Some(Ok(Vec::new()));
     }
     let Kind::Sequence(items) = documents.swap_remove(0).node.kind else {
         return None;
     };
-    items
+    let operations: Option<Vec<Operation>> = items
         .into_iter()
         .map(|item| operation(item, false))
-        .collect()
+        .collect();
+    operations.map(|operations| {
+        operations
+            .into_iter()
+            .map(|operation| operation.through_json(Origin::YamlOperation))
+            .collect()
+    })
 }
 
 fn operation(item: Node, json: bool) -> Option<Operation> {
@@ -87,7 +94,8 @@ fn operations_in_json(text: &str) -> Result<Vec<Operation>, String> {
     let operations = nodes.into_iter().zip(&items).map(|(node, item)| {
         operation(node, true)
             .or_else(|| operation(json_node(item), true))
-            .ok_or_else(|| json_misfit(item, "jsonpatch.Operation"))
+            .ok_or_else(|| json_misfit(item, "jsonpatch.Operation"))?
+            .through_json(Origin::JsonOperation)
     });
     operations.collect()
 }

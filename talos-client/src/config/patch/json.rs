@@ -1,6 +1,9 @@
 //! JSON patches (RFC 6902) on the node tree, with the deviations of the library that Talos uses.
 
-use crate::go::yaml::{Kind, MAX_BYTES, MAX_DEPTH, Mapping, Node, first_difference};
+use super::canonical::{Origin, sort_keys, through_json};
+use crate::go::yaml::{
+    Kind, MAX_BYTES, MAX_DEPTH, Mapping, Node, first_difference, parse_documents,
+};
 
 /// One operation, as written.
 #[derive(Debug, Clone)]
@@ -20,6 +23,22 @@ const TOO_DEEP: &str = "exceeded max depth";
 ///
 /// The text of the reference's library.
 pub(super) fn apply(document: &mut Node, operations: &[Operation]) -> Result<(), String> {
+    *document = through_json(document, Origin::Configuration)
+        .map_err(|error| format!("failure converting talos machine config to json: {error}"))?;
+    apply_operations(document, operations).map_err(|error| {
+        format!("failure applying rfc6902 patches to talos machine config: {error}")
+    })?;
+    sort_keys(document);
+    // The reference prints the result and reads it again, so errors name the lines of the print.
+    if let Ok(mut printed) = parse_documents(&document.to_yaml())
+        && printed.len() == 1
+    {
+        *document = printed.remove(0);
+    }
+    Ok(())
+}
+
+fn apply_operations(document: &mut Node, operations: &[Operation]) -> Result<(), String> {
     // Copies of copies grow without end; the library of the reference lets them.
     let mut copied = 0;
     operations
@@ -28,6 +47,15 @@ pub(super) fn apply(document: &mut Node, operations: &[Operation]) -> Result<(),
 }
 
 impl Operation {
+    /// The operation with its values as JSON holds them.
+    pub(super) fn through_json(self, origin: Origin) -> Result<Self, String> {
+        let mut members = Mapping::new();
+        for (key, value) in self.members.iter() {
+            members.insert(key, through_json(value, origin)?);
+        }
+        Ok(Self { members, ..self })
+    }
+
     fn apply(&self, document: &mut Node, copied: &mut usize) -> Result<(), String> {
         match self.text("op").unwrap_or("unknown") {
             "add" => self.add(document),
@@ -89,10 +117,11 @@ impl Operation {
     fn replace(&self, document: &mut Node) -> Result<(), String> {
         let path = self.required("replace", "path")?;
         if path.is_empty() {
-            // Anything but a list or mapping is ignored without a word.
-            if let Some(value) = self.value().filter(|value| value.as_scalar().is_none()) {
-                *document = value.clone();
-            }
+            let value = self.value().filter(|value| value.as_scalar().is_none());
+            // The library prints an error that it does not have.
+            let value =
+                value.ok_or("replace operation value must be object or array: %!w(<nil>)")?;
+            *document = value.clone();
             return Ok(());
         }
         let Some((container, key)) = find(document, path) else {
@@ -139,7 +168,7 @@ impl Operation {
         };
         check_depth(path, &value)?;
         add_to(container, &key, value)
-            .map_err(|error| format!("error in move for path: '{key}': {error}"))
+            .map_err(|error| format!("error in move for path: '{path}': {error}"))
     }
 
     fn copy(&self, document: &mut Node, copied: &mut usize) -> Result<(), String> {
@@ -150,7 +179,7 @@ impl Operation {
             ));
         };
         let value = get_from(container, &key)
-            .map_err(|error| format!("error in copy for from: '{key}': {error}"))?;
+            .map_err(|error| format!("error in copy for from: '{from}': {error}"))?;
         *copied += value.map_or(1, Node::weight);
         if *copied > MAX_BYTES {
             return Err("error while performing deep copy: copies are too large".to_owned());

@@ -3,6 +3,7 @@
 //! A patch is either a strategic merge patch, documents that are merged into those of a configuration by the types of a Talos
 //! release, or a JSON patch (RFC 6902). The text decides which, as it does for `talosctl`.
 
+mod canonical;
 mod delete;
 mod detect;
 mod json;
@@ -141,7 +142,8 @@ impl MachineConfig {
     /// The configuration with patches applied in order, by the rules of a Talos release.
     ///
     /// After a strategic merge patch the result is what the release's types make of it: what they always print is there, what
-    /// they leave out when empty is not. JSON patches work on the documents as they are and keep every scalar as it was written.
+    /// they leave out when empty is not. After a JSON patch the result is what JSON makes of it: numbers are canonical (`0x10` is `16`),
+    /// dates are texts, keys are sorted.
     /// Without patches nothing changes. All patches are read before the first one is applied.
     ///
     /// Surprises of the reference are kept, for example: zero values do not replace anything, sizes and CEL expressions of a
@@ -181,16 +183,38 @@ impl MachineConfig {
                 detect(schema, patch.text()).map_err(|text| refused(&patch.origin, text))?;
             detected.push((patch.origin.as_str(), found));
         }
-        let mut state = State::Nodes(
-            self.documents()
-                .iter()
-                .map(|document| document.node().clone())
-                .collect(),
-        );
+        let mut state = State::of(self);
         for (origin, patch) in detected {
             state = state
                 .apply(schema, patch)
                 .map_err(|text| refused(origin, text))?;
+        }
+        Ok(Self::from_documents(
+            state.into_nodes(schema).into_iter().map(Document::new),
+        ))
+    }
+
+    /// The configuration with groups of patches applied in order. It is decoded by the types of the release after each group, as
+    /// generation does, so that a JSON patch cannot leave behind what the release does not know.
+    pub(crate) fn patched_in_groups(
+        &self,
+        groups: &[(&str, &[ConfigPatch])],
+        version: &TalosVersion,
+    ) -> Result<Self> {
+        let schema = Schema::of(version);
+        let mut state = State::of(self);
+        for (name, patches) in groups.iter().filter(|(_, patches)| !patches.is_empty()) {
+            let refused = |origin: &str, text: String| {
+                Error::new(ErrorKind::InvalidDocument, OPERATION)
+                    .with_target(origin)
+                    .with_message(format!("error patching {name}: {text}"))
+            };
+            for patch in *patches {
+                state = detect(schema, patch.text())
+                    .and_then(|found| state.apply(schema, found))
+                    .map_err(|text| refused(&patch.origin, text))?;
+            }
+            state = state.typed(schema).map_err(|text| refused("", text))?;
         }
         Ok(Self::from_documents(
             state.into_nodes(schema).into_iter().map(Document::new),
@@ -228,6 +252,22 @@ enum State {
 }
 
 impl State {
+    fn of(config: &MachineConfig) -> Self {
+        let documents = config.documents().iter();
+        Self::Nodes(documents.map(|document| document.node().clone()).collect())
+    }
+
+    /// The documents by the types of a release.
+    fn typed(self, schema: &'static Schema) -> Result<Self, String> {
+        match self {
+            Self::Nodes(nodes) => Ok(Self::Typed {
+                documents: load_config(schema, nodes)?,
+                leftovers: 0,
+            }),
+            typed @ Self::Typed { .. } => Ok(typed),
+        }
+    }
+
     fn apply(self, schema: &'static Schema, patch: Patch) -> Result<Self, String> {
         match patch {
             Patch::Json(operations) => {
@@ -235,9 +275,7 @@ impl State {
                 let [document] = nodes.as_mut_slice() else {
                     return Err("JSON6902 patches are not supported for multi-document machine configuration".to_owned());
                 };
-                json::apply(document, &operations).map_err(|error| {
-                    format!("failure applying rfc6902 patches to talos machine config: {error}")
-                })?;
+                json::apply(document, &operations)?;
                 Ok(Self::Nodes(nodes))
             }
             Patch::Strategic(patch) => {

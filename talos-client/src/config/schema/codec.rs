@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Enumeration;
 use super::enums::enumeration;
 use super::size;
-use crate::go::address::{check_address, check_prefix, parse_ip, parse_prefix};
+use crate::go::address::{check_address, check_address_port, check_prefix, parse_ip, parse_prefix};
 
 /// A form of texts and numbers that a Go type reads and writes by itself.
 #[derive(Debug, Clone, Copy)]
@@ -183,21 +183,9 @@ pub(crate) fn canonical_address(text: &str, kind: Address) -> Result<String, Str
 }
 
 fn canonical_address_port(text: &str) -> Result<String, String> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(address.to_string());
-    }
-    let Some((address, port)) = text.rsplit_once(':') else {
-        return Err("not an ip:port".to_owned());
-    };
-    let bracketed = address.starts_with('[');
-    let address = address.trim_start_matches('[').trim_end_matches(']');
-    check_address(address)?;
-    if address.contains(':') && !bracketed {
-        return Err(format!(
-            "invalid ip:port {text:?}, IPv6 addresses must be surrounded by square brackets"
-        ));
-    }
-    Err(format!("invalid port {port:?} parsing {text:?}"))
+    check_address_port(text)?;
+    let address = text.parse::<SocketAddr>();
+    Ok(address.map_or_else(|_| text.to_owned(), |address| address.to_string()))
 }
 
 /// Reads a hardware address or a DUID: hexadecimal bytes of any number, with colons anywhere. Returns it with a colon between

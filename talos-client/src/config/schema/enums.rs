@@ -1,11 +1,21 @@
 //! Enumerations and the names of their values.
 
+use super::Minor;
+
 /// A Go enumeration that is written by name.
 #[derive(Debug)]
 pub(crate) struct Enumeration {
     name: &'static str,
-    values: &'static [(u32, &'static str)],
+    values: &'static [Member],
     form: Form,
+}
+
+/// A value and the minor versions that know it.
+#[derive(Debug)]
+struct Member {
+    number: u32,
+    name: &'static str,
+    releases: (u16, u16),
 }
 
 /// Where an enumeration differs from a plain list of names.
@@ -20,12 +30,12 @@ enum Form {
 }
 
 macro_rules! enumerations {
-    ($($go:literal $name:literal $(as $form:ident)?: $($number:literal $value:literal),+;)*) => {
+    ($($go:literal $name:literal $(as $form:ident)?: $($number:literal $value:literal $(in [$since:literal, $until:literal])?),+;)*) => {
         /// The enumeration of a Go type.
         pub(crate) fn enumeration(go: &str) -> Option<&'static Enumeration> {
             match go {
                 $($go => Some(const {
-                    &Enumeration { name: $name, values: &[$(($number, $value)),+], form: [Form::Names $(, Form::$form)?][0 $(+ { let _ = Form::$form; 1 })?] }
+                    &Enumeration { name: $name, values: &[$(Member { number: $number, name: $value, releases: [(10, 14) $(, ($since, $until))?] [0 $(+ { let _: u16 = $since; 1 })?] }),+], form: [Form::Names $(, Form::$form)?][0 $(+ { let _ = Form::$form; 1 })?] }
                 }),)*
                 _ => None,
             }
@@ -36,14 +46,16 @@ macro_rules! enumerations {
 enumerations! {
     "block.EncryptionProviderType" "EncryptionProviderType": 0 "none", 1 "luks2";
     "block.FilesystemType" "FilesystemType":
-        0 "none", 1 "xfs", 2 "vfat", 3 "ext4", 4 "iso9660", 5 "swap", 6 "virtiofs", 7 "btrfs";
+        0 "none", 1 "xfs", 2 "vfat", 3 "ext4", 4 "iso9660", 5 "swap" in [11, 12], 5 "swapi" in [13, 14],
+        6 "virtiofs" in [13, 14], 7 "btrfs" in [14, 14];
     "block.VolumeType" "VolumeType":
-        0 "partition", 1 "disk", 2 "tmpfs", 3 "directory", 4 "symlink", 5 "overlay", 6 "external";
+        0 "partition", 1 "disk", 2 "tmpfs", 3 "directory", 4 "symlink", 5 "overlay", 6 "external" in [13, 14];
     "nethelpers.ADLACPActive" "ADLACPActive": 0 "off", 1 "on";
     "nethelpers.ADSelect" "ADSelect": 0 "stable", 1 "bandwidth", 2 "count";
     "nethelpers.ARPAllTargets" "ARPAllTargets": 0 "any", 1 "all";
     "nethelpers.ARPValidate" "ARPValidate":
-        0 "none", 1 "active", 2 "backup", 3 "all", 4 "filter", 5 "filter-active", 6 "filter-backup";
+        0 "none", 1 "active", 2 "backup", 3 "all", 4 "filter" in [12, 14], 5 "filter-active" in [12, 14],
+        6 "filter-backup" in [12, 14];
     "nethelpers.AutoHostnameKind" "AutoHostnameKind": 0 "off", 1 "talos-addr", 2 "stable";
     "nethelpers.BondMode" "BondMode":
         0 "balance-rr", 1 "active-backup", 2 "balance-xor", 3 "broadcast", 4 "802.3ad", 5 "balance-tlb", 6 "balance-alb";
@@ -68,20 +80,17 @@ enumerations! {
 }
 
 impl Enumeration {
-    /// The number behind a name.
-    pub(crate) fn parse(&self, text: &str) -> Result<u32, String> {
+    /// The number behind a name in a release.
+    pub(crate) fn parse(&self, text: &str, minor: Minor) -> Result<u32, String> {
         let named = |exact: bool| {
-            let fits = |name: &str| {
+            let fits = |member: &&Member| {
                 if exact {
-                    name == text
+                    member.name == text
                 } else {
-                    name.eq_ignore_ascii_case(text)
+                    member.name.eq_ignore_ascii_case(text)
                 }
             };
-            let mut values = self.values.iter();
-            values
-                .find(|(_, name)| fits(name))
-                .map(|(number, _)| *number)
+            self.members(minor).find(fits).map(|member| member.number)
         };
         match self.form {
             Form::Names => named(false).ok_or_else(|| self.refusal(text)),
@@ -99,10 +108,17 @@ impl Enumeration {
         format!("{text} does not belong to {} values", self.name)
     }
 
-    /// The name of a number.
-    pub(crate) fn text(&self, number: u32) -> String {
-        match self.values.iter().find(|(value, _)| *value == number) {
-            Some((_, name)) => (*name).to_owned(),
+    fn members(&self, minor: Minor) -> impl Iterator<Item = &Member> {
+        self.values.iter().filter(move |member| {
+            let (since, until) = member.releases;
+            (since..=until).contains(&minor.number())
+        })
+    }
+
+    /// The name of a number in a release.
+    pub(crate) fn text(&self, number: u32, minor: Minor) -> String {
+        match self.members(minor).find(|member| member.number == number) {
+            Some(member) => member.name.to_owned(),
             None if self.form == Form::RoutingTables => number.to_string(),
             None => format!("{}({number})", self.name),
         }
@@ -130,13 +146,26 @@ mod tests {
 
         assert_eq!(
             filesystem
-                .parse("ext4")
-                .map(|number| filesystem.text(number)),
+                .parse("ext4", Minor::V1_14)
+                .map(|number| filesystem.text(number, Minor::V1_14)),
             Ok("ext4".to_owned())
         );
         assert_eq!(
-            filesystem.parse("zfs"),
+            filesystem.parse("zfs", Minor::V1_14),
             Err("zfs does not belong to FilesystemType values".to_owned())
+        );
+    }
+
+    #[test]
+    fn names_belong_to_releases() {
+        let filesystem = enumeration("block.FilesystemType").unwrap();
+
+        assert!(filesystem.parse("swap", Minor::V1_12).is_ok());
+        assert!(filesystem.parse("swap", Minor::V1_13).is_err());
+        assert_eq!(filesystem.parse("swapi", Minor::V1_13), Ok(5));
+        assert_eq!(
+            filesystem.parse("btrfs", Minor::V1_13),
+            Err("btrfs does not belong to FilesystemType values".to_owned())
         );
     }
 
@@ -152,11 +181,11 @@ mod tests {
             ("+2", 2),
             ("-0", 0),
         ] {
-            assert_eq!(values.parse(text), Ok(number), "{text}");
+            assert_eq!(values.parse(text, Minor::V1_14), Ok(number), "{text}");
         }
         for text in ["Active", "3", "-1", "1.0", "0x1", "128"] {
             assert_eq!(
-                values.parse(text),
+                values.parse(text, Minor::V1_14),
                 Err(format!("invalid fail_over_mac value {text}"))
             );
         }
@@ -166,16 +195,16 @@ mod tests {
     fn routing_tables_may_be_numbers() {
         let table = enumeration("nethelpers.RoutingTable").unwrap();
 
-        assert_eq!(table.parse("100"), Ok(100));
-        assert_eq!(table.parse("MAIN"), Ok(254));
+        assert_eq!(table.parse("100", Minor::V1_14), Ok(100));
+        assert_eq!(table.parse("MAIN", Minor::V1_14), Ok(254));
         for text in ["0", "253", "254", "256", "0100", "+1", "-1", "999"] {
             assert_eq!(
-                table.parse(text),
+                table.parse(text, Minor::V1_14),
                 Err(format!("{text} does not belong to RoutingTable values"))
             );
         }
         assert_eq!(
-            (table.text(100), table.text(254)),
+            (table.text(100, Minor::V1_14), table.text(254, Minor::V1_14)),
             ("100".to_owned(), "main".to_owned())
         );
     }

@@ -47,6 +47,11 @@ impl Minor {
     pub(crate) const V1_12: Self = Self(12);
     pub(crate) const V1_13: Self = Self(13);
     pub(crate) const V1_14: Self = Self(14);
+
+    /// The number behind the dot.
+    pub(crate) fn number(self) -> u16 {
+        self.0
+    }
 }
 
 /// A document kind of a release.

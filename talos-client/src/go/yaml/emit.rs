@@ -137,6 +137,8 @@ impl Writer {
                 self.out.push('\n');
                 self.sequence(items, Self::below(column), false);
             }
+            // What the source does not write stays unwritten in a quotation.
+            Kind::Scalar(scalar) if self.keep_flow && is_unwritten(scalar) => self.out.push('\n'),
             _ => {
                 self.out.push(' ');
                 self.inline(node, Self::below(column));
@@ -163,6 +165,10 @@ impl Writer {
             self.pad(column);
         }
     }
+}
+
+fn is_unwritten(scalar: &Scalar) -> bool {
+    scalar.style == Style::Plain && scalar.text.is_empty() && scalar.tag.is_none()
 }
 
 /// Writes a scalar; a block is only possible where `block` gives the column of its lines.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::lex::{Dialect, Lexer, Mark, Problem, Stage, Token, TokenKind, check_characters};
 use super::mapping::{Duplicate, Entry, Mapping};
 use super::node::{Kind, Node, Position};
-use super::problem::{refused, refused_at, refused_with, unknown_anchor};
+use super::problem::{refused, refused_at, refused_with};
 use super::resolve;
 use super::scalar::{Scalar, Style, short_tag};
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ pub fn parse_documents(text: &str) -> Result<Vec<Node>> {
         .map_err(|problem| refused_with(problem.text(dialect), position(problem.mark())))?;
     let mut reader = Reader::new(text, dialect);
     let documents = reader.documents().into_result()?;
-    if let Some(duplicate) = reader.duplicates.first() {
+    if let Some(duplicate) = reader.oddities.duplicates.first() {
         return Err(refused(format!("yaml: unmarshal errors:\n  {duplicate}"))
             .with_target(format!("line {}", duplicate.line)));
     }
@@ -133,7 +133,15 @@ struct Reader<'a> {
     anchors: HashMap<&'a str, Option<Anchor>>,
     nodes: usize,
     bytes: usize,
+    oddities: Oddities,
+}
+
+/// What is no syntax error, and so only counts when there is none.
+#[derive(Default)]
+struct Oddities {
     duplicates: Vec<Duplicate>,
+    /// The first key that is a list or mapping.
+    key: Option<Option<Position>>,
 }
 
 impl<'a> Reader<'a> {
@@ -146,7 +154,7 @@ impl<'a> Reader<'a> {
             anchors: HashMap::new(),
             nodes: 0,
             bytes: 0,
-            duplicates: Vec::new(),
+            oddities: Oddities::default(),
         }
     }
 
@@ -228,6 +236,11 @@ impl<'a> Reader<'a> {
         };
         if self.next_is(&TokenKind::DocumentEnd)? {
             self.take()?;
+        }
+        match self.oddities.key.take() {
+            Some(Some(position)) => return Err(refused_at(position, "invalid map key")),
+            Some(None) => return Err(refused("yaml: invalid map key")),
+            None => {}
         }
         Ok(Some(Source {
             line: start.line + 1,
@@ -321,7 +334,7 @@ impl<'a> Reader<'a> {
         }
         if let TokenKind::Alias(name) = self.peek()?.kind {
             self.take()?;
-            return self.alias(name);
+            return self.alias(name, start);
         }
         let properties = self.properties(start)?;
         let before = (self.nodes, self.bytes);
@@ -455,7 +468,7 @@ impl<'a> Reader<'a> {
         Ok(node_at(Kind::Scalar(scalar), properties.start, false))
     }
 
-    fn alias(&mut self, name: &str) -> Result<Node> {
+    fn alias(&mut self, name: &str, mark: Mark) -> Result<Node> {
         let (nodes, bytes) = match self.anchors.get(name) {
             Some(Some(anchor)) => (anchor.nodes, anchor.bytes),
             Some(None) => {
@@ -463,13 +476,16 @@ impl<'a> Reader<'a> {
                     "yaml: anchor '{name}' value contains itself"
                 )));
             }
-            None => return Err(unknown_anchor(name)),
+            None => {
+                let problem = format!("unknown anchor '{name}' referenced");
+                return Err(self.problem(&Problem::plain(Stage::Composer, problem, mark)));
+            }
         };
         self.count(nodes, bytes)?;
         let anchor = self.anchors.get(name).and_then(Option::as_ref);
         anchor
             .map(|anchor| anchor.node.clone())
-            .ok_or_else(|| unknown_anchor(name))
+            .ok_or_else(|| refused("yaml: unexpected end of document"))
     }
 
     fn block_sequence(&mut self, depth: usize) -> Result<Kind> {
@@ -556,7 +572,7 @@ impl<'a> Reader<'a> {
                 let mark = self.peek()?.start;
                 self.empty(mark)?
             };
-            entries.add(key, value, &mut self.duplicates)?;
+            entries.add(key, value, &mut self.oddities);
         }
         entries.finish()
     }
@@ -638,7 +654,7 @@ impl<'a> Reader<'a> {
         }
         let value = self.node_or_empty(missing, mark, Place::Flow, depth)?;
         let mut entries = Entries::default();
-        entries.add(key, value, &mut self.duplicates)?;
+        entries.add(key, value, &mut self.oddities);
         entries.finish()
     }
 
@@ -665,7 +681,7 @@ impl<'a> Reader<'a> {
                     (key, self.empty(mark)?)
                 }
             };
-            entries.add(key, value, &mut self.duplicates)?;
+            entries.add(key, value, &mut self.oddities);
         }
         self.take()?;
         entries.finish()
@@ -711,12 +727,10 @@ struct Entries {
 }
 
 impl Entries {
-    fn add(&mut self, key: Node, value: Node, duplicates: &mut Vec<Duplicate>) -> Result<()> {
+    fn add(&mut self, key: Node, value: Node, oddities: &mut Oddities) {
         let Kind::Scalar(mut scalar) = key.kind else {
-            return Err(key.position.map_or_else(
-                || refused("yaml: invalid map key"),
-                |position| refused_at(position, "invalid map key"),
-            ));
+            oddities.key.get_or_insert(key.position);
+            return;
         };
         if resolve::is_null(&scalar) {
             // However it is written, or not written at all, it is the same key.
@@ -724,7 +738,7 @@ impl Entries {
         }
         if scalar.style == Style::Plain && scalar.text == "<<" {
             self.merged.push(value);
-            return Ok(());
+            return;
         }
         if let Some(first) = self.mapping.entry(&scalar.text) {
             let duplicate = Duplicate {
@@ -732,16 +746,15 @@ impl Entries {
                 first_line: first.position.map_or(0, |position| position.line),
                 key: scalar.text,
             };
-            duplicates.push(duplicate.clone());
+            oddities.duplicates.push(duplicate.clone());
             self.mapping.duplicates.push(duplicate);
-            return Ok(());
+            return;
         }
         self.mapping.insert_entry(Entry {
             key: scalar,
             position: key.position,
             value,
         });
-        Ok(())
     }
 
     fn finish(mut self) -> Result<Kind> {

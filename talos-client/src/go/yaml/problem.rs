@@ -24,7 +24,3 @@ pub(super) fn refused_at(position: Position, problem: &str) -> Error {
     };
     refused(format!("yaml: {place}{problem}")).with_target(format!("line {line}, column {column}"))
 }
-
-pub(super) fn unknown_anchor(name: &str) -> Error {
-    refused(format!("yaml: unknown anchor '{name}' referenced"))
-}

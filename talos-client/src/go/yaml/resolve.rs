@@ -64,6 +64,25 @@ pub(super) fn resolve(scalar: &Scalar) -> Value {
     }
 }
 
+/// The tag of the text where it cannot be what the written tag says: `!!int` on a word.
+pub(super) fn tag_conflict(scalar: &Scalar) -> Option<&'static str> {
+    let tag = scalar.tag.as_deref()?;
+    if !matches!(
+        tag,
+        "!!bool" | "!!int" | "!!float" | "!!null" | "!!timestamp"
+    ) {
+        return None;
+    }
+    let mut found = resolve_plain(&scalar.text);
+    if tag != "!!timestamp" && matches!(found, Value::Timestamp(_)) {
+        // Dates are only looked for where nothing else is asked for.
+        found = Value::String(scalar.text.clone());
+    }
+    let found = found.tag();
+    let agrees = found == tag || (tag == "!!float" && found == "!!int");
+    (!agrees).then_some(found)
+}
+
 pub(super) fn is_null(scalar: &Scalar) -> bool {
     match scalar.tag.as_deref() {
         None => scalar.style == Style::Plain && is_null_text(&scalar.text),
@@ -198,6 +217,10 @@ fn integer(text: &str) -> Option<Value> {
         return None;
     }
     let magnitude = i128::from(u64::from_str_radix(digits, radix).ok()?);
+    if negative && magnitude == 0 {
+        // A float, because integers have no negative zero.
+        return Some(Value::Float(-0.0));
+    }
     let value = if negative { -magnitude } else { magnitude };
     match (i64::try_from(value), u64::try_from(value)) {
         (Ok(value), _) => Some(Value::Int(value)),

@@ -75,6 +75,11 @@ impl Scalar {
         self.tag.as_deref()
     }
 
+    /// The tag of the text where it cannot be what [`Scalar::tag`] says.
+    pub(crate) fn tag_conflict(&self) -> Option<&'static str> {
+        resolve::tag_conflict(self)
+    }
+
     /// What Go's YAML takes it for where no field type says otherwise.
     #[must_use]
     pub fn value(&self) -> Value {

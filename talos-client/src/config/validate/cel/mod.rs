@@ -84,6 +84,10 @@ fn compile(source: &str, environment: Environment, wanted: &Type) -> Result<Expr
     Ok(expr)
 }
 
+/// Below a character that is not ASCII stands a wide one.
+const WIDE_DOT: char = '\u{ff0e}';
+const WIDE_POINTER: char = '\u{ff3e}';
+
 /// One block per fault: position, message, the source line and a pointer below it.
 fn render(source: &str, mut faults: Vec<Fault>) -> String {
     faults.sort_by_key(|fault| fault.at);
@@ -94,12 +98,22 @@ fn render(source: &str, mut faults: Vec<Fault>) -> String {
             let line = before.matches('\n').count();
             let column = before.chars().rev().take_while(|c| *c != '\n').count();
             let text = source.split('\n').nth(line).unwrap_or_default();
+            let text = text.replace('\t', " ");
+            let mut characters = text.chars();
+            let dots: String = characters
+                .by_ref()
+                .take(column)
+                .map(|c| if c.is_ascii() { '.' } else { WIDE_DOT })
+                .collect();
+            let pointer = match characters.next() {
+                Some(c) if !c.is_ascii() => WIDE_POINTER,
+                _ => '^',
+            };
             format!(
-                "ERROR: <input>:{}:{}: {}\n | {text}\n | {}^",
+                "ERROR: <input>:{}:{}: {}\n | {text}\n | {dots}{pointer}",
                 line + 1,
                 column + 1,
                 fault.message,
-                ".".repeat(column),
             )
         })
         .collect();

@@ -48,11 +48,42 @@ pub(super) fn check_tls(document: View<'_>, release: VersionContract, findings: 
         "ca must be a valid PEM-encoded certificate",
     );
     let identity = document.get("clientIdentity");
-    if release >= VersionContract::V1_14
-        && identity.is_set()
-        && let Err(error) = check_identity(identity)
-    {
-        findings.error(format!("client identity: {error}"));
+    if !identity.is_set() {
+        return;
+    }
+    if release >= VersionContract::V1_14 {
+        if let Err(error) = check_identity(identity) {
+            findings.error(format!("client identity: {error}"));
+        }
+        return;
+    }
+    let (certificate, key) = (identity.get("cert").text(), identity.get("key").text());
+    if let Err(error) = check_certificate(certificate) {
+        findings.error(format!("client identity certificate is invalid: {error}"));
+    }
+    if let Err(error) = check_private_key(key) {
+        findings.error(format!("client identity key is invalid: {error}"));
+    }
+}
+
+const NO_BLOCK: &str = "failed to parse PEM block";
+
+/// Up to v1.13 the first block of the text decides.
+fn check_certificate(text: &str) -> Result<(), String> {
+    let blocks = pem::parse_many(text).unwrap_or_default();
+    let block = blocks.first().ok_or(NO_BLOCK)?;
+    match x509_parser::parse_x509_certificate(block.contents()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("failed to parse certificate: x509: malformed certificate".to_owned()),
+    }
+}
+
+fn check_private_key(text: &str) -> Result<(), String> {
+    let blocks = pem::parse_many(text).unwrap_or_default();
+    let block = blocks.first().ok_or(NO_BLOCK)?;
+    match pkcs8::PrivateKeyInfoRef::try_from(block.contents()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("failed to parse key: x509: malformed private key".to_owned()),
     }
 }
 

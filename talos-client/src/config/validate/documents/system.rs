@@ -12,6 +12,7 @@ use crate::go::text::quoted;
 use crate::go::url::Url;
 
 const CLUSTER_SECRET_BYTES: usize = 32;
+const MINIMUM_SCRUB_NANOSECONDS: i64 = 10_000_000_000;
 /// The name under which the settings of the `v1alpha1` document go.
 const LEGACY_CRI_CUSTOMIZATION: &str = "customization";
 const MANAGED_ETC_FILES: [&str; 7] = [
@@ -70,22 +71,31 @@ fn check_install(document: View<'_>, _: VersionContract, findings: &mut Findings
 }
 
 fn check_trim(document: View<'_>, _: VersionContract, findings: &mut Findings) {
-    not_negative(document, "", findings);
+    findings.error_if(interval(document) < 0, "interval cannot be negative");
 }
 
 fn check_scrub(document: View<'_>, _: VersionContract, findings: &mut Findings) {
-    not_negative(document, "", findings);
+    check_scrub_interval(document, findings);
 }
 
-/// The schedule of one volume: `what` is `trim` or `scrub`.
-pub(super) fn check_interval(schedule: View<'_>, what: &str, findings: &mut Findings) {
-    not_negative(schedule, &format!("{what} "), findings);
-}
-
-fn not_negative(schedule: View<'_>, what: &str, findings: &mut Findings) {
+/// The schedules of one volume.
+pub(super) fn check_intervals(document: View<'_>, findings: &mut Findings) {
     findings.error_if(
-        parse_duration(schedule.get("interval").text()).is_some_and(|interval| interval < 0),
-        format!("{what}interval cannot be negative"),
+        interval(document.get("trim")) < 0,
+        "trim interval cannot be negative",
+    );
+    check_scrub_interval(document.get("scrub"), findings);
+}
+
+fn interval(schedule: View<'_>) -> i64 {
+    parse_duration(schedule.get("interval").text()).unwrap_or_default()
+}
+
+fn check_scrub_interval(schedule: View<'_>, findings: &mut Findings) {
+    let interval = interval(schedule);
+    findings.error_if(
+        interval != 0 && interval < MINIMUM_SCRUB_NANOSECONDS,
+        "scrub interval: minimum value is 10s",
     );
 }
 

@@ -83,11 +83,11 @@ pub(super) fn check_system(document: View<'_>, release: VersionContract, finding
     check_maintenance(document, findings);
 }
 
-pub(super) fn check_user(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+pub(super) fn check_user(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     check_name(document, Some(NAME_LIMIT), findings);
     let volume_type = document.get("volumeType").text().to_lowercase();
     match volume_type.as_str() {
-        "directory" => check_directory(document, findings),
+        "directory" => check_directory(document, release, findings),
         "disk" | "partition" | "" => {
             let parts = Provisioning {
                 required: true,
@@ -102,7 +102,7 @@ pub(super) fn check_user(document: View<'_>, _: VersionContract, findings: &mut 
     check_maintenance(document, findings);
 }
 
-fn check_directory(document: View<'_>, findings: &mut Findings) {
+fn check_directory(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     let filesystem = document.get("filesystem");
     let invalid = |what: &str| format!("{what} is invalid for volumeType directory");
     findings.error_if(has_provisioning(document), invalid("provisioning spec"));
@@ -116,10 +116,16 @@ fn check_directory(document: View<'_>, findings: &mut Findings) {
             || filesystem.get("xfs").is_set(),
         invalid("filesystem spec"),
     );
-    findings.error_if(
-        document.at("mount.disableAccessTime").is_set(),
-        invalid("mount.disableAccessTime"),
-    );
+    let mount = document.get("mount");
+    let has_access_time = mount.get("disableAccessTime").is_set();
+    if release < VersionContract::V1_14 {
+        findings.error_if(
+            has_access_time || mount.get("secure").is_set(),
+            invalid("mount spec"),
+        );
+    } else {
+        findings.error_if(has_access_time, invalid("mount.disableAccessTime"));
+    }
 }
 
 pub(super) fn check_raw(document: View<'_>, _: VersionContract, findings: &mut Findings) {
@@ -140,6 +146,7 @@ pub(super) fn check_existing(document: View<'_>, _: VersionContract, findings: &
     } else if let Err(error) = check_bool(selector, Environment::Volume) {
         findings.error(format!("volume selector is invalid: {error}"));
     }
+    check_maintenance(document, findings);
 }
 
 pub(super) fn check_external(document: View<'_>, _: VersionContract, findings: &mut Findings) {
@@ -262,7 +269,5 @@ fn check_encryption(document: View<'_>, findings: &mut Findings) {
 
 /// Per-volume trim and scrub schedules (v1.14).
 fn check_maintenance(document: View<'_>, findings: &mut Findings) {
-    for what in ["trim", "scrub"] {
-        super::system::check_interval(document.get(what), what, findings);
-    }
+    super::system::check_intervals(document, findings);
 }

@@ -11,6 +11,8 @@ pub(in super::super) enum Stage {
     Reader,
     Scanner,
     Parser,
+    /// Building the tree: anchors and aliases.
+    Composer,
 }
 
 /// A syntax error.
@@ -73,7 +75,7 @@ impl Problem {
             Dialect::V4Rc4 => self.marked_text(),
             Dialect::V4Rc6 => self.staged_text(),
             Dialect::Newest => {
-                let place = if self.mark.line > 0 {
+                let place = if self.mark.line > 0 && self.stage != Stage::Composer {
                     format!("line {}: ", self.mark.line + 1)
                 } else {
                     String::new()
@@ -87,7 +89,7 @@ impl Problem {
     fn classic_text(&self) -> String {
         let context = self.context.map_or(0, |(_, mark)| mark.line);
         let line = if context > 0 { context } else { self.mark.line };
-        if line == 0 || self.stage == Stage::Reader {
+        if line == 0 || matches!(self.stage, Stage::Reader | Stage::Composer) {
             return format!("yaml: {}", self.problem);
         }
         let line = line + usize::from(self.stage == Stage::Scanner);
@@ -95,8 +97,9 @@ impl Problem {
     }
 
     fn marked_text(&self) -> String {
-        let base = usize::from(self.stage == Stage::Scanner);
-        let place = |mark: Mark| match (mark.line + base, mark.column) {
+        let base = usize::from(matches!(self.stage, Stage::Scanner | Stage::Composer));
+        let step = usize::from(self.stage == Stage::Composer);
+        let place = |mark: Mark| match (mark.line + base, mark.column + step) {
             (0, _) => "<unknown position>".to_owned(),
             (line, 0) => format!("line {line}"),
             (line, column) => format!("line {line}, column {}", column + 1),
@@ -119,6 +122,7 @@ impl Problem {
             Stage::Reader => "reader",
             Stage::Scanner => "scanner",
             Stage::Parser => "parser",
+            Stage::Composer => "composer",
         };
         let place = |mark: Mark| format!("L{}.C{}", mark.line + 1, mark.column + 1);
         let Some((context, from)) = self.context else {

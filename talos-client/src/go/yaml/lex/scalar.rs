@@ -249,7 +249,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn scan_escape(&mut self, start: Mark) -> Scanned<char> {
-        let context = if self.dialect >= Dialect::V4Rc6 {
+        let context = if self.dialect >= Dialect::V4Rc4 {
             "while scanning a quoted scalar"
         } else {
             "while parsing a quoted scalar"
