@@ -30,8 +30,17 @@ pub(crate) fn check_free(path: &str, force: bool) -> Outcome {
     )))
 }
 
+/// What a file is worth after a power failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The file is on the disk before the program goes on: it cannot be made again.
+    Synced,
+    /// The system writes it in its own time: the same command makes it again.
+    Cached,
+}
+
 /// Writes a text to standard output, or to a file whose parent directories are created.
-pub(crate) fn write(path: &str, text: &SecretString) -> Outcome {
+pub(crate) fn write(path: &str, text: &SecretString, durability: Durability) -> Outcome {
     if path == STDOUT {
         let mut stdout = std::io::stdout().lock();
         let written = stdout
@@ -39,18 +48,25 @@ pub(crate) fn write(path: &str, text: &SecretString) -> Outcome {
             .and_then(|()| stdout.flush());
         return written.map_err(|error| refused("write", "/dev/stdout", &error));
     }
-    // A device is written to, not replaced; /dev/stdout may well be a regular file.
-    let written = if Path::new(path).starts_with("/dev")
-        || fs::metadata(path).is_ok_and(|found| !found.is_file())
-    {
+    let written = if is_stream(path) {
         fs::write(path, text.expose_secret())
     } else {
-        replace(Path::new(path), text)
+        replace(Path::new(path), text, durability)
     };
     written.map_err(|error| refused("open", path, &error))
 }
 
-fn replace(path: &Path, text: &SecretString) -> std::io::Result<()> {
+/// Whether a path is written to and not replaced: a device, a pipe, or one of the names of an open file (`/dev/stdout`, which
+/// may well lead to a regular file). `/dev/shm` is a file system like any other.
+fn is_stream(path: &str) -> bool {
+    const OPEN_FILES: [&str; 3] = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
+    OPEN_FILES.contains(&path)
+        || path.starts_with("/dev/fd/")
+        || path.starts_with("/proc/self/fd/")
+        || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn replace(path: &Path, text: &SecretString, durability: Durability) -> std::io::Result<()> {
     // A link stays a link: what it points to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = match target.parent() {
@@ -60,7 +76,9 @@ fn replace(path: &Path, text: &SecretString) -> std::io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.expose_secret().as_bytes())?;
-    file.as_file().sync_all()?;
+    if durability == Durability::Synced {
+        file.as_file().sync_all()?;
+    }
     file.persist(target)?;
     Ok(())
 }

@@ -39,10 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             .to_yaml()
     };
     match &arguments.output {
-        Some(path) => files::write(path, &patched),
+        Some(path) => files::write(path, &patched, files::Durability::Cached),
         None => files::write(
             files::STDOUT,
             &SecretString::from(format!("{}\n", patched.expose_secret())),
+            files::Durability::Cached,
         ),
     }
 }

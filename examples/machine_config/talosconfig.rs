@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         Command::Endpoints { endpoints } => config.set_endpoints(context, endpoints)?,
         Command::Nodes { nodes } => config.set_nodes(context, nodes)?,
     }
-    files::write(path, &config.to_yaml())
+    files::write(path, &config.to_yaml(), files::Durability::Cached)
 }
 
 /// A missing file is an empty configuration.

@@ -149,14 +149,21 @@ impl TalosVersion {
             })
     }
 
-    /// The installer image without extensions: `ghcr.io/siderolabs/installer` of this release.
-    ///
-    /// `talosctl` v1.14 itself defaults to an Image Factory installer with the empty schematic instead.
+    /// The installer image without extensions that `gen config` of this release writes: `ghcr.io/siderolabs/installer`, and
+    /// since v1.14 the metal installer of the public Image Factory for the empty schematic.
     #[must_use]
     pub fn default_install_image(&self) -> String {
-        format!("ghcr.io/siderolabs/installer:v{}", self.release())
+        let repository = if self.generator() >= VersionContract::V1_14 {
+            FACTORY_INSTALLER
+        } else {
+            "ghcr.io/siderolabs/installer"
+        };
+        format!("{repository}:v{}", self.release())
     }
 }
+
+/// The metal installer for the schematic that adds nothing.
+const FACTORY_INSTALLER: &str = "factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 
 fn reference(contract: VersionContract) -> Version {
     let contract = contract.clamp(VersionContract::V1_10, VersionContract::V1_14);
@@ -239,6 +246,10 @@ mod tests {
         assert_eq!(
             version("1.10.4").default_install_image(),
             "ghcr.io/siderolabs/installer:v1.10.4"
+        );
+        assert_eq!(
+            version("v1.14.0-rc.1").default_install_image(),
+            "factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.14.0-rc.1"
         );
         assert_eq!(version("v1.5").default_components().kubernetes, "1.33.4");
         assert_eq!(version("v1.9.3").default_components().kubernetes, "1.33.4");

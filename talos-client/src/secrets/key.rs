@@ -1,5 +1,8 @@
 //! Private keys in the byte shapes that Talos writes and reads.
 
+use std::num::NonZero;
+use std::sync::mpsc;
+
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -13,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::pem;
+use super::pki::random;
 
 const RSA: &str = "RSA PRIVATE KEY";
 const EC: &str = "EC PRIVATE KEY";
@@ -61,15 +65,23 @@ impl From<aws_lc_rs::error::Unspecified> for KeyOperationFailed {
 }
 
 impl PrivateKey {
-    /// Draws a new key from the operating system's random source. RSA takes between 0.2 and 4 seconds.
+    /// Draws a new key. RSA takes between 0.2 and 4 seconds of one processor; with several processors two searches run at the
+    /// same time and the first key is taken.
+    ///
+    /// An Ed25519 private key is 32 uniformly random bytes and nothing else (RFC 8032, section 5.1.5): no search, no test, no
+    /// structure that a weak generator could spoil further. The bytes come from the operating system, whose source is seeded
+    /// before it answers and from which the generator of the library would seed itself.
     pub(crate) fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyOperationFailed> {
         Ok(match algorithm {
-            KeyAlgorithm::Ed25519 => Self::Ed25519(Ed25519KeyPair::generate()?),
+            KeyAlgorithm::Ed25519 => {
+                let seed = Zeroizing::new(random::<32>()?);
+                return Self::from_ed25519_seed(&seed);
+            }
             KeyAlgorithm::EcdsaP256 => Self::Ecdsa(
                 EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)?,
                 Curve::P256,
             ),
-            KeyAlgorithm::Rsa4096 => Self::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa4096)?)),
+            KeyAlgorithm::Rsa4096 => Self::Rsa(Box::new(generate_rsa()?)),
         })
     }
 
@@ -187,6 +199,30 @@ impl PrivateKey {
         };
         Ok(SecretString::from(text.as_str()))
     }
+}
+
+/// How long the search for two primes takes varies widely, so the faster of two is much faster than one. The slower one ends by
+/// itself, and its key is erased unseen.
+fn generate_rsa() -> Result<RsaKeyPair, KeyOperationFailed> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if processors < 2 {
+        return Ok(RsaKeyPair::generate(KeySize::Rsa4096)?);
+    }
+    let (sender, keys) = mpsc::channel();
+    let other = sender.clone();
+    let search = std::thread::Builder::new().name("rsa-key".to_owned());
+    let started = search.spawn(move || {
+        // Nobody waits for the slower one.
+        other.send(RsaKeyPair::generate(KeySize::Rsa4096)).ok();
+    });
+    let second = std::thread::Builder::new().name("rsa-key".to_owned());
+    let second = second.spawn(move || {
+        sender.send(RsaKeyPair::generate(KeySize::Rsa4096)).ok();
+    });
+    if started.is_err() && second.is_err() {
+        return Ok(RsaKeyPair::generate(KeySize::Rsa4096)?);
+    }
+    Ok(keys.recv().map_err(|_| KeyOperationFailed)??)
 }
 
 fn rsa(key: Option<RsaKeyPair>) -> Option<PrivateKey> {

@@ -197,10 +197,13 @@ fn sha1(data: &[u8]) -> [u8; 20] {
     out
 }
 
-/// Bytes from the operating system's random source.
+/// Bytes from the operating system's random source, for tokens, serial numbers and the seeds of Ed25519 keys.
+///
+/// They do not come from the generator of the cryptographic library: that one gathers jitter of the processor for about 30 ms
+/// when it is first used, on top of the very bytes that are read here.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], KeyOperationFailed> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes).map_err(|_| KeyOperationFailed)?;
     Ok(bytes)
 }
 

@@ -84,6 +84,13 @@ impl Generated {
             format!("--output-types={}", self.kind),
             "--output=-".to_owned(),
         ];
+        if !self.args.iter().any(|argument| argument.starts_with("--image=")) {
+            // The answers were made by the library, whose default is the plain installer in every release.
+            arguments.push(format!(
+                "--install-image=ghcr.io/siderolabs/installer:{}",
+                self.talos
+            ));
+        }
         arguments.extend(self.args.iter().map(|argument| {
             let (option, value) = argument.split_once('=').unwrap();
             match option {

@@ -37,7 +37,9 @@ impl Case {
         let input = GenerateInput::new(CLUSTER, ENDPOINT, &bundle())
             .unwrap()
             .talos_version(TalosVersion::parse(&self.talos).unwrap())
-            .version_contract(self.contract.parse().unwrap());
+            .version_contract(self.contract.parse().unwrap())
+            // The answers were made by the library, whose default is the plain installer in every release.
+            .install_image(format!("ghcr.io/siderolabs/installer:{}", self.talos));
         self.args.iter().fold(input, |input, argument| {
             let (option, value) = argument.split_once('=').unwrap();
             match option {

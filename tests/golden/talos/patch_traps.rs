@@ -102,20 +102,21 @@ fn urls_are_merged_part_by_part() {
 }
 
 #[test]
-fn json_patches_keep_every_scalar_as_it_was_written() {
+fn json_patches_give_what_json_makes_of_a_document() {
     let base = "machine:\n    sysctls: {a: 1.10, b: yes, c: 0644, d: 0x10, e: 1_000, f: 2020-01-01, g: '1'}\n";
-    let patch = "- {op: add, path: /machine/sysctls/h, value: 1.20}\n- {op: remove, path: /machine/sysctls/g}\n";
+    let patch = "- {op: add, path: /machine/sysctls/h, value: 1.20}\n- {op: remove, path: /machine/sysctls/g}\n- {op: add, path: /machine/sysctls/i, value: 2020-01-01}\n";
 
     let ours = patched(base, &[patch], "v1.10.7").unwrap();
 
     let sysctls = [
-        "a: 1.10",
-        "b: yes",
-        "c: 0644",
-        "d: 0x10",
-        "e: 1_000",
-        "f: 2020-01-01",
-        "h: 1.20",
+        "a: 1.1",
+        "b: true",
+        "c: 420",
+        "d: 16",
+        "e: 1000",
+        "f: \"2020-01-01\"",
+        "h: 1.2",
+        "i: \"2020-01-01T00:00:00Z\"",
     ];
     let expected: String = sysctls
         .iter()
