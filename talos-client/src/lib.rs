@@ -20,7 +20,7 @@ pub use api::wait::{
 };
 pub use api::{
     CertificateAuthority, Client, ClientBuilder, Code, Credentials, DEFAULT_PORT, Endpoint,
-    MaintenanceClient, MaintenanceClientBuilder, MaintenanceTrust, PinMismatch,
+    MaintenanceClient, MaintenanceClientBuilder, MaintenanceTrust, NodeResult, Nodes, PinMismatch,
     PresentedCertificate, Probe, PublicKeyFingerprint, ResponseStream, probe,
 };
 pub use error::{Error, ErrorKind, Result};

@@ -46,6 +46,11 @@ impl Call {
         }
     }
 
+    /// A call that changes the node, and whose repetition has no further effect.
+    pub(crate) const fn set(operation: &'static str) -> Self {
+        Self::read(operation)
+    }
+
     /// A call that changes the node.
     pub(crate) const fn change(operation: &'static str) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub(crate) mod dial;
 pub(crate) mod endpoint;
 pub mod machine;
 pub(crate) mod maintenance;
+pub(crate) mod nodes;
 pub(crate) mod pb;
 pub(crate) mod probe;
 #[cfg(all(test, feature = "mock"))]
@@ -28,6 +29,7 @@ pub use self::code::Code;
 pub use self::credentials::Credentials;
 pub use self::endpoint::{DEFAULT_PORT, Endpoint};
 pub use self::maintenance::MaintenanceClient;
+pub use self::nodes::{NodeResult, Nodes};
 pub use self::probe::{Probe, probe};
 pub use self::stream::ResponseStream;
 pub use self::tls::{CertificateAuthority, MaintenanceTrust, PinMismatch, PublicKeyFingerprint};

@@ -62,6 +62,12 @@ impl<T: Send + 'static> ResponseStream<T> {
         }
     }
 
+    /// Classifies errors of the stream further.
+    pub(crate) fn map_errors(mut self, refine: fn(Error) -> Error) -> Self {
+        self.items = self.items.map_err(refine).boxed();
+        self
+    }
+
     /// Ends the stream with an error when it has not ended by itself after `deadline`, counted from the first poll.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

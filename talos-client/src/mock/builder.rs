@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::TalosMock;
 use super::delays::Delays;
+use super::network::Network;
 use super::node::{Image, Installed, Node};
 use super::port::Port;
 
@@ -74,6 +75,7 @@ pub(super) struct Setup {
     pub(super) memory_mib: u64,
     pub(super) delays: Delays,
     pub(super) trustd: Option<Arc<Node>>,
+    pub(super) network: Network,
     is_on: bool,
 }
 
@@ -135,6 +137,7 @@ impl Default for TalosMockBuilder {
                 memory_mib: 8192,
                 delays: Delays::default(),
                 trustd: None,
+                network: Network::default(),
                 is_on: true,
             },
         }
@@ -239,6 +242,12 @@ impl TalosMockBuilder {
     /// The control plane node that signs this worker's certificate.
     pub fn trustd(mut self, control_plane: &TalosMock) -> Self {
         self.setup.trustd = Some(control_plane.node());
+        self
+    }
+
+    /// Puts the node into a network with others.
+    pub fn network(mut self, network: &Network) -> Self {
+        self.setup.network = network.clone();
         self
     }
 

@@ -88,12 +88,10 @@ fn line(message: String) -> Line {
 
 #[tonic::async_trait]
 impl ClusterService for Service {
-    type HealthCheckStream = BoxStream<'static, Line>;
-
     async fn health_check(
         &self,
         request: Request<pb::HealthCheckRequest>,
-    ) -> Result<Response<Self::HealthCheckStream>, Status> {
+    ) -> Result<Response<BoxStream<'static, Line>>, Status> {
         let asked = request.into_inner();
         let wait = asked
             .wait_timeout
@@ -147,17 +145,35 @@ fn check(
         .boxed()
 }
 
+/// What the mock compares its clock with, unless asked for another server.
+const TIME_SERVER: &str = "time.cloudflare.com";
+
 #[tonic::async_trait]
 impl TimeService for Service {
     async fn time(&self, _: Request<()>) -> Result<Response<time::TimeResponse>, Status> {
-        let now = Some(std::time::SystemTime::now().into());
-        Ok(Response::new(time::TimeResponse {
-            messages: vec![time::Time {
-                metadata: None,
-                server: "time.cloudflare.com".to_owned(),
-                localtime: now,
-                remotetime: now,
-            }],
-        }))
+        Ok(compared(TIME_SERVER.to_owned()))
     }
+
+    async fn time_check(
+        &self,
+        request: Request<time::TimeRequest>,
+    ) -> Result<Response<time::TimeResponse>, Status> {
+        let server = request.into_inner().server;
+        if server.is_empty() {
+            return Err(Status::invalid_argument("ntp server is required"));
+        }
+        Ok(compared(server))
+    }
+}
+
+fn compared(server: String) -> Response<time::TimeResponse> {
+    let now = Some(std::time::SystemTime::now().into());
+    Response::new(time::TimeResponse {
+        messages: vec![time::Time {
+            metadata: None,
+            server,
+            localtime: now,
+            remotetime: now,
+        }],
+    })
 }

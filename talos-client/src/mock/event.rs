@@ -35,6 +35,16 @@ pub enum MockEvent {
         /// What the console says.
         reason: String,
     },
+    /// Another release is on the disk.
+    Upgraded {
+        /// The installer image that wrote it.
+        image: String,
+    },
+    /// An upgrade failed; the node boots its old release.
+    UpgradeFailed {
+        /// What the console says.
+        reason: String,
+    },
     /// It goes down to come back.
     Rebooting,
     /// It does not come up, and no port opens until somebody acts.

@@ -1,19 +1,15 @@
 //! What a mock node checks before a method runs: injected faults, its mode, the caller's roles.
 
-use std::sync::Arc;
-
 use tonic::Status;
 
 use super::call::Call;
 use super::fault::Fault;
 use super::node::{Mode, Node};
-use super::route::Route;
+use super::route::{self, Known, Route};
 use super::server::Peer;
 
 const ADMIN: &str = "os:admin";
-const OPERATOR: &str = "os:operator";
 const READER: &str = "os:reader";
-const ETCD_BACKUP: &str = "os:etcd:backup";
 
 pub(super) enum Verdict {
     Admit,
@@ -24,8 +20,8 @@ pub(super) enum Verdict {
     Stall,
 }
 
-/// Decides about a call, and records it.
-pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Request<B>) -> Verdict {
+/// Records a call.
+pub(super) fn record<B>(node: &Node, peer: &Peer, request: &http::Request<B>) -> Call {
     let path = request.uri().path();
     let header = |name: &str| {
         let value = request.headers().get(name)?;
@@ -38,8 +34,13 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
         roles: peer.roles.clone().unwrap_or_default(),
         in_maintenance: node.mode() == Mode::Maintenance,
     };
-    let method = call.method().to_owned();
     node.calls.record(call.clone());
+    call
+}
+
+/// Decides about a call that was recorded.
+pub(super) async fn admit(node: &Node, peer: &Peer, call: Call) -> Verdict {
+    let path = call.path.as_str();
 
     let mut is_lost = false;
     match call.route.and_then(|route| node.faults.take(route)) {
@@ -52,10 +53,10 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
         Some(Fault::DropResponse) => is_lost = true,
         None => {}
     }
-    let result = known(&call)
-        .and_then(|()| mode(node, path, &method))
-        .and_then(|()| roles(node, &call, peer))
-        .and_then(|()| route(node, &call, header("nodes").is_some()));
+    let known = route::known(path, node.minor());
+    let result = mode(node, path, known)
+        .and_then(|()| roles(node, known, peer))
+        .and_then(|()| served(path, known));
     match result {
         Ok(()) if is_lost => Verdict::AdmitAndCut,
         Ok(()) => Verdict::Admit,
@@ -63,85 +64,76 @@ pub(super) async fn admit<B>(node: &Node, peer: &Arc<Peer>, request: &http::Requ
     }
 }
 
-fn known(call: &Call) -> Result<(), Status> {
-    if call.route.is_some() {
-        Ok(())
-    } else {
-        Err(Status::unimplemented(format!(
-            "the mock does not serve {}",
-            call.path
-        )))
+/// The texts of gRPC-Go, of its generated code, and of the policy for resources.
+fn served(path: &str, known: Known) -> Result<(), Status> {
+    let (service, method) = route::split(path);
+    match known {
+        Known::Route(_) => Ok(()),
+        Known::Write => Err(Status::permission_denied("write access is not allowed")),
+        Known::NotServed => Err(Status::unimplemented(format!(
+            "method {method} not implemented"
+        ))),
+        Known::NoMethod => Err(Status::unimplemented(format!(
+            "unknown method {method} for service {service}"
+        ))),
+        Known::NoService => Err(Status::unimplemented(format!("unknown service {service}"))),
     }
 }
 
 /// Before v1.13 maintenance mode is a small server of its own.
-fn mode(node: &Node, path: &str, method: &str) -> Result<(), Status> {
+fn mode(node: &Node, path: &str, known: Known) -> Result<(), Status> {
     if node.mode() != Mode::Maintenance || !node.has_maintenance_service() {
         return Ok(());
     }
-    let service = path
-        .trim_start_matches('/')
-        .split('/')
-        .next()
-        .unwrap_or_default();
+    let (service, method) = route::split(path);
     match (service, method) {
         ("machine.MachineService", "ApplyConfiguration")
         | ("storage.StorageService", "Disks")
         | ("cosi.resource.State", _) => Ok(()),
-        ("machine.MachineService", "Version" | "Reset") => Err(Status::unimplemented(
+        ("machine.MachineService", "GenerateClientConfiguration") => Err(Status::unimplemented(
+            "client configuration (talosconfig) can't be generated in the maintenance mode",
+        )),
+        (
+            "machine.MachineService",
+            "Version" | "Upgrade" | "Reset" | "MetaWrite" | "MetaDelete",
+        )
+        | ("storage.StorageService", "BlockDeviceWipe") => Err(Status::unimplemented(
             "API is not implemented in maintenance mode",
         )),
-        ("machine.MachineService", _) => Err(Status::unimplemented(format!(
-            "method {method} not implemented"
-        ))),
-        _ => Err(Status::unimplemented(format!("unknown service {service}"))),
+        ("machine.MachineService" | "storage.StorageService", _) if known == Known::NoMethod => {
+            served(path, known)
+        }
+        ("machine.MachineService" | "storage.StorageService", _) => Err(Status::unimplemented(
+            format!("method {method} not implemented"),
+        )),
+        _ => served(path, Known::NoService),
     }
 }
 
-fn roles(node: &Node, call: &Call, peer: &Peer) -> Result<(), Status> {
+/// A method without a rule is for administrators.
+fn roles(node: &Node, known: Known, peer: &Peer) -> Result<(), Status> {
     let in_maintenance = node.mode() == Mode::Maintenance;
-    let method = call.method();
     let reader = [READER.to_owned()];
     // Without a client certificate maintenance mode injects the reader's role.
     let roles = match &peer.roles {
         Some(roles) => roles.as_slice(),
         None => &reader,
     };
-    let allowed: &[&str] = match method {
-        "ApplyConfiguration" if in_maintenance => &[ADMIN, READER],
-        "ApplyConfiguration" | "Bootstrap" | "Kubeconfig" | "Read" | "Reset" => &[ADMIN],
-        "Reboot" | "Shutdown" => &[ADMIN, OPERATOR],
-        "EtcdMemberList" | "EtcdStatus" => &[ADMIN, OPERATOR, READER, ETCD_BACKUP],
-        _ => &[ADMIN, OPERATOR, READER],
+    let is_allowed = |role: &String| match known {
+        Known::Route(Route::ApplyConfiguration) if in_maintenance => {
+            role == ADMIN || role == READER
+        }
+        Known::Route(route) => route.admits(role),
+        // The small server of maintenance mode has no rules.
+        Known::Write if in_maintenance && node.has_maintenance_service() => true,
+        _ => role == ADMIN,
     };
-    if roles.iter().any(|role| allowed.contains(&role.as_str())) {
+    // Whether a service exists is decided before whether it may be called.
+    if known == Known::NoService || roles.iter().any(is_allowed) {
         Ok(())
     } else {
         Err(Status::permission_denied("not authorized"))
     }
-}
-
-fn route(node: &Node, call: &Call, to_many: bool) -> Result<(), Status> {
-    if to_many && call.path.starts_with("/cosi.resource.State/") {
-        return Err(Status::invalid_argument(
-            "one-2-many proxying is not supported for COSI methods",
-        ));
-    }
-    if to_many {
-        return Err(Status::unimplemented("the mock answers for one node only"));
-    }
-    let Some(target) = &call.node else {
-        return Ok(());
-    };
-    if node.mode() == Mode::Maintenance || node.is_called(target) {
-        return Ok(());
-    }
-    if target.parse::<std::net::SocketAddr>().is_ok() {
-        return Err(Status::internal(format!("invalid target {target:?}")));
-    }
-    Err(Status::unavailable(format!(
-        "connection error: desc = \"transport: Error while dialing: dial tcp {target}:50000: connect: connection refused\""
-    )))
 }
 
 #[cfg(test)]
@@ -194,7 +186,7 @@ mod tests {
         let bootstrap = machine.bootstrap().await.unwrap_err();
         is_refusal(&bootstrap, Code::PermissionDenied, "not authorized");
         let members = machine.etcd_members().await.unwrap_err();
-        let text = "machine type is not set, cannot use etcd member list API";
+        let text = "machine type is not set, cannot use member list API";
         is_refusal(&members, Code::Unimplemented, text);
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::builder::BootOrder;
 use super::document::{InstallTarget, NodeConfig};
+use super::etcd;
 use super::event::MockEvent;
 use super::identity::{Identity, Signer};
 use super::node::{self, Command, Etcd, Image, Installed, Mode, Node};
@@ -69,6 +70,7 @@ async fn obey(node: &Node) -> Next {
         state.stage = match command {
             Some(Command::Shutdown) => Stage::ShuttingDown,
             Some(Command::Reset { .. }) => Stage::Resetting,
+            Some(Command::Upgrade { .. }) => Stage::Upgrading,
             _ => Stage::Rebooting,
         };
         command
@@ -84,6 +86,7 @@ async fn obey(node: &Node) -> Next {
             node.update(|state| {
                 state.config = None;
                 state.has_etcd_data = false;
+                state.etcd_cluster = 0;
                 if !keep_talos {
                     state.installed = None;
                 }
@@ -91,8 +94,40 @@ async fn obey(node: &Node) -> Next {
             node.events.push(MockEvent::Reset);
             if reboot { Next::Boot(start) } else { Next::Off }
         }
+        Some(Command::Upgrade { image }) => {
+            sleep(node.setup.delays.install).await;
+            write_upgrade(node, image);
+            Next::Boot(start)
+        }
+        Some(Command::Rollback) => {
+            node.update(|state| {
+                if let (Some(installed), Some(previous)) =
+                    (&mut state.installed, &mut state.previous)
+                {
+                    std::mem::swap(&mut installed.image, previous);
+                }
+            });
+            Next::Boot(start)
+        }
         Some(Command::Reboot) | None => Next::Boot(start),
     }
+}
+
+/// What the installer of an upgrade does.
+fn write_upgrade(node: &Node, image: String) {
+    let failure = node.update(|state| {
+        let failure = state.next_upgrade_failure.take();
+        if let (None, Some(installed)) = (&failure, &mut state.installed) {
+            let new = node.setup.installed_image(&image);
+            state.previous = Some(std::mem::replace(&mut installed.image, new));
+            installed.is_signed = image.contains("-secureboot");
+        }
+        failure
+    });
+    node.events.push(match failure {
+        Some(reason) => MockEvent::UpgradeFailed { reason },
+        None => MockEvent::Upgraded { image },
+    });
 }
 
 async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
@@ -273,7 +308,7 @@ async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
     node.update(|state| state.is_time_synced = true);
 
     if is_control_plane {
-        node.until(|state| state.has_etcd_data).await;
+        etcd_data(node).await;
         node.update(|state| state.etcd = Etcd::Starting);
         sleep(delays.etcd).await;
         node.update(|state| state.etcd = Etcd::Healthy);
@@ -289,6 +324,26 @@ async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
         node.update(|state| state.is_node_ready = true);
     }
     std::future::pending().await
+}
+
+/// Waits until the node is bootstrapped, or joins the etcd cluster of another node.
+async fn etcd_data(node: &Node) {
+    let mut changes = node.setup.network.changes();
+    loop {
+        if node.state().has_etcd_data {
+            return;
+        }
+        if let Some(cluster) = etcd::joinable(node) {
+            node.update(|state| {
+                state.has_etcd_data = true;
+                state.etcd_cluster = cluster;
+            });
+            return;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Opens the port with the identity of the configuration.
@@ -314,10 +369,15 @@ fn open_configured(node: &Arc<Node>) -> Result<(), Halt> {
 
 /// A control plane node signs its own certificate, a worker gets its from one.
 fn signer(node: &Node, config: &NodeConfig) -> Option<Signer> {
+    let own = &config.talos_ca.certificate;
     config.talos_ca.signer().or_else(|| {
-        let control_plane = node.setup.trustd.as_ref()?;
-        let config = control_plane.state().config.clone()?;
-        config.talos_ca.signer()
+        let others = node.setup.network.nodes();
+        node.setup.trustd.iter().chain(&others).find_map(|other| {
+            let config = other.state().config.clone()?;
+            (config.talos_ca.certificate == *own)
+                .then(|| config.talos_ca.signer())
+                .flatten()
+        })
     })
 }
 

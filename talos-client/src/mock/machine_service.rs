@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 
 use super::event::MockEvent;
 use super::node::{Command, Etcd, Node};
-use super::resources::MEMBER_ID;
-use super::{apply, kubeconfig, services};
+use super::services::Operation;
+use super::{apply, client_configuration, etcd, files, kubeconfig, services, statistics};
 use crate::api::channel::MAX_MESSAGE_SIZE;
 use crate::api::pb::common;
 use crate::api::pb::machine as pb;
@@ -37,11 +37,12 @@ pub(super) fn storage_server(node: &Arc<Node>) -> StorageServiceServer<Service> 
 }
 
 type Reply<T> = Result<Response<T>, Status>;
-type Stream<T> = BoxStream<'static, Result<T, Status>>;
+pub(super) type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
 impl Service {
-    fn start_etcd(&self) -> Result<(), Status> {
+    fn start_etcd(&self, request: &pb::BootstrapRequest) -> Result<(), Status> {
         let is_old = self.node.has_maintenance_service();
+        let cluster = etcd::member_id(&self.node);
         self.node.update(|state| {
             if !state.has_services {
                 return Err(Status::failed_precondition(
@@ -63,7 +64,13 @@ impl Service {
             if state.has_etcd_data {
                 return Err(Status::already_exists("etcd data directory is not empty"));
             }
+            if request.recover_etcd {
+                let snapshot = state.recovery_snapshot.as_deref();
+                etcd::check_recovery(snapshot, request.recover_skip_hash_check)?;
+                state.recovery_snapshot = None;
+            }
             state.has_etcd_data = true;
+            state.etcd_cluster = cluster;
             Ok(())
         })?;
         self.node.events.push(MockEvent::Bootstrapped);
@@ -80,6 +87,55 @@ impl Service {
                 "machine type is not set, cannot use {what} API"
             ))),
         }
+    }
+
+    /// What a node checks of a reset before it begins.
+    fn check_reset(&self, asked: &pb::ResetRequest) -> Result<(), Status> {
+        use pb::reset_request::WipeMode;
+        let fail = |text: String| Err(Status::unknown(text));
+        if asked.mode() == WipeMode::SystemDisk && !asked.user_disks_to_wipe.is_empty() {
+            return fail("reset failed: invalid input, wipe mode SYSTEM_DISK doesn't support UserDisksToWipe parameter".to_owned());
+        }
+        if asked.mode() == WipeMode::UserDisks && !asked.system_partitions_to_wipe.is_empty() {
+            return fail("reset failed: invalid input, wipe mode USER_DISKS doesn't support SystemPartitionsToWipe parameter".to_owned());
+        }
+        let installed = self.node.state().installed.clone();
+        for device in &asked.user_disks_to_wipe {
+            let disk = self
+                .node
+                .setup
+                .disks
+                .iter()
+                .find(|disk| disk.device == *device);
+            let Some(disk) = disk else {
+                return fail(format!(
+                    "reset user disk failed: device {device} wasn't found"
+                ));
+            };
+            if disk.is_cdrom {
+                return fail(format!(
+                    "reset user disk failed: device {device} is readonly"
+                ));
+            }
+            if installed
+                .as_ref()
+                .is_some_and(|system| system.disk == *device)
+            {
+                return fail(format!(
+                    "reset user disk failed: device {device} is the system disk"
+                ));
+            }
+        }
+        for partition in &asked.system_partitions_to_wipe {
+            let label = &partition.label;
+            let exists = ["META", "STATE", "EPHEMERAL"].contains(&label.as_str());
+            if installed.is_none() || !exists {
+                return fail(format!(
+                    "failed to get volume status with label {label:?}: resource VolumeStatuses.block.talos.dev(runtime/{label}@undefined) doesn't exist"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn command(&self, command: Command) -> String {
@@ -101,13 +157,6 @@ fn once<T: Send + 'static>(item: Result<T, Status>) -> Stream<T> {
 
 #[tonic::async_trait]
 impl MachineService for Service {
-    type DmesgStream = Stream<common::Data>;
-    type EventsStream = Stream<pb::Event>;
-    type KubeconfigStream = Stream<common::Data>;
-    type LogsStream = Stream<common::Data>;
-    type ReadStream = Stream<common::Data>;
-    type ImageListStream = Stream<pb::ImageListResponse>;
-
     async fn apply_configuration(
         &self,
         request: Request<pb::ApplyConfigurationRequest>,
@@ -122,16 +171,13 @@ impl MachineService for Service {
         &self,
         request: Request<pb::BootstrapRequest>,
     ) -> Reply<pb::BootstrapResponse> {
-        if request.get_ref().recover_etcd {
-            return Err(Status::unimplemented("the mock recovers no etcd"));
-        }
-        self.start_etcd()?;
+        self.start_etcd(request.get_ref())?;
         Ok(Response::new(pb::BootstrapResponse {
             messages: vec![pb::Bootstrap::default()],
         }))
     }
 
-    async fn dmesg(&self, _: Request<pb::DmesgRequest>) -> Reply<Self::DmesgStream> {
+    async fn dmesg(&self, _: Request<pb::DmesgRequest>) -> Reply<Stream<common::Data>> {
         let line = format!(
             "kern:    info: [{}]: Linux version (mock)",
             jiff::Timestamp::now()
@@ -139,7 +185,7 @@ impl MachineService for Service {
         Ok(Response::new(once(data(line.into_bytes()))))
     }
 
-    async fn events(&self, request: Request<pb::EventsRequest>) -> Reply<Self::EventsStream> {
+    async fn events(&self, request: Request<pb::EventsRequest>) -> Reply<Stream<pb::Event>> {
         let asked = request.into_inner();
         let log = Arc::clone(&self.node.state().events);
         let past = log.items();
@@ -172,44 +218,157 @@ impl MachineService for Service {
 
     async fn etcd_member_list(
         &self,
-        _: Request<pb::EtcdMemberListRequest>,
+        request: Request<pb::EtcdMemberListRequest>,
     ) -> Reply<pb::EtcdMemberListResponse> {
-        self.control_plane_only("etcd member list")?;
-        services::etcd_is_up(&self.node)?;
-        let urls = |port: u16| {
-            let addresses = self.node.setup.addresses.iter();
-            addresses
-                .map(|address| format!("https://{address}:{port}"))
-                .collect()
-        };
+        self.control_plane_only("member list")?;
+        let members = etcd::member_list(&self.node, request.get_ref().query_local)?;
         Ok(Response::new(pb::EtcdMemberListResponse {
-            messages: vec![pb::EtcdMembers {
-                members: vec![pb::EtcdMember {
-                    id: MEMBER_ID,
-                    hostname: self.node.hostname(),
-                    peer_urls: urls(2380),
-                    client_urls: urls(2379),
-                    is_learner: false,
-                }],
-                ..Default::default()
-            }],
+            messages: vec![members],
         }))
     }
 
     async fn etcd_status(&self, _: Request<()>) -> Reply<pb::EtcdStatusResponse> {
         self.control_plane_only("etcd status")?;
-        services::etcd_is_up(&self.node)?;
+        let status = etcd::status(&self.node)?;
         Ok(Response::new(pb::EtcdStatusResponse {
             messages: vec![pb::EtcdStatus {
                 metadata: None,
-                member_status: Some(pb::EtcdMemberStatus {
-                    member_id: MEMBER_ID,
-                    leader: MEMBER_ID,
-                    protocol_version: "3.5.21".to_owned(),
-                    db_size: 20 * 1024 * 1024,
-                    db_size_in_use: 8 * 1024 * 1024,
-                    ..Default::default()
-                }),
+                member_status: Some(status),
+            }],
+        }))
+    }
+
+    async fn etcd_alarm_list(&self, _: Request<()>) -> Reply<pb::EtcdAlarmListResponse> {
+        self.control_plane_only("etcd alarm list")?;
+        etcd::local(&self.node)?;
+        let member_alarms = self.node.state().etcd_alarms.clone();
+        Ok(Response::new(pb::EtcdAlarmListResponse {
+            messages: vec![pb::EtcdAlarm {
+                metadata: None,
+                member_alarms,
+            }],
+        }))
+    }
+
+    async fn etcd_alarm_disarm(&self, _: Request<()>) -> Reply<pb::EtcdAlarmDisarmResponse> {
+        self.control_plane_only("etcd alarm disarm")?;
+        etcd::local(&self.node)?;
+        let member_alarms = self
+            .node
+            .update(|state| std::mem::take(&mut state.etcd_alarms));
+        Ok(Response::new(pb::EtcdAlarmDisarmResponse {
+            messages: vec![pb::EtcdAlarmDisarm {
+                metadata: None,
+                member_alarms,
+            }],
+        }))
+    }
+
+    async fn etcd_defragment(&self, _: Request<()>) -> Reply<pb::EtcdDefragmentResponse> {
+        self.control_plane_only("etcd defragment")?;
+        etcd::local(&self.node)?;
+        Ok(Response::new(pb::EtcdDefragmentResponse {
+            messages: vec![pb::EtcdDefragment::default()],
+        }))
+    }
+
+    async fn etcd_forfeit_leadership(
+        &self,
+        _: Request<pb::EtcdForfeitLeadershipRequest>,
+    ) -> Reply<pb::EtcdForfeitLeadershipResponse> {
+        self.control_plane_only("etcd forfeit leadership")?;
+        let message = etcd::forfeit(&self.node)?;
+        Ok(Response::new(pb::EtcdForfeitLeadershipResponse {
+            messages: vec![message],
+        }))
+    }
+
+    async fn etcd_leave_cluster(
+        &self,
+        _: Request<pb::EtcdLeaveClusterRequest>,
+    ) -> Reply<pb::EtcdLeaveClusterResponse> {
+        self.control_plane_only("etcd leave")?;
+        etcd::leave(&self.node)?;
+        Ok(Response::new(pb::EtcdLeaveClusterResponse {
+            messages: vec![pb::EtcdLeaveCluster::default()],
+        }))
+    }
+
+    async fn etcd_remove_member_by_id(
+        &self,
+        request: Request<pb::EtcdRemoveMemberByIdRequest>,
+    ) -> Reply<pb::EtcdRemoveMemberByIdResponse> {
+        self.control_plane_only("etcd remove member")?;
+        etcd::remove_by_id(&self.node, request.get_ref().member_id)?;
+        Ok(Response::new(pb::EtcdRemoveMemberByIdResponse {
+            messages: vec![pb::EtcdRemoveMemberById::default()],
+        }))
+    }
+
+    async fn etcd_snapshot(
+        &self,
+        _: Request<pb::EtcdSnapshotRequest>,
+    ) -> Reply<Stream<common::Data>> {
+        self.control_plane_only("etcd snapshot")?;
+        Ok(Response::new(etcd::chunks(etcd::snapshot(&self.node)?)))
+    }
+
+    async fn etcd_recover(
+        &self,
+        request: Request<tonic::Streaming<common::Data>>,
+    ) -> Reply<pb::EtcdRecoverResponse> {
+        if !self.node.state().has_services {
+            return Err(Status::failed_precondition(
+                "etcd service is not ready for recovery yet",
+            ));
+        }
+        self.control_plane_only("etcd recover")?;
+        etcd::recover(&self.node, request).await?;
+        Ok(Response::new(pb::EtcdRecoverResponse {
+            messages: vec![pb::EtcdRecover::default()],
+        }))
+    }
+
+    async fn etcd_downgrade_validate(
+        &self,
+        request: Request<pb::EtcdDowngradeValidateRequest>,
+    ) -> Reply<pb::EtcdDowngradeValidateResponse> {
+        self.control_plane_only("etcd downgrade validate")?;
+        etcd::check_downgrade(&request.get_ref().version)?;
+        etcd::local(&self.node)?;
+        Ok(Response::new(pb::EtcdDowngradeValidateResponse {
+            messages: vec![pb::EtcdDowngradeValidate {
+                metadata: None,
+                cluster_downgrade: cluster_version(),
+            }],
+        }))
+    }
+
+    async fn etcd_downgrade_enable(
+        &self,
+        request: Request<pb::EtcdDowngradeEnableRequest>,
+    ) -> Reply<pb::EtcdDowngradeEnableResponse> {
+        self.control_plane_only("etcd downgrade enable")?;
+        etcd::check_downgrade(&request.get_ref().version)?;
+        etcd::local(&self.node)?;
+        Ok(Response::new(pb::EtcdDowngradeEnableResponse {
+            messages: vec![pb::EtcdDowngradeEnable {
+                metadata: None,
+                cluster_downgrade: cluster_version(),
+            }],
+        }))
+    }
+
+    async fn etcd_downgrade_cancel(
+        &self,
+        _: Request<()>,
+    ) -> Reply<pb::EtcdDowngradeCancelResponse> {
+        self.control_plane_only("etcd downgrade cancel")?;
+        etcd::local(&self.node)?;
+        Ok(Response::new(pb::EtcdDowngradeCancelResponse {
+            messages: vec![pb::EtcdDowngradeCancel {
+                metadata: None,
+                cluster_downgrade: cluster_version(),
             }],
         }))
     }
@@ -223,7 +382,7 @@ impl MachineService for Service {
         }))
     }
 
-    async fn kubeconfig(&self, _: Request<()>) -> Reply<Self::KubeconfigStream> {
+    async fn kubeconfig(&self, _: Request<()>) -> Reply<Stream<common::Data>> {
         self.control_plane_only("kubeconfig")?;
         let config = self.node.state().config.clone();
         let config = config.ok_or_else(|| Status::unknown("no configuration"))?;
@@ -232,7 +391,7 @@ impl MachineService for Service {
         Ok(Response::new(once(data(archive))))
     }
 
-    async fn logs(&self, request: Request<pb::LogsRequest>) -> Reply<Self::LogsStream> {
+    async fn logs(&self, request: Request<pb::LogsRequest>) -> Reply<Stream<common::Data>> {
         let asked = request.into_inner();
         if asked.tail_lines == 0 {
             return Ok(Response::new(stream::empty().boxed()));
@@ -253,14 +412,25 @@ impl MachineService for Service {
         }))
     }
 
-    async fn read(&self, request: Request<pb::ReadRequest>) -> Reply<Self::ReadStream> {
-        let path = &request.get_ref().path;
-        if path == "/var/lib/etcd/member" && self.node.state().has_etcd_data {
-            return Err(Status::unknown("path must be a regular file"));
-        }
-        Err(Status::not_found(format!(
-            "open {path}: no such file or directory"
-        )))
+    async fn read(&self, request: Request<pb::ReadRequest>) -> Reply<Stream<common::Data>> {
+        let content = files::read(&self.node, &request.get_ref().path)?;
+        Ok(Response::new(etcd::chunks(content)))
+    }
+
+    async fn copy(&self, request: Request<pb::CopyRequest>) -> Reply<Stream<common::Data>> {
+        let archive = files::archive(&self.node, &request.get_ref().root_path)?;
+        Ok(Response::new(etcd::chunks(archive)))
+    }
+
+    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<Stream<pb::FileInfo>> {
+        files::list(&self.node, request.get_ref()).map(Response::new)
+    }
+
+    async fn disk_usage(
+        &self,
+        request: Request<pb::DiskUsageRequest>,
+    ) -> Reply<Stream<pb::DiskUsageInfo>> {
+        Ok(Response::new(files::usage(&self.node, request.get_ref())))
     }
 
     async fn reboot(&self, _: Request<pb::RebootRequest>) -> Reply<pb::RebootResponse> {
@@ -275,8 +445,9 @@ impl MachineService for Service {
 
     async fn reset(&self, request: Request<pb::ResetRequest>) -> Reply<pb::ResetResponse> {
         let asked = request.get_ref();
+        self.check_reset(asked)?;
         let actor_id = self.command(Command::Reset {
-            keep_talos: !asked.system_partitions_to_wipe.is_empty(),
+            keep_talos: !asked.system_partitions_to_wipe.is_empty() || asked.mode == 2,
             reboot: asked.reboot,
         });
         Ok(Response::new(pb::ResetResponse {
@@ -284,6 +455,246 @@ impl MachineService for Service {
                 metadata: None,
                 actor_id,
             }],
+        }))
+    }
+
+    async fn rollback(&self, _: Request<pb::RollbackRequest>) -> Reply<pb::RollbackResponse> {
+        if self.node.state().installed.is_none() {
+            return Err(Status::failed_precondition("system disk not found"));
+        }
+        if self.node.state().previous.is_none() {
+            return Err(Status::unknown("previous boot entry not found"));
+        }
+        self.command(Command::Rollback);
+        Ok(Response::new(pb::RollbackResponse {
+            messages: vec![pb::Rollback::default()],
+        }))
+    }
+
+    async fn upgrade(&self, request: Request<pb::UpgradeRequest>) -> Reply<pb::UpgradeResponse> {
+        let asked = request.into_inner();
+        if self.node.state().installed.is_none() {
+            return Err(Status::failed_precondition("Talos is not installed"));
+        }
+        if self.control_plane_only("upgrade").is_ok() && !asked.force {
+            etcd::with_leader(&self.node)?;
+        }
+        let actor_id = self.command(Command::Upgrade { image: asked.image });
+        Ok(Response::new(pb::UpgradeResponse {
+            messages: vec![pb::Upgrade {
+                metadata: None,
+                ack: "Upgrade request received".to_owned(),
+                actor_id,
+            }],
+        }))
+    }
+
+    async fn service_start(
+        &self,
+        request: Request<pb::ServiceStartRequest>,
+    ) -> Reply<pb::ServiceStartResponse> {
+        let id = &request.get_ref().id;
+        services::operate(&self.node, id, Operation::Start)?;
+        Ok(Response::new(pb::ServiceStartResponse {
+            messages: vec![pb::ServiceStart {
+                metadata: None,
+                resp: format!("Service {id:?} started"),
+            }],
+        }))
+    }
+
+    async fn service_stop(
+        &self,
+        request: Request<pb::ServiceStopRequest>,
+    ) -> Reply<pb::ServiceStopResponse> {
+        let id = &request.get_ref().id;
+        services::operate(&self.node, id, Operation::Stop)?;
+        Ok(Response::new(pb::ServiceStopResponse {
+            messages: vec![pb::ServiceStop {
+                metadata: None,
+                resp: format!("Service {id:?} stopped"),
+            }],
+        }))
+    }
+
+    async fn service_restart(
+        &self,
+        request: Request<pb::ServiceRestartRequest>,
+    ) -> Reply<pb::ServiceRestartResponse> {
+        let id = &request.get_ref().id;
+        services::operate(&self.node, id, Operation::Restart)?;
+        Ok(Response::new(pb::ServiceRestartResponse {
+            messages: vec![pb::ServiceRestart {
+                metadata: None,
+                resp: format!("Service {id:?} restarted"),
+            }],
+        }))
+    }
+
+    async fn logs_containers(&self, _: Request<()>) -> Reply<pb::LogsContainersResponse> {
+        let services = services::list(&self.node);
+        Ok(Response::new(pb::LogsContainersResponse {
+            messages: vec![pb::LogsContainer {
+                metadata: None,
+                ids: services.into_iter().map(|service| service.id).collect(),
+            }],
+        }))
+    }
+
+    async fn containers(
+        &self,
+        request: Request<pb::ContainersRequest>,
+    ) -> Reply<pb::ContainersResponse> {
+        let containers = statistics::containers(&self.node, &request.get_ref().namespace)?;
+        Ok(Response::new(pb::ContainersResponse {
+            messages: vec![pb::Container {
+                metadata: None,
+                containers,
+            }],
+        }))
+    }
+
+    async fn stats(&self, request: Request<pb::StatsRequest>) -> Reply<pb::StatsResponse> {
+        let stats = statistics::usage(&self.node, &request.get_ref().namespace)?;
+        Ok(Response::new(pb::StatsResponse {
+            messages: vec![pb::Stats {
+                metadata: None,
+                stats,
+            }],
+        }))
+    }
+
+    async fn restart(&self, request: Request<pb::RestartRequest>) -> Reply<pb::RestartResponse> {
+        let asked = request.get_ref();
+        let containers = statistics::containers(&self.node, &asked.namespace)?;
+        if !containers.iter().any(|container| container.id == asked.id) {
+            return Err(Status::unknown(format!(
+                "container {:?} not found",
+                asked.id
+            )));
+        }
+        Ok(Response::new(pb::RestartResponse {
+            messages: vec![pb::Restart::default()],
+        }))
+    }
+
+    async fn processes(&self, _: Request<()>) -> Reply<pb::ProcessesResponse> {
+        Ok(Response::new(pb::ProcessesResponse {
+            messages: vec![pb::Process {
+                metadata: None,
+                processes: statistics::processes(&self.node),
+            }],
+        }))
+    }
+
+    async fn mounts(&self, _: Request<()>) -> Reply<pb::MountsResponse> {
+        Ok(Response::new(pb::MountsResponse {
+            messages: vec![pb::Mounts {
+                metadata: None,
+                stats: statistics::mounts(&self.node),
+            }],
+        }))
+    }
+
+    async fn load_avg(&self, _: Request<()>) -> Reply<pb::LoadAvgResponse> {
+        Ok(Response::new(pb::LoadAvgResponse {
+            messages: vec![pb::LoadAvg {
+                metadata: None,
+                load1: 0.5,
+                load5: 0.25,
+                load15: 0.125,
+            }],
+        }))
+    }
+
+    async fn cpu_info(&self, _: Request<()>) -> Reply<pb::CpuInfoResponse> {
+        Ok(Response::new(pb::CpuInfoResponse {
+            messages: vec![pb::CpUsInfo {
+                metadata: None,
+                cpu_info: statistics::cpus(),
+            }],
+        }))
+    }
+
+    async fn disk_stats(&self, _: Request<()>) -> Reply<pb::DiskStatsResponse> {
+        let devices = statistics::disks(&self.node);
+        Ok(Response::new(pb::DiskStatsResponse {
+            messages: vec![pb::DiskStats {
+                metadata: None,
+                total: Some(pb::DiskStat::default()),
+                devices,
+            }],
+        }))
+    }
+
+    async fn network_device_stats(&self, _: Request<()>) -> Reply<pb::NetworkDeviceStatsResponse> {
+        Ok(Response::new(pb::NetworkDeviceStatsResponse {
+            messages: vec![pb::NetworkDeviceStats {
+                metadata: None,
+                total: Some(pb::NetDev::default()),
+                devices: statistics::interfaces(),
+            }],
+        }))
+    }
+
+    async fn meta_write(
+        &self,
+        request: Request<pb::MetaWriteRequest>,
+    ) -> Reply<pb::MetaWriteResponse> {
+        let asked = request.into_inner();
+        if asked.key > u32::from(u8::MAX) {
+            return Err(Status::invalid_argument("key must be a uint8"));
+        }
+        self.node
+            .update(|state| state.meta.insert(asked.key, asked.value));
+        Ok(Response::new(pb::MetaWriteResponse {
+            messages: vec![pb::MetaWrite::default()],
+        }))
+    }
+
+    async fn meta_delete(
+        &self,
+        request: Request<pb::MetaDeleteRequest>,
+    ) -> Reply<pb::MetaDeleteResponse> {
+        let key = request.get_ref().key;
+        if key > u32::from(u8::MAX) {
+            return Err(Status::invalid_argument("key must be a uint8"));
+        }
+        if self.node.update(|state| state.meta.remove(&key)).is_none() {
+            return Err(Status::not_found("meta key not found"));
+        }
+        Ok(Response::new(pb::MetaDeleteResponse {
+            messages: vec![pb::MetaDelete::default()],
+        }))
+    }
+
+    async fn image_pull(
+        &self,
+        request: Request<pb::ImagePullRequest>,
+    ) -> Reply<pb::ImagePullResponse> {
+        let asked = request.into_inner();
+        if asked.namespace == 0 {
+            return Err(Status::invalid_argument("invalid namespace NS_UNKNOWN"));
+        }
+        self.node.update(|state| {
+            let image = (asked.namespace, asked.reference);
+            if !state.images.contains(&image) {
+                state.images.push(image);
+            }
+        });
+        Ok(Response::new(pb::ImagePullResponse {
+            messages: vec![pb::ImagePull::default()],
+        }))
+    }
+
+    async fn generate_client_configuration(
+        &self,
+        request: Request<pb::GenerateClientConfigurationRequest>,
+    ) -> Reply<pb::GenerateClientConfigurationResponse> {
+        self.control_plane_only("generate client configuration")?;
+        let message = client_configuration::issue(&self.node, request.get_ref())?;
+        Ok(Response::new(pb::GenerateClientConfigurationResponse {
+            messages: vec![message],
         }))
     }
 
@@ -341,12 +752,31 @@ impl MachineService for Service {
     async fn image_list(
         &self,
         request: Request<pb::ImageListRequest>,
-    ) -> Reply<Self::ImageListStream> {
-        if request.get_ref().namespace == 0 {
+    ) -> Reply<Stream<pb::ImageListResponse>> {
+        let namespace = request.get_ref().namespace;
+        if namespace == 0 {
             return Err(Status::invalid_argument("invalid namespace NS_UNKNOWN"));
         }
-        Ok(Response::new(stream::empty().boxed()))
+        let images = self.node.state().images.clone().into_iter();
+        let images = images
+            .filter(move |(of, _)| *of == namespace)
+            .map(|(_, name)| {
+                Ok(pb::ImageListResponse {
+                    digest: format!("sha256:{}", statistics::hex_digest(&name)),
+                    name,
+                    size: 1024,
+                    ..Default::default()
+                })
+            });
+        Ok(Response::new(stream::iter(images).boxed()))
     }
+}
+
+/// The version of etcd's cluster.
+fn cluster_version() -> Option<pb::EtcdClusterDowngrade> {
+    Some(pb::EtcdClusterDowngrade {
+        cluster_version: "3.5.0".to_owned(),
+    })
 }
 
 #[tonic::async_trait]

@@ -26,16 +26,22 @@
 //!
 //! It is strict: unknown methods, resource types and namespaces are refused, configurations are read and validated
 //! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
-//! What it leaves out: logs and files have no content, and several nodes share nothing but trustd.
+//! What it leaves out: hardware. Several nodes share a [`Network`]: they forward calls, join etcd, sign certificates.
+//!
+//! Which methods exist, what they answer while a node is not ready, and who may call them follows machined and apid of
+//! v1.10.7 to v1.14; the answers recorded from real servers are replayed against the mock in the tests of this workspace.
 
 mod apply;
 mod builder;
 mod call;
+mod client_configuration;
 mod cluster_service;
 mod delays;
 mod document;
+mod etcd;
 mod event;
 mod fault;
+mod files;
 mod gate;
 mod identity;
 mod kubeconfig;
@@ -43,13 +49,16 @@ mod life;
 mod log;
 mod machine_events;
 mod machine_service;
+mod network;
 mod node;
 mod port;
+mod proxy;
 mod resources;
 mod route;
 mod server;
 mod services;
 mod state_service;
+mod statistics;
 mod store;
 
 use std::net::SocketAddr;
@@ -60,6 +69,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::api::cosi::Stage;
+use crate::api::machine::EtcdAlarmKind;
 use crate::secrets::{CertificateAndKey, Role};
 use crate::{Client, Credentials, DEFAULT_PORT, Endpoint, MaintenanceClient};
 
@@ -68,6 +78,7 @@ pub use self::call::Call;
 pub use self::delays::Delays;
 pub use self::event::MockEvent;
 pub use self::fault::Fault;
+pub use self::network::Network;
 pub use self::route::Route;
 
 use self::node::{Mode, Node};
@@ -123,9 +134,11 @@ impl TalosMock {
     }
 
     fn new(node: Node) -> Self {
+        let node = Arc::new(node);
+        node.setup.network.add(&node);
         Self {
             inner: Arc::new(Inner {
-                node: Arc::new(node),
+                node,
                 life: Mutex::new(None),
             }),
         }
@@ -173,6 +186,35 @@ impl TalosMock {
         self.inner
             .node
             .update(|state| state.next_install_failure = Some(reason));
+    }
+}
+
+impl TalosMock {
+    /// Makes the next upgrade fail: the node boots its old release again.
+    pub fn fail_next_upgrade(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.inner
+            .node
+            .update(|state| state.next_upgrade_failure = Some(reason));
+    }
+
+    /// Raises an alarm of etcd on this node.
+    pub fn raise_etcd_alarm(&self, kind: EtcdAlarmKind) {
+        use crate::api::pb::machine::etcd_member_alarm::AlarmType;
+        let alarm = match kind {
+            EtcdAlarmKind::NoSpace => AlarmType::Nospace,
+            EtcdAlarmKind::Corrupt => AlarmType::Corrupt,
+            EtcdAlarmKind::None => AlarmType::None,
+        };
+        let member_id = etcd::member_id(&self.inner.node);
+        self.inner.node.update(|state| {
+            state
+                .etcd_alarms
+                .push(crate::api::pb::machine::EtcdMemberAlarm {
+                    member_id,
+                    alarm: alarm.into(),
+                });
+        });
     }
 }
 

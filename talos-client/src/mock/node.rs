@@ -41,10 +41,16 @@ pub(super) enum Etcd {
 }
 
 /// What somebody wants the node to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Reboot,
     Shutdown,
+    /// Writes another release to the disk, and boots it.
+    Upgrade {
+        image: String,
+    },
+    /// Boots the release before the last upgrade.
+    Rollback,
     /// Wipes configuration and data, and Talos itself too unless it is kept.
     Reset {
         keep_talos: bool,
@@ -75,11 +81,20 @@ pub(super) struct State {
     pub(super) stage: Stage,
     pub(super) image: Image,
     pub(super) installed: Option<Installed>,
+    /// The release before the last upgrade.
+    pub(super) previous: Option<Image>,
     pub(super) boot_order: BootOrder,
     /// What was handed over, and survives a reboot once Talos is installed.
     pub(super) config: Option<Arc<NodeConfig>>,
     /// Whether etcd has data; survives a reboot.
     pub(super) has_etcd_data: bool,
+    /// The cluster that the member on this node belongs to; 0 for none.
+    pub(super) etcd_cluster: u64,
+    /// Orders the candidates for the leadership.
+    pub(super) etcd_rank: u32,
+    pub(super) etcd_alarms: Vec<pb::EtcdMemberAlarm>,
+    /// What was uploaded for a recovery.
+    pub(super) recovery_snapshot: Option<Vec<u8>>,
     pub(super) etcd: Etcd,
     pub(super) has_services: bool,
     pub(super) is_time_synced: bool,
@@ -87,6 +102,12 @@ pub(super) struct State {
     pub(super) is_node_ready: bool,
     pub(super) booted: SystemTime,
     pub(super) next_install_failure: Option<String>,
+    pub(super) next_upgrade_failure: Option<String>,
+    /// Services that were stopped through the API.
+    pub(super) stopped_services: Vec<String>,
+    /// Images that were pulled, by namespace.
+    pub(super) images: Vec<(i32, String)>,
+    pub(super) meta: std::collections::BTreeMap<u32, Vec<u8>>,
     pub(super) command: Option<Command>,
     pub(super) events: Arc<Log<pb::Event>>,
 }
@@ -111,9 +132,14 @@ impl Node {
             stage: Stage::Unknown,
             image: setup.iso.clone(),
             installed: setup.installed.clone(),
+            previous: None,
             boot_order: setup.boot_order,
             config: None,
             has_etcd_data: false,
+            etcd_cluster: 0,
+            etcd_rank: 0,
+            etcd_alarms: Vec::new(),
+            recovery_snapshot: None,
             etcd: Etcd::Absent,
             has_services: false,
             is_time_synced: false,
@@ -121,6 +147,10 @@ impl Node {
             is_node_ready: false,
             booted: SystemTime::now(),
             next_install_failure: setup.install_failure.clone(),
+            next_upgrade_failure: None,
+            stopped_services: Vec::new(),
+            images: Vec::new(),
+            meta: std::collections::BTreeMap::new(),
             command: None,
             events: Log::new(),
         };
@@ -158,6 +188,7 @@ impl Node {
             self.events.push(MockEvent::StageChanged(stage));
         }
         self.changed.send_replace(());
+        self.setup.network.notify();
         result
     }
 
@@ -180,6 +211,11 @@ impl Node {
 
     pub(super) fn version(&self) -> TalosVersion {
         TalosVersion::parse(&self.state().image.version).unwrap_or_else(|_| TalosVersion::latest())
+    }
+
+    /// The release as Talos v1.`minor`.
+    pub(super) fn minor(&self) -> u64 {
+        self.version().release().minor
     }
 
     /// Until v1.12 maintenance mode is served by a small server of its own.
@@ -228,6 +264,7 @@ pub(super) fn power_off(state: &mut State) {
     state.is_time_synced = false;
     state.has_static_pods = false;
     state.is_node_ready = false;
+    state.stopped_services.clear();
     state.command = None;
     state.events = Log::new();
 }

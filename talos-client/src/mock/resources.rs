@@ -23,11 +23,8 @@ use crate::api::pb::definitions::{
 };
 use crate::api::pb::{common, resource};
 
-/// Id of the only etcd member; any sixteen digits would do.
-pub(super) const MEMBER_ID: u64 = 0x8e9e_05c5_2164_694d;
-
 /// The control plane's static pods.
-const COMPONENTS: [&str; 3] = [
+pub(super) const COMPONENTS: [&str; 3] = [
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
@@ -45,7 +42,7 @@ pub(super) fn derive(setup: &Setup, state: &State) -> Resources {
     hardware(setup, state, &mut resources);
     network(setup, state, &mut resources);
     if state.mode != Mode::Maintenance {
-        services(state, &mut resources);
+        services(setup, state, &mut resources);
         kubernetes(setup, state, &mut resources);
     }
     resources
@@ -296,7 +293,7 @@ fn network(setup: &Setup, state: &State, resources: &mut Resources) {
     }
 }
 
-fn services(state: &State, resources: &mut Resources) {
+fn services(setup: &Setup, state: &State, resources: &mut Resources) {
     let running = [
         ("apid", state.mode == Mode::Configured, true),
         ("cri", state.has_services, true),
@@ -320,7 +317,7 @@ fn services(state: &State, resources: &mut Resources) {
         );
     }
     if state.etcd == Etcd::Healthy {
-        let id = format!("{MEMBER_ID:016x}");
+        let id = format!("{:016x}", super::etcd::id_of(setup));
         put::<LocalEtcdMember>(
             resources,
             LocalEtcdMember::ID,

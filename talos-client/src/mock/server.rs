@@ -21,6 +21,7 @@ use x509_parser::prelude::FromDer;
 
 use super::gate::{self, Verdict};
 use super::node::Node;
+use super::proxy::{self, Targets};
 use super::{cluster_service, machine_service, state_service};
 
 /// How long running calls may go on when the server stops; five to ten seconds on a real node.
@@ -81,11 +82,8 @@ async fn connection(
         cut: Notify::new(),
     });
 
-    let routes = routes(&node);
     let of = Arc::clone(&peer);
-    let service = service_fn(move |request| {
-        answer(Arc::clone(&node), Arc::clone(&of), routes.clone(), request)
-    });
+    let service = service_fn(move |request| answer(Arc::clone(&node), Arc::clone(&of), request));
     let mut serving = std::pin::pin!(
         http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), service)
     );
@@ -102,10 +100,26 @@ async fn connection(
 async fn answer(
     node: Arc<Node>,
     peer: Arc<Peer>,
-    routes: Routes,
     request: http::Request<Incoming>,
 ) -> io::Result<http::Response<Body>> {
-    let is_lost = match gate::admit(&node, &peer, &request).await {
+    match proxy::route(&node, request.uri().path(), request.headers()) {
+        Ok(Targets::One(target)) => serve_one(target, peer, request.map(Body::new)).await,
+        Ok(Targets::Many(targets)) => proxy::serve_many(targets, peer, request).await,
+        Err(status) => {
+            gate::record(&node, &peer, &request);
+            Ok(status.into_http())
+        }
+    }
+}
+
+/// Lets one node answer.
+pub(super) async fn serve_one(
+    node: Arc<Node>,
+    peer: Arc<Peer>,
+    request: http::Request<Body>,
+) -> io::Result<http::Response<Body>> {
+    let call = gate::record(&node, &peer, &request);
+    let is_lost = match gate::admit(&node, &peer, call).await {
         Verdict::Refuse(status) => return Ok(status.into_http()),
         Verdict::Cut => return cut(&peer).await,
         Verdict::Stall => return std::future::pending().await,
@@ -114,8 +128,8 @@ async fn answer(
     };
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(Arc::clone(&peer));
-    let request = http::Request::from_parts(parts, Body::new(body));
-    match routes.oneshot(request).await {
+    let request = http::Request::from_parts(parts, body);
+    match routes(&node).oneshot(request).await {
         Ok(_) if is_lost => cut(&peer).await,
         Ok(response) => Ok(response),
         Err(never) => match never {},

@@ -46,19 +46,57 @@ pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {
             Some(healthy),
             "Started task kubelet",
         ));
+        for extension in &state.image.extensions {
+            let name = extension.rsplit('/').next().unwrap_or(extension);
+            let id = format!("ext-{name}");
+            let text = format!("Started task {id}");
+            services.push(service(&id, "Running", None, &text));
+        }
+    }
+    for service in &mut services {
+        if state.stopped_services.contains(&service.id) {
+            service.state = "Finished".to_owned();
+        }
     }
     services
 }
 
-/// What etcd's client says while there is no etcd.
-pub(super) fn etcd_is_up(node: &Node) -> Result<(), Status> {
-    if node.state().etcd == Etcd::Healthy {
-        Ok(())
-    } else {
-        Err(Status::unknown(
-            "error listing etcd members: context deadline exceeded",
-        ))
+/// What to do with a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Start,
+    Stop,
+    Restart,
+}
+
+/// Starts, stops or restarts a service as far as the API allows it: the kubelet and services of extensions.
+pub(super) fn operate(node: &Node, id: &str, operation: Operation) -> Result<(), Status> {
+    let services = list(node);
+    if !services.iter().any(|service| service.id == id) {
+        return Err(Status::unknown(format!("service {id:?} not defined")));
     }
+    let is_stopped = node.state().stopped_services.iter().any(|name| name == id);
+    let is_extension = id.starts_with("ext-");
+    let (is_done, is_allowed, word) = match operation {
+        Operation::Start => (!is_stopped, is_extension || id == "kubelet", "start"),
+        Operation::Stop => (is_stopped, is_extension, "stop"),
+        Operation::Restart => (false, is_extension || id == "kubelet", "restart"),
+    };
+    if is_done {
+        return Ok(());
+    }
+    if !is_allowed {
+        return Err(Status::unknown(format!(
+            "service {id:?} doesn't support {word} operation via API"
+        )));
+    }
+    node.update(|state| {
+        state.stopped_services.retain(|name| name != id);
+        if operation == Operation::Stop {
+            state.stopped_services.push(id.to_owned());
+        }
+    });
+    Ok(())
 }
 
 fn service(id: &str, state: &str, healthy: Option<bool>, message: &str) -> pb::ServiceInfo {

@@ -87,9 +87,6 @@ fn no_queries(label: &[pb::LabelQuery], id: Option<&pb::IdQuery>) -> Result<(), 
 
 #[tonic::async_trait]
 impl State for StateService {
-    type ListStream = Stream<pb::ListResponse>;
-    type WatchStream = Stream<pb::WatchResponse>;
-
     async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::GetResponse> {
         let asked = request.get_ref();
         check(&request, &asked.r#type, &asked.namespace)?;
@@ -105,7 +102,7 @@ impl State for StateService {
         }))
     }
 
-    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<Self::ListStream> {
+    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<Stream<pb::ListResponse>> {
         let asked = request.get_ref();
         check(&request, &asked.r#type, &asked.namespace)?;
         if let Some(options) = &asked.options {
@@ -120,7 +117,7 @@ impl State for StateService {
         Ok(Response::new(stream::iter(items).boxed()))
     }
 
-    async fn watch(&self, request: Request<pb::WatchRequest>) -> Reply<Self::WatchStream> {
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Reply<Stream<pb::WatchResponse>> {
         check(
             &request,
             &request.get_ref().r#type,

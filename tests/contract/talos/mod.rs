@@ -1,10 +1,12 @@
 //! Contract tests of the talos client: the machine API, against the mock node.
 
 mod bootstrap;
+mod calls;
 mod faults;
 mod identity;
 mod machine;
 mod maintenance;
+mod recorded;
 mod resources;
 mod support;
 mod transport;

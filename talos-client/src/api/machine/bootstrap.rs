@@ -13,6 +13,17 @@ pub(crate) const OPERATION: &str = "bootstrap etcd";
 /// The node itself waits up to six seconds for its container runtime and its clock.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
+/// Whether the hash of a snapshot is checked before it is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum HashCheck {
+    /// A snapshot without a matching hash is rejected.
+    #[default]
+    Require,
+    /// For the database file of a data directory, which has no hash.
+    Skip,
+}
+
 impl Machine {
     /// Tells one control plane node to start etcd, once in the life of a cluster. Needs `os:admin`.
     ///
@@ -25,11 +36,26 @@ impl Machine {
     /// worker, and in maintenance mode. Talos v1.10 to v1.12 answers `FailedPrecondition` for "too early" and for
     /// a worker alike; the text decides.
     pub async fn bootstrap(&self) -> Result<()> {
+        self.bootstrap_with(pb::BootstrapRequest::default()).await
+    }
+
+    /// As [`Machine::bootstrap`], with the data of the snapshot that [`Machine::etcd_recover`] has uploaded to this node.
+    ///
+    /// # Errors
+    /// As [`Machine::bootstrap`], and [`ErrorKind::Server`] when the snapshot is missing or damaged.
+    pub async fn bootstrap_from_snapshot(&self, check: HashCheck) -> Result<()> {
+        self.bootstrap_with(pb::BootstrapRequest {
+            recover_etcd: true,
+            recover_skip_hash_check: check == HashCheck::Skip,
+        })
+        .await
+    }
+
+    async fn bootstrap_with(&self, request: pb::BootstrapRequest) -> Result<()> {
         let call = Call::change(OPERATION).at_least(ATTEMPT);
         let reply = self
             .transport
             .call_once(call, |service| async move {
-                let request = pb::BootstrapRequest::default();
                 machine_service(service).bootstrap(request).await
             })
             .await

@@ -142,12 +142,22 @@ impl Machine {
     ///
     /// When the node's buffer overruns, the stream ends without an error: open it again with [`EventTail::After`].
     pub fn events(&self, tail: EventTail) -> ResponseStream<Event> {
+        self.watch_events(request(&tail))
+    }
+
+    /// As [`Machine::events`], only those that one request caused: `actor` is what reboot, reset, shutdown and upgrade
+    /// return.
+    pub fn events_of(&self, actor: &str, tail: EventTail) -> ResponseStream<Event> {
+        self.watch_events(pb::EventsRequest {
+            with_actor_id: actor.to_owned(),
+            ..request(&tail)
+        })
+    }
+
+    fn watch_events(&self, request: pb::EventsRequest) -> ResponseStream<Event> {
         self.transport.stream(
             OPERATION,
-            move |service| async move {
-                let request = request(&tail);
-                machine_service(service).events(request).await
-            },
+            |service| async move { machine_service(service).events(request).await },
             decode,
         )
     }

@@ -1,15 +1,16 @@
-//! What the machine is: version, name, memory, disks, images.
+//! What the machine is: version, name, memory, disks, clock.
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::reply::{check, only};
+use super::reply::only;
 use super::{Machine, machine_service, storage_service};
 use crate::Result;
-use crate::api::channel::{Call, Transport};
-use crate::api::pb::{common, machine as pb, storage};
+use crate::api::channel::{Call, Service, Transport};
+use crate::api::pb::time::time_service_client::TimeServiceClient;
+use crate::api::pb::{storage, time as pb_time};
 use crate::api::wire::timestamp;
 
 /// What runs on the machine.
@@ -75,28 +76,16 @@ impl Disk {
     }
 }
 
-/// Whose container images are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The clock of the node, and that of a time server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum ImageNamespace {
-    /// Talos' own.
-    System,
-    /// Those of Kubernetes.
-    Cri,
-}
-
-/// A container image on the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Image {
-    /// Its reference.
-    pub name: String,
-    /// Its digest.
-    pub digest: String,
-    /// Size in bytes.
-    pub size: i64,
-    /// When it was pulled.
-    pub created: Option<Timestamp>,
+pub struct TimeComparison {
+    /// The time server.
+    pub server: String,
+    /// The node's time when the server answered.
+    pub local: Option<Timestamp>,
+    /// The server's time.
+    pub remote: Option<Timestamp>,
 }
 
 impl Machine {
@@ -179,37 +168,49 @@ impl Machine {
         disks(&self.transport).await
     }
 
-    /// The container images of a namespace.
+    /// Compares the clock of the node with its time server. `talosctl time`; needs `os:reader`. May be repeated.
     ///
     /// # Errors
-    /// As every read.
-    pub async fn images(&self, namespace: ImageNamespace) -> Result<Vec<Image>> {
-        const OPERATION: &str = "list images";
-        let namespace = match namespace {
-            ImageNamespace::System => common::ContainerdNamespace::NsSystem,
-            ImageNamespace::Cri => common::ContainerdNamespace::NsCri,
-        };
-        self.transport
-            .stream(
-                OPERATION,
-                move |service| async move {
-                    let request = pb::ImageListRequest {
-                        namespace: namespace.into(),
-                    };
-                    machine_service(service).image_list(request).await
-                },
-                |image: pb::ImageListResponse| {
-                    check(OPERATION, image.metadata.as_ref())?;
-                    Ok(Some(Image {
-                        name: image.name,
-                        digest: image.digest,
-                        size: image.size,
-                        created: timestamp(image.created_at),
-                    }))
-                },
-            )
-            .try_collect()
-            .await
+    /// [`crate::ErrorKind::Server`] when the time server does not answer.
+    pub async fn time(&self) -> Result<TimeComparison> {
+        const OPERATION: &str = "compare time";
+        let reply = self
+            .transport
+            .call(Call::read(OPERATION), |service| async move {
+                time_service(service).time(()).await
+            })
+            .await?;
+        Ok(time(only(&self.transport, OPERATION, reply)?))
+    }
+
+    /// Compares the clock of the node with a time server. `talosctl time --check`; needs `os:reader`. May be repeated.
+    ///
+    /// # Errors
+    /// As [`Machine::time`].
+    pub async fn compare_time(&self, server: &str) -> Result<TimeComparison> {
+        const OPERATION: &str = "compare time";
+        let reply = self
+            .transport
+            .call(Call::read(OPERATION), |service| async move {
+                let request = pb_time::TimeRequest {
+                    server: server.to_owned(),
+                };
+                time_service(service).time_check(request).await
+            })
+            .await?;
+        Ok(time(only(&self.transport, OPERATION, reply)?))
+    }
+}
+
+fn time_service(service: Service) -> TimeServiceClient<Service> {
+    TimeServiceClient::new(service)
+}
+
+fn time(message: pb_time::Time) -> TimeComparison {
+    TimeComparison {
+        server: message.server,
+        local: timestamp(message.localtime),
+        remote: timestamp(message.remotetime),
     }
 }
 

@@ -1,10 +1,9 @@
-//! Logs, the kernel's messages, and files.
+//! Logs and the kernel's messages.
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 
-use super::reply::check;
 use super::{Machine, machine_service};
+use crate::api::channel::Call;
 use crate::api::pb::{common, machine as pb};
 use crate::{ResponseStream, Result};
 
@@ -80,55 +79,55 @@ impl LogsRequest {
 }
 
 impl Machine {
-    /// Streams a log in pieces of about a kilobyte, not in lines.
+    /// Streams a log in pieces of about a kilobyte, not in lines. Needs `os:reader`. May be repeated.
+    ///
+    /// The stream fails with [`crate::ErrorKind::Server`] when there is no such log.
     pub fn logs(&self, request: LogsRequest) -> ResponseStream<Bytes> {
-        self.transport.stream(
-            "read logs",
-            move |service| async move { machine_service(service).logs(request.to_wire()).await },
-            |data| chunk("read logs", data),
-        )
+        self.bytes("read logs", move |service| async move {
+            machine_service(service).logs(request.to_wire()).await
+        })
     }
 
-    /// Streams what the kernel has logged, one record per item: `facility: priority: [time]: message`.
-    pub fn dmesg(&self) -> ResponseStream<Bytes> {
-        self.transport.stream(
-            "read kernel log",
-            |service| async move {
-                let request = pb::DmesgRequest::default();
-                machine_service(service).dmesg(request).await
-            },
-            |data| chunk("read kernel log", data),
-        )
-    }
-
-    /// Reads a regular file of the node. Needs `os:admin`.
+    /// The ids of all logs of Talos' own services. Needs `os:reader`. May be repeated.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] when it does not exist, [`crate::ErrorKind::Server`] when it is not a regular
-    /// file.
-    pub async fn read_file(&self, path: &str) -> Result<Vec<u8>> {
-        const OPERATION: &str = "read file";
-        let path = path.to_owned();
-        self.transport
-            .stream(
-                OPERATION,
-                move |service| async move {
-                    let request = pb::ReadRequest { path };
-                    machine_service(service).read(request).await
-                },
-                |data| chunk(OPERATION, data),
-            )
-            .try_fold(Vec::new(), async |mut file, chunk| {
-                file.extend_from_slice(&chunk);
-                Ok(file)
+    /// [`crate::ErrorKind::Unsupported`] in maintenance mode before v1.13.
+    pub async fn log_ids(&self) -> Result<Vec<String>> {
+        let call = Call::read("list logs");
+        let message = self
+            .unary(call, |mut machine| async move {
+                machine.logs_containers(()).await
             })
-            .await
+            .await?;
+        Ok(message.ids)
     }
-}
 
-fn chunk(operation: &'static str, data: common::Data) -> Result<Option<Bytes>> {
-    check(operation, data.metadata.as_ref())?;
-    Ok(Some(Bytes::from(data.bytes)))
+    /// Streams what the kernel has logged, one record per item: `facility: priority: [time]: message`. Needs `os:reader`.
+    pub fn dmesg(&self) -> ResponseStream<Bytes> {
+        self.kernel_log(pb::DmesgRequest::default())
+    }
+
+    /// As [`Machine::dmesg`], and then what the kernel logs from now on. Ends only with its deadline.
+    pub fn follow_dmesg(&self) -> ResponseStream<Bytes> {
+        self.kernel_log(pb::DmesgRequest {
+            follow: true,
+            tail: false,
+        })
+    }
+
+    /// What the kernel logs from now on. Ends only with its deadline.
+    pub fn tail_dmesg(&self) -> ResponseStream<Bytes> {
+        self.kernel_log(pb::DmesgRequest {
+            follow: true,
+            tail: true,
+        })
+    }
+
+    fn kernel_log(&self, request: pb::DmesgRequest) -> ResponseStream<Bytes> {
+        self.bytes("read kernel log", move |service| async move {
+            machine_service(service).dmesg(request).await
+        })
+    }
 }
 
 #[cfg(test)]

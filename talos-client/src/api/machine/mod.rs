@@ -6,29 +6,54 @@
 
 mod apply;
 mod bootstrap;
+mod client_configuration;
+mod containers;
 mod etcd;
+mod etcd_snapshot;
 mod events;
+mod files;
 mod health;
+mod images;
 mod information;
 mod kubeconfig;
 mod lifecycle;
 mod logs;
+mod meta;
 mod reply;
 mod services;
+mod statistics;
+mod upgrade;
 
-use crate::Resources;
-use crate::api::channel::{MAX_MESSAGE_SIZE, Service, Transport};
+use bytes::Bytes;
+use tonic::{Response, Status, Streaming};
+
+use crate::api::channel::{Call, MAX_MESSAGE_SIZE, Service, Transport};
+use crate::api::pb::common;
 use crate::api::pb::machine::machine_service_client::MachineServiceClient;
 use crate::api::pb::storage::storage_service_client::StorageServiceClient;
+use crate::{Resources, ResponseStream, Result};
+
+use self::reply::{Reply, check, only};
 
 pub use self::apply::{Applied, ApplyMode, ApplyOptions};
-pub use self::etcd::{EtcdMember, EtcdStatus};
+pub use self::bootstrap::HashCheck;
+pub use self::client_configuration::ClientConfiguration;
+pub use self::containers::{Container, ContainerNamespace, ContainerStatistics};
+pub use self::etcd::{EtcdAlarm, EtcdAlarmKind, EtcdMember, EtcdMemberId, EtcdStatus};
+pub use self::etcd_snapshot::EtcdSnapshot;
 pub use self::events::{Event, EventPayload, EventTail, SequenceAction, ServiceAction};
+pub use self::files::{CopyReport, DiskUsage, DiskUsageRequest, FileInfo, FileType, ListFiles};
 pub use self::health::{HealthCheck, HealthProgress};
-pub use self::information::{Disk, DiskKind, Image, ImageNamespace, Version};
-pub use self::lifecycle::{RebootMode, ResetRequest, WipeMode};
+pub use self::images::{Image, ImageNamespace};
+pub use self::information::{Disk, DiskKind, TimeComparison, Version};
+pub use self::lifecycle::{RebootMode, ResetRequest, ShutdownMode, WipeMode};
 pub use self::logs::{LogDriver, LogsRequest};
 pub use self::services::{ServiceEvent, ServiceHealth, ServiceInfo, ServiceState};
+pub use self::statistics::{
+    CpuInfo, CpuTime, DiskStatistics, LoadAverage, MemoryInfo, Mount, NetworkStatistics, Process,
+    SystemStatistics,
+};
+pub use self::upgrade::{UpgradeRequest, UpgradeStarted};
 
 pub(crate) use self::apply::apply;
 pub(crate) use self::information::disks;
@@ -50,6 +75,36 @@ impl Machine {
 
     pub(crate) fn target(&self) -> String {
         self.transport.target()
+    }
+}
+
+impl Machine {
+    /// Makes a unary call of the machine service and takes its only message out.
+    async fn unary<R, F, Fut>(&self, call: Call, send: F) -> Result<R::Message>
+    where
+        R: Reply,
+        F: Fn(MachineServiceClient<Service>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        let send = &send;
+        let reply = self
+            .transport
+            .call(call, |service| send(machine_service(service)))
+            .await?;
+        only(&self.transport, call.operation, reply)
+    }
+
+    /// A server stream of bytes.
+    fn bytes<F, Fut>(&self, operation: &'static str, open: F) -> ResponseStream<Bytes>
+    where
+        F: FnOnce(Service) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Response<Streaming<common::Data>>, Status>> + Send + 'static,
+    {
+        self.transport
+            .stream(operation, open, move |data: common::Data| {
+                check(operation, data.metadata.as_ref())?;
+                Ok(Some(Bytes::from(data.bytes)))
+            })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Unpacking the reply envelope.
 
 use crate::api::channel::Transport;
-use crate::api::pb::{common, machine, storage};
+use crate::api::pb::{common, machine, storage, time};
 use crate::{Code, Error, ErrorKind, Result, api::status};
 
 /// A reply: a list of messages, one per node.
@@ -34,17 +34,47 @@ macro_rules! replies {
 replies! {
     machine::ApplyConfigurationResponse => machine::ApplyConfiguration,
     machine::BootstrapResponse => machine::Bootstrap,
+    machine::ContainersResponse => machine::Container,
+    machine::CpuInfoResponse => machine::CpUsInfo,
+    machine::DiskStatsResponse => machine::DiskStats,
+    machine::EtcdAlarmDisarmResponse => machine::EtcdAlarmDisarm,
+    machine::EtcdAlarmListResponse => machine::EtcdAlarm,
+    machine::EtcdDefragmentResponse => machine::EtcdDefragment,
+    machine::EtcdDowngradeCancelResponse => machine::EtcdDowngradeCancel,
+    machine::EtcdDowngradeEnableResponse => machine::EtcdDowngradeEnable,
+    machine::EtcdDowngradeValidateResponse => machine::EtcdDowngradeValidate,
+    machine::EtcdForfeitLeadershipResponse => machine::EtcdForfeitLeadership,
+    machine::EtcdLeaveClusterResponse => machine::EtcdLeaveCluster,
     machine::EtcdMemberListResponse => machine::EtcdMembers,
+    machine::EtcdRecoverResponse => machine::EtcdRecover,
+    machine::EtcdRemoveMemberByIdResponse => machine::EtcdRemoveMemberById,
     machine::EtcdStatusResponse => machine::EtcdStatus,
+    machine::GenerateClientConfigurationResponse => machine::GenerateClientConfiguration,
     machine::HostnameResponse => machine::Hostname,
+    machine::ImagePullResponse => machine::ImagePull,
+    machine::LoadAvgResponse => machine::LoadAvg,
+    machine::LogsContainersResponse => machine::LogsContainer,
     machine::MemoryResponse => machine::Memory,
+    machine::MetaDeleteResponse => machine::MetaDelete,
+    machine::MetaWriteResponse => machine::MetaWrite,
+    machine::MountsResponse => machine::Mounts,
+    machine::NetworkDeviceStatsResponse => machine::NetworkDeviceStats,
+    machine::ProcessesResponse => machine::Process,
     machine::RebootResponse => machine::Reboot,
     machine::ResetResponse => machine::Reset,
+    machine::RestartResponse => machine::Restart,
+    machine::RollbackResponse => machine::Rollback,
     machine::ServiceListResponse => machine::ServiceList,
+    machine::ServiceRestartResponse => machine::ServiceRestart,
+    machine::ServiceStartResponse => machine::ServiceStart,
+    machine::ServiceStopResponse => machine::ServiceStop,
     machine::ShutdownResponse => machine::Shutdown,
+    machine::StatsResponse => machine::Stats,
     machine::SystemStatResponse => machine::SystemStat,
+    machine::UpgradeResponse => machine::Upgrade,
     machine::VersionResponse => machine::Version,
     storage::DisksResponse => storage::Disks,
+    time::TimeResponse => time::Time,
 }
 
 /// The only message of a reply.

@@ -1,6 +1,7 @@
 //! The node's services and their health.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,6 +13,9 @@ use crate::api::wire::timestamp;
 use crate::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "list services";
+
+/// The node waits for the service before it answers.
+const SERVICE: Duration = Duration::from_mins(1);
 
 /// Where a service is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +180,51 @@ impl Machine {
             .into_iter()
             .map(ServiceInfo::from_wire)
             .collect())
+    }
+
+    /// Starts a service, and waits until it runs. Needs `os:operator`. May be repeated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Server`] when there is no such service or it cannot be started through the API.
+    pub async fn start_service(&self, id: &str) -> Result<()> {
+        let call = Call::set("start service").at_least(SERVICE);
+        let request = pb::ServiceStartRequest { id: id.to_owned() };
+        self.unary(call, |mut machine| {
+            let request = request.clone();
+            async move { machine.service_start(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Stops a service, and waits until it has stopped. Needs `os:operator`. May be repeated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Server`] when there is no such service or it cannot be stopped through the API.
+    pub async fn stop_service(&self, id: &str) -> Result<()> {
+        let call = Call::set("stop service").at_least(SERVICE);
+        let request = pb::ServiceStopRequest { id: id.to_owned() };
+        self.unary(call, |mut machine| {
+            let request = request.clone();
+            async move { machine.service_stop(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Restarts a service, and waits until it runs. Needs `os:operator`. A repetition restarts it again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Server`] when there is no such service or it cannot be restarted through the API.
+    pub async fn restart_service(&self, id: &str) -> Result<()> {
+        let call = Call::change("restart service").at_least(SERVICE);
+        let request = pb::ServiceRestartRequest { id: id.to_owned() };
+        self.unary(call, |mut machine| {
+            let request = request.clone();
+            async move { machine.service_restart(request).await }
+        })
+        .await
+        .map(drop)
     }
 
     /// One service by its name.

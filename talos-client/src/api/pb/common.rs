@@ -26,6 +26,14 @@ pub struct Data {
     #[prost(bytes = "vec", tag = "2")]
     pub bytes: ::prost::alloc::vec::Vec<u8>,
 }
+/// Since v1.13.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainerdInstance {
+    #[prost(enumeration = "ContainerDriver", tag = "1")]
+    pub driver: i32,
+    #[prost(enumeration = "ContainerdNamespace", tag = "2")]
+    pub namespace: i32,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NetIp {
     #[prost(bytes = "vec", tag = "1")]

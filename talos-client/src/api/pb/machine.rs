@@ -83,7 +83,6 @@ pub struct RebootRequest {
 }
 /// Nested message and enum types in `RebootRequest`.
 pub mod reboot_request {
-    /// FORCE since v1.12.
     #[derive(
         Clone,
         Copy,
@@ -99,6 +98,7 @@ pub mod reboot_request {
     pub enum Mode {
         Default = 0,
         Powercycle = 1,
+        /// Since v1.12.
         Force = 2,
     }
     impl Mode {
@@ -591,6 +591,72 @@ pub struct ShutdownResponse {
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<Shutdown>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpgradeRequest {
+    #[prost(string, tag = "1")]
+    pub image: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub preserve: bool,
+    #[prost(bool, tag = "3")]
+    pub stage: bool,
+    #[prost(bool, tag = "4")]
+    pub force: bool,
+    #[prost(enumeration = "upgrade_request::RebootMode", tag = "5")]
+    pub reboot_mode: i32,
+}
+/// Nested message and enum types in `UpgradeRequest`.
+pub mod upgrade_request {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum RebootMode {
+        Default = 0,
+        Powercycle = 1,
+    }
+    impl RebootMode {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Default => "DEFAULT",
+                Self::Powercycle => "POWERCYCLE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "DEFAULT" => Some(Self::Default),
+                "POWERCYCLE" => Some(Self::Powercycle),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Upgrade {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub ack: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub actor_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpgradeResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Upgrade>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServiceList {
     #[prost(message, optional, tag = "1")]
@@ -639,6 +705,198 @@ pub struct ServiceHealth {
     pub last_message: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub last_change: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceStartRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceStart {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub resp: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceStartResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<ServiceStart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceStopRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceStop {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub resp: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceStopResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<ServiceStop>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceRestartRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceRestart {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub resp: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceRestartResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<ServiceRestart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopyRequest {
+    #[prost(string, tag = "1")]
+    pub root_path: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRequest {
+    #[prost(string, tag = "1")]
+    pub root: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub recurse: bool,
+    #[prost(int32, tag = "3")]
+    pub recursion_depth: i32,
+    #[prost(enumeration = "list_request::Type", repeated, tag = "4")]
+    pub types: ::prost::alloc::vec::Vec<i32>,
+    #[prost(bool, tag = "5")]
+    pub report_xattrs: bool,
+}
+/// Nested message and enum types in `ListRequest`.
+pub mod list_request {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Type {
+        Regular = 0,
+        Directory = 1,
+        Symlink = 2,
+    }
+    impl Type {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Regular => "REGULAR",
+                Self::Directory => "DIRECTORY",
+                Self::Symlink => "SYMLINK",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "REGULAR" => Some(Self::Regular),
+                "DIRECTORY" => Some(Self::Directory),
+                "SYMLINK" => Some(Self::Symlink),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiskUsageRequest {
+    #[prost(int32, tag = "1")]
+    pub recursion_depth: i32,
+    #[prost(bool, tag = "2")]
+    pub all: bool,
+    #[prost(int64, tag = "3")]
+    pub threshold: i64,
+    #[prost(string, repeated, tag = "4")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FileInfo {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub size: i64,
+    #[prost(uint32, tag = "4")]
+    pub mode: u32,
+    #[prost(int64, tag = "5")]
+    pub modified: i64,
+    #[prost(bool, tag = "6")]
+    pub is_dir: bool,
+    #[prost(string, tag = "7")]
+    pub error: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub link: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub relative_name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "10")]
+    pub uid: u32,
+    #[prost(uint32, tag = "11")]
+    pub gid: u32,
+    #[prost(message, repeated, tag = "12")]
+    pub xattrs: ::prost::alloc::vec::Vec<Xattr>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Xattr {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DiskUsageInfo {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub size: i64,
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub relative_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Mounts {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub stats: ::prost::alloc::vec::Vec<MountStat>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MountsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Mounts>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MountStat {
+    #[prost(string, tag = "1")]
+    pub filesystem: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    #[prost(uint64, tag = "3")]
+    pub available: u64,
+    #[prost(string, tag = "4")]
+    pub mounted_on: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Version {
@@ -702,12 +960,168 @@ pub struct ReadRequest {
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LogsContainer {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, repeated, tag = "2")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LogsContainersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<LogsContainer>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rollback {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Rollback>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainersRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(enumeration = "super::common::ContainerDriver", tag = "2")]
+    pub driver: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainerInfo {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub uid: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub internal_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub image: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub pid: u32,
+    #[prost(string, tag = "5")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub pod_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub network_namespace: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Container {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub containers: ::prost::alloc::vec::Vec<ContainerInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Container>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DmesgRequest {
     #[prost(bool, tag = "1")]
     pub follow: bool,
     #[prost(bool, tag = "2")]
     pub tail: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProcessesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Process>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Process {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub processes: ::prost::alloc::vec::Vec<ProcessInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProcessInfo {
+    #[prost(int32, tag = "1")]
+    pub pid: i32,
+    #[prost(int32, tag = "2")]
+    pub ppid: i32,
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(int32, tag = "4")]
+    pub threads: i32,
+    #[prost(double, tag = "5")]
+    pub cpu_time: f64,
+    #[prost(uint64, tag = "6")]
+    pub virtual_memory: u64,
+    #[prost(uint64, tag = "7")]
+    pub resident_memory: u64,
+    #[prost(string, tag = "8")]
+    pub command: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub executable: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub args: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub label: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestartRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "super::common::ContainerDriver", tag = "3")]
+    pub driver: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Restart {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RestartResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Restart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatsRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(enumeration = "super::common::ContainerDriver", tag = "2")]
+    pub driver: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Stats {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub stats: ::prost::alloc::vec::Vec<Stat>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StatsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Stats>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stat {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub memory_usage: u64,
+    #[prost(uint64, tag = "5")]
+    pub cpu_usage: u64,
+    #[prost(string, tag = "6")]
+    pub pod_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Memory {
@@ -833,6 +1247,22 @@ pub struct Hostname {
     pub hostname: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadAvgResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<LoadAvg>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadAvg {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(double, tag = "2")]
+    pub load1: f64,
+    #[prost(double, tag = "3")]
+    pub load5: f64,
+    #[prost(double, tag = "4")]
+    pub load15: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SystemStatResponse {
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<SystemStat>,
@@ -910,6 +1340,237 @@ pub struct SoftIrqStat {
     #[prost(uint64, tag = "10")]
     pub rcu: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CpuFreqStatsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<CpUsFreqStats>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CpUsFreqStats {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub cpu_freq_stats: ::prost::alloc::vec::Vec<CpuFreqStats>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CpuFreqStats {
+    #[prost(uint64, tag = "1")]
+    pub current_frequency: u64,
+    #[prost(uint64, tag = "2")]
+    pub minimum_frequency: u64,
+    #[prost(uint64, tag = "3")]
+    pub maximum_frequency: u64,
+    #[prost(string, tag = "4")]
+    pub governor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CpuInfoResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<CpUsInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CpUsInfo {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub cpu_info: ::prost::alloc::vec::Vec<CpuInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CpuInfo {
+    #[prost(uint32, tag = "1")]
+    pub processor: u32,
+    #[prost(string, tag = "2")]
+    pub vendor_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub cpu_family: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub model_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub stepping: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub microcode: ::prost::alloc::string::String,
+    #[prost(double, tag = "8")]
+    pub cpu_mhz: f64,
+    #[prost(string, tag = "9")]
+    pub cache_size: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub physical_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "11")]
+    pub siblings: u32,
+    #[prost(string, tag = "12")]
+    pub core_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "13")]
+    pub cpu_cores: u32,
+    #[prost(string, tag = "14")]
+    pub apic_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "15")]
+    pub initial_apic_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "16")]
+    pub fpu: ::prost::alloc::string::String,
+    #[prost(string, tag = "17")]
+    pub fpu_exception: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "18")]
+    pub cpu_id_level: u32,
+    #[prost(string, tag = "19")]
+    pub wp: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "20")]
+    pub flags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "21")]
+    pub bugs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(double, tag = "22")]
+    pub bogo_mips: f64,
+    #[prost(uint32, tag = "23")]
+    pub cl_flush_size: u32,
+    #[prost(uint32, tag = "24")]
+    pub cache_alignment: u32,
+    #[prost(string, tag = "25")]
+    pub address_sizes: ::prost::alloc::string::String,
+    #[prost(string, tag = "26")]
+    pub power_management: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NetworkDeviceStatsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<NetworkDeviceStats>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NetworkDeviceStats {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, optional, tag = "2")]
+    pub total: ::core::option::Option<NetDev>,
+    #[prost(message, repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<NetDev>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NetDev {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub rx_bytes: u64,
+    #[prost(uint64, tag = "3")]
+    pub rx_packets: u64,
+    #[prost(uint64, tag = "4")]
+    pub rx_errors: u64,
+    #[prost(uint64, tag = "5")]
+    pub rx_dropped: u64,
+    #[prost(uint64, tag = "6")]
+    pub rx_fifo: u64,
+    #[prost(uint64, tag = "7")]
+    pub rx_frame: u64,
+    #[prost(uint64, tag = "8")]
+    pub rx_compressed: u64,
+    #[prost(uint64, tag = "9")]
+    pub rx_multicast: u64,
+    #[prost(uint64, tag = "10")]
+    pub tx_bytes: u64,
+    #[prost(uint64, tag = "11")]
+    pub tx_packets: u64,
+    #[prost(uint64, tag = "12")]
+    pub tx_errors: u64,
+    #[prost(uint64, tag = "13")]
+    pub tx_dropped: u64,
+    #[prost(uint64, tag = "14")]
+    pub tx_fifo: u64,
+    #[prost(uint64, tag = "15")]
+    pub tx_collisions: u64,
+    #[prost(uint64, tag = "16")]
+    pub tx_carrier: u64,
+    #[prost(uint64, tag = "17")]
+    pub tx_compressed: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DiskStatsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<DiskStats>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DiskStats {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, optional, tag = "2")]
+    pub total: ::core::option::Option<DiskStat>,
+    #[prost(message, repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<DiskStat>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiskStat {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub read_completed: u64,
+    #[prost(uint64, tag = "3")]
+    pub read_merged: u64,
+    #[prost(uint64, tag = "4")]
+    pub read_sectors: u64,
+    #[prost(uint64, tag = "5")]
+    pub read_time_ms: u64,
+    #[prost(uint64, tag = "6")]
+    pub write_completed: u64,
+    #[prost(uint64, tag = "7")]
+    pub write_merged: u64,
+    #[prost(uint64, tag = "8")]
+    pub write_sectors: u64,
+    #[prost(uint64, tag = "9")]
+    pub write_time_ms: u64,
+    #[prost(uint64, tag = "10")]
+    pub io_in_progress: u64,
+    #[prost(uint64, tag = "11")]
+    pub io_time_ms: u64,
+    #[prost(uint64, tag = "12")]
+    pub io_time_weighted_ms: u64,
+    #[prost(uint64, tag = "13")]
+    pub discard_completed: u64,
+    #[prost(uint64, tag = "14")]
+    pub discard_merged: u64,
+    #[prost(uint64, tag = "15")]
+    pub discard_sectors: u64,
+    #[prost(uint64, tag = "16")]
+    pub discard_time_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdLeaveClusterRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdLeaveCluster {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdLeaveClusterResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdLeaveCluster>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdRemoveMemberByIdRequest {
+    #[prost(uint64, tag = "1")]
+    pub member_id: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdRemoveMemberById {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdRemoveMemberByIdResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdRemoveMemberById>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdForfeitLeadershipRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdForfeitLeadership {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(string, tag = "2")]
+    pub member: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdForfeitLeadershipResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdForfeitLeadership>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EtcdMemberListRequest {
     #[prost(bool, tag = "1")]
@@ -942,6 +1603,101 @@ pub struct EtcdMemberListResponse {
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<EtcdMembers>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdSnapshotRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdRecover {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdRecoverResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdRecover>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdAlarmListResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdAlarm>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdAlarm {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub member_alarms: ::prost::alloc::vec::Vec<EtcdMemberAlarm>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdMemberAlarm {
+    #[prost(uint64, tag = "1")]
+    pub member_id: u64,
+    #[prost(enumeration = "etcd_member_alarm::AlarmType", tag = "2")]
+    pub alarm: i32,
+}
+/// Nested message and enum types in `EtcdMemberAlarm`.
+pub mod etcd_member_alarm {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum AlarmType {
+        None = 0,
+        Nospace = 1,
+        Corrupt = 2,
+    }
+    impl AlarmType {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::None => "NONE",
+                Self::Nospace => "NOSPACE",
+                Self::Corrupt => "CORRUPT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NONE" => Some(Self::None),
+                "NOSPACE" => Some(Self::Nospace),
+                "CORRUPT" => Some(Self::Corrupt),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdAlarmDisarmResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdAlarmDisarm>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdAlarmDisarm {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub member_alarms: ::prost::alloc::vec::Vec<EtcdMemberAlarm>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDefragmentResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdDefragment>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDefragment {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EtcdStatusResponse {
     #[prost(message, repeated, tag = "1")]
@@ -957,6 +1713,8 @@ pub struct EtcdStatus {
 /// `storage_version` since v1.11.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EtcdMemberStatus {
+    #[prost(uint64, tag = "10")]
+    pub member_id: u64,
     #[prost(string, tag = "1")]
     pub protocol_version: ::prost::alloc::string::String,
     #[prost(int64, tag = "2")]
@@ -975,10 +1733,346 @@ pub struct EtcdMemberStatus {
     pub errors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "9")]
     pub is_learner: bool,
-    #[prost(uint64, tag = "10")]
-    pub member_id: u64,
+    /// Since v1.11.
     #[prost(string, tag = "11")]
     pub storage_version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GenerateClientConfigurationRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "2")]
+    pub crt_ttl: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GenerateClientConfiguration {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub ca: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub crt: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub talosconfig: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GenerateClientConfigurationResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<GenerateClientConfiguration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PacketCaptureRequest {
+    #[prost(string, tag = "1")]
+    pub interface: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub promiscuous: bool,
+    #[prost(uint32, tag = "3")]
+    pub snap_len: u32,
+    #[prost(message, repeated, tag = "4")]
+    pub bpf_filter: ::prost::alloc::vec::Vec<BpfInstruction>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BpfInstruction {
+    #[prost(uint32, tag = "1")]
+    pub op: u32,
+    #[prost(uint32, tag = "2")]
+    pub jt: u32,
+    #[prost(uint32, tag = "3")]
+    pub jf: u32,
+    #[prost(uint32, tag = "4")]
+    pub k: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NetstatRequest {
+    #[prost(enumeration = "netstat_request::Filter", tag = "1")]
+    pub filter: i32,
+    #[prost(message, optional, tag = "2")]
+    pub feature: ::core::option::Option<netstat_request::Feature>,
+    #[prost(message, optional, tag = "3")]
+    pub l4proto: ::core::option::Option<netstat_request::L4proto>,
+    #[prost(message, optional, tag = "4")]
+    pub netns: ::core::option::Option<netstat_request::NetNs>,
+}
+/// Nested message and enum types in `NetstatRequest`.
+pub mod netstat_request {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Feature {
+        #[prost(bool, tag = "1")]
+        pub pid: bool,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct L4proto {
+        #[prost(bool, tag = "1")]
+        pub tcp: bool,
+        #[prost(bool, tag = "2")]
+        pub tcp6: bool,
+        #[prost(bool, tag = "3")]
+        pub udp: bool,
+        #[prost(bool, tag = "4")]
+        pub udp6: bool,
+        #[prost(bool, tag = "5")]
+        pub udplite: bool,
+        #[prost(bool, tag = "6")]
+        pub udplite6: bool,
+        #[prost(bool, tag = "7")]
+        pub raw: bool,
+        #[prost(bool, tag = "8")]
+        pub raw6: bool,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct NetNs {
+        #[prost(bool, tag = "1")]
+        pub hostnetwork: bool,
+        #[prost(string, repeated, tag = "2")]
+        pub netns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+        #[prost(bool, tag = "3")]
+        pub allnetns: bool,
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Filter {
+        All = 0,
+        Connected = 1,
+        Listening = 2,
+    }
+    impl Filter {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::All => "ALL",
+                Self::Connected => "CONNECTED",
+                Self::Listening => "LISTENING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "ALL" => Some(Self::All),
+                "CONNECTED" => Some(Self::Connected),
+                "LISTENING" => Some(Self::Listening),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConnectRecord {
+    #[prost(string, tag = "1")]
+    pub l4proto: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub localip: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub localport: u32,
+    #[prost(string, tag = "4")]
+    pub remoteip: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub remoteport: u32,
+    #[prost(enumeration = "connect_record::State", tag = "6")]
+    pub state: i32,
+    #[prost(uint64, tag = "7")]
+    pub txqueue: u64,
+    #[prost(uint64, tag = "8")]
+    pub rxqueue: u64,
+    #[prost(enumeration = "connect_record::TimerActive", tag = "9")]
+    pub tr: i32,
+    #[prost(uint64, tag = "10")]
+    pub timerwhen: u64,
+    #[prost(uint64, tag = "11")]
+    pub retrnsmt: u64,
+    #[prost(uint32, tag = "12")]
+    pub uid: u32,
+    #[prost(uint64, tag = "13")]
+    pub timeout: u64,
+    #[prost(uint64, tag = "14")]
+    pub inode: u64,
+    #[prost(uint64, tag = "15")]
+    pub r#ref: u64,
+    #[prost(uint64, tag = "16")]
+    pub pointer: u64,
+    #[prost(message, optional, tag = "17")]
+    pub process: ::core::option::Option<connect_record::Process>,
+    #[prost(string, tag = "18")]
+    pub netns: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `ConnectRecord`.
+pub mod connect_record {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Process {
+        #[prost(uint32, tag = "1")]
+        pub pid: u32,
+        #[prost(string, tag = "2")]
+        pub name: ::prost::alloc::string::String,
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum State {
+        Reserved = 0,
+        Established = 1,
+        SynSent = 2,
+        SynRecv = 3,
+        FinWait1 = 4,
+        FinWait2 = 5,
+        TimeWait = 6,
+        Close = 7,
+        Closewait = 8,
+        Lastack = 9,
+        Listen = 10,
+        Closing = 11,
+    }
+    impl State {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Reserved => "RESERVED",
+                Self::Established => "ESTABLISHED",
+                Self::SynSent => "SYN_SENT",
+                Self::SynRecv => "SYN_RECV",
+                Self::FinWait1 => "FIN_WAIT1",
+                Self::FinWait2 => "FIN_WAIT2",
+                Self::TimeWait => "TIME_WAIT",
+                Self::Close => "CLOSE",
+                Self::Closewait => "CLOSEWAIT",
+                Self::Lastack => "LASTACK",
+                Self::Listen => "LISTEN",
+                Self::Closing => "CLOSING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "RESERVED" => Some(Self::Reserved),
+                "ESTABLISHED" => Some(Self::Established),
+                "SYN_SENT" => Some(Self::SynSent),
+                "SYN_RECV" => Some(Self::SynRecv),
+                "FIN_WAIT1" => Some(Self::FinWait1),
+                "FIN_WAIT2" => Some(Self::FinWait2),
+                "TIME_WAIT" => Some(Self::TimeWait),
+                "CLOSE" => Some(Self::Close),
+                "CLOSEWAIT" => Some(Self::Closewait),
+                "LASTACK" => Some(Self::Lastack),
+                "LISTEN" => Some(Self::Listen),
+                "CLOSING" => Some(Self::Closing),
+                _ => None,
+            }
+        }
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum TimerActive {
+        Off = 0,
+        On = 1,
+        Keepalive = 2,
+        Timewait = 3,
+        Probe = 4,
+    }
+    impl TimerActive {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Off => "OFF",
+                Self::On => "ON",
+                Self::Keepalive => "KEEPALIVE",
+                Self::Timewait => "TIMEWAIT",
+                Self::Probe => "PROBE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "OFF" => Some(Self::Off),
+                "ON" => Some(Self::On),
+                "KEEPALIVE" => Some(Self::Keepalive),
+                "TIMEWAIT" => Some(Self::Timewait),
+                "PROBE" => Some(Self::Probe),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Netstat {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, repeated, tag = "2")]
+    pub connectrecord: ::prost::alloc::vec::Vec<ConnectRecord>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NetstatResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Netstat>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MetaWriteRequest {
+    #[prost(uint32, tag = "1")]
+    pub key: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetaWrite {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetaWriteResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<MetaWrite>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MetaDeleteRequest {
+    #[prost(uint32, tag = "1")]
+    pub key: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetaDelete {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetaDeleteResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<MetaDelete>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImageListRequest {
@@ -997,6 +2091,293 @@ pub struct ImageListResponse {
     pub size: i64,
     #[prost(message, optional, tag = "5")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImagePullRequest {
+    #[prost(enumeration = "super::common::ContainerdNamespace", tag = "1")]
+    pub namespace: i32,
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ImagePull {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ImagePullResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<ImagePull>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdDowngradeValidateRequest {
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeValidateResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdDowngradeValidate>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeValidate {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, optional, tag = "2")]
+    pub cluster_downgrade: ::core::option::Option<EtcdClusterDowngrade>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdDowngradeEnableRequest {
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeEnableResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdDowngradeEnable>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeEnable {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, optional, tag = "2")]
+    pub cluster_downgrade: ::core::option::Option<EtcdClusterDowngrade>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeCancelResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<EtcdDowngradeCancel>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EtcdDowngradeCancel {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+    #[prost(message, optional, tag = "2")]
+    pub cluster_downgrade: ::core::option::Option<EtcdClusterDowngrade>,
+}
+/// Since v1.11.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EtcdClusterDowngrade {
+    #[prost(string, tag = "1")]
+    pub cluster_version: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServiceListRequest {
+    #[prost(message, optional, tag = "1")]
+    pub containerd: ::core::option::Option<super::common::ContainerdInstance>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ImageServiceListResponse {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub size: i64,
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(map = "string, string", tag = "5")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServicePullRequest {
+    #[prost(message, optional, tag = "1")]
+    pub containerd: ::core::option::Option<super::common::ContainerdInstance>,
+    #[prost(string, tag = "3")]
+    pub image_ref: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServicePullResponse {
+    #[prost(oneof = "image_service_pull_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<image_service_pull_response::Response>,
+}
+/// Nested message and enum types in `ImageServicePullResponse`.
+pub mod image_service_pull_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        #[prost(string, tag = "1")]
+        Name(::prost::alloc::string::String),
+        #[prost(message, tag = "2")]
+        PullProgress(super::ImageServicePullProgress),
+    }
+}
+/// Since v1.13.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServicePullLayerProgress {
+    #[prost(enumeration = "image_service_pull_layer_progress::Status", tag = "1")]
+    pub status: i32,
+    #[prost(message, optional, tag = "2")]
+    pub elapsed: ::core::option::Option<::prost_types::Duration>,
+    #[prost(int64, tag = "3")]
+    pub offset: i64,
+    #[prost(int64, tag = "4")]
+    pub total: i64,
+}
+/// Nested message and enum types in `ImageServicePullLayerProgress`.
+pub mod image_service_pull_layer_progress {
+    /// Since v1.13.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Status {
+        Downloading = 0,
+        DownloadComplete = 1,
+        Extracting = 2,
+        ExtractComplete = 3,
+        AlreadyExists = 4,
+    }
+    impl Status {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Downloading => "DOWNLOADING",
+                Self::DownloadComplete => "DOWNLOAD_COMPLETE",
+                Self::Extracting => "EXTRACTING",
+                Self::ExtractComplete => "EXTRACT_COMPLETE",
+                Self::AlreadyExists => "ALREADY_EXISTS",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "DOWNLOADING" => Some(Self::Downloading),
+                "DOWNLOAD_COMPLETE" => Some(Self::DownloadComplete),
+                "EXTRACTING" => Some(Self::Extracting),
+                "EXTRACT_COMPLETE" => Some(Self::ExtractComplete),
+                "ALREADY_EXISTS" => Some(Self::AlreadyExists),
+                _ => None,
+            }
+        }
+    }
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServicePullProgress {
+    #[prost(string, tag = "1")]
+    pub layer_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub progress: ::core::option::Option<ImageServicePullLayerProgress>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServiceRemoveRequest {
+    #[prost(message, optional, tag = "1")]
+    pub containerd: ::core::option::Option<super::common::ContainerdInstance>,
+    #[prost(string, tag = "2")]
+    pub image_ref: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServiceVerifyRequest {
+    #[prost(string, tag = "1")]
+    pub image_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub credentials: ::core::option::Option<ImageServiceCredentials>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServiceCredentials {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub username: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub password: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImageServiceVerifyResponse {
+    #[prost(bool, tag = "1")]
+    pub verified: bool,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub digested_image_ref: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstallArtifactsSource {
+    #[prost(string, tag = "1")]
+    pub image_name: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstallDestination {
+    #[prost(string, tag = "1")]
+    pub disk: ::prost::alloc::string::String,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LifecycleServiceInstallRequest {
+    #[prost(message, optional, tag = "1")]
+    pub containerd: ::core::option::Option<super::common::ContainerdInstance>,
+    #[prost(message, optional, tag = "2")]
+    pub source: ::core::option::Option<InstallArtifactsSource>,
+    #[prost(message, optional, tag = "3")]
+    pub destination: ::core::option::Option<InstallDestination>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LifecycleServiceInstallProgress {
+    #[prost(oneof = "lifecycle_service_install_progress::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<lifecycle_service_install_progress::Response>,
+}
+/// Nested message and enum types in `LifecycleServiceInstallProgress`.
+pub mod lifecycle_service_install_progress {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        #[prost(string, tag = "1")]
+        Message(::prost::alloc::string::String),
+        #[prost(int32, tag = "2")]
+        ExitCode(i32),
+    }
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LifecycleServiceInstallResponse {
+    #[prost(message, optional, tag = "1")]
+    pub progress: ::core::option::Option<LifecycleServiceInstallProgress>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LifecycleServiceUpgradeRequest {
+    #[prost(message, optional, tag = "1")]
+    pub containerd: ::core::option::Option<super::common::ContainerdInstance>,
+    #[prost(message, optional, tag = "2")]
+    pub source: ::core::option::Option<InstallArtifactsSource>,
+}
+/// Since v1.13.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LifecycleServiceUpgradeResponse {
+    #[prost(message, optional, tag = "1")]
+    pub progress: ::core::option::Option<LifecycleServiceInstallProgress>,
 }
 /// Generated client implementations.
 pub mod machine_service_client {
@@ -1138,6 +2519,126 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "Bootstrap"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn containers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ContainersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ContainersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Containers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Containers"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn copy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Copy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Copy"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn cpu_freq_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::CpuFreqStatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/CPUFreqStats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "CPUFreqStats"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn cpu_info(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::CpuInfoResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/CPUInfo",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "CPUInfo"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn disk_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiskStatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/DiskStats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "DiskStats"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn dmesg(
             &mut self,
             request: impl tonic::IntoRequest<super::DmesgRequest>,
@@ -1208,6 +2709,204 @@ pub mod machine_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("machine.MachineService", "EtcdMemberList"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_remove_member_by_id(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdRemoveMemberByIdRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdRemoveMemberByIdResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdRemoveMemberByID",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("machine.MachineService", "EtcdRemoveMemberByID"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_leave_cluster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdLeaveClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdLeaveClusterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdLeaveCluster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdLeaveCluster"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_forfeit_leadership(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdForfeitLeadershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdForfeitLeadershipResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdForfeitLeadership",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("machine.MachineService", "EtcdForfeitLeadership"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_recover(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::super::common::Data,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdRecoverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdRecover",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdRecover"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        pub async fn etcd_snapshot(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdSnapshot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdSnapshot"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn etcd_alarm_list(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdAlarmListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdAlarmList",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdAlarmList"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_alarm_disarm(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdAlarmDisarmResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdAlarmDisarm",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdAlarmDisarm"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn etcd_defragment(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDefragmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdDefragment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "EtcdDefragment"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn etcd_status(
@@ -1282,6 +2981,78 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "Kubeconfig"));
             self.inner.server_streaming(req, path, codec).await
         }
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::FileInfo>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "List"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn disk_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiskUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DiskUsageInfo>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/DiskUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "DiskUsage"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn load_avg(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadAvgResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/LoadAvg",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "LoadAvg"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn logs(
             &mut self,
             request: impl tonic::IntoRequest<super::LogsRequest>,
@@ -1306,6 +3077,30 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "Logs"));
             self.inner.server_streaming(req, path, codec).await
         }
+        pub async fn logs_containers(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::LogsContainersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/LogsContainers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "LogsContainers"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn memory(
             &mut self,
             request: impl tonic::IntoRequest<()>,
@@ -1325,6 +3120,75 @@ pub mod machine_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("machine.MachineService", "Memory"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn mounts(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<tonic::Response<super::MountsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Mounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Mounts"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn network_device_stats(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::NetworkDeviceStatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/NetworkDeviceStats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "NetworkDeviceStats"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn processes(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProcessesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Processes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Processes"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn read(
@@ -1372,6 +3236,54 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "Reboot"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn restart(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestartResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Restart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Restart"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Rollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Rollback"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn reset(
             &mut self,
             request: impl tonic::IntoRequest<super::ResetRequest>,
@@ -1417,6 +3329,78 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "ServiceList"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn service_restart(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ServiceRestartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceRestartResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/ServiceRestart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "ServiceRestart"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn service_start(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ServiceStartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceStartResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/ServiceStart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "ServiceStart"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn service_stop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ServiceStopRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceStopResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/ServiceStop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "ServiceStop"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn shutdown(
             &mut self,
             request: impl tonic::IntoRequest<super::ShutdownRequest>,
@@ -1439,6 +3423,27 @@ pub mod machine_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("machine.MachineService", "Shutdown"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn stats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Stats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Stats"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn system_stat(
@@ -1465,6 +3470,30 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "SystemStat"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn upgrade(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpgradeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpgradeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Upgrade",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Upgrade"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn version(
             &mut self,
             request: impl tonic::IntoRequest<()>,
@@ -1487,6 +3516,131 @@ pub mod machine_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("machine.MachineService", "Version"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn generate_client_configuration(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GenerateClientConfigurationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GenerateClientConfigurationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/GenerateClientConfiguration",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "machine.MachineService",
+                        "GenerateClientConfiguration",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn packet_capture(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PacketCaptureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/PacketCapture",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "PacketCapture"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn netstat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NetstatRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NetstatResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/Netstat",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "Netstat"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn meta_write(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MetaWriteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MetaWriteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/MetaWrite",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "MetaWrite"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn meta_delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MetaDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MetaDeleteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/MetaDelete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "MetaDelete"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn image_list(
@@ -1513,6 +3667,111 @@ pub mod machine_service_client {
                 .insert(GrpcMethod::new("machine.MachineService", "ImageList"));
             self.inner.server_streaming(req, path, codec).await
         }
+        pub async fn image_pull(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImagePullRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImagePullResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/ImagePull",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.MachineService", "ImagePull"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Since v1.11.
+        pub async fn etcd_downgrade_validate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdDowngradeValidateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeValidateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdDowngradeValidate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("machine.MachineService", "EtcdDowngradeValidate"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Since v1.11.
+        pub async fn etcd_downgrade_enable(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EtcdDowngradeEnableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeEnableResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdDowngradeEnable",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("machine.MachineService", "EtcdDowngradeEnable"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Since v1.11.
+        pub async fn etcd_downgrade_cancel(
+            &mut self,
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeCancelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.MachineService/EtcdDowngradeCancel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("machine.MachineService", "EtcdDowngradeCancel"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1535,132 +3794,474 @@ pub mod machine_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ApplyConfigurationResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn bootstrap(
             &self,
             request: tonic::Request<super::BootstrapRequest>,
         ) -> std::result::Result<
             tonic::Response<super::BootstrapResponse>,
             tonic::Status,
-        >;
-        /// Server streaming response type for the Dmesg method.
-        type DmesgStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::super::common::Data, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn containers(
+            &self,
+            request: tonic::Request<super::ContainersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ContainersResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn copy(
+            &self,
+            request: tonic::Request<super::CopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn cpu_freq_stats(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::CpuFreqStatsResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn cpu_info(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::CpuInfoResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn disk_stats(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiskStatsResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn dmesg(
             &self,
             request: tonic::Request<super::DmesgRequest>,
-        ) -> std::result::Result<tonic::Response<Self::DmesgStream>, tonic::Status>;
-        /// Server streaming response type for the Events method.
-        type EventsStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::Event, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn events(
             &self,
             request: tonic::Request<super::EventsRequest>,
-        ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::Event>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn etcd_member_list(
             &self,
             request: tonic::Request<super::EtcdMemberListRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EtcdMemberListResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_remove_member_by_id(
+            &self,
+            request: tonic::Request<super::EtcdRemoveMemberByIdRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdRemoveMemberByIdResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_leave_cluster(
+            &self,
+            request: tonic::Request<super::EtcdLeaveClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdLeaveClusterResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_forfeit_leadership(
+            &self,
+            request: tonic::Request<super::EtcdForfeitLeadershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdForfeitLeadershipResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_recover(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::super::common::Data>>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdRecoverResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_snapshot(
+            &self,
+            request: tonic::Request<super::EtcdSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_alarm_list(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdAlarmListResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_alarm_disarm(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdAlarmDisarmResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn etcd_defragment(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDefragmentResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn etcd_status(
             &self,
             request: tonic::Request<()>,
         ) -> std::result::Result<
             tonic::Response<super::EtcdStatusResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn hostname(
             &self,
             request: tonic::Request<()>,
         ) -> std::result::Result<
             tonic::Response<super::HostnameResponse>,
             tonic::Status,
-        >;
-        /// Server streaming response type for the Kubeconfig method.
-        type KubeconfigStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::super::common::Data, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn kubeconfig(
             &self,
             request: tonic::Request<()>,
-        ) -> std::result::Result<tonic::Response<Self::KubeconfigStream>, tonic::Status>;
-        /// Server streaming response type for the Logs method.
-        type LogsStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::super::common::Data, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn list(
+            &self,
+            request: tonic::Request<super::ListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::FileInfo>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn disk_usage(
+            &self,
+            request: tonic::Request<super::DiskUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::DiskUsageInfo>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn load_avg(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadAvgResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn logs(
             &self,
             request: tonic::Request<super::LogsRequest>,
-        ) -> std::result::Result<tonic::Response<Self::LogsStream>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn logs_containers(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::LogsContainersResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn memory(
             &self,
             request: tonic::Request<()>,
-        ) -> std::result::Result<tonic::Response<super::MemoryResponse>, tonic::Status>;
-        /// Server streaming response type for the Read method.
-        type ReadStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::super::common::Data, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        ) -> std::result::Result<tonic::Response<super::MemoryResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn mounts(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<tonic::Response<super::MountsResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn network_device_stats(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::NetworkDeviceStatsResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn processes(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProcessesResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn read(
             &self,
             request: tonic::Request<super::ReadRequest>,
-        ) -> std::result::Result<tonic::Response<Self::ReadStream>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn reboot(
             &self,
             request: tonic::Request<super::RebootRequest>,
-        ) -> std::result::Result<tonic::Response<super::RebootResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::RebootResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn restart(
+            &self,
+            request: tonic::Request<super::RestartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestartResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn rollback(
+            &self,
+            request: tonic::Request<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn reset(
             &self,
             request: tonic::Request<super::ResetRequest>,
-        ) -> std::result::Result<tonic::Response<super::ResetResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ResetResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn service_list(
             &self,
             request: tonic::Request<()>,
         ) -> std::result::Result<
             tonic::Response<super::ServiceListResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn service_restart(
+            &self,
+            request: tonic::Request<super::ServiceRestartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceRestartResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn service_start(
+            &self,
+            request: tonic::Request<super::ServiceStartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceStartResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn service_stop(
+            &self,
+            request: tonic::Request<super::ServiceStopRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ServiceStopResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn shutdown(
             &self,
             request: tonic::Request<super::ShutdownRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ShutdownResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn stats(
+            &self,
+            request: tonic::Request<super::StatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatsResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn system_stat(
             &self,
             request: tonic::Request<()>,
         ) -> std::result::Result<
             tonic::Response<super::SystemStatResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn upgrade(
+            &self,
+            request: tonic::Request<super::UpgradeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpgradeResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn version(
             &self,
             request: tonic::Request<()>,
-        ) -> std::result::Result<tonic::Response<super::VersionResponse>, tonic::Status>;
-        /// Server streaming response type for the ImageList method.
-        type ImageListStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::ImageListResponse, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
+        ) -> std::result::Result<
+            tonic::Response<super::VersionResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn generate_client_configuration(
+            &self,
+            request: tonic::Request<super::GenerateClientConfigurationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GenerateClientConfigurationResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn packet_capture(
+            &self,
+            request: tonic::Request<super::PacketCaptureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::super::common::Data>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn netstat(
+            &self,
+            request: tonic::Request<super::NetstatRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NetstatResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn meta_write(
+            &self,
+            request: tonic::Request<super::MetaWriteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MetaWriteResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn meta_delete(
+            &self,
+            request: tonic::Request<super::MetaDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MetaDeleteResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn image_list(
             &self,
             request: tonic::Request<super::ImageListRequest>,
-        ) -> std::result::Result<tonic::Response<Self::ImageListStream>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::ImageListResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn image_pull(
+            &self,
+            request: tonic::Request<super::ImagePullRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImagePullResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// Since v1.11.
+        async fn etcd_downgrade_validate(
+            &self,
+            request: tonic::Request<super::EtcdDowngradeValidateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeValidateResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// Since v1.11.
+        async fn etcd_downgrade_enable(
+            &self,
+            request: tonic::Request<super::EtcdDowngradeEnableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeEnableResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// Since v1.11.
+        async fn etcd_downgrade_cancel(
+            &self,
+            request: tonic::Request<()>,
+        ) -> std::result::Result<
+            tonic::Response<super::EtcdDowngradeCancelResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     /// Served on port 50000 by a configured node; partly in maintenance mode.
     #[derive(Debug)]
@@ -1830,6 +4431,217 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/Containers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ContainersSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::ContainersRequest>
+                    for ContainersSvc<T> {
+                        type Response = super::ContainersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ContainersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::containers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ContainersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Copy" => {
+                    #[allow(non_camel_case_types)]
+                    struct CopySvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ServerStreamingService<super::CopyRequest>
+                    for CopySvc<T> {
+                        type Response = super::super::common::Data;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CopyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::copy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CopySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/CPUFreqStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct CPUFreqStatsSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for CPUFreqStatsSvc<T> {
+                        type Response = super::CpuFreqStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::cpu_freq_stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CPUFreqStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/CPUInfo" => {
+                    #[allow(non_camel_case_types)]
+                    struct CPUInfoSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for CPUInfoSvc<T> {
+                        type Response = super::CpuInfoResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::cpu_info(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CPUInfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/DiskStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiskStatsSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for DiskStatsSvc<T> {
+                        type Response = super::DiskStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::disk_stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiskStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/Dmesg" => {
                     #[allow(non_camel_case_types)]
                     struct DmesgSvc<T: MachineService>(pub Arc<T>);
@@ -1838,7 +4650,7 @@ pub mod machine_service_server {
                     > tonic::server::ServerStreamingService<super::DmesgRequest>
                     for DmesgSvc<T> {
                         type Response = super::super::common::Data;
-                        type ResponseStream = T::DmesgStream;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -1884,7 +4696,7 @@ pub mod machine_service_server {
                     > tonic::server::ServerStreamingService<super::EventsRequest>
                     for EventsSvc<T> {
                         type Response = super::Event;
-                        type ResponseStream = T::EventsStream;
+                        type ResponseStream = BoxStream<super::Event>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -1953,6 +4765,366 @@ pub mod machine_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EtcdMemberListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdRemoveMemberByID" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdRemoveMemberByIDSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::EtcdRemoveMemberByIdRequest>
+                    for EtcdRemoveMemberByIDSvc<T> {
+                        type Response = super::EtcdRemoveMemberByIdResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdRemoveMemberByIdRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_remove_member_by_id(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdRemoveMemberByIDSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdLeaveCluster" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdLeaveClusterSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::EtcdLeaveClusterRequest>
+                    for EtcdLeaveClusterSvc<T> {
+                        type Response = super::EtcdLeaveClusterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdLeaveClusterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_leave_cluster(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdLeaveClusterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdForfeitLeadership" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdForfeitLeadershipSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::EtcdForfeitLeadershipRequest>
+                    for EtcdForfeitLeadershipSvc<T> {
+                        type Response = super::EtcdForfeitLeadershipResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdForfeitLeadershipRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_forfeit_leadership(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdForfeitLeadershipSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdRecover" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdRecoverSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ClientStreamingService<super::super::common::Data>
+                    for EtcdRecoverSvc<T> {
+                        type Response = super::EtcdRecoverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::super::common::Data>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_recover(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdRecoverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdSnapshotSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ServerStreamingService<super::EtcdSnapshotRequest>
+                    for EtcdSnapshotSvc<T> {
+                        type Response = super::super::common::Data;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdSnapshotRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdSnapshotSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdAlarmList" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdAlarmListSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for EtcdAlarmListSvc<T> {
+                        type Response = super::EtcdAlarmListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_alarm_list(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdAlarmListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdAlarmDisarm" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdAlarmDisarmSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for EtcdAlarmDisarmSvc<T> {
+                        type Response = super::EtcdAlarmDisarmResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_alarm_disarm(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdAlarmDisarmSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdDefragment" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdDefragmentSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for EtcdDefragmentSvc<T> {
+                        type Response = super::EtcdDefragmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_defragment(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdDefragmentSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2054,7 +5226,7 @@ pub mod machine_service_server {
                     impl<T: MachineService> tonic::server::ServerStreamingService<()>
                     for KubeconfigSvc<T> {
                         type Response = super::super::common::Data;
-                        type ResponseStream = T::KubeconfigStream;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -2089,6 +5261,138 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ServerStreamingService<super::ListRequest>
+                    for ListSvc<T> {
+                        type Response = super::FileInfo;
+                        type ResponseStream = BoxStream<super::FileInfo>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/DiskUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiskUsageSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ServerStreamingService<super::DiskUsageRequest>
+                    for DiskUsageSvc<T> {
+                        type Response = super::DiskUsageInfo;
+                        type ResponseStream = BoxStream<super::DiskUsageInfo>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiskUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::disk_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiskUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/LoadAvg" => {
+                    #[allow(non_camel_case_types)]
+                    struct LoadAvgSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for LoadAvgSvc<T> {
+                        type Response = super::LoadAvgResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::load_avg(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LoadAvgSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/Logs" => {
                     #[allow(non_camel_case_types)]
                     struct LogsSvc<T: MachineService>(pub Arc<T>);
@@ -2097,7 +5401,7 @@ pub mod machine_service_server {
                     > tonic::server::ServerStreamingService<super::LogsRequest>
                     for LogsSvc<T> {
                         type Response = super::super::common::Data;
-                        type ResponseStream = T::LogsStream;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -2131,6 +5435,47 @@ pub mod machine_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/LogsContainers" => {
+                    #[allow(non_camel_case_types)]
+                    struct LogsContainersSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for LogsContainersSvc<T> {
+                        type Response = super::LogsContainersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::logs_containers(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LogsContainersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -2175,6 +5520,127 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/Mounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct MountsSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for MountsSvc<T> {
+                        type Response = super::MountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::mounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/NetworkDeviceStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct NetworkDeviceStatsSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for NetworkDeviceStatsSvc<T> {
+                        type Response = super::NetworkDeviceStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::network_device_stats(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NetworkDeviceStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Processes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProcessesSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for ProcessesSvc<T> {
+                        type Response = super::ProcessesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::processes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProcessesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/Read" => {
                     #[allow(non_camel_case_types)]
                     struct ReadSvc<T: MachineService>(pub Arc<T>);
@@ -2183,7 +5649,7 @@ pub mod machine_service_server {
                     > tonic::server::ServerStreamingService<super::ReadRequest>
                     for ReadSvc<T> {
                         type Response = super::super::common::Data;
-                        type ResponseStream = T::ReadStream;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -2251,6 +5717,96 @@ pub mod machine_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RebootSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Restart" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestartSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::RestartRequest>
+                    for RestartSvc<T> {
+                        type Response = super::RestartResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestartRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::restart(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestartSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Rollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::RollbackRequest>
+                    for RollbackSvc<T> {
+                        type Response = super::RollbackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::rollback(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2350,6 +5906,142 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/ServiceRestart" => {
+                    #[allow(non_camel_case_types)]
+                    struct ServiceRestartSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::ServiceRestartRequest>
+                    for ServiceRestartSvc<T> {
+                        type Response = super::ServiceRestartResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ServiceRestartRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::service_restart(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ServiceRestartSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/ServiceStart" => {
+                    #[allow(non_camel_case_types)]
+                    struct ServiceStartSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::ServiceStartRequest>
+                    for ServiceStartSvc<T> {
+                        type Response = super::ServiceStartResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ServiceStartRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::service_start(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ServiceStartSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/ServiceStop" => {
+                    #[allow(non_camel_case_types)]
+                    struct ServiceStopSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::ServiceStopRequest>
+                    for ServiceStopSvc<T> {
+                        type Response = super::ServiceStopResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ServiceStopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::service_stop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ServiceStopSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/Shutdown" => {
                     #[allow(non_camel_case_types)]
                     struct ShutdownSvc<T: MachineService>(pub Arc<T>);
@@ -2380,6 +6072,50 @@ pub mod machine_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShutdownSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Stats" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatsSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::StatsRequest> for StatsSvc<T> {
+                        type Response = super::StatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2435,6 +6171,51 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/Upgrade" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpgradeSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::UpgradeRequest>
+                    for UpgradeSvc<T> {
+                        type Response = super::UpgradeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpgradeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::upgrade(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpgradeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/Version" => {
                     #[allow(non_camel_case_types)]
                     struct VersionSvc<T: MachineService>(pub Arc<T>);
@@ -2475,6 +6256,239 @@ pub mod machine_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/machine.MachineService/GenerateClientConfiguration" => {
+                    #[allow(non_camel_case_types)]
+                    struct GenerateClientConfigurationSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<
+                        super::GenerateClientConfigurationRequest,
+                    > for GenerateClientConfigurationSvc<T> {
+                        type Response = super::GenerateClientConfigurationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::GenerateClientConfigurationRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::generate_client_configuration(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GenerateClientConfigurationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/PacketCapture" => {
+                    #[allow(non_camel_case_types)]
+                    struct PacketCaptureSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::ServerStreamingService<super::PacketCaptureRequest>
+                    for PacketCaptureSvc<T> {
+                        type Response = super::super::common::Data;
+                        type ResponseStream = BoxStream<super::super::common::Data>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PacketCaptureRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::packet_capture(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PacketCaptureSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/Netstat" => {
+                    #[allow(non_camel_case_types)]
+                    struct NetstatSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::NetstatRequest>
+                    for NetstatSvc<T> {
+                        type Response = super::NetstatResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NetstatRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::netstat(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NetstatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/MetaWrite" => {
+                    #[allow(non_camel_case_types)]
+                    struct MetaWriteSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::MetaWriteRequest>
+                    for MetaWriteSvc<T> {
+                        type Response = super::MetaWriteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MetaWriteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::meta_write(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MetaWriteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/MetaDelete" => {
+                    #[allow(non_camel_case_types)]
+                    struct MetaDeleteSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::MetaDeleteRequest>
+                    for MetaDeleteSvc<T> {
+                        type Response = super::MetaDeleteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MetaDeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::meta_delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MetaDeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/machine.MachineService/ImageList" => {
                     #[allow(non_camel_case_types)]
                     struct ImageListSvc<T: MachineService>(pub Arc<T>);
@@ -2483,7 +6497,7 @@ pub mod machine_service_server {
                     > tonic::server::ServerStreamingService<super::ImageListRequest>
                     for ImageListSvc<T> {
                         type Response = super::ImageListResponse;
-                        type ResponseStream = T::ImageListStream;
+                        type ResponseStream = BoxStream<super::ImageListResponse>;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
@@ -2517,6 +6531,193 @@ pub mod machine_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/ImagePull" => {
+                    #[allow(non_camel_case_types)]
+                    struct ImagePullSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::ImagePullRequest>
+                    for ImagePullSvc<T> {
+                        type Response = super::ImagePullResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImagePullRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::image_pull(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ImagePullSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdDowngradeValidate" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdDowngradeValidateSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::EtcdDowngradeValidateRequest>
+                    for EtcdDowngradeValidateSvc<T> {
+                        type Response = super::EtcdDowngradeValidateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdDowngradeValidateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_downgrade_validate(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdDowngradeValidateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdDowngradeEnable" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdDowngradeEnableSvc<T: MachineService>(pub Arc<T>);
+                    impl<
+                        T: MachineService,
+                    > tonic::server::UnaryService<super::EtcdDowngradeEnableRequest>
+                    for EtcdDowngradeEnableSvc<T> {
+                        type Response = super::EtcdDowngradeEnableResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EtcdDowngradeEnableRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_downgrade_enable(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdDowngradeEnableSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.MachineService/EtcdDowngradeCancel" => {
+                    #[allow(non_camel_case_types)]
+                    struct EtcdDowngradeCancelSvc<T: MachineService>(pub Arc<T>);
+                    impl<T: MachineService> tonic::server::UnaryService<()>
+                    for EtcdDowngradeCancelSvc<T> {
+                        type Response = super::EtcdDowngradeCancelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MachineService>::etcd_downgrade_cancel(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EtcdDowngradeCancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -2558,6 +6759,938 @@ pub mod machine_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "machine.MachineService";
     impl<T> tonic::server::NamedService for MachineServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod image_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Since v1.13.
+    #[derive(Debug, Clone)]
+    pub struct ImageServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ImageServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ImageServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ImageServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ImageServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImageServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ImageServiceListResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.ImageService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("machine.ImageService", "List"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn pull(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImageServicePullRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ImageServicePullResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.ImageService/Pull",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("machine.ImageService", "Pull"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn remove(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImageServiceRemoveRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.ImageService/Remove",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.ImageService", "Remove"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImageServiceVerifyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImageServiceVerifyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.ImageService/Verify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.ImageService", "Verify"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "mock")]
+pub mod image_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ImageServiceServer.
+    #[async_trait]
+    pub trait ImageService: std::marker::Send + std::marker::Sync + 'static {
+        async fn list(
+            &self,
+            request: tonic::Request<super::ImageServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::ImageServiceListResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn pull(
+            &self,
+            request: tonic::Request<super::ImageServicePullRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::ImageServicePullResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn remove(
+            &self,
+            request: tonic::Request<super::ImageServiceRemoveRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn verify(
+            &self,
+            request: tonic::Request<super::ImageServiceVerifyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImageServiceVerifyResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+    }
+    /// Since v1.13.
+    #[derive(Debug)]
+    pub struct ImageServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ImageServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ImageServiceServer<T>
+    where
+        T: ImageService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/machine.ImageService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: ImageService>(pub Arc<T>);
+                    impl<
+                        T: ImageService,
+                    > tonic::server::ServerStreamingService<
+                        super::ImageServiceListRequest,
+                    > for ListSvc<T> {
+                        type Response = super::ImageServiceListResponse;
+                        type ResponseStream = BoxStream<super::ImageServiceListResponse>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImageServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ImageService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.ImageService/Pull" => {
+                    #[allow(non_camel_case_types)]
+                    struct PullSvc<T: ImageService>(pub Arc<T>);
+                    impl<
+                        T: ImageService,
+                    > tonic::server::ServerStreamingService<
+                        super::ImageServicePullRequest,
+                    > for PullSvc<T> {
+                        type Response = super::ImageServicePullResponse;
+                        type ResponseStream = BoxStream<super::ImageServicePullResponse>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImageServicePullRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ImageService>::pull(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PullSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.ImageService/Remove" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveSvc<T: ImageService>(pub Arc<T>);
+                    impl<
+                        T: ImageService,
+                    > tonic::server::UnaryService<super::ImageServiceRemoveRequest>
+                    for RemoveSvc<T> {
+                        type Response = ();
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImageServiceRemoveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ImageService>::remove(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.ImageService/Verify" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifySvc<T: ImageService>(pub Arc<T>);
+                    impl<
+                        T: ImageService,
+                    > tonic::server::UnaryService<super::ImageServiceVerifyRequest>
+                    for VerifySvc<T> {
+                        type Response = super::ImageServiceVerifyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImageServiceVerifyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ImageService>::verify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ImageServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "machine.ImageService";
+    impl<T> tonic::server::NamedService for ImageServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod lifecycle_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Since v1.13.
+    #[derive(Debug, Clone)]
+    pub struct LifecycleServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl LifecycleServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> LifecycleServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LifecycleServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LifecycleServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn install(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LifecycleServiceInstallRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::LifecycleServiceInstallResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.LifecycleService/Install",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.LifecycleService", "Install"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn upgrade(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LifecycleServiceUpgradeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::LifecycleServiceUpgradeResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/machine.LifecycleService/Upgrade",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("machine.LifecycleService", "Upgrade"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "mock")]
+pub mod lifecycle_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LifecycleServiceServer.
+    #[async_trait]
+    pub trait LifecycleService: std::marker::Send + std::marker::Sync + 'static {
+        async fn install(
+            &self,
+            request: tonic::Request<super::LifecycleServiceInstallRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::LifecycleServiceInstallResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn upgrade(
+            &self,
+            request: tonic::Request<super::LifecycleServiceUpgradeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::LifecycleServiceUpgradeResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+    }
+    /// Since v1.13.
+    #[derive(Debug)]
+    pub struct LifecycleServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LifecycleServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LifecycleServiceServer<T>
+    where
+        T: LifecycleService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/machine.LifecycleService/Install" => {
+                    #[allow(non_camel_case_types)]
+                    struct InstallSvc<T: LifecycleService>(pub Arc<T>);
+                    impl<
+                        T: LifecycleService,
+                    > tonic::server::ServerStreamingService<
+                        super::LifecycleServiceInstallRequest,
+                    > for InstallSvc<T> {
+                        type Response = super::LifecycleServiceInstallResponse;
+                        type ResponseStream = BoxStream<
+                            super::LifecycleServiceInstallResponse,
+                        >;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::LifecycleServiceInstallRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LifecycleService>::install(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InstallSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/machine.LifecycleService/Upgrade" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpgradeSvc<T: LifecycleService>(pub Arc<T>);
+                    impl<
+                        T: LifecycleService,
+                    > tonic::server::ServerStreamingService<
+                        super::LifecycleServiceUpgradeRequest,
+                    > for UpgradeSvc<T> {
+                        type Response = super::LifecycleServiceUpgradeResponse;
+                        type ResponseStream = BoxStream<
+                            super::LifecycleServiceUpgradeResponse,
+                        >;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::LifecycleServiceUpgradeRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LifecycleService>::upgrade(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpgradeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LifecycleServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "machine.LifecycleService";
+    impl<T> tonic::server::NamedService for LifecycleServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -35,6 +35,10 @@ pub(crate) mod cluster {
     include!("cluster.rs");
 }
 
+pub(crate) mod inspect {
+    include!("inspect.rs");
+}
+
 pub(crate) mod google {
     pub(crate) mod rpc {
         include!("google.rpc.rs");
@@ -106,9 +110,10 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     /// The services whose `.proto` files import all others.
-    const ROOTS: [&str; 5] = [
+    const ROOTS: [&str; 6] = [
         "cluster.proto",
         "cosi_resource.proto",
+        "inspect.proto",
         "machine.proto",
         "storage.proto",
         "time.proto",
@@ -137,6 +142,8 @@ mod tests {
         tonic_prost_build::configure()
             .out_dir(out.path())
             .server_mod_attribute(".", "#[cfg(feature = \"mock\")]")
+            // The mock decides about methods that it does not implement before they are dispatched.
+            .generate_default_stubs(true)
             .compile_fds(descriptors)?;
 
         let mut files = BTreeMap::new();

@@ -91,6 +91,74 @@ pub struct DisksResponse {
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<Disks>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BlockDeviceWipeRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<BlockDeviceWipeDescriptor>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockDeviceWipeDescriptor {
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    #[prost(enumeration = "block_device_wipe_descriptor::Method", tag = "2")]
+    pub method: i32,
+    #[prost(bool, tag = "3")]
+    pub skip_volume_check: bool,
+    #[prost(bool, tag = "4")]
+    pub drop_partition: bool,
+    /// Since v1.11.
+    #[prost(bool, tag = "5")]
+    pub skip_secondary_check: bool,
+}
+/// Nested message and enum types in `BlockDeviceWipeDescriptor`.
+pub mod block_device_wipe_descriptor {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Method {
+        Fast = 0,
+        Zeroes = 1,
+    }
+    impl Method {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Fast => "FAST",
+                Self::Zeroes => "ZEROES",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "FAST" => Some(Self::Fast),
+                "ZEROES" => Some(Self::Zeroes),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BlockDeviceWipeResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<BlockDeviceWipe>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BlockDeviceWipe {
+    #[prost(message, optional, tag = "1")]
+    pub metadata: ::core::option::Option<super::common::Metadata>,
+}
 /// Generated client implementations.
 pub mod storage_service_client {
     #![allow(
@@ -203,6 +271,30 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("storage.StorageService", "Disks"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn block_device_wipe(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BlockDeviceWipeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockDeviceWipeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/storage.StorageService/BlockDeviceWipe",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("storage.StorageService", "BlockDeviceWipe"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -222,7 +314,18 @@ pub mod storage_service_server {
         async fn disks(
             &self,
             request: tonic::Request<()>,
-        ) -> std::result::Result<tonic::Response<super::DisksResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::DisksResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        async fn block_device_wipe(
+            &self,
+            request: tonic::Request<super::BlockDeviceWipeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockDeviceWipeResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     #[derive(Debug)]
     pub struct StorageServiceServer<T> {
@@ -325,6 +428,52 @@ pub mod storage_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DisksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/storage.StorageService/BlockDeviceWipe" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockDeviceWipeSvc<T: StorageService>(pub Arc<T>);
+                    impl<
+                        T: StorageService,
+                    > tonic::server::UnaryService<super::BlockDeviceWipeRequest>
+                    for BlockDeviceWipeSvc<T> {
+                        type Response = super::BlockDeviceWipeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BlockDeviceWipeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StorageService>::block_device_wipe(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockDeviceWipeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

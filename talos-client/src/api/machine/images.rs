@@ -1,0 +1,99 @@
+//! Container images on the node.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::reply::check;
+use super::{Machine, machine_service};
+use crate::Result;
+use crate::api::channel::Call;
+use crate::api::pb::{common, machine as pb};
+use crate::api::wire::timestamp;
+
+/// Whose container images are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ImageNamespace {
+    /// Talos' own.
+    System,
+    /// Those of Kubernetes.
+    Cri,
+}
+
+impl ImageNamespace {
+    fn to_wire(self) -> i32 {
+        match self {
+            Self::System => common::ContainerdNamespace::NsSystem.into(),
+            Self::Cri => common::ContainerdNamespace::NsCri.into(),
+        }
+    }
+}
+
+/// A container image on the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Image {
+    /// Its reference.
+    pub name: String,
+    /// Its digest.
+    pub digest: String,
+    /// Size in bytes.
+    pub size: i64,
+    /// When it was pulled.
+    pub created: Option<Timestamp>,
+}
+
+impl Machine {
+    /// The container images of a namespace. `talosctl image list`; needs `os:reader`. May be repeated.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Interrupted`] while the container runtime is down, [`crate::ErrorKind::Unsupported`] in
+    /// maintenance mode before v1.13.
+    pub async fn images(&self, namespace: ImageNamespace) -> Result<Vec<Image>> {
+        const OPERATION: &str = "list images";
+        self.transport
+            .stream(
+                OPERATION,
+                move |service| async move {
+                    let request = pb::ImageListRequest {
+                        namespace: namespace.to_wire(),
+                    };
+                    machine_service(service).image_list(request).await
+                },
+                |image: pb::ImageListResponse| {
+                    check(OPERATION, image.metadata.as_ref())?;
+                    Ok(Some(Image {
+                        name: image.name,
+                        digest: image.digest,
+                        size: image.size,
+                        created: timestamp(image.created_at),
+                    }))
+                },
+            )
+            .try_collect()
+            .await
+    }
+
+    /// Pulls an image, and waits until it is there. `talosctl image pull`; needs `os:operator`. May be repeated.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when the registry does not have it, [`crate::ErrorKind::Server`] when it cannot be
+    /// pulled.
+    pub async fn pull_image(&self, namespace: ImageNamespace, reference: &str) -> Result<()> {
+        let call = Call::set("pull image").at_least(Duration::from_mins(15));
+        let request = pb::ImagePullRequest {
+            namespace: namespace.to_wire(),
+            reference: reference.to_owned(),
+        };
+        self.unary(call, |mut machine| {
+            let request = request.clone();
+            async move { machine.image_pull(request).await }
+        })
+        .await
+        .map(drop)
+    }
+}
