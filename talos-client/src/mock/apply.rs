@@ -39,8 +39,8 @@ pub(super) fn apply(
             )
         })?
         .into();
-    let accepted =
-        document::read(&text, &node.version()).map_err(|refusal| refused(refusal, server))?;
+    let accepted = document::read(&text, &node.version(), &node.setup.platform)
+        .map_err(|refusal| refused(refusal, server))?;
     if accepted.config.is_none() && !in_maintenance {
         return Err(Status::invalid_argument(
             "the applied machine configuration doesn't contain v1alpha1 config, did you mean to patch the machine \

@@ -63,6 +63,7 @@ impl MockDisk {
 pub(super) struct Setup {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) hostname: String,
+    pub(super) platform: String,
     pub(super) uuid: String,
     pub(super) disks: Vec<MockDisk>,
     pub(super) iso: Image,
@@ -117,6 +118,7 @@ impl Default for TalosMockBuilder {
             setup: Setup {
                 addresses: Vec::new(),
                 hostname: "talos".to_owned(),
+                platform: "nocloud".to_owned(),
                 uuid: "6f2fd0b8-5f4c-4f0e-9d3a-0d6a3b1c2e4f".to_owned(),
                 disks: vec![
                     MockDisk::new("/dev/sda", 32),
@@ -242,6 +244,12 @@ impl TalosMockBuilder {
     /// The control plane node that signs this worker's certificate.
     pub fn trustd(mut self, control_plane: &TalosMock) -> Self {
         self.setup.trustd = Some(control_plane.node());
+        self
+    }
+
+    /// The platform that the image was built for; `nocloud` by default. On `metal` an install disk is required.
+    pub fn platform(mut self, platform: impl Into<String>) -> Self {
+        self.setup.platform = platform.into();
         self
     }
 

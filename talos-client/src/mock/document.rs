@@ -68,15 +68,23 @@ pub(super) struct Accepted {
 }
 
 /// Reads a configuration as a node of this version does.
-pub(super) fn read(text: &SecretString, version: &TalosVersion) -> Result<Accepted, Refusal> {
+pub(super) fn read(
+    text: &SecretString,
+    version: &TalosVersion,
+    platform: &str,
+) -> Result<Accepted, Refusal> {
+    let mode = if platform == "metal" {
+        Mode::Metal
+    } else {
+        Mode::Cloud
+    };
     let unreadable = |error: crate::Error| Refusal::Unreadable(error.message().to_owned());
-    let config = MachineConfig::parse(text.expose_secret()).map_err(unreadable)?;
+    let config = MachineConfig::load(text.expose_secret(), version).map_err(unreadable)?;
     if config.documents().is_empty() {
         return Err(Refusal::Unreadable("config not found".to_owned()));
     }
-    config.check(version).map_err(unreadable)?;
 
-    let validation = config.validate(&ValidationOptions::new(Mode::Cloud, version));
+    let validation = config.validate(&ValidationOptions::new(mode, version));
     if !validation.is_valid() {
         return Err(Refusal::Invalid(multi_error(&messages(
             validation.errors(),
@@ -243,7 +251,7 @@ mod tests {
 
     fn refusal(text: &str) -> Refusal {
         let version = TalosVersion::parse("v1.10.7").unwrap();
-        read(&text.into(), &version).unwrap_err()
+        read(&text.into(), &version, "nocloud").unwrap_err()
     }
 
     #[test]

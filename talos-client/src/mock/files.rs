@@ -27,7 +27,11 @@ fn tree(node: &Node) -> Tree {
         ("/etc/os-release".to_owned(), os_release(&state)),
         (
             "/proc/cmdline".to_owned(),
-            b"talos.platform=nocloud console=tty1 console=ttyS0 net.ifnames=0\n".to_vec(),
+            format!(
+                "talos.platform={} console=tty1 console=ttyS0 net.ifnames=0\n",
+                node.setup.platform
+            )
+            .into_bytes(),
         ),
         (
             "/proc/sys/kernel/random/boot_id".to_owned(),

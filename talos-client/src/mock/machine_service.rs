@@ -741,8 +741,12 @@ impl MachineService for Service {
                     ..Default::default()
                 }),
                 platform: Some(pb::PlatformInfo {
-                    name: "nocloud".to_owned(),
-                    mode: "cloud".to_owned(),
+                    name: self.node.setup.platform.clone(),
+                    mode: match self.node.setup.platform.as_str() {
+                        "metal" => "metal",
+                        _ => "cloud",
+                    }
+                    .to_owned(),
                 }),
                 features: Some(pb::FeaturesInfo { rbac: true }),
             }],

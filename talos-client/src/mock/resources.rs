@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
+use secrecy::ExposeSecret;
 
 use super::builder::{MockDisk, Setup};
+use super::document::NodeConfig;
 use super::node::{self, Etcd, Mode, State};
 use super::store::{Content, Key};
-use secrecy::ExposeSecret as _;
 
 use crate::api::cosi::{
     BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineStatus, MachineType,
@@ -333,15 +336,7 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
     let Some(config) = &state.config else {
         return;
     };
-    // The specification of this resource is the document itself (facts of Talos v1.10, resource MachineConfigs).
-    resources.insert(
-        ("MachineConfigs.config.talos.dev", "v1alpha1".to_owned()),
-        Content {
-            namespace: "config",
-            proto: Vec::new(),
-            yaml: config.text.expose_secret().to_owned(),
-        },
-    );
+    secrets(config, resources);
     let (number, word) = if config.is_control_plane {
         (2, "controlplane")
     } else {
@@ -382,6 +377,38 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
             "phase: Running\nconditions:\n    - type: Ready\n      status: \"True\"\n",
         );
     }
+}
+
+/// What only administrators may read: the configuration, and the authority of the machine API.
+///
+/// The specification of the configuration is the document itself (facts of Talos v1.10, resource MachineConfigs).
+fn secrets(config: &NodeConfig, resources: &mut Resources) {
+    let text = config.text.expose_secret();
+    let mut proto = vec![0x0a];
+    prost::encoding::encode_varint(text.len() as u64, &mut proto);
+    proto.extend_from_slice(text.as_bytes());
+    resources.insert(
+        ("MachineConfigs.config.talos.dev", "v1alpha1".to_owned()),
+        Content {
+            namespace: "config",
+            proto,
+            yaml: text.to_owned(),
+        },
+    );
+    let key = config.talos_ca.key.as_ref();
+    let key = key.map(|key| STANDARD.encode(key.expose_secret()));
+    resources.insert(
+        ("OSRootSecrets.secrets.talos.dev", "os".to_owned()),
+        Content {
+            namespace: "secrets",
+            proto: Vec::new(),
+            yaml: format!(
+                "issuingCA:\n    crt: {}\n    key: {}\n",
+                STANDARD.encode(&config.talos_ca.certificate),
+                key.unwrap_or_default()
+            ),
+        },
+    );
 }
 
 fn ready_pod() -> Struct {

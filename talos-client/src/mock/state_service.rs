@@ -13,7 +13,7 @@ use crate::api::pb::cosi::resource as pb;
 use crate::api::pb::cosi::resource::state_server::{State, StateServer};
 
 /// Types with their namespaces: those that mock nodes have, and others that bootstrappers ask for.
-const TYPES: [(&str, &str); 22] = [
+const TYPES: [(&str, &str); 23] = [
     ("BootIDs.runtime.talos.dev", "runtime"),
     ("Diagnostics.runtime.talos.dev", "runtime"),
     ("Disks.block.talos.dev", "runtime"),
@@ -28,6 +28,7 @@ const TYPES: [(&str, &str); 22] = [
     ("NodeAddresses.net.talos.dev", "network"),
     ("NodeStatuses.kubernetes.talos.dev", "k8s"),
     ("Nodenames.kubernetes.talos.dev", "k8s"),
+    ("OSRootSecrets.secrets.talos.dev", "secrets"),
     ("PlatformMetadatas.talos.dev", "runtime"),
     ("SecurityStates.talos.dev", "runtime"),
     ("Services.v1alpha1.talos.dev", "runtime"),
@@ -39,7 +40,10 @@ const TYPES: [(&str, &str); 22] = [
 ];
 
 /// Readable for administrators only.
-const SENSITIVE: &str = "MachineConfigs.config.talos.dev";
+const SENSITIVE: [&str; 2] = [
+    "MachineConfigs.config.talos.dev",
+    "OSRootSecrets.secrets.talos.dev",
+];
 
 pub(super) struct StateService {
     node: Arc<Node>,
@@ -71,7 +75,7 @@ fn check<T>(request: &Request<T>, kind: &str, namespace: &str) -> Result<(), Sta
         .get::<Arc<Peer>>()
         .and_then(|peer| peer.roles.as_deref())
         .unwrap_or_default();
-    if kind == SENSITIVE && !roles.iter().any(|role| role == "os:admin") {
+    if SENSITIVE.contains(&kind) && !roles.iter().any(|role| role == "os:admin") {
         return Err(Status::permission_denied("not authorized"));
     }
     Ok(())

@@ -11,11 +11,20 @@ use crate::api::pb::cosi::resource as pb;
 pub(super) type Key = (&'static str, String);
 
 /// A resource before it has a history.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Content {
     pub(super) namespace: &'static str,
     pub(super) proto: Vec<u8>,
     pub(super) yaml: String,
+}
+
+impl std::fmt::Debug for Content {
+    /// Without the content, which may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -27,10 +36,16 @@ struct Record {
 }
 
 /// A change of a resource, as watches send it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct StoredChange {
     pub(super) key: Key,
     pub(super) event: pb::Event,
+}
+
+impl std::fmt::Debug for StoredChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StoredChange").field(&self.key).finish()
+    }
 }
 
 #[derive(Debug)]

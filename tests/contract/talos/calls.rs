@@ -22,7 +22,11 @@ async fn etcd_data_is_seen_in_the_files_of_the_node() {
     let machine = client_with(&mock, Role::Reader).machine();
 
     assert!(!machine.has_etcd_data().await.unwrap());
-    client(&mock).machine().bootstrap_and_wait(poll()).await.unwrap();
+    client(&mock)
+        .machine()
+        .bootstrap_and_wait(poll())
+        .await
+        .unwrap();
     assert!(machine.has_etcd_data().await.unwrap());
 
     let entries = machine.directory("/var/lib/etcd").await.unwrap();
@@ -39,13 +43,29 @@ async fn what_cannot_be_read_is_not_taken_for_absent() {
     let machine = client(&mock).machine();
 
     for (code, text, kind) in [
-        (Code::Unknown, "lstat /var/lib/etcd: input/output error", ErrorKind::Server),
-        (Code::PermissionDenied, "not authorized", ErrorKind::Forbidden),
-        (Code::Unavailable, "error reading from server: EOF", ErrorKind::Interrupted),
+        (
+            Code::Unknown,
+            "lstat /var/lib/etcd: input/output error",
+            ErrorKind::Server,
+        ),
+        (
+            Code::PermissionDenied,
+            "not authorized",
+            ErrorKind::Forbidden,
+        ),
+        (
+            Code::Unavailable,
+            "error reading from server: EOF",
+            ErrorKind::Interrupted,
+        ),
     ] {
         mock.fail_next(Route::List, Fault::status(code, text));
 
-        assert_eq!(machine.has_etcd_data().await.unwrap_err().kind(), kind, "{text}");
+        assert_eq!(
+            machine.has_etcd_data().await.unwrap_err().kind(),
+            kind,
+            "{text}"
+        );
     }
 }
 
@@ -62,7 +82,12 @@ async fn listings_have_the_depth_and_types_that_were_asked_for() {
     assert_eq!(one, [".", "member"]);
     let two = paths(ListFiles::in_directory("/var/lib/etcd").depth(2)).await;
     assert_eq!(two, [".", "member", "member/snap", "member/wal"]);
-    let files = paths(ListFiles::in_directory("/var/lib/etcd").recursive().only(FileType::Regular)).await;
+    let files = paths(
+        ListFiles::in_directory("/var/lib/etcd")
+            .recursive()
+            .only(FileType::Regular),
+    )
+    .await;
     assert_eq!(files.len(), 2);
     let usage: Vec<_> = machine
         .disk_usage(DiskUsageRequest::of(["/var/lib/etcd"]))
@@ -108,14 +133,20 @@ async fn a_snapshot_restores_a_cluster() {
     let machine = client(&new).machine();
     let early = loop {
         // Without the upload a recovery is rejected, once the node is ready at all.
-        let error = machine.bootstrap_from_snapshot(HashCheck::Require).await.unwrap_err();
+        let error = machine
+            .bootstrap_from_snapshot(HashCheck::Require)
+            .await
+            .unwrap_err();
         if error.kind() != ErrorKind::NotReady {
             break error;
         }
     };
     assert_eq!(early.kind(), ErrorKind::Server);
     machine.etcd_recover(&path).await.unwrap();
-    machine.bootstrap_from_snapshot(HashCheck::Require).await.unwrap();
+    machine
+        .bootstrap_from_snapshot(HashCheck::Require)
+        .await
+        .unwrap();
     machine.wait_for_etcd(poll()).await.unwrap();
 }
 
@@ -130,13 +161,15 @@ async fn control_plane_nodes_of_a_network_join_one_etcd_cluster() {
             .hostname("tal02")
             .address([10, 0, 2, 11].into());
         let mock = builder.start().await;
-        mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. })).await;
-        let config = super::support::control_plane("v1.10.7");
+        mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
+            .await;
+        let config = control_plane("v1.10.7");
         mock.maintenance_client()
             .apply_configuration(&config, talos_client::ApplyOptions::default())
             .await
             .unwrap();
-        mock.wait_for(|event| matches!(event, MockEvent::EtcdHealthy)).await;
+        mock.wait_for(|event| matches!(event, MockEvent::EtcdHealthy))
+            .await;
         mock
     };
     let machine = client(&first).machine();
@@ -149,13 +182,24 @@ async fn control_plane_nodes_of_a_network_join_one_etcd_cluster() {
     // The leadership moves to the other member, and not back.
     let status = machine.etcd_status().await.unwrap();
     let leader = status.leader.unwrap();
-    let of_leader = if leader == status.member_id { &first } else { &second };
-    let forfeited = client_of(of_leader).machine().etcd_forfeit_leadership().await.unwrap();
+    let of_leader = if leader == status.member_id {
+        &first
+    } else {
+        &second
+    };
+    let forfeited = client_of(of_leader)
+        .machine()
+        .etcd_forfeit_leadership()
+        .await
+        .unwrap();
     assert!(forfeited.is_some());
     assert_ne!(machine.etcd_status().await.unwrap().leader, Some(leader));
 
     // A member that is removed once is not there a second time.
-    let other = members.iter().find(|member| member.id != status.member_id).unwrap();
+    let other = members
+        .iter()
+        .find(|member| member.id != status.member_id)
+        .unwrap();
     assert!(machine.etcd_remove_member(other.id).await.unwrap());
     assert!(!machine.etcd_remove_member(other.id).await.unwrap());
     assert!(!machine.etcd_remove_member(EtcdMemberId(1)).await.unwrap());
@@ -178,12 +222,17 @@ async fn a_call_to_many_nodes_has_a_result_for_each() {
     let mock = running(TalosMock::builder().network(&network)).await;
     let nodes = client_of(&mock).nodes(["10.0.2.10", "10.0.2.99"]).unwrap();
 
-    let results = nodes.each(async |client: Client| client.machine().version().await).await;
+    let results = nodes
+        .each(async |client: Client| client.machine().version().await)
+        .await;
 
     assert_eq!(results[0].node, "10.0.2.10");
     assert_eq!(results[0].result.as_ref().unwrap().tag, "v1.10.7");
     assert_eq!(results[1].node, "10.0.2.99");
-    assert_eq!(results[1].result.as_ref().unwrap_err().kind(), ErrorKind::NotReady);
+    assert_eq!(
+        results[1].result.as_ref().unwrap_err().kind(),
+        ErrorKind::NotReady
+    );
 }
 
 #[tokio::test]
@@ -194,7 +243,11 @@ async fn alarms_are_listed_and_disarmed() {
 
     mock.raise_etcd_alarm(EtcdAlarmKind::NoSpace);
 
-    let alarms = client_with(&mock, Role::EtcdBackup).machine().etcd_alarms().await.unwrap();
+    let alarms = client_with(&mock, Role::EtcdBackup)
+        .machine()
+        .etcd_alarms()
+        .await
+        .unwrap();
     assert_eq!(alarms[0].kind, EtcdAlarmKind::NoSpace);
     assert_eq!(machine.etcd_disarm_alarms().await.unwrap(), alarms);
     assert_eq!(machine.etcd_alarms().await.unwrap(), []);
@@ -204,7 +257,11 @@ async fn alarms_are_listed_and_disarmed() {
 #[tokio::test]
 async fn etcd_is_rejected_on_a_worker_in_the_words_of_the_node() {
     let network = Network::new();
-    let _control_plane = configured(TalosMock::builder().network(&network), &control_plane("v1.10.7")).await;
+    let _control_plane = configured(
+        TalosMock::builder().network(&network),
+        &control_plane("v1.10.7"),
+    )
+    .await;
     let builder = TalosMock::builder().network(&network).hostname("wrk01");
     let mock = configured(builder, &worker("v1.10.7")).await;
     let machine = client(&mock).machine();
@@ -212,19 +269,34 @@ async fn etcd_is_rejected_on_a_worker_in_the_words_of_the_node() {
     let error = machine.etcd_members().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.message(), "member list is only available on control plane nodes");
+    assert_eq!(
+        error.message(),
+        "member list is only available on control plane nodes"
+    );
     // Only control plane nodes forward.
-    let forwarded = client(&mock).to_node("10.0.2.99").unwrap().machine().version().await;
+    let forwarded = client(&mock)
+        .to_node("10.0.2.99")
+        .unwrap()
+        .machine()
+        .version()
+        .await;
     assert_eq!(forwarded.unwrap_err().message(), "no request forwarding");
 }
 
 #[tokio::test]
 async fn a_method_of_a_later_release_is_unknown_to_an_earlier_one() {
     for (version, expected) in [
-        ("v1.10.7", "unknown method EtcdDowngradeValidate for service machine.MachineService"),
+        (
+            "v1.10.7",
+            "unknown method EtcdDowngradeValidate for service machine.MachineService",
+        ),
         ("v1.11.6", ""),
     ] {
-        let mock = configured(TalosMock::builder().version(version), &control_plane(version)).await;
+        let mock = configured(
+            TalosMock::builder().version(version),
+            &control_plane(version),
+        )
+        .await;
         let machine = client(&mock).machine();
         machine.bootstrap_and_wait(poll()).await.unwrap();
 
@@ -256,15 +328,27 @@ async fn services_are_stopped_and_started_as_far_as_the_node_allows() {
     let stopped = machine.service("ext-qemu-guest-agent").await.unwrap();
     assert_eq!(stopped.state, ServiceState::Finished);
     machine.start_service("ext-qemu-guest-agent").await.unwrap();
-    assert!(machine.service("ext-qemu-guest-agent").await.unwrap().is_up());
+    assert!(
+        machine
+            .service("ext-qemu-guest-agent")
+            .await
+            .unwrap()
+            .is_up()
+    );
     machine.restart_service("kubelet").await.unwrap();
 
     let error = machine.stop_service("etcd").await.unwrap_err();
-    assert_eq!(error.message(), "service \"etcd\" doesn't support stop operation via API");
+    assert_eq!(
+        error.message(),
+        "service \"etcd\" doesn't support stop operation via API"
+    );
     let error = machine.start_service("nope").await.unwrap_err();
     assert_eq!(error.message(), "service \"nope\" not defined");
     let denied = client_with(&mock, Role::Reader).machine();
-    assert_eq!(denied.restart_service("kubelet").await.unwrap_err().kind(), ErrorKind::Forbidden);
+    assert_eq!(
+        denied.restart_service("kubelet").await.unwrap_err().kind(),
+        ErrorKind::Forbidden
+    );
 }
 
 #[tokio::test]
@@ -275,7 +359,8 @@ async fn an_upgrade_ends_in_the_new_release_and_a_rollback_in_the_old_one() {
 
     let started = machine.upgrade(&request).await.unwrap();
     assert_eq!(started.acknowledgement, "Upgrade request received");
-    mock.wait_for(|event| matches!(event, MockEvent::Upgraded { .. })).await;
+    mock.wait_for(|event| matches!(event, MockEvent::Upgraded { .. }))
+        .await;
     wait_for_version(&mock, "v1.11.6").await;
 
     machine.rollback().await.unwrap();
@@ -293,9 +378,13 @@ async fn an_upgrade_that_fails_leaves_the_old_release() {
         .await
         .unwrap();
 
-    mock.wait_for(|event| matches!(event, MockEvent::UpgradeFailed { .. })).await;
+    mock.wait_for(|event| matches!(event, MockEvent::UpgradeFailed { .. }))
+        .await;
     wait_for_version(&mock, "v1.10.7").await;
-    let bad = Fault::status(Code::Unknown, "error validating installer image \"x\": not found");
+    let bad = Fault::status(
+        Code::Unknown,
+        "error validating installer image \"x\": not found",
+    );
     mock.fail_next(Route::Upgrade, bad);
     let error = machine.upgrade(&UpgradeRequest::to("x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
@@ -315,7 +404,9 @@ async fn wait_for_version(mock: &TalosMock, expected: &str) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    found.await.unwrap_or_else(|_| panic!("{expected} does not run"));
+    found
+        .await
+        .unwrap_or_else(|_| panic!("{expected} does not run"));
 }
 
 #[tokio::test]
@@ -355,22 +446,66 @@ async fn the_kernel_and_the_container_runtime_are_asked_for_their_numbers() {
     let machine = client_with(&mock, Role::Reader).machine();
 
     let processes = machine.processes().await.unwrap();
-    assert!(processes.iter().any(|process| process.command == "init" && process.pid == 1));
+    assert!(
+        processes
+            .iter()
+            .any(|process| process.command == "init" && process.pid == 1)
+    );
     let mounts = machine.mounts().await.unwrap();
-    assert!(mounts.iter().any(|mount| mount.mounted_on == "/var" && mount.size > 0));
+    assert!(
+        mounts
+            .iter()
+            .any(|mount| mount.mounted_on == "/var" && mount.size > 0)
+    );
     assert!(machine.load_average().await.unwrap().one > 0.0);
     assert_eq!(machine.cpus().await.unwrap().len(), 2);
     assert!(machine.memory().await.unwrap().total > 0);
     assert!(machine.system_statistics().await.unwrap().boot_time > 1_700_000_000);
-    assert!(machine.disk_statistics().await.unwrap().iter().any(|disk| disk.name == "sda"));
-    assert!(machine.network_statistics().await.unwrap().iter().any(|device| device.name == "eth0"));
-    let pods = machine.containers(ContainerNamespace::Kubernetes).await.unwrap();
-    assert!(pods.iter().any(|pod| pod.id.starts_with("kube-system/kube-apiserver-")));
-    let usage = machine.container_statistics(ContainerNamespace::System).await.unwrap();
-    assert!(usage.iter().any(|container| container.id == "etcd" && container.memory > 0));
+    assert!(
+        machine
+            .disk_statistics()
+            .await
+            .unwrap()
+            .iter()
+            .any(|disk| disk.name == "sda")
+    );
+    assert!(
+        machine
+            .network_statistics()
+            .await
+            .unwrap()
+            .iter()
+            .any(|device| device.name == "eth0")
+    );
+    let pods = machine
+        .containers(ContainerNamespace::Kubernetes)
+        .await
+        .unwrap();
+    assert!(
+        pods.iter()
+            .any(|pod| pod.id.starts_with("kube-system/kube-apiserver-"))
+    );
+    let usage = machine
+        .container_statistics(ContainerNamespace::System)
+        .await
+        .unwrap();
+    assert!(
+        usage
+            .iter()
+            .any(|container| container.id == "etcd" && container.memory > 0)
+    );
     assert_eq!(machine.time().await.unwrap().server, "time.cloudflare.com");
-    assert_eq!(machine.compare_time("10.0.2.1").await.unwrap().server, "10.0.2.1");
-    assert!(machine.log_ids().await.unwrap().contains(&"etcd".to_owned()));
+    assert_eq!(
+        machine.compare_time("10.0.2.1").await.unwrap().server,
+        "10.0.2.1"
+    );
+    assert!(
+        machine
+            .log_ids()
+            .await
+            .unwrap()
+            .contains(&"etcd".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -378,12 +513,24 @@ async fn images_and_meta_keys_are_there_until_they_are_removed() {
     let mock = running(TalosMock::builder()).await;
     let machine = client(&mock).machine();
 
-    machine.pull_image(ImageNamespace::Cri, "docker.io/library/alpine:3").await.unwrap();
-    machine.pull_image(ImageNamespace::Cri, "docker.io/library/alpine:3").await.unwrap();
+    machine
+        .pull_image(ImageNamespace::Cri, "docker.io/library/alpine:3")
+        .await
+        .unwrap();
+    machine
+        .pull_image(ImageNamespace::Cri, "docker.io/library/alpine:3")
+        .await
+        .unwrap();
     let images = machine.images(ImageNamespace::Cri).await.unwrap();
     assert_eq!(images.len(), 1);
     assert!(images[0].digest.starts_with("sha256:"));
-    assert!(machine.images(ImageNamespace::System).await.unwrap().is_empty());
+    assert!(
+        machine
+            .images(ImageNamespace::System)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 
     machine.write_meta(12, b"value").await.unwrap();
     assert!(machine.delete_meta(12).await.unwrap());
@@ -400,10 +547,16 @@ async fn a_node_issues_credentials_that_it_accepts() {
         .await
         .unwrap();
 
-    let reader = Client::builder(mock.endpoint(), issued.credentials).build().unwrap().machine();
+    let reader = Client::builder(mock.endpoint(), issued.credentials)
+        .build()
+        .unwrap()
+        .machine();
     assert_eq!(reader.version().await.unwrap().tag, "v1.10.7");
     let denied = reader.reboot(RebootMode::Default).await.unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::Forbidden);
-    let zero = machine.client_configuration([Role::Reader], Duration::ZERO).await.unwrap_err();
+    let zero = machine
+        .client_configuration([Role::Reader], Duration::ZERO)
+        .await
+        .unwrap_err();
     assert_eq!(zero.message(), "crt_ttl should be positive");
 }

@@ -220,5 +220,5 @@ async fn small_questions_get_small_answers() {
     let missing = machine.read_file("/etc/nope").await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     let status = machine.etcd_status().await.unwrap();
-    assert_eq!(status.leader, status.member_id);
+    assert_eq!(status.leader, Some(status.member_id));
 }

@@ -37,14 +37,32 @@ struct Answer {
 /// What the mock cannot answer as the recorded server did, with the reason.
 const OTHERWISE: &[(&str, &str)] = &[
     ("images", "the recorded server had no container runtime"),
-    ("logs container[0]", "the recorded server had no container runtime"),
+    (
+        "logs container[0]",
+        "the recorded server had no container runtime",
+    ),
     ("logs nope[0]", "the mock keeps no log files"),
-    ("health[3]", "the recorded check waited for a proxy that was not there"),
+    (
+        "health[3]",
+        "the recorded check waited for a proxy that was not there",
+    ),
     ("reset", "the recorded server had no partitions"),
-    ("to_node self address", "the recorded server did not listen on its own address"),
-    ("foreign CA", "another trust than that of the mock, see the tests of identity"),
-    ("bootstrap a second time, after etcd runs", "the recorded etcd had no data"),
-    ("get TimeStatus", "the mock synchronizes its clock only after it is configured"),
+    (
+        "to_node self address",
+        "the recorded server did not listen on its own address",
+    ),
+    (
+        "foreign CA",
+        "another trust than that of the mock, see the tests of identity",
+    ),
+    (
+        "bootstrap a second time, after etcd runs",
+        "the recorded etcd had no data",
+    ),
+    (
+        "get TimeStatus",
+        "the mock synchronizes its clock only after it is configured",
+    ),
 ];
 
 fn recording() -> Vec<Answer> {
@@ -57,10 +75,8 @@ fn recording() -> Vec<Answer> {
 fn configuration(operation: &str) -> SecretString {
     let text = match operation.rsplit("bad ").next().unwrap() {
         "empty" => "",
-        "not yaml" => "machine: [",
-        "unknown key" | "configured apply garbage" => {
-            "version: v1alpha1\nmachine:\n  foo: bar\n"
-        }
+        "not yaml" => "a: [b\n",
+        "unknown key" | "configured apply garbage" => "version: v1alpha1\nmachine:\n  foo: bar\n",
         "unknown kind" => "apiVersion: v1alpha1\nkind: Foo\n",
         "no cluster" => "version: v1alpha1\nmachine:\n  type: controlplane\n",
         "bad type" => "version: v1alpha1\nmachine:\n  type: bogus\ncluster: {}\n",
@@ -86,14 +102,19 @@ async fn first<T>(stream: impl futures_util::Stream<Item = Result<T>>) -> Result
 async fn resource(resources: &Resources, operation: &str) -> Option<Result<()>> {
     let yaml = async |namespace, kind, id| resources.yaml(namespace, kind, id).await.map(drop);
     Some(match operation {
-        "get MachineStatus" | "MachineStatus" => resources.singleton::<MachineStatus>().await.map(drop),
+        "get MachineStatus" | "MachineStatus" => {
+            resources.singleton::<MachineStatus>().await.map(drop)
+        }
         "get SystemInformation" => resources.singleton::<SystemInformation>().await.map(drop),
         "get TalosVersion" => resources.singleton::<VersionStatus>().await.map(drop),
         "get TimeStatus" => resources.singleton::<TimeStatus>().await.map(drop),
         "get HostnameStatus" => resources.singleton::<HostnameStatus>().await.map(drop),
         "find SystemDisk" => resources.find_singleton::<SystemDisk>().await.map(drop),
         "find SecurityState" => resources.find_singleton::<SecurityState>().await.map(drop),
-        "find LocalEtcdMember" => resources.find_singleton::<LocalEtcdMember>().await.map(drop),
+        "find LocalEtcdMember" => resources
+            .find_singleton::<LocalEtcdMember>()
+            .await
+            .map(drop),
         "list BlockDevice" => resources.list::<BlockDevice>().await.map(drop),
         "list NodeAddresses" => resources.list::<NodeAddresses>().await.map(drop),
         "list ClusterMember" => resources.list::<ClusterMember>().await.map(drop),
@@ -105,11 +126,15 @@ async fn resource(resources: &Resources, operation: &str) -> Option<Result<()>> 
         "schematic_id" => resources.schematic_id().await.map(drop),
         "get_id BlockDevice sda" => resources.resource::<BlockDevice>("sda").await.map(drop),
         "get_id BlockDevice nope" => resources.resource::<BlockDevice>("nope").await.map(drop),
-        "get_yaml MachineStatus" => yaml("runtime", "MachineStatuses.runtime.talos.dev", "machine").await,
+        "get_yaml MachineStatus" => {
+            yaml("runtime", "MachineStatuses.runtime.talos.dev", "machine").await
+        }
         "get_yaml MachineConfig" | "MachineConfig" => {
             yaml("config", "MachineConfigs.config.talos.dev", "v1alpha1").await
         }
-        "get_yaml OSRoot (secret)" => yaml("secrets", "OSRootSecrets.secrets.talos.dev", "os").await,
+        "get_yaml OSRoot (secret)" => {
+            yaml("secrets", "OSRootSecrets.secrets.talos.dev", "os").await
+        }
         "get_yaml unknown type" => yaml("runtime", "Nopes.runtime.talos.dev", "nope").await,
         _ if operation.starts_with("watch MachineStatus") => {
             first(resources.watch::<MachineStatus>("machine")).await
@@ -152,11 +177,17 @@ async fn in_maintenance_mode(
         "m.machine_status" => client.machine_status().await.map(drop),
         _ if operation.starts_with("apply bad") => {
             let bad = configuration(operation);
-            client.apply_configuration(&bad, ApplyOptions::default()).await.map(drop)
+            client
+                .apply_configuration(&bad, ApplyOptions::default())
+                .await
+                .map(drop)
         }
         _ if operation.starts_with("apply") => {
             // For real it would end maintenance mode.
-            client.apply_configuration(config, options(operation).dry_run()).await.map(drop)
+            client
+                .apply_configuration(config, options(operation).dry_run())
+                .await
+                .map(drop)
         }
         other => panic!("unknown operation {other:?}"),
     }
@@ -180,36 +211,50 @@ async fn configured(client: &Client, operation: &str, config: &SecretString) -> 
         "images" => machine.images(ImageNamespace::Cri).await.map(drop),
         "to_node unreachable" => node("10.0.2.99").await,
         "to_node with port" => node("10.0.2.10:50000").await,
-        "apply" | "configured apply changed hostname dry-run" => {
-            machine.apply_configuration(config, ApplyOptions::default().dry_run()).await.map(drop)
-        }
+        "apply" | "configured apply changed hostname dry-run" => machine
+            .apply_configuration(config, ApplyOptions::default().dry_run())
+            .await
+            .map(drop),
         "configured apply no v1alpha1" | "configured apply garbage" => {
             let bad = configuration(operation);
-            machine.apply_configuration(&bad, ApplyOptions::default()).await.map(drop)
+            machine
+                .apply_configuration(&bad, ApplyOptions::default())
+                .await
+                .map(drop)
         }
         "bootstrap early" => machine.bootstrap().await.map(drop),
-        _ if operation.starts_with("configured apply dry-run") => {
-            machine.apply_configuration(config, options(operation)).await.map(drop)
-        }
+        _ if operation.starts_with("configured apply dry-run") => machine
+            .apply_configuration(config, options(operation))
+            .await
+            .map(drop),
         _ if operation.starts_with("events") => first(machine.events(EventTail::All)).await,
         _ if operation.starts_with("logs kubelet") => {
-            machine.logs(LogsRequest::service("kubelet")).try_for_each(async |_| Ok(())).await
+            machine
+                .logs(LogsRequest::service("kubelet"))
+                .try_for_each(async |_| Ok(()))
+                .await
         }
         _ if operation.starts_with("health") => {
-            let check = talos_client::machine::HealthCheck::new(std::time::Duration::from_millis(50));
+            let check =
+                talos_client::machine::HealthCheck::new(std::time::Duration::from_millis(50));
             first(machine.health_check(check)).await
         }
         "reboot" => machine.reboot(RebootMode::Default).await.map(drop),
         "shutdown" => machine.shutdown(ShutdownMode::Drain).await.map(drop),
-        "reset system disk" => {
-            machine.reset(&ResetRequest::system_disk().ungraceful().reboot()).await.map(drop)
-        }
+        "reset system disk" => machine
+            .reset(&ResetRequest::system_disk().ungraceful().reboot())
+            .await
+            .map(drop),
         other => panic!("unknown operation {other:?}"),
     }
 }
 
 fn builder(mode: &str) -> TalosMockBuilder {
-    let version = if mode.contains("v1.10.7") { "v1.10.7" } else { "v1.14.0-beta.1" };
+    let version = if mode.contains("v1.10.7") {
+        "v1.10.7"
+    } else {
+        "v1.14.0-beta.1"
+    };
     TalosMock::builder().version(version).platform("metal")
 }
 
@@ -251,7 +296,9 @@ fn difference(answer: &Answer, result: &Result<()>) -> Option<String> {
 }
 
 fn is_comparable(answer: &Answer) -> bool {
-    !OTHERWISE.iter().any(|(operation, _)| *operation == answer.operation)
+    !OTHERWISE
+        .iter()
+        .any(|(operation, _)| *operation == answer.operation)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +329,8 @@ async fn a_node_in_maintenance_mode_answers_as_the_recorded_one() {
 async fn waiting_for_bootstrap(mode: &str) -> (TalosMock, SecretString) {
     let config = control_plane("v1.14.0-rc.1");
     let mock = super::support::configured(builder(mode), &config).await;
-    mock.wait_for(|event| matches!(event, MockEvent::Configured)).await;
+    mock.wait_for(|event| matches!(event, MockEvent::Configured))
+        .await;
     (mock, config)
 }
 
@@ -290,10 +338,16 @@ async fn waiting_for_bootstrap(mode: &str) -> (TalosMock, SecretString) {
 async fn a_configured_node_answers_every_role_as_the_recorded_one() {
     const MODE: &str = "configured HEAD (v1.14.0-beta.1)";
     let answers = recording();
-    let answers = answers.iter().filter(|answer| answer.mode == MODE && is_comparable(answer));
+    let answers = answers
+        .iter()
+        .filter(|answer| answer.mode == MODE && is_comparable(answer));
     // Those that end the node's life come last, each on a node of its own.
     let (fatal, harmless): (Vec<_>, Vec<_>) = answers.partition(|answer| {
-        answer.ok && matches!(answer.operation.as_str(), "reboot" | "shutdown" | "reset system disk" | "bootstrap early")
+        answer.ok
+            && matches!(
+                answer.operation.as_str(),
+                "reboot" | "shutdown" | "reset system disk" | "bootstrap early"
+            )
     });
     let mut differences = Vec::new();
     let (mock, config) = waiting_for_bootstrap(MODE).await;
@@ -309,7 +363,7 @@ async fn a_configured_node_answers_every_role_as_the_recorded_one() {
         let client = client_with(&mock, role(&answer.role));
         let mut result = configured(&client, &answer.operation, &config).await;
         while answer.operation == "bootstrap early"
-            && result.as_ref().is_err_and(talos_client::Error::is_retryable)
+            && result.as_ref().is_err_and(Error::is_retryable)
         {
             result = configured(&client, &answer.operation, &config).await;
         }
