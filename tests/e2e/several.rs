@@ -1,7 +1,9 @@
 //! A cluster of several machines.
 
-use lungmen_bootstrap::machine::{Network, Role};
+use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::{MachineSpec, Outcome, StepId};
+
+use lungmen_bootstrap::mock::Lab;
 
 use crate::support::{World, outcome};
 
@@ -53,4 +55,76 @@ async fn three_control_planes_and_a_worker_become_one_cluster() {
     }
     let again = world.builder_of(spec).build().unwrap().run().await.unwrap();
     assert!(again.was_complete());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_has_the_nodes_storages_and_bridges_of_its_specification() {
+    let mut spec = crate::support::spec();
+    spec.endpoint = "https://10.0.2.100:6443".to_owned();
+    spec.placement = Placement::new("pve-07", "fast", "images");
+    let network = Network::new("vmbr9");
+    let address = std::net::Ipv4Addr::new(10, 0, 2, 21).into();
+    spec.machines = vec![MachineSpec::new("tal01.example", 21, address, network)];
+    let world = World::with(Lab::builder().spec(&spec)).await;
+
+    let cluster = world
+        .builder_of(spec.clone())
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+
+    assert_eq!(cluster.endpoint.as_str(), "https://10.0.2.100:6443/");
+    spec.placement = Placement::new("pve-08", "fast", "images");
+    let error = World::with(Lab::builder())
+        .await
+        .builder_of(spec)
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
+    assert_eq!(error.step(), Some(StepId::Preflight), "{}", error.report());
+    assert!(error.report().contains("pve-08"), "{}", error.report());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lab.json");
+    let mut world = World::with(Lab::builder().state(&file)).await;
+    let mut spec = crate::support::spec();
+    spec.machines = vec![machine(1, Role::ControlPlane)];
+    let run = |world: &World, spec: &lungmen_bootstrap::Spec| {
+        let bootstrap = world.builder_of(spec.clone()).build().unwrap();
+        async move {
+            let result = bootstrap.run().await;
+            result.unwrap_or_else(|error| panic!("{}", error.report()))
+        }
+    };
+    run(&world, &spec).await;
+
+    spec.machines.push(machine(2, Role::ControlPlane));
+    spec.machines.push(machine(3, Role::ControlPlane));
+    spec.machines.push(machine(4, Role::Worker));
+    let grown = run(&world, &spec).await;
+
+    assert_eq!(grown.machines.len(), 4);
+    let nodes = |lab: &Lab| {
+        let kubernetes = lab.kubernetes().unwrap();
+        let names = ["tal01", "tal02", "tal03", "tal04"].into_iter();
+        names
+            .filter(|name| kubernetes.object("nodes", "", name).is_some())
+            .count()
+    };
+    assert_eq!(nodes(&world.lab), 4);
+
+    // The old lab ends, and writes its state, before the new one starts.
+    world.lab = Lab::start().await.unwrap();
+    world.lab = Lab::builder().state(&file).start().await.unwrap();
+    let restored = run(&world, &spec).await;
+
+    assert!(restored.was_complete(), "{restored:?}");
+    assert_eq!(nodes(&world.lab), 4);
 }

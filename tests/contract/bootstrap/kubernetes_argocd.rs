@@ -169,3 +169,76 @@ async fn removal_takes_everything_and_the_token_with_it() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
+
+fn service_account() -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "argocd-manager", "namespace": "kube-system"}})
+}
+
+#[tokio::test]
+async fn an_account_that_was_created_again_gets_a_new_token() {
+    let mock = cluster().await;
+    let manager = mock.client().argocd_manager();
+    let first = manager.install().await.unwrap();
+    let secret = mock
+        .object("secrets", "kube-system", "argocd-manager-long-lived-token")
+        .unwrap();
+
+    mock.delete("serviceaccounts", "kube-system", "argocd-manager");
+    mock.put(&service_account()).unwrap();
+    // As a backup that is restored: the Secret of the old account, with its uid and its token.
+    mock.put(&secret).unwrap();
+    assert!(manager.find().await.unwrap().is_none());
+    let second = manager.install().await.unwrap();
+
+    assert_ne!(
+        first.bearer_token.expose_secret(),
+        second.bearer_token.expose_secret()
+    );
+    assert!(
+        manager
+            .permits_everything(&second.bearer_token)
+            .await
+            .unwrap()
+    );
+    let stale = manager.permits_everything(&first.bearer_token).await;
+    assert_eq!(stale.unwrap_err().kind(), ErrorKind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_is_reported_before_anything_is_created() {
+    let secrets = [
+        (
+            json!({"type": "Opaque", "data": {"token": "aGk="}}),
+            "Opaque",
+        ),
+        (
+            json!({"type": "kubernetes.io/service-account-token", "metadata": {"annotations":
+                {"kubernetes.io/service-account.name": "default"}}}),
+            "\"default\"",
+        ),
+    ];
+    for (content, expected) in secrets {
+        let mock = cluster().await;
+        let mut secret = content;
+        secret["apiVersion"] = "v1".into();
+        secret["kind"] = "Secret".into();
+        secret["metadata"]["name"] = "argocd-manager-long-lived-token".into();
+        secret["metadata"]["namespace"] = "kube-system".into();
+        let mut owner = service_account();
+        owner["metadata"]["name"] = "default".into();
+        mock.put(&owner).unwrap();
+        mock.put(&secret).unwrap();
+        let manager = mock.client().argocd_manager();
+
+        let error = manager.install().await.unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert_eq!(
+            error.target(),
+            "kube-system/argocd-manager-long-lived-token"
+        );
+        assert!(error.message().contains(expected), "{error}");
+        assert!(mock.calls().iter().all(|call| call.method == "GET"));
+    }
+}

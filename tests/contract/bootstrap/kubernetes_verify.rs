@@ -344,3 +344,27 @@ async fn what_the_mock_does_not_model_is_rejected_by_name() {
     assert_eq!(field.message(), "field label not supported: spec.x");
     mock.assert_called(Route::Unknown, 2);
 }
+
+#[tokio::test]
+async fn nodes_that_are_added_later_register_and_are_in_the_certificate() {
+    let mock = started(config()).await;
+    complete(&mock).await;
+    let (second, worker) = ("10.0.2.11".parse().unwrap(), "10.0.2.20".parse().unwrap());
+
+    mock.add_control_plane("tal02", second).await;
+    mock.add_worker("wrk01", worker).await;
+    mock.add_worker("wrk01", worker).await;
+
+    let kubeconfig = mock.kubeconfig(&"https://10.0.2.11:6443".parse().unwrap());
+    let client = Client::builder(Kubeconfig::parse(&kubeconfig).unwrap())
+        .dial(mock.address())
+        .build()
+        .unwrap();
+    let spec = VerifySpec::new(["10.0.2.10".parse().unwrap(), second])
+        .workers([worker])
+        .interval(Duration::from_millis(5))
+        .deadline_each(Duration::from_secs(10));
+    let health = client.verify(&spec).await.unwrap();
+    assert_eq!(health.nodes.len(), 3);
+    assert!(health.nodes.iter().all(|node| node.ready));
+}

@@ -1,7 +1,7 @@
 //! The certificate authority of the cluster: the server's certificate, admin certificates, and who a client is.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
@@ -10,8 +10,9 @@ use rcgen::{
 };
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName as RootHint;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -55,13 +56,12 @@ impl Authority {
         &self.pem
     }
 
-    /// TLS of an API server with these names and addresses. A client certificate is asked for, not demanded, and a
-    /// foreign one is accepted here: the API server answers 401 to it.
-    pub(super) fn server_config(
+    /// A certificate of an API server with these names and addresses.
+    pub(super) fn serving_key(
         &self,
         names: &[String],
         addresses: &[IpAddr],
-    ) -> Result<rustls::ServerConfig> {
+    ) -> Result<Arc<CertifiedKey>> {
         let key = KeyPair::generate().map_err(|error| bad(&error))?;
         let mut params = parameters(
             "kube-apiserver",
@@ -80,15 +80,26 @@ impl Authority {
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(|error| bad(&error))?;
+        CertifiedKey::from_der(
+            vec![certificate.der().clone()],
+            private_key(&SecretString::from(key.serialize_pem()))?,
+            &provider(),
+        )
+        .map(Arc::new)
+        .map_err(|error| bad(&error))
+    }
+
+    /// TLS of an API server. A client certificate is requested, not required, and one of another authority is accepted
+    /// here: the API server responds to it with 401.
+    pub(super) fn server_config(
+        &self,
+        certificate: Arc<ServingCertificate>,
+    ) -> Result<rustls::ServerConfig> {
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| bad(&error))?
             .with_client_cert_verifier(Arc::new(AnyClient(Arc::clone(&self.clients))))
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                private_key(&SecretString::from(key.serialize_pem()))?,
-            )
-            .map_err(|error| bad(&error))?;
+            .with_cert_resolver(certificate);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -117,6 +128,29 @@ impl Authority {
             .filter_map(|name| name.as_str().ok())
             .map(str::to_owned);
         Some((user, groups.collect()))
+    }
+}
+
+/// The present certificate of the API server. Talos renews it when a control plane node is added.
+#[derive(Debug)]
+pub(super) struct ServingCertificate {
+    key: Mutex<Arc<CertifiedKey>>,
+}
+
+impl ServingCertificate {
+    pub(super) fn new(key: Arc<CertifiedKey>) -> Self {
+        Self { key: key.into() }
+    }
+
+    pub(super) fn renew(&self, key: Arc<CertifiedKey>) {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+}
+
+impl ResolvesServerCert for ServingCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&key))
     }
 }
 

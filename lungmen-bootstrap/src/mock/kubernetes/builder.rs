@@ -22,7 +22,7 @@ pub struct MockNode {
 }
 
 impl MockNode {
-    fn control_plane(name: impl Into<String>, address: IpAddr) -> Self {
+    pub(super) fn control_plane(name: impl Into<String>, address: IpAddr) -> Self {
         Self {
             name: name.into(),
             address,
@@ -30,7 +30,7 @@ impl MockNode {
         }
     }
 
-    fn worker(name: impl Into<String>, address: IpAddr) -> Self {
+    pub(super) fn worker(name: impl Into<String>, address: IpAddr) -> Self {
         Self {
             name: name.into(),
             address,

@@ -1,14 +1,14 @@
 //! The state that the handlers and the start-up script share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use super::access::Tokens;
 use super::apply::Ownership;
-use super::authority::Authority;
-use super::builder::Settings;
+use super::authority::{Authority, ServingCertificate};
+use super::builder::{MockNode, Settings};
 use super::resource::by_kind;
 use super::store::{Key, Store};
 use super::{KubernetesEvent, Route};
@@ -19,6 +19,8 @@ use crate::mock::serve::{CallLog, Events, FaultQueue};
 pub(super) struct ClusterState {
     pub(super) settings: Settings,
     pub(super) authority: Authority,
+    pub(super) certificate: Arc<ServingCertificate>,
+    nodes: Mutex<Vec<MockNode>>,
     pub(super) store: Arc<Store>,
     pub(super) tokens: Tokens,
     pub(super) ownership: Ownership,
@@ -30,10 +32,16 @@ pub(super) struct ClusterState {
 }
 
 impl ClusterState {
-    pub(super) fn new(settings: Settings, authority: Authority) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        authority: Authority,
+        certificate: Arc<ServingCertificate>,
+    ) -> Self {
         Self {
+            nodes: settings.machines().into(),
             settings,
             authority,
+            certificate,
             store: Arc::new(Store::new()),
             tokens: Tokens::default(),
             ownership: Ownership::default(),
@@ -43,6 +51,23 @@ impl ClusterState {
             ready: AtomicBool::new(false),
             controllers: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn nodes(&self) -> Vec<MockNode> {
+        self.nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Adds a node. Returns whether there was none of this name.
+    pub(super) fn add_node(&self, node: &MockNode) -> bool {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = nodes.iter().all(|known| known.name != node.name);
+        if is_new {
+            nodes.push(node.clone());
+        }
+        is_new
     }
 
     /// Whether the API server serves objects.

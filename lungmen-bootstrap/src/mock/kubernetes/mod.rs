@@ -38,7 +38,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use url::Url;
 
-use authority::Authority;
+use authority::{Authority, ServingCertificate};
 use cluster_state::ClusterState;
 use resource::{Target, by_plural};
 use store::Key;
@@ -172,12 +172,15 @@ impl KubernetesMock {
             Error::new(ErrorKind::Configuration, "start Kubernetes mock")
                 .with_message(error.to_string())
         })?;
-        let (names, addresses) = (names(&settings), addresses(&settings, address.ip()));
-        let cluster = Arc::new(ClusterState::new(settings, authority));
-        let signer = Arc::clone(&cluster);
-        let signing =
-            tokio::task::spawn_blocking(move || signer.authority.server_config(&names, &addresses));
-        let tls = Arc::new(signing.await.map_err(|error| failed(error.into()))??);
+        let nodes = settings.machines();
+        let (names, addresses) = (
+            names(&settings, &nodes),
+            addresses(&settings, &nodes, address.ip()),
+        );
+        let key = authority.serving_key(&names, &addresses)?;
+        let certificate = Arc::new(ServingCertificate::new(key));
+        let tls = Arc::new(authority.server_config(Arc::clone(&certificate))?);
+        let cluster = Arc::new(ClusterState::new(settings, authority, certificate));
         let mut running = JoinSet::new();
         running.spawn(startup::control_tokens(Arc::clone(&cluster)));
         let refused = cluster.settings.timings.refused;
@@ -200,6 +203,45 @@ impl KubernetesMock {
             endpoint,
             running: Arc::new(Mutex::new(running)),
         })
+    }
+
+    /// Adds a control plane node, and renews the certificate of the API server for its address. The node registers and
+    /// becomes ready within the timings of the cluster. Nothing happens when there is a node of this name.
+    ///
+    /// # Panics
+    ///
+    /// When no certificate can be issued.
+    pub async fn add_control_plane(&self, name: impl Into<String>, address: IpAddr) {
+        self.add_node(MockNode::control_plane(name, address)).await;
+    }
+
+    /// Adds a worker. The node registers and becomes ready within the timings of the cluster. Nothing happens when there is
+    /// a node of this name.
+    ///
+    /// # Panics
+    ///
+    /// When no certificate can be issued.
+    pub async fn add_worker(&self, name: impl Into<String>, address: IpAddr) {
+        self.add_node(MockNode::worker(name, address)).await;
+    }
+
+    async fn add_node(&self, node: MockNode) {
+        if !self.cluster.add_node(&node) {
+            return;
+        }
+        let (settings, nodes) = (&self.cluster.settings, self.cluster.nodes());
+        let (names, addresses) = (
+            names(settings, &nodes),
+            addresses(settings, &nodes, self.address.ip()),
+        );
+        let key = self.cluster.authority.serving_key(&names, &addresses);
+        self.cluster
+            .certificate
+            .renew(key.expect("the CA of the mock is valid"));
+        // Before that the start-up registers all nodes.
+        if self.cluster.is_ready() {
+            startup::join(&self.cluster, &node).await;
+        }
     }
 
     /// Where it listens, for [`ClientBuilder::dial`](crate::services::kubernetes::ClientBuilder::dial).
@@ -315,6 +357,15 @@ impl KubernetesMock {
         self.cluster.put(object)
     }
 
+    /// Deletes an object like a controller, without a request. Returns whether it existed.
+    pub fn delete(&self, plural: &str, namespace: &str, name: &str) -> bool {
+        by_plural(plural).is_some_and(|resource| {
+            let key = Key::new(resource, namespace, name);
+            self.cluster.ownership.forget(&key);
+            self.cluster.store.delete(&key).is_some()
+        })
+    }
+
     /// Discards the history: watches from an older version get `410 Expired`, as after a compaction of etcd.
     pub fn compact(&self) {
         self.cluster.store.compact();
@@ -327,7 +378,7 @@ impl KubernetesMock {
 }
 
 /// The DNS names of the certificate, as in Talos.
-fn names(settings: &Settings) -> Vec<String> {
+fn names(settings: &Settings, nodes: &[MockNode]) -> Vec<String> {
     let mut names: Vec<String> = [
         "kubernetes",
         "kubernetes.default",
@@ -338,20 +389,15 @@ fn names(settings: &Settings) -> Vec<String> {
     .map(str::to_owned)
     .into();
     names.extend(settings.names.iter().cloned());
-    names.extend(settings.machines().into_iter().map(|machine| machine.name));
+    names.extend(nodes.iter().map(|node| node.name.clone()));
     names
 }
 
 /// The addresses of the certificate: those of the nodes, and the real one of the mock.
-fn addresses(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
+fn addresses(settings: &Settings, nodes: &[MockNode], own: IpAddr) -> Vec<IpAddr> {
     let mut addresses = vec![own, IpAddr::from([127, 0, 0, 1])];
     addresses.extend(settings.addresses.iter().copied());
-    addresses.extend(
-        settings
-            .machines()
-            .into_iter()
-            .map(|machine| machine.address),
-    );
+    addresses.extend(nodes.iter().map(|node| node.address));
     addresses.sort();
     addresses.dedup();
     addresses

@@ -50,6 +50,21 @@ pub(super) async fn play(cluster: Arc<ClusterState>) {
     cluster.emit(KubernetesEvent::Complete);
 }
 
+/// Registers a node that is added to a running cluster, and makes it ready.
+pub(super) async fn join(cluster: &ClusterState, node: &MockNode) {
+    let timings = cluster.settings.timings;
+    pause(timings.registration).await;
+    put_node(cluster, node, false);
+    static_pods(cluster, true);
+    network(cluster, true);
+    if !cluster.settings.flannel {
+        return;
+    }
+    pause(timings.nodes).await;
+    put_node(cluster, node, true);
+    cluster.emit(KubernetesEvent::NodesReady);
+}
+
 /// Fills token Secrets and removes those whose ServiceAccount is gone, as kube-controller-manager does.
 pub(super) async fn control_tokens(cluster: Arc<ClusterState>) {
     let mut changed = cluster.store.subscribe();
@@ -89,15 +104,18 @@ fn register(cluster: &ClusterState) {
 }
 
 fn nodes(cluster: &ClusterState, ready: bool) {
-    for machine in cluster.settings.machines() {
-        cluster.put(&talos::node(&machine, &cluster.settings, ready));
+    for node in cluster.nodes() {
+        put_node(cluster, &node, ready);
     }
+}
+
+fn put_node(cluster: &ClusterState, node: &MockNode, ready: bool) {
+    cluster.put(&talos::node(node, &cluster.settings, ready));
 }
 
 fn static_pods(cluster: &ClusterState, ready: bool) {
     for machine in cluster
-        .settings
-        .machines()
+        .nodes()
         .iter()
         .filter(|machine| machine.control_plane)
     {
@@ -114,7 +132,7 @@ fn network(cluster: &ClusterState, ready: bool) {
         ("kube-proxy", "kube-proxy", cluster.settings.kube_proxy),
     ];
     for (name, app, _) in sets.into_iter().filter(|(_, _, wanted)| *wanted) {
-        let machines = cluster.settings.machines();
+        let machines = cluster.nodes();
         for (number, machine) in machines.iter().enumerate() {
             put_pod(
                 cluster,
@@ -131,7 +149,7 @@ fn coredns(cluster: &ClusterState, ready: bool) {
     if !cluster.settings.coredns {
         return;
     }
-    let machines = cluster.settings.machines();
+    let machines = cluster.nodes();
     let machine = machines.first().filter(|_| ready);
     for number in 0..2 {
         let name = format!("coredns-78d87fb69f-mock{number}");
@@ -164,7 +182,10 @@ fn waiting_secrets(cluster: &ClusterState) -> Vec<Value> {
     secrets
         .into_iter()
         .filter(|secret| secret["type"] == "kubernetes.io/service-account-token")
-        .filter(|secret| secret["data"]["token"].is_null() || account(cluster, secret).is_none())
+        .filter(|secret| {
+            secret["data"]["token"].is_null()
+                || account(cluster, secret).is_none_or(|account| is_stale(secret, &account))
+        })
         .collect()
 }
 
@@ -176,6 +197,12 @@ fn account(cluster: &ClusterState, secret: &Value) -> Option<Value> {
         name,
     );
     cluster.store.get(&key)
+}
+
+/// Whether the Secret was filled for an account that was deleted and created again under the same name.
+fn is_stale(secret: &Value, account: &Value) -> bool {
+    let owner = &secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"];
+    !owner.is_null() && *owner != account["metadata"]["uid"]
 }
 
 fn owner(secret: &Value) -> Option<&str> {
@@ -192,8 +219,13 @@ async fn settle(cluster: &ClusterState, mut secret: Value) {
         return;
     };
     let key = Key::new(resource, &namespace, name);
-    let Some(account) = account(cluster, &secret) else {
-        cluster.store.delete(&key);
+    let found = account(cluster, &secret);
+    let Some(account) = found.filter(|account| !is_stale(&secret, account)) else {
+        // Another Secret of this name may exist by now.
+        let present = cluster.store.get(&key);
+        if present.is_some_and(|present| present["metadata"]["uid"] == secret["metadata"]["uid"]) {
+            cluster.store.delete(&key);
+        }
         return;
     };
     pause(cluster.settings.timings.token).await;

@@ -21,8 +21,12 @@ impl LabAddresses {
         Self(Arc::downgrade(servers))
     }
 
-    fn find(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
+    fn find(&self, host: &str, port: u16) -> Option<SocketAddr> {
         let servers = self.0.upgrade()?;
+        if servers.is_endpoint(host, port) {
+            return servers.kubernetes().map(|kubernetes| kubernetes.address());
+        }
+        let address: IpAddr = host.parse().ok()?;
         let machines = servers.machines();
         let mut machines = machines.iter().map(|(_, machine)| machine);
         match port {
@@ -41,10 +45,7 @@ impl LabAddresses {
 impl AddressBook for LabAddresses {
     /// Never the real network: connections to unknown addresses are refused.
     fn dial(&self, host: &str, port: u16) -> Option<SocketAddr> {
-        let found = host
-            .parse()
-            .ok()
-            .and_then(|address| self.find(address, port));
+        let found = self.find(host, port);
         Some(found.unwrap_or_else(|| SocketAddr::from(REFUSED)))
     }
 }

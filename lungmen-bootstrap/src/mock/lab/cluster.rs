@@ -1,10 +1,11 @@
 //! The Kubernetes API of the cluster, once etcd is healthy.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use secrecy::ExposeSecret as _;
 use talos_client::config::MachineConfig;
 use url::Url;
@@ -17,12 +18,32 @@ pub(super) const KUBERNETES_PORT: u16 = 6443;
 const JOIN_INTERVAL: Duration = Duration::from_millis(5);
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Starts the API server with the certificate authority of the configuration. Later control plane nodes join it.
-pub(super) async fn start(servers: &Arc<Servers>, machine: &Machine) {
-    if servers.kubernetes().is_some() {
+/// etcd of the node is healthy: it starts the API server, or joins the cluster whose API server runs.
+pub(super) async fn control_plane_is_up(servers: &Arc<Servers>, machine: &Machine) {
+    // Several nodes become healthy at about the same time, and the cluster has one API server.
+    let starting = servers.starting.lock().await;
+    if servers.kubernetes().is_none() {
+        start(servers, machine).await;
         return;
     }
-    join(servers, machine).await;
+    drop(starting);
+    join_kubernetes(servers, machine).await;
+}
+
+/// The node runs with its configuration. When the cluster runs, workers join it, and control plane nodes its etcd.
+pub(super) async fn configured(servers: &Servers, machine: &Machine) {
+    if servers.kubernetes().is_none() {
+        return;
+    }
+    match parsed(machine) {
+        Some(document) if is_control_plane(&document) => join_etcd(machine).await,
+        Some(_) => join_kubernetes(servers, machine).await,
+        None => {}
+    }
+}
+
+/// Starts the API server with the certificate authority of the configuration. Then the other configured machines join.
+async fn start(servers: &Arc<Servers>, machine: &Machine) {
     let Some(config) = config(servers, machine) else {
         return;
     };
@@ -30,33 +51,51 @@ pub(super) async fn start(servers: &Arc<Servers>, machine: &Machine) {
     let Ok(kubernetes) = config.try_start().await else {
         return;
     };
-    let weak = Arc::downgrade(servers);
-    let mut events = Box::pin(kubernetes.events());
-    servers.set_kubernetes(kubernetes);
-    tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            let Some(servers) = weak.upgrade() else {
-                return;
-            };
-            if event == KubernetesEvent::NodesReady {
-                report_ready(&servers);
-            }
+    tokio::spawn(follow_kubernetes(
+        Arc::downgrade(servers),
+        kubernetes.events().boxed(),
+    ));
+    servers.set_kubernetes(kubernetes, endpoint(machine));
+    for (_, other) in servers.machines() {
+        if other.declared != machine.declared && other.talos.config().is_some() {
+            let servers = Arc::clone(servers);
+            tokio::spawn(async move { configured(&servers, &other).await });
         }
-    });
+    }
 }
 
-/// The other control plane nodes join etcd, which real nodes do by themselves once they reach the first one.
-async fn join(servers: &Servers, first: &Machine) {
-    for (vm, machine) in servers.machines() {
-        if machine.declared == first.declared || servers.is_worker(vm) {
-            continue;
+async fn follow_kubernetes(
+    servers: Weak<Servers>,
+    mut events: BoxStream<'static, KubernetesEvent>,
+) {
+    while let Some(event) = events.next().await {
+        let Some(servers) = servers.upgrade() else {
+            return;
+        };
+        if event == KubernetesEvent::NodesReady {
+            report_ready(&servers);
         }
-        if machine.talos.config().is_some() {
-            let client = machine.talos.client();
-            let poll = talos_client::Poll::every(JOIN_INTERVAL).deadline(JOIN_DEADLINE);
-            // A member that cannot join is missing, as on hardware; the wait for it reports that.
-            let _ = client.machine().bootstrap_and_wait(poll).await;
-        }
+    }
+}
+
+/// A control plane node joins etcd, which real nodes do by themselves once they reach another member.
+async fn join_etcd(machine: &Machine) {
+    let client = machine.talos.client();
+    let poll = talos_client::Poll::every(JOIN_INTERVAL).deadline(JOIN_DEADLINE);
+    // A member that cannot join is missing, as on hardware; the wait for it reports that.
+    let _ = client.machine().bootstrap_and_wait(poll).await;
+}
+
+/// The kubelet of the machine registers its node. Nothing happens when it has.
+async fn join_kubernetes(servers: &Servers, machine: &Machine) {
+    let (Some(kubernetes), Some(document)) = (servers.kubernetes(), parsed(machine)) else {
+        return;
+    };
+    let name = hostname(&document).unwrap_or_else(|| default_hostname(machine.declared));
+    if is_control_plane(&document) {
+        kubernetes.add_control_plane(name, machine.declared).await;
+    } else {
+        kubernetes.add_worker(name, machine.declared).await;
     }
 }
 
@@ -78,8 +117,13 @@ fn config(servers: &Servers, machine: &Machine) -> Option<KubernetesMockBuilder>
     if let Some(name) = document.cluster_name() {
         config = config.cluster(name);
     }
-    if let Some(host) = endpoint_host(&document) {
-        config = config.name(host);
+    config = config.talos_version(&machine.version);
+    match endpoint(machine).map(|(host, _)| host) {
+        Some(host) => match host.parse() {
+            Ok(address) => config = config.certificate_address(address),
+            Err(_) => config = config.name(host),
+        },
+        None => {}
     }
     if let Some(version) = document.kubernetes_version() {
         config = config.kubernetes_version(version);
@@ -126,7 +170,10 @@ fn default_hostname(address: IpAddr) -> String {
     format!("talos-{}", address.to_string().replace(['.', ':'], "-"))
 }
 
-fn endpoint_host(document: &MachineConfig) -> Option<String> {
+/// Host and port of the Kubernetes endpoint in the configuration.
+fn endpoint(machine: &Machine) -> Option<(String, u16)> {
+    let document = parsed(machine)?;
     let url = Url::parse(document.endpoint()?).ok()?;
-    url.host_str().map(str::to_owned)
+    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+    Some((host, url.port_or_known_default()?))
 }

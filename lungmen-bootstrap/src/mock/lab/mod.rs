@@ -9,6 +9,7 @@ mod address_book;
 mod argocd;
 mod cluster;
 mod firmware;
+mod hardware;
 mod node;
 mod pace;
 mod servers;
@@ -89,6 +90,7 @@ impl Drop for Lab {
 pub struct LabBuilder {
     pace: Pace,
     proxmox: Option<PveMockBuilder>,
+    spec: Option<Spec>,
     state: Option<PathBuf>,
     without_applications: bool,
 }
@@ -104,6 +106,12 @@ impl LabBuilder {
     /// the token of an administrator.
     pub fn proxmox(mut self, builder: PveMockBuilder) -> Self {
         self.proxmox = Some(builder);
+        self
+    }
+
+    /// Gives Proxmox VE the nodes, storages and bridges of this specification, unless [`proxmox`](Self::proxmox) sets one.
+    pub fn spec(mut self, spec: &Spec) -> Self {
+        self.spec = Some(spec.clone());
         self
     }
 
@@ -123,12 +131,17 @@ impl LabBuilder {
     /// Starts all servers on the loopback interface.
     ///
     /// # Errors
-    /// `Io` when the state cannot be read; `Failed` when a server cannot start or the state cannot be restored.
+    /// `Io` and `Decode` when the state file cannot be read; `InvalidSpec` when a name in the specification cannot be one of
+    /// Proxmox VE; `Server` when the saved state cannot be restored.
     pub async fn start(self) -> Result<Lab> {
         let file = self.state.map(|path| Arc::new(StateFile::new(path)));
         let saved = file.as_ref().map(|file| file.load()).transpose()?.flatten();
         let restoring = saved.is_some();
-        let proxmox = self.proxmox.unwrap_or_else(PveMock::builder);
+        let proxmox = match (self.proxmox, self.spec) {
+            (Some(builder), _) => builder,
+            (None, Some(spec)) => hardware::proxmox(&spec)?,
+            (None, None) => PveMock::builder(),
+        };
         let servers =
             Servers::start(self.pace, proxmox, !self.without_applications, restoring).await?;
         let mut tasks = JoinSet::new();

@@ -80,6 +80,7 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
                 .agent
                 .as_ref()
                 .is_some_and(|agent| agent.enabled),
+        version: image.version.to_string(),
     };
     servers.add_machine(record.id, machine.clone());
     servers.emit(LabEvent::Booted { vm: record.id });
@@ -193,14 +194,18 @@ async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machi
             return;
         };
         match event {
-            MockEvent::Maintenance { .. } | MockEvent::Configured => {
+            MockEvent::Maintenance { .. } => report_address(&servers, vm, &machine),
+            MockEvent::Configured => {
                 report_address(&servers, vm, &machine);
+                let machine = machine.clone();
+                // It ends with the health of etcd, which is one of the events that are read here.
+                tokio::spawn(async move { cluster::configured(&servers, &machine).await });
             }
             MockEvent::ConfigApplied { .. }
             | MockEvent::Rebooting
             | MockEvent::Halted { .. }
             | MockEvent::PoweredOff => servers.pve.set_guest_interfaces(vm, None),
-            MockEvent::EtcdHealthy => cluster::start(&servers, &machine).await,
+            MockEvent::EtcdHealthy => cluster::control_plane_is_up(&servers, &machine).await,
             MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&servers),
             _ => {}
         }

@@ -59,6 +59,8 @@ pub(super) struct Machine {
     /// Its address once it is configured.
     pub(super) declared: IpAddr,
     pub(super) has_agent: bool,
+    /// The Talos version of its image.
+    pub(super) version: String,
 }
 
 impl Machine {
@@ -81,6 +83,8 @@ struct LabState {
     options: BTreeMap<VmId, Vec<(String, String)>>,
     machines: BTreeMap<VmId, Machine>,
     kubernetes: Option<KubernetesMock>,
+    /// Host and port of the endpoint of the cluster.
+    endpoint: Option<(String, u16)>,
 }
 
 pub(super) struct Servers {
@@ -93,6 +97,8 @@ pub(super) struct Servers {
     /// While saved servers are restored, there are no delays.
     restoring: Mutex<bool>,
     state: Mutex<LabState>,
+    /// Held while the API server of the cluster starts.
+    pub(super) starting: tokio::sync::Mutex<()>,
     events: Events<LabEvent>,
 }
 
@@ -120,6 +126,7 @@ impl Servers {
             pace: Mutex::new(pace),
             restoring: Mutex::new(restoring),
             state: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             events: Events::default(),
         });
         let _ = own.set(Arc::downgrade(&servers));
@@ -249,8 +256,25 @@ impl Servers {
         self.lock().kubernetes.clone()
     }
 
-    pub(super) fn set_kubernetes(&self, kubernetes: KubernetesMock) {
-        self.lock().kubernetes = Some(kubernetes);
+    /// Whether this is the endpoint of the cluster: a DNS name, a virtual IP address or a load balancer.
+    pub(super) fn is_endpoint(&self, host: &str, port: u16) -> bool {
+        let state = self.lock();
+        state
+            .endpoint
+            .as_ref()
+            .is_some_and(|(name, number)| name == host && *number == port)
+    }
+
+    pub(super) fn set_kubernetes(
+        &self,
+        kubernetes: KubernetesMock,
+        endpoint: Option<(String, u16)>,
+    ) {
+        {
+            let mut state = self.lock();
+            state.kubernetes = Some(kubernetes);
+            state.endpoint = endpoint;
+        }
         self.emit(LabEvent::KubernetesStarted);
     }
 

@@ -13,10 +13,12 @@ use url::Url;
 use super::client::Client;
 use super::manager_object::covers;
 use super::request::ApiRequest;
-use super::token_secret::token_of;
+use super::token_secret::{is_of_other_account, token_for};
 use crate::services::{Error, ErrorKind, Result};
 
 pub use super::manager_object::ManagerObject;
+
+const TOKEN_SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
 /// The ServiceAccount of Argo CD on this cluster, with its rights and its token. Creating the handle sends nothing.
 #[derive(Debug, Clone)]
@@ -90,65 +92,108 @@ impl ArgoCdManager {
     ///
     /// # Errors
     ///
-    /// `Forbidden` when the kubeconfig does not permit reading the objects; `Unauthenticated`, `Connect`, `Certificate`,
+    /// `Conflict` when another Secret has the name; `Forbidden` when the kubeconfig does not permit reading the objects; `Unauthenticated`, `Connect`, `Certificate`,
     /// `NotReady`, `Timeout`, `Interrupted`.
     pub async fn observe(&self) -> Result<ManagerState> {
-        let mut state = ManagerState {
-            missing: BTreeSet::new(),
-            outdated: BTreeSet::new(),
-            has_token: false,
-        };
-        for object in ManagerObject::ALL {
-            match self.read_object(object).await? {
-                None => {
-                    state.missing.insert(object);
-                }
-                Some(found) => {
-                    if !covers(&found, &object.desired(&self.namespace)) {
-                        state.outdated.insert(object);
-                    }
-                    if object == ManagerObject::TokenSecret {
-                        state.has_token = token_of(&found)?.is_some();
-                    }
-                }
-            }
-        }
-        Ok(state)
+        Ok(self.read().await?.state)
     }
 
     /// The credentials, when every object exists as desired; `None` otherwise. Changes nothing.
     ///
     /// # Errors
     ///
-    /// `Configuration` when the kubeconfig has no certificate authority; `Forbidden`, `Unauthenticated`, `Connect`,
-    /// `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
+    /// `Configuration` when the kubeconfig has no certificate authority; `Conflict` when another Secret has the name;
+    /// `Forbidden`, `Unauthenticated`, `Connect`, `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
     pub async fn find(&self) -> Result<Option<ArgoCdAccess>> {
-        if !self.observe().await?.is_complete() {
-            return Ok(None);
-        }
-        let secret = self.read_object(ManagerObject::TokenSecret).await?;
-        match secret.as_ref().map(token_of).transpose()?.flatten() {
-            Some(token) => self.access(token, BTreeSet::new()).map(Some),
-            None => Ok(None),
+        let found = self.read().await?;
+        match found.token {
+            Some(token) if found.state.is_complete() => {
+                self.access(token, BTreeSet::new()).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
     /// Creates the ServiceAccount: applies the objects, waits for the token, and checks that the token permits every
-    /// action. May be repeated: existing objects are kept or corrected, and the token stays the same.
+    /// action. May be repeated: existing objects are kept or corrected, and the token stays the same. A token Secret of an
+    /// account that was deleted is replaced.
     ///
     /// # Errors
     ///
-    /// `Configuration` when the kubeconfig has no certificate authority, `Forbidden` when it does not permit creating the
-    /// objects or the new token lacks rights, `Deadline` when the token does not appear in time; `Unauthenticated`,
-    /// `Connect`, `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
+    /// `Configuration` when the kubeconfig has no certificate authority, `Conflict` when another Secret has the name (it is
+    /// not changed), `Forbidden` when the kubeconfig does not permit creating the objects or the new token lacks rights,
+    /// `Deadline` when the token does not appear in time; `Unauthenticated`, `Connect`, `Certificate`, `NotReady`,
+    /// `Timeout`, `Interrupted`.
     pub async fn install(&self) -> Result<ArgoCdAccess> {
-        let before = self.observe().await?;
-        for object in ManagerObject::ALL {
-            self.apply(object).await?;
+        let before = self.read().await?;
+        if before.has_stale_secret {
+            self.delete_object(ManagerObject::TokenSecret).await?;
         }
-        let bearer_token = self.wait_token().await?;
+        let mut account = Value::Null;
+        for object in ManagerObject::ALL {
+            let applied = self.apply(object).await?;
+            if object == ManagerObject::ServiceAccount {
+                account = applied;
+            }
+        }
+        let bearer_token = self.wait_token(uid(&account)).await?;
         self.confirm(&bearer_token).await?;
-        self.access(bearer_token, before.missing)
+        self.access(bearer_token, before.state.missing)
+    }
+
+    /// Reads the objects, and the token when it belongs to the present ServiceAccount.
+    async fn read(&self) -> Result<Found> {
+        let mut found = Found {
+            state: ManagerState {
+                missing: BTreeSet::new(),
+                outdated: BTreeSet::new(),
+                has_token: false,
+            },
+            token: None,
+            has_stale_secret: false,
+        };
+        let mut account = Value::Null;
+        for object in ManagerObject::ALL {
+            let Some(value) = self.read_object(object).await? else {
+                found.state.missing.insert(object);
+                continue;
+            };
+            if object == ManagerObject::TokenSecret {
+                self.reject_foreign_secret(&value)?;
+                found.has_stale_secret = is_of_other_account(&value, uid(&account));
+                found.token = token_for(&value, uid(&account))?;
+                found.state.has_token = found.token.is_some();
+            }
+            if found.has_stale_secret || !covers(&value, &object.desired(&self.namespace)) {
+                found.state.outdated.insert(object);
+            }
+            if object == ManagerObject::ServiceAccount {
+                account = value;
+            }
+        }
+        Ok(found)
+    }
+
+    /// A Secret of this name that is not a token Secret of this ServiceAccount belongs to somebody else.
+    fn reject_foreign_secret(&self, secret: &Value) -> Result<()> {
+        let (kind, owner) = (
+            secret["type"].as_str().unwrap_or_default(),
+            secret["metadata"]["annotations"]["kubernetes.io/service-account.name"].as_str(),
+        );
+        let problem = if kind != TOKEN_SECRET_TYPE {
+            format!("the Secret has the type {kind}, not {TOKEN_SECRET_TYPE}")
+        } else if owner != Some(ManagerObject::ServiceAccount.name()) {
+            let owner = owner.unwrap_or_default();
+            format!("the Secret belongs to the ServiceAccount {owner:?}")
+        } else {
+            return Ok(());
+        };
+        let name = ManagerObject::TokenSecret.name();
+        Err(Error::new(ErrorKind::Conflict, "read argocd-manager")
+            .with_target(format!("{}/{name}", self.namespace))
+            .with_message(format!(
+                "{problem}; it was not changed. Delete it, or choose another namespace"
+            )))
     }
 
     fn access(
@@ -218,7 +263,7 @@ impl ArgoCdManager {
         Ok(optional(self.client.send_repeatable(request).await)?.is_some())
     }
 
-    async fn apply(&self, object: ManagerObject) -> Result<()> {
+    async fn apply(&self, object: ManagerObject) -> Result<Value> {
         let path = object.path(&self.namespace);
         let desired = object.desired(&self.namespace);
         let request = ApiRequest::apply("install argocd-manager", &path, desired);
@@ -229,15 +274,15 @@ impl ArgoCdManager {
                     && object == ManagerObject::ClusterRoleBinding =>
             {
                 self.delete_object(object).await?;
-                self.client.send_repeatable(request).await.map(drop)
+                self.client.send_repeatable(request).await
             }
-            other => other.map(drop),
+            other => other,
         }
     }
 
-    async fn wait_token(&self) -> Result<SecretString> {
+    async fn wait_token(&self, account: &str) -> Result<SecretString> {
         let path = ManagerObject::TokenSecret.path(&self.namespace);
-        self.client.wait_token(&path, self.deadline).await
+        self.client.wait_token(&path, account, self.deadline).await
     }
 
     /// Waits until the token is accepted: the API server caches accounts and rights, and can reject a new token at first.
@@ -263,6 +308,18 @@ impl ArgoCdManager {
             })
             .await
     }
+}
+
+/// What a read of the objects found.
+struct Found {
+    state: ManagerState,
+    token: Option<SecretString>,
+    /// Whether the Secret was filled for an account that no longer exists.
+    has_stale_secret: bool,
+}
+
+fn uid(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
 fn optional(answer: Result<Value>) -> Result<Option<Value>> {

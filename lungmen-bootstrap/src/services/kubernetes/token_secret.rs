@@ -20,12 +20,17 @@ const OPERATION: &str = "wait for token";
 const INTERVAL: Duration = Duration::from_millis(500);
 
 impl Client {
-    /// Waits for the token of the Secret at `path`.
+    /// Waits for the token of the Secret at `path` that belongs to the ServiceAccount with uid `account`.
     ///
     /// # Errors
     ///
     /// `Deadline` when it does not appear in time; `NotFound` when the Secret is gone.
-    pub(super) async fn wait_token(&self, path: &str, limit: Duration) -> Result<SecretString> {
+    pub(super) async fn wait_token(
+        &self,
+        path: &str,
+        account: &str,
+        limit: Duration,
+    ) -> Result<SecretString> {
         let deadline = Instant::now() + limit;
         let overdue = |cause: Option<Error>| {
             let time = DurationText(limit);
@@ -45,7 +50,7 @@ impl Client {
         };
         let mut last = None;
         loop {
-            match timeout_at(deadline, self.read_and_watch(path)).await {
+            match timeout_at(deadline, self.read_and_watch(path, account)).await {
                 Ok(Ok(Some(token))) => return Ok(token),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) if error.is_retryable() => last = Some(error),
@@ -60,9 +65,9 @@ impl Client {
     }
 
     /// Reads the Secret, and watches it when it has no token. `None` when the watch ends without one.
-    async fn read_and_watch(&self, path: &str) -> Result<Option<SecretString>> {
+    async fn read_and_watch(&self, path: &str, account: &str) -> Result<Option<SecretString>> {
         let secret = self.send(ApiRequest::get(OPERATION, path)).await?;
-        if let Some(token) = token_of(&secret)? {
+        if let Some(token) = token_for(&secret, account)? {
             return Ok(Some(token));
         }
         let (Some((collection, name)), Some(version)) = (
@@ -85,7 +90,7 @@ impl Client {
         while let Some(event) = events.next().await {
             match event.map_err(failed)? {
                 WatchEvent::Added(secret) | WatchEvent::Modified(secret) => {
-                    if let Some(token) = token_of(&secret)? {
+                    if let Some(token) = token_for(&secret, account)? {
                         return Ok(Some(token));
                     }
                 }
@@ -97,12 +102,31 @@ impl Client {
     }
 }
 
+/// The token of a Secret, when it was issued for the ServiceAccount with this uid. A token of an account that was deleted
+/// and created again under the same name is not accepted by the API server.
+///
+/// # Errors
+///
+/// `Decode` when it is not base64 text; the text is not quoted.
+pub(super) fn token_for(secret: &Value, account: &str) -> Result<Option<SecretString>> {
+    if is_of_other_account(secret, account) {
+        return Ok(None);
+    }
+    token_of(secret)
+}
+
+/// Whether the token controller has filled the Secret for another ServiceAccount than the one with this uid.
+pub(super) fn is_of_other_account(secret: &Value, account: &str) -> bool {
+    let owner = &secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"];
+    owner.as_str().is_some_and(|owner| owner != account)
+}
+
 /// The decoded `data.token` of a Secret, when it has one.
 ///
 /// # Errors
 ///
 /// `Decode` when it is not base64 text; the text is not quoted.
-pub(super) fn token_of(secret: &Value) -> Result<Option<SecretString>> {
+fn token_of(secret: &Value) -> Result<Option<SecretString>> {
     let Some(encoded) = secret["data"]["token"]
         .as_str()
         .filter(|text| !text.is_empty())
@@ -131,6 +155,15 @@ mod tests {
         assert_eq!(token.expose_secret(), "hi");
         assert!(token_of(&json!({"data": {"token": ""}})).unwrap().is_none());
         assert!(token_of(&json!({})).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_account_is_no_token() {
+        let annotations = json!({"kubernetes.io/service-account.uid": "old"});
+        let secret = json!({"metadata": {"annotations": annotations}, "data": {"token": "aGk="}});
+
+        assert!(token_for(&secret, "old").unwrap().is_some());
+        assert!(token_for(&secret, "new").unwrap().is_none());
     }
 
     #[test]
