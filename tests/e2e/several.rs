@@ -64,7 +64,7 @@ async fn a_lab_has_the_nodes_storages_and_bridges_of_its_specification() {
     spec.placement = Placement::new("pve-07", "fast", "images");
     let network = Network::new("vmbr9");
     let address = std::net::Ipv4Addr::new(10, 0, 2, 21).into();
-    spec.machines = vec![MachineSpec::new("tal01.example", 21, address, network)];
+    spec.machines = vec![MachineSpec::new("tal01.example", 2100, address, network)];
     let world = World::with(Lab::builder().spec(&spec)).await;
 
     let cluster = world
