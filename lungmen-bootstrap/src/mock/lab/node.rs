@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use factory_client::mock::ImageIdentity;
 use futures_util::StreamExt as _;
@@ -18,6 +19,9 @@ use super::pace::Delays;
 use super::servers::{LabEvent, Machine, Servers};
 
 const GUEST_AGENT: &str = "siderolabs/qemu-guest-agent";
+/// How often, and how many times, a control plane node is looked up before a worker boots.
+const CONTROL_PLANE_INTERVAL: Duration = Duration::from_millis(5);
+const CONTROL_PLANE_PROBES: u32 = 1000;
 /// The prefix length of the lab's network.
 const PREFIX: u8 = 24;
 
@@ -57,8 +61,25 @@ async fn power_on(servers: &Arc<Servers>, vm: VmId) {
         return;
     }
     match firmware::boot(&servers.pve, &record) {
+        Boot::Iso(image) if servers.is_worker(vm) && control_plane(servers).is_none() => {
+            let servers = Arc::clone(servers);
+            tokio::spawn(async move {
+                wait_for_control_plane(&servers).await;
+                first_boot(&servers, &record, &image).await;
+            });
+        }
         Boot::Iso(image) => first_boot(servers, &record, &image).await,
         Boot::Nothing(reason) => servers.emit_no_boot(vm, &reason),
+    }
+}
+
+/// The mock of a worker needs to know the node that signs its certificates. A lab without one boots it after the deadline.
+async fn wait_for_control_plane(servers: &Servers) {
+    for _ in 0..CONTROL_PLANE_PROBES {
+        if control_plane(servers).is_some() {
+            return;
+        }
+        tokio::time::sleep(CONTROL_PLANE_INTERVAL).await;
     }
 }
 
@@ -88,8 +109,7 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
     talos.power_on();
 }
 
-/// The control plane node that signs the certificates of workers: machines boot in the order of the specification, control
-/// plane first.
+/// The control plane node that signs the certificates of workers.
 fn control_plane(servers: &Servers) -> Option<TalosMock> {
     servers
         .machines()

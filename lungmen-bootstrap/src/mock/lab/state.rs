@@ -85,6 +85,8 @@ struct SavedCluster {
     server: String,
     name: String,
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 /// The state file of a lab.
@@ -171,6 +173,7 @@ fn collect(servers: &Servers) -> Saved {
                 server: cluster.server,
                 name: cluster.name,
                 labels: cluster.labels,
+                annotations: cluster.annotations,
             })
             .collect(),
         has_argocd_account: servers.kubernetes().is_some_and(|kubernetes| {
@@ -343,6 +346,9 @@ async fn restore_registrations(
         .remember_credentials();
         for (key, value) in saved.labels {
             spec = spec.label(key, value);
+        }
+        for (key, value) in saved.annotations {
+            spec = spec.annotation(key, value);
         }
         servers.argocd.client().clusters().register(&spec).await?;
     }
