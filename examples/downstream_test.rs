@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// One server alone: it is told to refuse, in the words of the real one.
+/// One server alone: it rejects the next request with the text of the real one.
 async fn a_refusal_reaches_the_caller() -> Result<(), Box<dyn std::error::Error>> {
     let mock = PveMock::start().await;
     mock.fail_next(Route::Nodes, Fault::forbidden("/nodes", "Sys.Audit"));

@@ -85,7 +85,7 @@ impl NewToken {
         Self::default()
     }
 
-    /// Sets the identity. A second token with it is rejected, so that a lost response can be told
+    /// Sets the identity. A second token with it is rejected, so that a lost response can be distinguished
     /// from a request that did not arrive.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());

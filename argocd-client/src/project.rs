@@ -1,4 +1,4 @@
-//! Projects: what may be deployed where, and by whom.
+//! Projects: what may be deployed where, and by which accounts.
 
 use std::sync::Arc;
 use std::time::Duration;

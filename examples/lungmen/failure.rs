@@ -18,7 +18,7 @@ impl Failure {
         Self::Other(format!("{what} is missing: set {}", names.join(" or ")))
     }
 
-    /// What a person is told: the chain of causes once, with a hint where there is one.
+    /// The text for people: the chain of causes once, with a hint where there is one.
     pub(crate) fn report(&self) -> String {
         match self {
             Self::Run(error) => error.report(),

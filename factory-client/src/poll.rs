@@ -1,4 +1,4 @@
-//! Waiting for a server: how often it is asked, for how long, and what an observer is told.
+//! Waiting for a server: how often it is asked, for how long, and what an observer receives.
 //!
 //! Mirrored: the same text stands in every crate of the workspace, and a policy test compares the copies.
 

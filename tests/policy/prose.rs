@@ -62,3 +62,67 @@ fn the_program_of_the_readme_is_the_compiled_one() {
     // The README of the crate is a documentation test.
     assert_eq!(program("README.md"), program("lungmen-bootstrap/README.md"));
 }
+
+/// Words that the project does not use, and the standard term for each.
+const REPLACED: [(&str, &str); 13] = [
+    ("mend", "fix, correct"),
+    ("mended", "fixed, corrected"),
+    ("anew", "again"),
+    ("whom", "name the subject"),
+    ("told", "receives, is given, reports"),
+    ("shall", "must, will"),
+    ("blueprint", "desired state"),
+    ("patience", "deadline"),
+    ("PublicRoots", "SystemRoots"),
+    ("FirstContact", "TrustOnFirstUse"),
+    ("perform_if_wanted", "run_if_enabled"),
+    ("NotWanted", "Skipped"),
+    ("converge", "reconcile"),
+];
+
+#[test]
+fn documentation_and_code_use_the_standard_terms() {
+    let mut found = Vec::new();
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ];
+    let pages = pages.into_iter().map(|name| crate::root().join(name));
+    let files = FOLDERS.into_iter().chain(["examples"]);
+    let files = files.flat_map(|folder| crate::files(folder, &[".rs", ".md"]));
+    for path in pages.chain(files) {
+        // Generated code has the words of its source.
+        if path.to_string_lossy().contains("/api/pb/") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            for word in words {
+                let term = REPLACED
+                    .iter()
+                    .find(|(replaced, _)| replaced.eq_ignore_ascii_case(word));
+                if let Some((_, better)) = term {
+                    found.push(format!(
+                        "{}:{}: {word} ({better})",
+                        path.display(),
+                        index + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn every_step_is_in_the_tables_of_the_readme_and_of_the_architecture() {
+    let read = |path: &str| std::fs::read_to_string(crate::root().join(path)).unwrap();
+    let (readme, architecture) = (read("lungmen-bootstrap/README.md"), read("ARCHITECTURE.md"));
+    for step in lungmen_bootstrap::StepId::ALL {
+        assert!(readme.contains(&format!("\n| `{step}` |")), "{step}");
+        assert!(architecture.contains(&format!("\n| {step} |")), "{step}");
+    }
+}

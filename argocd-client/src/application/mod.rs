@@ -375,7 +375,7 @@ impl Applications {
     /// Waits until all applications of a cluster are ready, or the deadline passes; returns the
     /// last report in either case.
     ///
-    /// The set is listed anew at every look, since applications create further ones.
+    /// The set is listed again at every probe, since applications create further ones.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -232,7 +232,7 @@ impl ClusterBootstrapBuilder {
         self
     }
 
-    /// Is told every event; repeatable. It is called from the run itself, so it must not block for long.
+    /// Receives every event; repeatable. It is called from the run itself, so it must not block for long.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observers.add(observer);
         self

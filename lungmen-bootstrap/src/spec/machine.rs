@@ -1,4 +1,4 @@
-//! What a virtual machine of the cluster shall be.
+//! The desired virtual machines of a cluster.
 
 use std::fmt;
 use std::net::IpAddr;

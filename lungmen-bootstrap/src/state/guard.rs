@@ -1,4 +1,4 @@
-//! The bootstrap guard: which control plane, if any, may be told to bootstrap etcd. A pure decision.
+//! The bootstrap guard: which control plane, if any, may bootstrap etcd. A pure decision.
 //!
 //! Bootstrap creates a new etcd cluster on the node that it is called on. Called on a second node it makes a second
 //! cluster with the same secrets, which no member can leave. So the decision is made from the *data* of etcd on every
@@ -24,7 +24,7 @@ pub enum EtcdData {
     Present,
     /// The node answered, and there is none. A machine that was never configured has none either.
     Absent,
-    /// It cannot be told, with the cause.
+    /// It cannot be determined, with the cause.
     Unknown(String),
 }
 

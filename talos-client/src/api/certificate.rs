@@ -66,9 +66,9 @@ impl PresentedCertificate {
         self.common_name == MAINTENANCE_NAME
     }
 
-    /// Whether both were issued in the same boot of a node in maintenance mode; `None` when that cannot be told.
+    /// Whether both were issued in the same boot of a node in maintenance mode; `None` when that cannot be determined.
     ///
-    /// The maintenance authority is created once per boot, while the leaf is issued anew whenever addresses or
+    /// The maintenance authority is created once per boot, while the leaf is issued again whenever addresses or
     /// the clock change: another fingerprint alone does not prove a reboot.
     #[must_use]
     pub fn is_same_boot(&self, other: &Self) -> Option<bool> {

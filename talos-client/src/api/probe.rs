@@ -1,4 +1,4 @@
-//! What is at an endpoint, told by its certificate alone.
+//! What is at an endpoint, according to its certificate alone.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -265,7 +265,7 @@ impl TalosMockBuilder {
         self
     }
 
-    /// Starts the mock, switched on unless told otherwise. Its port is closed until it has booted.
+    /// Starts the mock, switched on by default. Its port is closed until it has booted.
     ///
     /// # Panics
     /// When no port of the loopback interface can be bound, or outside a tokio runtime: a test cannot go on then.

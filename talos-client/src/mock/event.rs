@@ -54,7 +54,7 @@ pub enum MockEvent {
     },
     /// It answers with the identity of its configuration.
     Configured,
-    /// It was told to start etcd.
+    /// It received the command to bootstrap etcd.
     Bootstrapped,
     /// etcd is healthy.
     EtcdHealthy,

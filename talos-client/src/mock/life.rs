@@ -283,7 +283,7 @@ fn write_disk(node: &Node) -> Result<Installed, String> {
     })
 }
 
-/// Runs as a member of its cluster until it is told otherwise.
+/// Runs as a member of its cluster until another command arrives.
 async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
     let (is_control_plane, has_cni) = {
         let state = node.state();

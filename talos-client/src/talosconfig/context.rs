@@ -1,4 +1,4 @@
-//! One context: where to connect, which nodes to address, and as whom.
+//! One context: where to connect, which nodes to address, and with which identity.
 
 use std::fmt;
 

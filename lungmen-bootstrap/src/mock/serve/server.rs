@@ -66,7 +66,7 @@ fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A bound socket that refuses connections until it is told to listen.
+/// A bound socket that refuses connections until it listens.
 pub(in crate::mock) struct Bound {
     socket: TcpSocket,
     address: SocketAddr,

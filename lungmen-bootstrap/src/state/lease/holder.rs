@@ -55,7 +55,7 @@ impl Holder {
     }
 
     /// Whether the holder is certainly dead: a process of this host and user that has ended, or a run of this process that
-    /// has ended. `false` when it lives, and when that cannot be told.
+    /// has ended. `false` when it lives, and when that cannot be determined.
     pub(super) fn is_dead(&self) -> bool {
         let (Some(theirs), Some(mine)) = (&self.process, this_process(std::process::id())) else {
             return false;

@@ -90,7 +90,7 @@ impl<H, V> Default for Candidacy<H, V> {
     }
 }
 
-/// What a candidate is told with a response.
+/// The response that a candidate receives.
 pub(crate) struct Circumstances<'a, H, D> {
     pub(crate) me: &'a H,
     pub(crate) terms: Terms,

@@ -13,7 +13,7 @@ pub(super) struct ModelRecord {
     pub(super) control: RunControl<u8>,
 }
 
-/// Three nodes: which PKI each of them was configured with, and whether it was told to bootstrap.
+/// Three nodes: which PKI each of them was configured with, and whether it was bootstrapped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Nodes([(Option<u8>, bool); Self::COUNT]);
 

@@ -13,7 +13,7 @@ use crate::services::{Error, ErrorKind, Result};
 pub(crate) enum Trouble {
     /// Nothing.
     None,
-    /// It never arrives, and nobody is told.
+    /// It never arrives, and no error is returned.
     LostRequest,
     /// It takes effect, and the response is lost.
     LostResponse,

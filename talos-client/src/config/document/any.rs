@@ -42,7 +42,7 @@ impl PartialEq for Any {
 }
 
 impl Any {
-    /// Reads a node; a repeated key is told to `problem`.
+    /// Reads a node; a repeated key is reported to `problem`.
     pub(super) fn read(node: &Node, problem: &mut dyn FnMut(String)) -> Self {
         match node.kind() {
             Kind::Scalar(scalar) => match scalar.value() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::TalosVersion;
 use crate::config::validate::cel::Value;
 
-/// The machine a configuration is for. What is not told is not checked.
+/// The machine a configuration is for. What is not given is not checked.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LintContext {
@@ -73,7 +73,7 @@ impl LintContext {
     }
 }
 
-/// A disk as selectors see it. A selector that asks for something not told here is taken to match.
+/// A disk as selectors see it. A selector that asks for something not given here is taken to match.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LintDisk {

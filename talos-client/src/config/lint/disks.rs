@@ -149,7 +149,7 @@ impl<'a> Subject<'a> {
 }
 
 fn disk_and_selector(subject: Subject<'_>) -> Option<Diagnostic> {
-    // The generator writes a disk when it is told nothing; a selector that is patched in is no contradiction to that.
+    // The generator writes a disk when none is given; a selector that is patched in is no contradiction to that.
     const GENERATED: &str = "/dev/sda";
     let install = subject.v1alpha1("machine.install");
     let (disk, selector) = (install.get("disk").text(), install.get("diskSelector"));

@@ -59,7 +59,7 @@ impl Minor {
 pub(crate) struct DocumentKind {
     pub(crate) kind: &'static str,
     pub(crate) ty: TypeId,
-    /// Documents of the kind are told apart by their `name`.
+    /// Documents of the kind are distinguished by their `name`.
     pub(crate) named: bool,
 }
 

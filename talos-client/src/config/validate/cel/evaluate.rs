@@ -3,7 +3,7 @@
 use super::syntax::{Expr, Node};
 use super::types::Type;
 
-/// A value, or `Unknown` for what is not told or not implemented here.
+/// A value, or `Unknown` for what is not given or not implemented here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) enum Value {
     Bool(bool),
