@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -96,14 +96,17 @@ pub(super) fn authenticate(
         account,
         secret,
     } = tokens.owner(token)?;
-    // A token dies with its ServiceAccount, and with the Secret it was read from.
+    // A token is valid while its ServiceAccount exists, and while the Secret that it was issued for contains it.
     let exists = |plural, name: &str| {
         let key = Key::new(by_plural(plural)?, &namespace, name);
         store.get(&key)
     };
     exists("serviceaccounts", &account)?;
     if let Some(secret) = &secret {
-        exists("secrets", secret)?;
+        let secret = exists("secrets", secret)?;
+        if secret["data"]["token"] != STANDARD.encode(token).as_str() {
+            return None;
+        }
     }
     Some(User {
         name: format!("system:serviceaccount:{namespace}:{account}"),
