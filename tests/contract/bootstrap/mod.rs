@@ -10,6 +10,8 @@ mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;
 mod store_directory;
+mod store_kubernetes;
 mod store_memory;
 mod store_openbao;
+mod store_processes;
 mod store_scenario;

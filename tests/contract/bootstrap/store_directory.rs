@@ -91,7 +91,8 @@ async fn symbolic_links_are_refused_and_their_targets_stay() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_an_error_and_is_never_replaced() {
+async fn a_damaged_or_foreign_file_is_an_error_and_is_never_replaced() {
+    const FOREIGN: &str = r#"{"other.txt": "x"}"#;
     let folder = tempdir().unwrap();
     let store = DirectoryStore::new(folder.path());
     claim(&store, &wanted("lungmen.akn"), bundle).await.unwrap();
@@ -104,7 +105,7 @@ async fn a_damaged_file_is_an_error_and_is_never_replaced() {
         "[]",
         r#"{"a": 1}"#,
         "secrets",
-        r#"{"other.txt": "x"}"#,
+        FOREIGN,
     ] {
         std::fs::write(&path, damaged).unwrap();
 
@@ -113,8 +114,13 @@ async fn a_damaged_file_is_an_error_and_is_never_replaced() {
             .await
             .unwrap_err();
 
-        assert_eq!(found.kind(), lungmen_bootstrap::ErrorKind::Decode);
-        assert_eq!(claimed.kind(), lungmen_bootstrap::ErrorKind::Decode);
+        let kind = if damaged == FOREIGN {
+            lungmen_bootstrap::ErrorKind::Conflict
+        } else {
+            lungmen_bootstrap::ErrorKind::Decode
+        };
+        assert_eq!(found.kind(), kind, "{damaged:?}");
+        assert_eq!(claimed.kind(), kind, "{damaged:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
     }
 }

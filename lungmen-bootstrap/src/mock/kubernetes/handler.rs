@@ -77,6 +77,7 @@ impl ClusterState {
                 match request.method {
                     Method::GET => self.get(request, (resource, &key)),
                     Method::PATCH => write::apply(self, request, (resource, &key)),
+                    Method::PUT => write::replace(self, request, (resource, &key)),
                     Method::DELETE => write::delete(self, (resource, &key)),
                     _ => Err(unmodelled(request)),
                 }

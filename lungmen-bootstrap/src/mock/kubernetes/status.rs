@@ -68,6 +68,15 @@ impl Rejection {
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 
+    pub(super) fn outdated(resource: &Resource, name: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to \
+             the latest version and try again",
+            resource.qualified()
+        );
+        Self::new(409, "Conflict", message).about(resource, name)
+    }
+
     pub(super) fn invalid(resource: &Resource, name: &str, problem: &str) -> Self {
         let kind = match resource.group {
             "" => resource.kind.to_owned(),

@@ -79,8 +79,21 @@ impl Store {
     }
 
     /// Writes an object and gives it back with the fields the server sets. Writing the same again changes nothing.
-    pub(super) fn put(&self, key: &Key, mut object: Value) -> Value {
-        let mut state = self.lock();
+    pub(super) fn put(&self, key: &Key, object: Value) -> Value {
+        self.put_locked(self.lock(), key, object)
+    }
+
+    /// Writes an object over the version `expected`; `None` when another version is there.
+    pub(super) fn replace(&self, key: &Key, object: Value, expected: &str) -> Option<Value> {
+        let state = self.lock();
+        let current = &state.objects.get(key)?["metadata"]["resourceVersion"];
+        if current != expected {
+            return None;
+        }
+        Some(self.put_locked(state, key, object))
+    }
+
+    fn put_locked(&self, mut state: MutexGuard<'_, State>, key: &Key, mut object: Value) -> Value {
         let before = state.objects.get(key).cloned();
         let metadata = &mut object["metadata"];
         metadata["name"] = key.name.as_str().into();

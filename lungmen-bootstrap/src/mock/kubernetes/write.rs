@@ -1,4 +1,4 @@
-//! Creating, applying and deleting objects.
+//! Creating, applying, replacing and deleting objects.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -92,6 +92,45 @@ pub(super) fn apply(
         StatusCode::CREATED
     };
     Ok(serve::json(code.as_u16(), &cluster.store.put(key, merged)))
+}
+
+/// `PUT`: replaces an object in the version that it names. As recorded from Kubernetes 1.36.3: no version is 422, another
+/// one is 409, one that is no number is 500.
+pub(super) fn replace(
+    cluster: &ClusterState,
+    request: &IncomingRequest,
+    (resource, key): (&Resource, &Key),
+) -> ApiResult {
+    parameters(request, &["fieldManager", "fieldValidation", "pretty"])?;
+    let object = body(request, resource)?;
+    if object["metadata"]["name"].as_str() != Some(key.name.as_str()) {
+        return Err(Rejection::bad_request(
+            "the name of the object does not match the name on the URL",
+        ));
+    }
+    let Some(before) = cluster.store.get(key) else {
+        return Err(Rejection::not_found(resource, &key.name));
+    };
+    let version = object["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or("0");
+    if version.parse::<u64>().is_err() {
+        let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Rejection::of_status(500, &message));
+    }
+    if version == "0" {
+        return Err(Rejection::invalid(
+            resource,
+            &key.name,
+            "metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+        ));
+    }
+    validate(resource, key, Some(&before), &object)?;
+    let expected = version.to_owned();
+    match cluster.store.replace(key, object, &expected) {
+        Some(object) => Ok(serve::json(200, &object)),
+        None => Err(Rejection::outdated(resource, &key.name)),
+    }
 }
 
 pub(super) fn delete(cluster: &ClusterState, (resource, key): (&Resource, &Key)) -> ApiResult {

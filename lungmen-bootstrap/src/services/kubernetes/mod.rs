@@ -36,6 +36,7 @@ mod health;
 mod kubeconfig;
 mod manager_object;
 mod node;
+mod object;
 mod pod;
 mod request;
 mod rules;

@@ -32,6 +32,13 @@ impl ApiRequest {
         request
     }
 
+    /// A replacement of the whole object; `metadata.resourceVersion` in the body names the version it replaces.
+    pub(super) fn replace(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
+        let mut request = Self::new(operation, Method::PUT, path);
+        request.body = Some(("application/json", body));
+        request
+    }
+
     /// Server-side apply that also takes over fields with another manager.
     pub(super) fn apply(operation: &'static str, path: &str, body: Value) -> Self {
         let path = format!("{path}?force=true&fieldManager={FIELD_MANAGER}");

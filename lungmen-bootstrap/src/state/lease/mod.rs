@@ -36,6 +36,7 @@ use tokio::time::{sleep, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::store::{Revision, SecretStore};
 use clock::{Clock, ticks};
+pub(crate) use document::LEASE_ENTRY;
 use holder::Alive;
 pub use holder::Holder;
 use transition::{Command, Tenure, Terms};

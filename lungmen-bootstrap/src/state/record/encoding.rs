@@ -69,8 +69,8 @@ impl ClusterRecord {
     ///
     /// # Errors
     ///
-    /// `Decode` when an entry is missing, empty, cut short or does not fit the other one; `Unsupported` when a newer
-    /// version wrote it. The message never quotes a secret.
+    /// `Conflict` when the entries are no record but somebody else's content; `Decode` when an entry is empty, cut short or
+    /// does not fit the other one; `Unsupported` when a newer version wrote it. The message never quotes a secret.
     pub fn decode(entries: &Entries, place: &str) -> Result<Self> {
         let fail = |kind, message: String| {
             Error::new(kind, OPERATION)

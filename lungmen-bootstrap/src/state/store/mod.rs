@@ -27,11 +27,13 @@
 //! | [`MemoryStore`] | shared by all clones of the handle | a mutex |
 //! | [`DirectoryStore`] | `cluster-record.json` in a folder, 0600 in 0700 | a lock file, create-without-replacing and rename |
 //! | [`OpenBaoStore`] | keys of a KV v2 secret | `cas=0`, `cas=version` |
+//! | [`KubernetesStore`] | a Secret and a Lease object | POST, PUT with `resourceVersion` |
 
 mod directory;
 #[cfg(test)]
 pub(crate) mod flaky;
 mod folder;
+mod kubernetes;
 mod memory;
 mod openbao;
 
@@ -44,6 +46,7 @@ use secrecy::SecretString;
 use crate::services::Result;
 
 pub use directory::DirectoryStore;
+pub use kubernetes::KubernetesStore;
 pub use memory::MemoryStore;
 pub use openbao::OpenBaoStore;
 
