@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::key::{KeyUse, PrivateKey};
 use super::pem::{self, CertificateAndKey};
@@ -21,11 +21,14 @@ const FROM_PKI: &str = "read Kubernetes PKI";
 impl SecretsBundle {
     /// Extracts the bundle a control plane configuration was generated from.
     ///
-    /// Nothing is generated and nothing is checked: call [`SecretsBundle::validate`]. From a worker configuration comes a bundle
-    /// that has tokens and certificates but no keys, and is never valid.
+    /// Nothing is generated. A configuration without one of the tokens, authorities or keys is refused, so that a worker
+    /// configuration or a patch is not taken for the whole: the reference writes a bundle with empty fields for it. Whether
+    /// the keys can be read, and what a cluster may do without (the discovery identity, the encryption of secrets), is checked
+    /// by [`SecretsBundle::validate`] only.
     ///
     /// # Errors
-    /// `InvalidDocument` when there is no `v1alpha1` document, or a certificate or key in it is not base64.
+    /// `InvalidDocument` when there is no `v1alpha1` document, when a certificate or key in it is not base64, and when
+    /// something is missing: the message lists the fields.
     pub fn from_controlplane_config(config: &MachineConfig) -> Result<Self> {
         let root = config
             .v1alpha1()
@@ -48,7 +51,7 @@ impl SecretsBundle {
             Some(key) => Some(SecretString::from(key)),
             None => encoded_key(root, &["cluster", "serviceAccount"])?,
         };
-        Ok(Self {
+        let bundle = Self {
             cluster_id: identity_text("clusterID", "id").to_owned(),
             cluster_secret: SecretString::from(identity_text("clusterSecret", "secret")),
             bootstrap_token: SecretString::from(bootstrap_token(text(root, &["cluster", "token"]))),
@@ -63,7 +66,56 @@ impl SecretsBundle {
             aggregator: authority(config, "KubeAggregatorCAConfig", root, "aggregatorCA")?,
             service_account,
             os: encoded_pair(root, &["machine", "ca"])?,
-        })
+        };
+        let missing = bundle.missing_fields();
+        if missing.is_empty() {
+            Ok(bundle)
+        } else {
+            Err(Error::new(ErrorKind::InvalidDocument, FROM_CONFIG)
+                .with_message(format!("the configuration lacks {}", missing.join(", "))))
+        }
+    }
+
+    /// The fields of a control plane configuration that gave nothing, by the names they have in the `v1alpha1` document.
+    fn missing_fields(&self) -> Vec<String> {
+        let bootstrap_token = self.bootstrap_token.expose_secret();
+        let tokens = [
+            (
+                "machine.token",
+                self.trustd_token.expose_secret().is_empty(),
+            ),
+            ("cluster.token", matches!(bootstrap_token, "" | ".")),
+        ];
+        let authorities = [
+            ("machine.ca", &self.os),
+            ("cluster.ca", &self.kubernetes),
+            ("cluster.aggregatorCA", &self.aggregator),
+            ("cluster.etcd.ca", &self.etcd),
+        ];
+        let mut missing: Vec<String> = tokens
+            .into_iter()
+            .filter_map(|(name, is_missing)| is_missing.then(|| name.to_owned()))
+            .collect();
+        for (name, authority) in authorities {
+            let Some(pair) = authority else {
+                missing.push(name.to_owned());
+                continue;
+            };
+            if pair.certificate_pem().is_empty() {
+                missing.push(format!("{name}.crt"));
+            }
+            if pair.key_pem().expose_secret().is_empty() {
+                missing.push(format!("{name}.key"));
+            }
+        }
+        match &self.service_account {
+            None => missing.push("cluster.serviceAccount".to_owned()),
+            Some(key) if key.expose_secret().is_empty() => {
+                missing.push("cluster.serviceAccount.key".to_owned());
+            }
+            Some(_) => {}
+        }
+        missing
     }
 
     /// Takes the authorities and the service account key of a kubeadm cluster and generates the rest.
@@ -224,8 +276,6 @@ fn not_read(verb: &str, path: &Path, source: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn old_bundle() -> SecretsBundle {
@@ -256,6 +306,31 @@ mod tests {
             bundle.service_account_key().unwrap().expose_secret(),
         )
         .unwrap();
+    }
+
+    fn refusal(config: &str) -> String {
+        let config = MachineConfig::parse(config).unwrap();
+        let error = SecretsBundle::from_controlplane_config(&config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidDocument);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_partial_configuration_is_refused_with_what_is_missing() {
+        assert_eq!(
+            refusal("machine: {type: controlplane, token: a.b}\ncluster: {etcd: {}}\n"),
+            "the configuration lacks cluster.token, machine.ca, cluster.ca, cluster.aggregatorCA, cluster.etcd.ca, \
+             cluster.serviceAccount"
+        );
+        assert_eq!(
+            refusal(
+                "machine: {ca: {crt: YQ==, key: ''}}\n\
+                 cluster: {token: a, ca: {key: YQ==}, aggregatorCA: {crt: YQ==, key: YQ==}, serviceAccount: {}}\n"
+            ),
+            "the configuration lacks machine.token, cluster.token, machine.ca.key, cluster.ca.crt, cluster.etcd.ca, \
+             cluster.serviceAccount.key"
+        );
+        assert!(refusal("machine: {}\n").starts_with("the configuration lacks machine.token, "));
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl Generated {
             format!("--output-types={}", self.kind),
             "--output=-".to_owned(),
         ];
-        if !self.args.iter().any(|argument| argument.starts_with("--image=")) {
+        if !self
+            .args
+            .iter()
+            .any(|argument| argument.starts_with("--image="))
+        {
             // The answers were made by the library, whose default is the plain installer in every release.
             arguments.push(format!(
                 "--install-image=ghcr.io/siderolabs/installer:{}",

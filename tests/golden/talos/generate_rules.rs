@@ -311,17 +311,3 @@ fn patches_for_one_type_leave_the_other_alone() {
     assert!(has(&all.init, "machine/sysctls/a") && has(&all.controlplane, "machine/sysctls/a"));
     assert!(has(&all.worker, "machine/sysctls/b") && !has(&all.worker, "machine/sysctls/a"));
 }
-
-#[test]
-fn a_bundle_without_keys_is_refused() {
-    let worker = input("v1.10.7").generate(MachineType::Worker).unwrap();
-    let incomplete =
-        talos_client::secrets::SecretsBundle::from_controlplane_config(&worker).unwrap();
-
-    let error = GenerateInput::new(CLUSTER, ENDPOINT, &incomplete)
-        .unwrap()
-        .generate(MachineType::Worker)
-        .unwrap_err();
-
-    assert_eq!(error.kind(), ErrorKind::Validation);
-}

@@ -36,26 +36,16 @@ fn a_control_plane_configuration_gives_back_the_bundle() {
 }
 
 #[test]
-fn a_bundle_from_a_worker_has_no_keys_and_is_never_valid() {
-    let bundle = extracted(WORKER);
+fn a_worker_configuration_is_refused_with_what_it_lacks() {
+    let config = MachineConfig::parse(WORKER).unwrap();
 
-    let yaml = bundle.to_yaml();
-    let certs = yaml.expose_secret().split_once("certs:\n").unwrap().1;
-    assert!(
-        certs.starts_with("    etcd: null\n    k8s:\n        crt: "),
-        "{certs}"
-    );
-    assert!(certs.contains("    k8saggregator: null\n    k8sserviceaccount: null\n    os:\n"));
-    assert_eq!(certs.matches("        key: \"\"\n").count(), 2);
+    let error = SecretsBundle::from_controlplane_config(&config).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::InvalidDocument);
     assert_eq!(
-        bundle.validate().unwrap_err().message(),
-        "failed to validate secrets bundle: 6 errors occurred:\n\
-         \t* one of [secrets.secretboxencryptionsecret, secrets.aescbcencryptionsecret] is required\n\
-         \t* certs.etcd is required\n\
-         \t* certs.k8s is invalid: failed to parse PEM block\n\
-         \t* certs.k8saggregator is required\n\
-         \t* certs.os is invalid: failed to parse PEM block\n\
-         \t* certs.k8sserviceaccount is required\n\n"
+        error.message(),
+        "the configuration lacks machine.ca.key, cluster.ca.key, cluster.aggregatorCA, cluster.etcd.ca, \
+         cluster.serviceAccount"
     );
 }
 

@@ -223,8 +223,9 @@ impl GenerateInput {
     /// Only this type's patches are read; [`GenerateInput::generate_all`] fails as `talosctl` does when any of them fails.
     ///
     /// # Errors
-    /// `InvalidInput` for what cannot be generated from; `Validation` for an incomplete bundle; `Unsupported` for a Kubernetes
-    /// version that does not fit the release; `InvalidDocument` for a patch, with the reference's text.
+    /// `InvalidInput` for what cannot be generated from; `Validation` for an incomplete bundle; `InvalidDocument` for a patch,
+    /// with the reference's text. A Kubernetes version that does not fit the release is generated, as the reference does it:
+    /// [`MachineConfig::lint`] notices it.
     pub fn generate(&self, kind: MachineType) -> Result<MachineConfig> {
         let (_, own_patches) = self.patches_of(kind);
         self.check_patches(self.patches.iter().chain(own_patches))?;

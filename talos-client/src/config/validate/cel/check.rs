@@ -40,11 +40,7 @@ impl Checker {
                 presence,
             } => {
                 let found = self.select(expr.at, operand, field);
-                if *presence && found != Type::Error {
-                    Type::Bool
-                } else {
-                    found
-                }
+                if *presence { Type::Bool } else { found }
             }
             Node::List(items) => {
                 let types: Vec<Type> = items.iter().map(|item| self.check(item)).collect();
@@ -62,31 +58,55 @@ impl Checker {
                 target,
                 arguments,
             } => self.call(expr.at, function, target.as_deref(), arguments),
+            Node::Message(name) => {
+                let problem = match self.known(name) {
+                    None => undeclared(name),
+                    Some(Type::Kind(_)) => format!("'{name}' is not a message type"),
+                    Some(_) => format!("'{name}' is not a type"),
+                };
+                self.fault(expr.at, problem)
+            }
         }
     }
 
     fn identifier(&mut self, at: usize, name: &str) -> Type {
-        let scoped = self.scope.iter().rev().find(|(bound, _)| bound == name);
-        if let Some((_, ty)) = scoped {
-            return ty.clone();
+        self.known(name)
+            .unwrap_or_else(|| self.fault(at, undeclared(name)))
+    }
+
+    /// The type of a name. A leading dot looks beyond the variables of macros.
+    fn known(&self, name: &str) -> Option<Type> {
+        if let Some(name) = name.strip_prefix('.') {
+            return self.environment.name(name);
         }
-        if let Some(ty) = self.environment.name(name) {
-            return ty;
-        }
-        self.fault(at, undeclared(name))
+        let mut scope = self.scope.iter().rev();
+        let scoped = scope.find(|(bound, _)| bound == name);
+        scoped
+            .map(|(_, ty)| ty.clone())
+            .or_else(|| self.environment.name(name))
     }
 
     fn select(&mut self, at: usize, operand: &Expr, field: &str) -> Type {
-        let object = self.check(operand);
+        match self.check(operand) {
+            Type::Optional(inner) => Type::Optional(Box::new(self.field(at, *inner, field))),
+            object => self.field(at, object, field),
+        }
+    }
+
+    /// The type of a field; what has no fields gives anything, so that the check goes on.
+    fn field(&mut self, at: usize, object: Type, field: &str) -> Type {
         match object {
             Type::Object(name) => environment::field(name, field)
                 .unwrap_or_else(|| self.fault(at, format!("undefined field '{field}'"))),
             Type::Map(_, value) => *value,
-            Type::Dyn | Type::Error => object,
-            other => self.fault(
-                at,
-                format!("type '{other}' does not support field selection"),
-            ),
+            Type::Dyn | Type::Error => Type::Dyn,
+            other => {
+                self.fault(
+                    at,
+                    format!("type '{other}' does not support field selection"),
+                );
+                Type::Dyn
+            }
         }
     }
 
@@ -101,7 +121,15 @@ impl Checker {
             (target, function)
             && arguments.len() >= 2
         {
-            return self.comprehension(function, range, arguments);
+            return self.comprehension(at, function, range, arguments);
+        }
+        if matches!(function, "_&&_" | "_||_") {
+            // Both sides are checked before either is judged; the order of the faults is that of the text.
+            let fits = arguments.iter().map(|side| self.truth(side));
+            return match fits.filter(|fits| !fits).count() {
+                0 => Type::Bool,
+                _ => Type::Error,
+            };
         }
         let mut overloads = library::standard(function);
         overloads.extend(self.environment.functions(function));
@@ -125,7 +153,13 @@ impl Checker {
         })
     }
 
-    fn comprehension(&mut self, function: &str, range: &Expr, arguments: &[Expr]) -> Type {
+    fn comprehension(
+        &mut self,
+        at: usize,
+        function: &str,
+        range: &Expr,
+        arguments: &[Expr],
+    ) -> Type {
         let item = match self.check(range) {
             Type::List(item) => *item,
             Type::Map(key, _) => *key,
@@ -143,29 +177,59 @@ impl Checker {
             return self.fault(variable.at, "argument must be a simple name".to_owned());
         };
         self.scope.push((name.clone(), item.clone()));
-        for condition in conditions {
-            self.condition(condition);
-        }
-        let result = if function == "map" {
-            Type::list(self.check(body))
-        } else {
-            self.condition(body);
-            if function == "filter" {
-                Type::list(item)
-            } else {
+        let result = match function {
+            "all" | "exists" => {
+                self.truth(body);
                 Type::Bool
+            }
+            "exists_one" => {
+                self.choice(at, body, &Type::Int);
+                Type::Bool
+            }
+            "filter" => {
+                let items = Type::list(item);
+                self.choice(at, body, &items);
+                items
+            }
+            _ => {
+                let conditions: Vec<Type> = conditions
+                    .iter()
+                    .map(|condition| self.check(condition))
+                    .collect();
+                let items = Type::list(self.check(body));
+                for condition in &conditions {
+                    self.chosen(at, condition, &items);
+                }
+                items
             }
         };
         self.scope.pop();
         result
     }
 
-    fn condition(&mut self, expr: &Expr) {
+    /// A side of a logical operator; what is no truth value is reported where it stands.
+    fn truth(&mut self, expr: &Expr) -> bool {
         let ty = self.check(expr);
-        if ty != Type::Bool && !ty.is_dynamic() {
+        let fits = ty == Type::Bool || ty.is_dynamic();
+        if !fits {
+            self.fault(expr.at, format!("expected type 'bool' but found '{ty}'"));
+        }
+        fits
+    }
+
+    /// The condition of a macro that stands for `condition ? changed : unchanged`.
+    fn choice(&mut self, at: usize, condition: &Expr, result: &Type) {
+        let ty = self.check(condition);
+        self.chosen(at, &ty, result);
+    }
+
+    fn chosen(&mut self, at: usize, condition: &Type, result: &Type) {
+        if *condition != Type::Bool && !condition.is_dynamic() {
+            let types = [condition.clone(), result.clone(), result.clone()];
+            let applied = applied_to(false, &types);
             self.fault(
-                expr.at,
-                format!("found no matching overload for '_&&_' applied to '(bool, {ty})'"),
+                at,
+                format!("found no matching overload for '_?_:_' applied to '{applied}'"),
             );
         }
     }

@@ -1,6 +1,6 @@
 //! Names, constants and functions that Talos offers to the expressions of each kind of selector.
 
-use super::library::Overload;
+use super::library::{self, Overload};
 use super::types::Type;
 
 /// What an expression is about, which decides the names it may use.
@@ -85,7 +85,7 @@ impl Environment {
             (Self::Disk, "system_disk") => Some(Type::Bool),
             (Self::Volume, "volume") => Some(Type::Object(VOLUME)),
             (Self::Link, "link") => Some(Type::Object(LINK)),
-            (Self::Link, _) => None,
+            (Self::Link, _) => type_name(name),
             _ if UNITS.contains(&name) => Some(Type::Uint),
             (Self::OutOfMemoryTrigger | Self::OutOfMemoryRanking, _)
                 if CONTROL_GROUP_CLASSES.contains(&name) =>
@@ -93,14 +93,19 @@ impl Environment {
                 Some(Type::Int)
             }
             (Self::OutOfMemoryTrigger, "time_since_trigger") => Some(Type::Duration),
-            (Self::OutOfMemoryTrigger, _) => pressure(name),
+            (Self::OutOfMemoryTrigger, _) => pressure(name).or_else(|| type_name(name)),
             (Self::OutOfMemoryRanking, "memory_max" | "memory_current" | "memory_peak") => {
                 Some(Type::Optional(Box::new(Type::Uint)))
             }
             (Self::OutOfMemoryRanking, "path") => Some(Type::Text),
             (Self::OutOfMemoryRanking, "class") => Some(Type::Int),
-            _ => None,
+            _ => type_name(name),
         }
+    }
+
+    /// Whether `.?`, `[?` and the functions of optional values exist.
+    pub(super) const fn has_optionals(self) -> bool {
+        matches!(self, Self::OutOfMemoryTrigger | Self::OutOfMemoryRanking)
     }
 
     /// The functions beyond the standard ones.
@@ -114,9 +119,28 @@ impl Environment {
                 let vector = Type::map(Type::Dyn, Type::Double);
                 vec![Overload::global(vec![vector.clone(), vector], Type::Double)]
             }
+            (_, name) if self.has_optionals() => library::optionals(name),
             _ => Vec::new(),
         }
     }
+}
+
+/// The standard types are values too.
+fn type_name(name: &str) -> Option<Type> {
+    let named = match name {
+        "bool" => Type::Bool,
+        "bytes" => Type::Bytes,
+        "double" => Type::Double,
+        "int" => Type::Int,
+        "list" => Type::list(Type::Dyn),
+        "map" => Type::map(Type::Dyn, Type::Dyn),
+        "null_type" => Type::Null,
+        "string" => Type::Text,
+        "type" => Type::Object("type"),
+        "uint" => Type::Uint,
+        _ => return None,
+    };
+    Some(Type::kind(named))
 }
 
 /// `[d_]memory_some_avg10` is one figure, `[d_]qos_memory_…` one figure per control group class.

@@ -18,13 +18,16 @@ pub(in crate::config) enum Value {
 pub(super) fn evaluate(expr: &Expr, names: &dyn Fn(&str, &str) -> Value) -> Value {
     match &expr.node {
         Node::Literal(ty, text) => literal(ty, text),
-        Node::Identifier(name) => unit(name).unwrap_or_else(|| names(name, "")),
+        Node::Identifier(name) => {
+            let name = name.trim_start_matches('.');
+            unit(name).unwrap_or_else(|| names(name, ""))
+        }
         Node::Select {
             operand,
             field,
             presence: false,
         } => match &operand.node {
-            Node::Identifier(name) => names(name, field),
+            Node::Identifier(name) => names(name.trim_start_matches('.'), field),
             _ => Value::Unknown,
         },
         Node::List(items) => Value::List(items.iter().map(|item| evaluate(item, names)).collect()),
@@ -41,7 +44,7 @@ pub(super) fn evaluate(expr: &Expr, names: &dyn Fn(&str, &str) -> Value) -> Valu
                 .collect();
             call(function, &values)
         }
-        Node::Select { .. } | Node::Map(_) => Value::Unknown,
+        Node::Select { .. } | Node::Map(_) | Node::Message(_) => Value::Unknown,
     }
 }
 

@@ -220,6 +220,11 @@ impl Lexer {
         let mut length = prefix + width;
         loop {
             match self.peek(length) {
+                // Without an end the letters before the quote are a name.
+                None | Some('\n' | '\r') if prefix > 0 && !triple => {
+                    self.push(Kind::Identifier, prefix);
+                    return self.quoted(0, false);
+                }
                 None => return self.unknown(length),
                 Some('\n' | '\r') if !triple => return self.unknown(length + 1),
                 Some('\\') if !raw => length += 2,

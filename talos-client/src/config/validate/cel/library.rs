@@ -150,7 +150,7 @@ fn functions(name: &str) -> Vec<Overload> {
         "duration" => from(vec![Duration, Text, Int], &Duration),
         "timestamp" => from(vec![Timestamp, Text, Int], &Timestamp),
         "dyn" => from(vec![any()], &Type::Dyn),
-        "type" => from(vec![any()], &Type::Kind),
+        "type" => from(vec![any()], &Type::kind(any())),
         "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds" => vec![
             Overload::member(vec![Duration], Int),
             Overload::member(vec![Timestamp], Int),
@@ -161,11 +161,12 @@ fn functions(name: &str) -> Vec<Overload> {
             Overload::member(vec![Timestamp], Int),
             Overload::member(vec![Timestamp, Text], Int),
         ],
-        _ => optionals(name),
+        _ => Vec::new(),
     }
 }
 
-fn optionals(name: &str) -> Vec<Overload> {
+/// The functions of optional values, which only some environments have.
+pub(super) fn optionals(name: &str) -> Vec<Overload> {
     let any = || Type::Parameter('A');
     let optional = || Type::Optional(Box::new(any()));
     match name {

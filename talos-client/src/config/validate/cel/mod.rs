@@ -3,8 +3,8 @@
 //! Talos compiles the expressions of disk, volume and link selectors and of the out-of-memory handler.
 //! Syntax, names, fields and types are checked here with the texts of that compiler. Validation evaluates nothing; a
 //! lint that knows the disks of a machine evaluates what it can.
-//! Not covered: message construction (`Type{field: …}`), and the follow-up errors of a syntax error,
-//! of which only the first is reported.
+//! Not covered: construction of messages that exist, and the follow-up errors of a syntax error, of which only the first is
+//! reported.
 
 mod check;
 mod environment;
@@ -64,7 +64,7 @@ fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(
 
 fn compile(source: &str, environment: Environment, wanted: &Type) -> Result<Expr, String> {
     let (tokens, mut faults) = lexer::tokens(source);
-    let parsed = syntax::parse(&tokens);
+    let parsed = syntax::parse(&tokens, environment.has_optionals());
     if let Err(fault) = &parsed {
         faults.push(fault.clone());
     }
@@ -78,7 +78,8 @@ fn compile(source: &str, environment: Environment, wanted: &Type) -> Result<Expr
     }
     if found != *wanted {
         return Err(format!(
-            "expression output type is {found}, expected {wanted}"
+            "expression output type is {}, expected {wanted}",
+            found.full_name()
         ));
     }
     Ok(expr)
@@ -181,6 +182,88 @@ mod tests {
             disk("disk.size").unwrap_err(),
             "expression output type is uint, expected bool"
         );
+    }
+
+    /// Position and text of each fault, without the quoted source.
+    fn faults(source: &str) -> Vec<String> {
+        let text = disk(source).unwrap_err();
+        let lines = text.lines().filter(|line| !line.starts_with(" |"));
+        lines
+            .map(|line| line.trim_start_matches("ERROR: <input>:1:").to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn each_side_of_a_logical_operator_is_judged_where_it_stands() {
+        assert_eq!(
+            faults("disk.size && disk.model"),
+            [
+                "5: expected type 'bool' but found 'uint'",
+                "18: expected type 'bool' but found 'string'"
+            ]
+        );
+        assert_eq!(
+            faults("disk.symlinks.all(x, 1)"),
+            ["22: expected type 'bool' but found 'int'"]
+        );
+        assert_eq!(
+            faults("disk.symlinks.filter(x, 1)"),
+            [
+                "21: found no matching overload for '_?_:_' applied to '(int, list(string), list(string))'"
+            ]
+        );
+    }
+
+    #[test]
+    fn types_are_values() {
+        assert_eq!(disk("type(disk.size) == uint"), Ok(()));
+        for (source, ty) in [
+            ("type", "type(type)"),
+            ("type(int)", "type(type(int))"),
+            ("map", "type(map(dyn, dyn))"),
+            ("null", "null_type"),
+            ("type(null)", "type(null_type)"),
+            ("duration('1s')", "google.protobuf.Duration"),
+        ] {
+            assert_eq!(
+                faults(source),
+                [format!("expression output type is {ty}, expected bool")]
+            );
+        }
+        assert_eq!(
+            faults("disk.size == int"),
+            ["11: found no matching overload for '_==_' applied to '(uint, type(int))'"]
+        );
+    }
+
+    #[test]
+    fn optional_parts_and_messages_are_refused_by_name() {
+        for (source, fault) in [
+            ("disk.?model", "5: unsupported syntax '.?'"),
+            ("disk.symlinks[?0]", "14: unsupported syntax '[?'"),
+            ("[?1]", "2: unsupported syntax '?'"),
+            ("{?1: 2}", "2: unsupported syntax '?'"),
+            (
+                "a.b{c: 1}",
+                "4: undeclared reference to 'a.b' (in container '')",
+            ),
+            (".x", "2: undeclared reference to '.x' (in container '')"),
+            (
+                "f{lse",
+                "6: Syntax error: mismatched input '<EOF>' expecting ':'",
+            ),
+            (
+                "true ? 1",
+                "9: Syntax error: mismatched input '<EOF>' expecting ':'",
+            ),
+            (
+                "[ ,2]",
+                "4: Syntax error: extraneous input '2' expecting ']'",
+            ),
+            ("[1,", "4: Syntax error: missing ']' at '<EOF>'"),
+        ] {
+            assert_eq!(faults(source), [fault], "{source}");
+        }
     }
 
     #[test]

@@ -32,11 +32,18 @@ pub(super) enum Node {
     },
     List(Vec<Expr>),
     Map(Vec<(Expr, Expr)>),
+    /// `a.b{…}`; Talos declares no message that is worth constructing, so only the name counts.
+    Message(String),
 }
 
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 const START_AFTER_NOT: &str = "{'[', '{', '(', '.', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 const START_AFTER_MINUS: &str = "{'[', '{', '(', '.', '-', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
+const START_OF_INDEX: &str = "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const START_OF_ARGUMENTS: &str = "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const START_OF_LIST: &str = "{'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const START_OF_MAP: &str = "{'[', '{', '}', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
 /// Spelling, function and precedence of the binary operators.
 const OPERATORS: [(&str, &str, usize); 14] = [
@@ -63,9 +70,11 @@ const MAX_DEPTH: usize = 64;
 const MAX_TREE: usize = 300;
 
 /// Reads one expression that spans all tokens.
-pub(super) fn parse(tokens: &[Token]) -> Result<Expr, Fault> {
+pub(super) fn parse(tokens: &[Token], optionals: bool) -> Result<Expr, Fault> {
     let mut parser = Parser {
         tokens,
+        optionals,
+        starters: START,
         next: 0,
         depth: 0,
     };
@@ -76,6 +85,10 @@ pub(super) fn parse(tokens: &[Token]) -> Result<Expr, Fault> {
 
 struct Parser<'a> {
     tokens: &'a [Token],
+    /// Whether `.?`, `[?` and `?` before an item may be used.
+    optionals: bool,
+    /// What the next operand may start with.
+    starters: &'static str,
     next: usize,
     depth: usize,
 }
@@ -123,7 +136,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let token = self.token(0);
-        if token.kind == Kind::End {
+        if token.kind == Kind::End && symbol != ":" {
             return Err(self.fault(format!("missing '{symbol}' at '<EOF>'")));
         }
         let problem = if matches!(self.token(1).kind, Kind::Symbol(next) if next == symbol) {
@@ -135,6 +148,22 @@ impl Parser<'_> {
             "{problem} input '{}' expecting '{symbol}'",
             token.text
         )))
+    }
+
+    /// An expression where more than an operand may stand, which an error lists.
+    fn expression_after(&mut self, starters: &'static str) -> Result<Expr, Fault> {
+        self.starters = starters;
+        self.expression()
+    }
+
+    /// Reads the mark of an optional part, an error where there are none; `from` is what the error points at.
+    fn optional_mark(&mut self, from: usize, shown: &str) -> Result<(), Fault> {
+        match self.take("?") {
+            Some(_) if !self.optionals => {
+                Err(Fault::new(from, format!("unsupported syntax '{shown}'")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn expression(&mut self) -> Result<Expr, Fault> {
@@ -196,6 +225,7 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> Result<Expr, Fault> {
+        let starters = std::mem::replace(&mut self.starters, START);
         for (operator, function, following) in
             [("!", "!_", START_AFTER_NOT), ("-", "-_", START_AFTER_MINUS)]
         {
@@ -214,14 +244,14 @@ impl Parser<'_> {
                 self.call(function, at, vec![operand])
             };
         }
-        self.member(START)
+        self.member(starters)
     }
 
     fn member(&mut self, starters: &str) -> Result<Expr, Fault> {
         let mut expr = self.primary(starters)?;
         loop {
             if let Some(at) = self.take(".") {
-                self.take("?");
+                self.optional_mark(at, ".?")?;
                 let token = self.token(0).clone();
                 if token.kind != Kind::Identifier {
                     return Err(self.fault(format!(
@@ -235,7 +265,7 @@ impl Parser<'_> {
                 }
                 self.next += 1;
                 expr = if let Some(open) = self.take("(") {
-                    let arguments = self.arguments(")")?;
+                    let arguments = self.arguments()?;
                     let node = Node::Call {
                         function: token.text,
                         target: Some(Box::new(expr)),
@@ -251,10 +281,14 @@ impl Parser<'_> {
                     self.build(at, node)?
                 };
             } else if let Some(at) = self.take("[") {
-                self.take("?");
-                let index = self.expression()?;
+                self.optional_mark(at, "[?")?;
+                let index = self.expression_after(START_OF_INDEX)?;
                 self.close("]")?;
                 expr = self.call("_[_]", at, vec![expr, index])?;
+            } else if self.symbol() == Some("{")
+                && let Some(name) = expr.qualified_name()
+            {
+                expr = self.message(name)?;
             } else {
                 return Ok(expr);
             }
@@ -275,14 +309,14 @@ impl Parser<'_> {
             Kind::Bytes => Type::Bytes,
             Kind::True | Kind::False => Type::Bool,
             Kind::Null => Type::Null,
-            Kind::Identifier => return self.identifier(&token),
+            Kind::Identifier => return self.identifier(&token, leading_dot),
             Kind::Symbol("(") if !leading_dot => {
                 let inner = self.expression()?;
                 self.close(")")?;
                 return Ok(inner);
             }
             Kind::Symbol("[") => {
-                let items = self.arguments("]")?;
+                let items = self.list()?;
                 return self.build(token.at, Node::List(items));
             }
             Kind::Symbol("{") => return self.map(token.at),
@@ -313,11 +347,12 @@ impl Parser<'_> {
         ))
     }
 
-    fn identifier(&mut self, token: &Token) -> Result<Expr, Fault> {
+    fn identifier(&mut self, token: &Token, leading_dot: bool) -> Result<Expr, Fault> {
         let Some(open) = self.take("(") else {
-            return self.build(token.at, Node::Identifier(token.text.clone()));
+            let dot = if leading_dot { "." } else { "" };
+            return self.build(token.at, Node::Identifier(format!("{dot}{}", token.text)));
         };
-        let mut arguments = self.arguments(")")?;
+        let mut arguments = self.arguments()?;
         if token.text == "has" && arguments.len() == 1 {
             let argument = arguments.remove(0);
             return match argument.node {
@@ -339,38 +374,112 @@ impl Parser<'_> {
         self.call(&token.text, open, arguments)
     }
 
-    fn arguments(&mut self, close: &str) -> Result<Vec<Expr>, Fault> {
-        let mut arguments = Vec::new();
-        while self.take(close).is_none() {
+    fn arguments(&mut self) -> Result<Vec<Expr>, Fault> {
+        if self.take(")").is_some() {
+            return Ok(Vec::new());
+        }
+        let mut arguments = vec![self.expression_after(START_OF_ARGUMENTS)?];
+        while self.take(",").is_some() {
             arguments.push(self.expression()?);
-            if self.take(",").is_none() {
-                self.close(close)?;
-                break;
+        }
+        self.close(")")?;
+        Ok(arguments)
+    }
+
+    /// Whether a literal goes on with another item: after its opening bracket or a comma.
+    fn has_item(&self, close: &str) -> bool {
+        !matches!(self.token(0).kind, Kind::Symbol(symbol) if symbol == close)
+            && self.token(0).kind != Kind::End
+    }
+
+    fn list(&mut self) -> Result<Vec<Expr>, Fault> {
+        let mut items = Vec::new();
+        let mut starters = START_OF_LIST;
+        if self.take(",").is_none() && self.symbol() != Some("]") {
+            loop {
+                self.optional_mark(self.token(0).at, "?")?;
+                items.push(self.expression_after(starters)?);
+                starters = START;
+                if self.take(",").is_none() || !self.has_item("]") {
+                    break;
+                }
             }
         }
-        Ok(arguments)
+        self.close("]")?;
+        Ok(items)
     }
 
     fn map(&mut self, at: usize) -> Result<Expr, Fault> {
         let mut entries = Vec::new();
-        while self.take("}").is_none() {
-            self.take("?");
-            let key = self.expression()?;
-            self.close(":")?;
-            entries.push((key, self.expression()?));
-            if self.take(",").is_none() {
-                self.close("}")?;
-                break;
+        let mut starters = START_OF_MAP;
+        if self.take(",").is_none() && self.symbol() != Some("}") {
+            loop {
+                self.optional_mark(self.token(0).at, "?")?;
+                let key = self.expression_after(starters)?;
+                starters = START;
+                self.close(":")?;
+                entries.push((key, self.expression()?));
+                if self.take(",").is_none() || !self.has_item("}") {
+                    break;
+                }
             }
         }
+        self.close("}")?;
         self.build(at, Node::Map(entries))
+    }
+
+    /// The fields are read for their syntax only.
+    fn message(&mut self, name: String) -> Result<Expr, Fault> {
+        let at = self.token(0).at;
+        self.next += 1;
+        if self.take(",").is_none() && self.symbol() != Some("}") {
+            loop {
+                self.optional_mark(self.token(0).at, "?")?;
+                let field = self.token(0);
+                if field.kind != Kind::Identifier {
+                    let text = &field.text;
+                    let expected = "{'}', ',', '?', ESC_IDENTIFIER, IDENTIFIER}";
+                    return Err(
+                        self.fault(format!("mismatched input '{text}' expecting {expected}"))
+                    );
+                }
+                self.next += 1;
+                if self.take(":").is_none() {
+                    let text = &self.token(0).text;
+                    return Err(self.fault(format!("mismatched input '{text}' expecting ':'")));
+                }
+                self.expression()?;
+                if self.take(",").is_none() || !self.has_item("}") {
+                    break;
+                }
+            }
+        }
+        self.close("}")?;
+        self.build(at, Node::Message(name))
+    }
+}
+
+impl Expr {
+    /// `a.b.c` when the expression is nothing but names.
+    fn qualified_name(&self) -> Option<String> {
+        match &self.node {
+            Node::Identifier(name) => Some(name.clone()),
+            Node::Select {
+                operand,
+                field,
+                presence: false,
+            } => Some(format!("{}.{field}", operand.qualified_name()?)),
+            _ => None,
+        }
     }
 }
 
 impl Node {
     fn children(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
         match self {
-            Self::Literal(..) | Self::Identifier(_) => Box::new(std::iter::empty()),
+            Self::Literal(..) | Self::Identifier(_) | Self::Message(_) => {
+                Box::new(std::iter::empty())
+            }
             Self::Select { operand, .. } => Box::new(std::iter::once(&**operand)),
             Self::Call {
                 target, arguments, ..

@@ -19,7 +19,8 @@ pub(super) enum Type {
     Optional(Box<Self>),
     /// A message with named fields, listed in [`super::environment`].
     Object(&'static str),
-    Kind,
+    /// The type of a type.
+    Kind(Box<Self>),
     Dyn,
     /// The type of an expression an error was already reported for.
     Error,
@@ -33,6 +34,24 @@ impl Type {
 
     pub(super) fn map(key: Self, value: Self) -> Self {
         Self::Map(Box::new(key), Box::new(value))
+    }
+
+    pub(super) fn kind(of: Self) -> Self {
+        Self::Kind(Box::new(of))
+    }
+
+    /// The full name, which the compiler uses for the type of the whole expression.
+    pub(super) fn full_name(&self) -> String {
+        match self {
+            Self::Null => "null_type".to_owned(),
+            Self::Duration => "google.protobuf.Duration".to_owned(),
+            Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
+            Self::List(item) => format!("list({})", item.full_name()),
+            Self::Map(key, value) => format!("map({}, {})", key.full_name(), value.full_name()),
+            Self::Optional(inner) => format!("optional_type({})", inner.full_name()),
+            Self::Kind(of) => format!("type({})", of.full_name()),
+            other => other.to_string(),
+        }
     }
 
     pub(super) fn is_dynamic(&self) -> bool {
@@ -56,7 +75,7 @@ impl fmt::Display for Type {
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Optional(inner) => write!(f, "optional_type({inner})"),
             Self::Object(name) => f.write_str(name),
-            Self::Kind => f.write_str("type"),
+            Self::Kind(of) => write!(f, "type({of})"),
             Self::Dyn => f.write_str("dyn"),
             Self::Error => f.write_str("!error!"),
             Self::Parameter(name) => write!(f, "{name}"),
@@ -79,6 +98,7 @@ impl Bindings {
             (Type::Map(wanted_key, wanted_value), Type::Map(key, value)) => {
                 self.accept(wanted_key, key) && self.accept(wanted_value, value)
             }
+            (Type::Kind(_), Type::Kind(_)) => true,
             (
                 Type::Object(_) | Type::Duration | Type::Timestamp | Type::Optional(_),
                 Type::Null,
@@ -112,6 +132,7 @@ impl Bindings {
             Type::List(item) => Type::list(self.resolve(item)),
             Type::Map(key, value) => Type::map(self.resolve(key), self.resolve(value)),
             Type::Optional(inner) => Type::Optional(Box::new(self.resolve(inner))),
+            Type::Kind(of) => Type::kind(self.resolve(of)),
             other => other.clone(),
         }
     }
