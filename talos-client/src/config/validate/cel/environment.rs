@@ -21,6 +21,7 @@ pub(in crate::config) enum Environment {
 pub(super) const DISK: &str = "talos.resource.definitions.block.DiskSpec";
 const VOLUME: &str = "talos.resource.definitions.block.DiscoveredVolumeSpec";
 const LINK: &str = "talos.resource.definitions.network.LinkStatusSpec";
+const VLAN: &str = "talos.resource.definitions.network.VLANSpec";
 
 /// Sizes are counted in `uint`, so a plain `10 * GB` mixes types and is refused by the compiler.
 const UNITS: [&str; 12] = [
@@ -189,7 +190,11 @@ pub(super) fn field(object: &str, field: &str) -> Option<Type> {
         (LINK, "hardware_addr" | "broadcast_addr" | "permanent_addr") => Some(Type::Bytes),
         (LINK, "link_state") => Some(Type::Bool),
         (LINK, "alt_names") => Some(Type::list(Type::Text)),
-        (LINK, "vlan" | "bridge_master" | "bond_master" | "wireguard") => Some(Type::Dyn),
+        (LINK, "vlan") => Some(Type::Object(VLAN)),
+        (VLAN, "vid") => Some(Type::Uint),
+        (VLAN, "protocol") => Some(Type::Int),
+        // The fields of these are not listed here, so anything is accepted.
+        (LINK, "bridge_master" | "bond_master" | "wireguard") => Some(Type::Dyn),
         (LINK, name) if LINK_TEXTS.contains(&name) => Some(Type::Text),
         _ => None,
     }

@@ -301,6 +301,8 @@ mod tests {
             check_bool("mac(link.permanent_addr) == '00:11'", Environment::Link),
             Ok(())
         );
+        assert_eq!(check_bool("link.vlan.vid == 7u", Environment::Link), Ok(()));
+        assert!(check_bool("link.vlan.vid == 7", Environment::Link).is_err());
         assert_eq!(
             check_bool(
                 "memory_full_avg10 > 12.0 && time_since_trigger > duration(\"500ms\")",
