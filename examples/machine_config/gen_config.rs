@@ -100,7 +100,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     eprintln!("generating PKI and tokens");
     let configs = input.generate_all()?;
     for (output, path) in outputs {
-        files::write(&path, &content(&input, &configs, output)?, files::Durability::Cached)?;
+        files::write(
+            &path,
+            &content(&input, &configs, output)?,
+            files::Durability::Cached,
+        )?;
         if path != STDOUT {
             eprintln!("Created {path}");
         }

@@ -41,7 +41,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     };
     files::check_free(&arguments.output_file, arguments.force)?;
     let bundle = bundle(arguments, contract)?;
-    files::write(&arguments.output_file, &bundle.to_yaml(), files::Durability::Synced)
+    files::write(
+        &arguments.output_file,
+        &bundle.to_yaml(),
+        files::Durability::Synced,
+    )
 }
 
 fn bundle(arguments: &Arguments, contract: VersionContract) -> Outcome<SecretsBundle> {

@@ -26,7 +26,9 @@ pub use run::bootstrap::ClusterBootstrap;
 pub use run::builder::ClusterBootstrapBuilder;
 pub use run::dial::{AddressBook, Direct};
 pub use run::event::{Event, EventKind, Observer, Outcome};
-pub use run::report::{ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
+pub use run::report::{
+    Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport, StepState, StepStatus,
+};
 pub use run::step::{StepId, UnknownStep};
 pub use run::timing::Timing;
 pub use services::{kubernetes, openbao};

@@ -1,11 +1,16 @@
 //! The whole chain against the Lab.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod claim;
 mod complete;
+mod crash;
+mod evidence;
 mod faults;
 mod hardware;
+mod observe;
 mod repeat;
 mod resume;
 mod several;
 mod spec;
+mod split_brain;
 mod support;

@@ -1,13 +1,13 @@
 //! A cluster of several machines.
 
 use lungmen_bootstrap::machine::{Network, Placement, Role};
-use lungmen_bootstrap::{MachineSpec, Outcome, StepId};
+use lungmen_bootstrap::{MachineSpec, Outcome, Spec, StepId};
 
 use lungmen_bootstrap::mock::Lab;
 
 use crate::support::{World, outcome};
 
-fn machine(number: u8, role: Role) -> MachineSpec {
+pub(crate) fn machine(number: u8, role: Role) -> MachineSpec {
     MachineSpec::new(
         format!("tal{number:02}.lungmen.akn.chezmoi.sh"),
         2_411_000 + u32::from(number),
@@ -19,6 +19,15 @@ fn machine(number: u8, role: Role) -> MachineSpec {
         "hostname",
         format!("machine:\n  network:\n    hostname: tal{number:02}\n"),
     ))
+}
+
+/// The owner's cluster with three control plane machines.
+pub(crate) fn three_control_planes() -> Spec {
+    let mut spec = crate::support::spec();
+    spec.machines = (1..=3)
+        .map(|number| machine(number, Role::ControlPlane))
+        .collect();
+    spec
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +105,7 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
     let mut world = World::with(Lab::builder().state(&file)).await;
     let mut spec = crate::support::spec();
     spec.machines = vec![machine(1, Role::ControlPlane)];
-    let run = |world: &World, spec: &lungmen_bootstrap::Spec| {
+    let run = |world: &World, spec: &Spec| {
         let bootstrap = world.builder_of(spec.clone()).build().unwrap();
         async move {
             let result = bootstrap.run().await;

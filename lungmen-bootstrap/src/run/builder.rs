@@ -285,7 +285,7 @@ impl ClusterBootstrapBuilder {
         let store = self.secret_store();
         let shared = Shared {
             clients,
-            timing: self.timing,
+            timing: self.timing.bounded(),
             artifacts: Artifacts::new(self.output),
             options: self.options,
             store,

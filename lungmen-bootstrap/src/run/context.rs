@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -111,6 +112,16 @@ impl Context {
     pub(crate) fn observed_by(&self, observer: impl Observer + 'static) -> Self {
         let mut shared = Shared::clone(&self.shared);
         shared.observers.add(observer);
+        Self {
+            shared: Arc::new(shared),
+            ..self.clone()
+        }
+    }
+
+    /// The same context with no wait longer than `limit`.
+    pub(crate) fn with_deadlines_up_to(&self, limit: Duration) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        shared.timing = shared.timing.bounded_by(limit);
         Self {
             shared: Arc::new(shared),
             ..self.clone()

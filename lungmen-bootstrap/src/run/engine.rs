@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::event::{EventKind, Outcome};
-use crate::run::report::StepReport;
+use crate::run::report::{StepReport, StepState, StepStatus};
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::journal::{Record, RecordState};
 use crate::state::lease::Lease;
@@ -19,11 +19,22 @@ pub(crate) enum Stop {
     Failed(Error),
 }
 
+/// What is done with a step whose effect is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It acts.
+    Apply,
+    /// The run ends there; nothing is changed.
+    Observe,
+}
+
 /// A run in progress: the reports so far and the last requested step.
 pub(crate) struct Run {
     context: Context,
     last: StepId,
+    mode: Mode,
     pub(crate) reports: Vec<StepReport>,
+    pub(crate) states: Vec<StepState>,
 }
 
 impl Run {
@@ -31,12 +42,29 @@ impl Run {
         Self {
             context,
             last,
+            mode: Mode::Apply,
             reports: Vec::new(),
+            states: Vec::new(),
         }
+    }
+
+    /// A run that observes every step and changes nothing.
+    pub(crate) fn observing(context: Context) -> Self {
+        Self {
+            mode: Mode::Observe,
+            ..Self::new(context, StepId::Applications)
+        }
+    }
+
+    pub(crate) fn only_observes(&self) -> bool {
+        self.mode == Mode::Observe
     }
 
     /// Runs a step that every specification enables.
     pub(crate) async fn run<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+        if self.only_observes() {
+            return self.look(step).await;
+        }
         self.start(S::ID)?;
         let started = Instant::now();
         let context = self.context.for_step(S::ID);
@@ -63,8 +91,34 @@ impl Run {
         }
     }
 
+    /// Observes a step. The run ends at the first one that is not done: later ones need its output.
+    async fn look<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+        let observed = step.observe(&self.context.for_step(S::ID)).await;
+        let (status, output) = match observed {
+            Ok(Observation::Done(output)) => {
+                let summary = step.summary(&output);
+                (StepStatus::Done { summary }, Some(output))
+            }
+            Ok(Observation::Absent(reason)) => (StepStatus::Absent { reason }, None),
+            Err(error) => {
+                let cause = error.cause_line();
+                (StepStatus::Unknown { cause }, None)
+            }
+        };
+        self.states.push(StepState {
+            step: S::ID,
+            status,
+        });
+        output.ok_or(Stop::Reached)
+    }
+
     /// Reports a step that the specification leaves out.
     pub(crate) fn skip(&mut self, step: StepId) -> Result<(), Stop> {
+        if self.only_observes() {
+            let status = StepStatus::Skipped;
+            self.states.push(StepState { step, status });
+            return Ok(());
+        }
         self.start(step)?;
         self.context.for_step(step).emit(EventKind::StepStarted);
         self.finish(step, Outcome::Skipped, "not configured", Instant::now());

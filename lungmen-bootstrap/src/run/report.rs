@@ -31,6 +31,61 @@ pub struct StepReport {
     pub duration: Duration,
 }
 
+/// The state of a step, observed without changing anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StepState {
+    /// The step.
+    pub step: StepId,
+    /// Its state.
+    #[serde(flatten)]
+    pub status: StepStatus,
+}
+
+/// Whether the effect of a step is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StepStatus {
+    /// The effect is there.
+    Done {
+        /// The present state in one line.
+        summary: String,
+    },
+    /// The effect is missing or incomplete; a run acts.
+    Absent {
+        /// What is missing.
+        reason: String,
+    },
+    /// It could not be determined; a run would not act.
+    Unknown {
+        /// Why not.
+        cause: String,
+    },
+    /// The specification does not enable the step.
+    Skipped,
+    /// An earlier step is not done, so this one cannot be observed.
+    NotReached,
+}
+
+/// How far [`ClusterBootstrap::advance`](crate::ClusterBootstrap::advance) came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Advance {
+    /// Every step is done.
+    Complete(Box<Cluster>),
+    /// The time is used up; servers are still working.
+    Pending {
+        /// When to call again at the latest, in milliseconds.
+        #[serde(
+            rename = "retry_after_ms",
+            serialize_with = "crate::run::event::as_millis"
+        )]
+        retry_after: Duration,
+    },
+}
+
 /// The result of a run that ended after a requested step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

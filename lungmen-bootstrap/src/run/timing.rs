@@ -77,4 +77,31 @@ impl Timing {
             applications_appear: deadline,
         }
     }
+
+    /// The same deadlines, none of them longer than a century: a longer one overflows clocks, and is as good as none.
+    pub(crate) fn bounded(self) -> Self {
+        const CENTURY: Duration = Duration::from_hours(24 * 365 * 100);
+        self.bounded_by(CENTURY)
+    }
+
+    /// The same deadlines, none of them longer than `limit`.
+    pub(crate) fn bounded_by(mut self, limit: Duration) -> Self {
+        for deadline in [
+            &mut self.interval,
+            &mut self.image_build,
+            &mut self.image_transfer,
+            &mut self.task,
+            &mut self.first_boot,
+            &mut self.install,
+            &mut self.bootstrap,
+            &mut self.kubernetes,
+            &mut self.check,
+            &mut self.token,
+            &mut self.applications,
+            &mut self.applications_appear,
+        ] {
+            *deadline = (*deadline).min(limit);
+        }
+        self
+    }
 }

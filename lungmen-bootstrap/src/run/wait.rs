@@ -12,8 +12,6 @@ use crate::run::event::EventKind;
 
 /// The interval after the first probe; it grows by half up to `Timing::interval`.
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);
-/// A longer deadline is as good as none, and this one does not overflow the clock.
-const LONGEST_DEADLINE: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The result of one probe.
 pub(crate) enum Probed<T> {
@@ -65,7 +63,7 @@ impl Wait {
         Self {
             what: what.into(),
             intervals: Intervals::new(context.timing().interval),
-            deadline: deadline.min(LONGEST_DEADLINE),
+            deadline,
         }
     }
 

@@ -329,7 +329,20 @@ impl MachineSpec {
         self
     }
 
-    /// The name of the machine.
+    /// The address of the machine.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The same machine at another address.
+    #[must_use]
+    pub const fn with_address(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -105,7 +105,8 @@ impl Apply<'_> {
             return Ok(Need::Configuration);
         };
         let wanted = MachineConfig::parse(node.config.expose_secret())?;
-        let evidence = Evidence::read(&client).await?;
+        // Boxed, because six requests at once make a large future.
+        let evidence = Box::pin(Evidence::read(&client)).await?;
         evidence.check(context.desired(), &node.machine, wanted.hostname())?;
         let lines = evidence::config_diff(&client, &wanted).await?;
         Ok(if lines.is_empty() {

@@ -133,7 +133,8 @@ impl StoreIso {
             return Ok(());
         };
         let incomplete = found.size.zip(self.length.get().copied());
-        if !incomplete.is_some_and(|(size, length)| size < length) || !was_started(context).await? {
+        let is_incomplete = incomplete.is_some_and(|(size, length)| size < length);
+        if !is_incomplete || !was_started(context).await? {
             return Ok(());
         }
         let volume = &context.desired().iso_volume;

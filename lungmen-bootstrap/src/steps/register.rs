@@ -12,7 +12,7 @@ use crate::services::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
 
 /// Annotation with the label keys that the specification manages, so that removed ones are found again.
-const LABELS_ANNOTATION: &str = "lungmen.chezmoi.sh/managed-labels";
+pub(crate) const LABELS_ANNOTATION: &str = "lungmen.chezmoi.sh/managed-labels";
 
 pub(crate) struct Register<'a> {
     pub(crate) kubernetes: &'a Kubernetes,
@@ -111,9 +111,14 @@ async fn remove_labels(context: &Context, argocd: &ArgoCd, removed: &[String]) -
         return Ok(());
     }
     let server = server(context)?;
-    let mut labels = argocd.clusters().cluster(&server).await?.labels;
+    let cluster = argocd.clusters().cluster(&server).await?;
+    let (mut labels, mut annotations) = (cluster.labels, cluster.annotations);
     labels.retain(|key, _| !removed.contains(key));
-    let update = ClusterUpdate::new().labels(labels);
+    if let Some(keys) = annotations.get_mut(LABELS_ANNOTATION) {
+        let kept = keys.split(',').filter(|key| labels.contains_key(*key));
+        *keys = kept.collect::<Vec<_>>().join(",");
+    }
+    let update = ClusterUpdate::new().labels(labels).annotations(annotations);
     argocd.clusters().update(&server, &update).await?;
     context.note(format!("Removed the labels {}.", removed.join(", ")));
     Ok(())
@@ -131,8 +136,11 @@ fn cluster_spec(
         access.bearer_token,
         access.certificate_authority,
     )
-    .remember_credentials()
-    .annotation(LABELS_ANNOTATION, managed_labels(target));
+    .remember_credentials();
+    let spec = match managed_labels(target) {
+        keys if keys.is_empty() => spec,
+        keys => spec.annotation(LABELS_ANNOTATION, keys),
+    };
     Ok(target
         .labels
         .iter()

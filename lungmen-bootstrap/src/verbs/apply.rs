@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::engine::{Run, Stop};
 use crate::run::event::{Event, EventKind, Observer};
-use crate::run::report::{ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
+use crate::run::report::{Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
 use crate::run::step::StepId;
 use crate::state::artifacts::ArtifactFile;
 use crate::steps::applications::WaitForApplications;
@@ -53,6 +54,20 @@ impl ClusterBootstrap {
             files: self.files(),
             warnings: run.warnings,
         })
+    }
+
+    /// Works on the cluster for at most `budget`: does what can be done now, and says when to call again. It is `run` in
+    /// slices, for a controller that must not block; dropping the future is safe at any await.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn advance(&self, budget: Duration) -> Result<Advance> {
+        match tokio::time::timeout(budget, self.run()).await {
+            Ok(finished) => Ok(Advance::Complete(Box::new(finished?))),
+            Err(_) => Ok(Advance::Pending {
+                retry_after: self.context().timing().interval,
+            }),
+        }
     }
 
     async fn start(&self, last: StepId) -> Result<Finished> {
@@ -158,6 +173,13 @@ async fn whole_run(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
         Ok(ended) => ended,
         Err(lost) => Err(run.failed(lost)),
     }
+}
+
+/// All steps without a lease, for a run that only observes.
+pub(super) async fn observed(run: &mut Run) -> Result<(), Stop> {
+    run.run(&CheckSpec).await?;
+    run.run(&Preflight { last: run.last() }).await?;
+    chain(run, &mut Results::default()).await
 }
 
 /// The steps in their order. Each line needs the results of the lines before it.

@@ -344,6 +344,10 @@ async fn restore_registrations(
             access.certificate_authority.clone(),
         )
         .remember_credentials();
+        if !saved.labels.is_empty() {
+            let keys: Vec<&str> = saved.labels.keys().map(String::as_str).collect();
+            spec = spec.annotation(crate::steps::register::LABELS_ANNOTATION, keys.join(","));
+        }
         for (key, value) in saved.labels {
             spec = spec.label(key, value);
         }
