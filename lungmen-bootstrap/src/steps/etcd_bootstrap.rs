@@ -153,7 +153,7 @@ impl BootstrapEtcd<'_> {
         }
     }
 
-    /// A cluster with data was bootstrapped, by whomever: that is recorded, so that it never happens again.
+    /// A cluster with data was bootstrapped: that is recorded, so that it never happens again.
     async fn record_seen(&self, context: &Context, members: &[String]) -> Result<()> {
         let Some(name) = members.first() else {
             return Ok(());
