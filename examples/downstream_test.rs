@@ -11,10 +11,7 @@ async fn running_vms(proxmox: &proxmox_client::Client) -> proxmox_client::Result
     let mut running = 0;
     for info in proxmox.nodes().await? {
         let vms = proxmox.node(info.node).vms().await?;
-        running += vms
-            .iter()
-            .filter(|vm| vm.status.as_deref() == Some("running"))
-            .count();
+        running += vms.iter().filter(|vm| vm.is_running()).count();
     }
     Ok(running)
 }

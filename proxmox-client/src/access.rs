@@ -1,5 +1,7 @@
 //! Privileges: those the caller has, needs and lacks.
 
+mod manage;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,6 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::wire;
+
+pub use manage::{
+    Access, AclEntry, AclUpdate, NewToken, RealmInfo, RoleInfo, TokenInfo, TokenRequest, UserInfo,
+    UserRequest,
+};
 
 /// A privilege that a call needs on a path. Any of the alternatives is enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::access::{Permissions, Requirement};
@@ -42,7 +43,28 @@ impl Client {
         &self.transport
     }
 
-    /// A node by name; the name is not checked against the cluster.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
+        self.transport.call(request).await
+    }
+
+    /// Sends a request whose response has no value.
+    pub(crate) async fn run(&self, request: Request) -> Result<()> {
+        self.transport.send(&request).await.map(|_| ())
+    }
+
+    /// Sends a request that starts a task.
+    pub(crate) async fn start_task(&self, request: Request) -> Result<Task> {
+        let id = self.transport.call(request).await?;
+        Ok(self.task(id))
+    }
+
+    /// Sends a request that starts a task, or has nothing to do.
+    pub(crate) async fn start_optional_task(&self, request: Request) -> Result<Option<Task>> {
+        let id: Option<TaskId> = self.transport.call(request).await?;
+        Ok(id.map(|id| self.task(id)))
+    }
+
+    /// A handle for a node. Nothing is sent; the name is not checked against the cluster.
     #[must_use]
     pub fn node(&self, name: NodeName) -> Node {
         Node::new(self.clone(), name)

@@ -130,10 +130,15 @@ fn diagnostics(errors: &Value) -> Diagnostics {
 /// Reads a value; the error names the place in the answer and quotes nothing of it.
 pub(crate) fn decode<T: DeserializeOwned>(request: &Request, data: Value) -> Result<T> {
     serde_path_to_error::deserialize(data).map_err(|error| {
-        let place = match error.path().to_string() {
+        let mut place = match error.path().to_string() {
             path if path == "." => "data".to_owned(),
             path => format!("data.{path}"),
         };
+        // Only the name of the field is taken from the text, never a value.
+        let text = error.inner().to_string();
+        if let Some(field) = text.strip_prefix(wire::FIELD) {
+            place = format!("{place}.{field}");
+        }
         decode_error(
             request,
             &format!("`{place}` of the response does not have the expected shape"),

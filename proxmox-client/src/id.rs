@@ -75,6 +75,15 @@ impl From<VmId> for u32 {
     }
 }
 
+crate::wire::from_wire_text!(
+    VmId,
+    NodeName,
+    StorageName,
+    BridgeName,
+    VolumeId,
+    MacAddress
+);
+
 fn invalid(what: &str, value: &str, allowed: &str) -> Error {
     Error::field(
         "check identifier",

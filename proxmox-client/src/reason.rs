@@ -1,5 +1,5 @@
-//! What the server's sentences mean. Proxmox VE answers most refusals with status 500 and a
-//! sentence, so the sentence is the error code.
+//! What the server's sentences mean. Proxmox VE responds to most rejected calls with status 500 and a sentence, so that
+//! the sentence is the error code.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -74,12 +74,38 @@ pub enum Reason {
     AgentNotConfigured,
     /// The guest agent does not answer (yet).
     AgentNotRunning,
-    /// The guest agent refused the command.
+    /// The guest agent rejected the command.
     AgentError,
     /// Only `root@pam` with a password may do this; no API token can.
     RootOnly,
     /// The call is not available to API tokens.
     TokenRefused,
+    /// A privilege is missing; a task can fail for it as well. [`Error::missing_permissions`] has path and privilege.
+    ///
+    /// [`Error::missing_permissions`]: crate::Error::missing_permissions
+    PermissionMissing,
+    /// The node has fewer processors than the VM (found when the VM starts).
+    TooManyCores,
+    /// The VM has no such disk.
+    DiskMissing,
+    /// The disk cannot get this size: it is larger, or it is a CD drive.
+    DiskNotResizable,
+    /// The name of the volume does not fit the storage.
+    VolumeNameInvalid,
+    /// The VM has no such snapshot.
+    SnapshotMissing,
+    /// No such pool.
+    PoolMissing,
+    /// The pool has members or nested pools.
+    PoolNotEmpty,
+    /// No such user, role or token.
+    AccountMissing,
+    /// The name of a user, role, token, pool, snapshot or other object is taken.
+    NameTaken,
+    /// Another object does not exist.
+    ObjectMissing,
+    /// A value does not have the required form.
+    ValueInvalid,
 }
 
 impl Reason {
@@ -107,16 +133,23 @@ impl Reason {
 
     pub(crate) const fn kind(self) -> Option<ErrorKind> {
         Some(match self {
-            Self::VmIdTaken | Self::FileExists => ErrorKind::AlreadyExists,
+            Self::VmIdTaken | Self::FileExists | Self::NameTaken => ErrorKind::AlreadyExists,
             Self::VmMissing
             | Self::StorageMissing
             | Self::NodeMissing
             | Self::VolumeMissing
             | Self::BridgeMissing
-            | Self::TaskMissing => ErrorKind::NotFound,
-            Self::ConfigChanged | Self::VmRunning | Self::VmNotRunning => ErrorKind::Conflict,
+            | Self::TaskMissing
+            | Self::DiskMissing
+            | Self::SnapshotMissing
+            | Self::PoolMissing
+            | Self::AccountMissing
+            | Self::ObjectMissing => ErrorKind::NotFound,
+            Self::ConfigChanged | Self::VmRunning | Self::VmNotRunning | Self::PoolNotEmpty => {
+                ErrorKind::Conflict
+            }
             Self::AgentNotRunning => ErrorKind::NotReady,
-            Self::RootOnly | Self::TokenRefused => ErrorKind::Forbidden,
+            Self::RootOnly | Self::TokenRefused | Self::PermissionMissing => ErrorKind::Forbidden,
             Self::VmProtected
             | Self::NothingToChange
             | Self::StorageDisabled
@@ -125,7 +158,11 @@ impl Reason {
             | Self::StorageFull
             | Self::ChecksumMismatch
             | Self::AgentNotConfigured
-            | Self::AgentError => ErrorKind::Rejected,
+            | Self::AgentError
+            | Self::TooManyCores
+            | Self::DiskNotResizable
+            | Self::VolumeNameInvalid
+            | Self::ValueInvalid => ErrorKind::Rejected,
             Self::NodeUnreachable => ErrorKind::Connect,
             _ if self.is_passing() => ErrorKind::Busy,
             _ => return None,
@@ -166,6 +203,17 @@ fn contains_in_order(text: &str, parts: &[&str]) -> bool {
 /// Fragments that occur in this order, most specific sentence first.
 const SENTENCES: &[(&[&str], Reason)] = &[
     (
+        &["Permission check failed (pool '", "' does not exist"],
+        Reason::PoolMissing,
+    ),
+    (
+        &["Permission check failed (user != root@pam)"],
+        Reason::RootOnly,
+    ),
+    (&["not available with API token"], Reason::TokenRefused),
+    (&["Permission check failed"], Reason::PermissionMissing),
+    (&["received interrupt"], Reason::TaskInterrupted),
+    (
         &["unable to create VM ", " already exists on node"],
         Reason::VmIdTaken,
     ),
@@ -199,12 +247,17 @@ const SENTENCES: &[(&[&str], Reason)] = &[
     (&["download failed"], Reason::DownloadFailed),
     (&["storage '", "' does not exist"], Reason::StorageMissing),
     (&["no such storage"], Reason::StorageMissing),
+    (&["No such storage"], Reason::StorageMissing),
     (&["storage '", "' is disabled"], Reason::StorageDisabled),
     (
         &["storage '", "' is not available on node"],
         Reason::StorageNotOnNode,
     ),
     (&["storage '", "' does not support"], Reason::StorageContent),
+    (
+        &["storage '", "' is not configured for content-type"],
+        Reason::StorageContent,
+    ),
     (&["can't upload to storage type"], Reason::StorageContent),
     (&["No space left on device"], Reason::StorageFull),
     (&["insufficient free space"], Reason::StorageFull),
@@ -212,6 +265,7 @@ const SENTENCES: &[(&[&str], Reason)] = &[
     (&["not enough free space"], Reason::StorageFull),
     (&["out of space"], Reason::StorageFull),
     (&["no such cluster node"], Reason::NodeMissing),
+    (&["hostname lookup '", "' failed"], Reason::NodeMissing),
     (&["bridge '", "' does not exist"], Reason::BridgeMissing),
     (&["unable to find bridge"], Reason::BridgeMissing),
     (&["volume '", "' does not exist"], Reason::VolumeMissing),
@@ -220,13 +274,21 @@ const SENTENCES: &[(&[&str], Reason)] = &[
         &["Configuration file '", "' does not exist"],
         Reason::VmMissing,
     ),
+    (
+        &["unable to find configuration file for VM "],
+        Reason::VmMissing,
+    ),
+    (&["failed to stat '"], Reason::VolumeMissing),
+    (
+        &["volume_size_info on '", "' failed"],
+        Reason::VolumeMissing,
+    ),
     (&["no such task"], Reason::TaskMissing),
     (&["unexpected status"], Reason::TaskOutcomeUnknown),
     (
         &["unable to get last line from task log"],
         Reason::TaskOutcomeUnknown,
     ),
-    (&["received interrupt"], Reason::TaskInterrupted),
     (
         &["No QEMU guest agent configured"],
         Reason::AgentNotConfigured,
@@ -238,9 +300,39 @@ const SENTENCES: &[(&[&str], Reason)] = &[
     (&["VM ", " not running"], Reason::VmNotRunning),
     (&["protection mode enabled"], Reason::VmProtected),
     (&["only root can set"], Reason::RootOnly),
-    (&["user != root@pam"], Reason::RootOnly),
-    (&["not available with API token"], Reason::TokenRefused),
+    (
+        &["Only root can pass arbitrary filesystem paths"],
+        Reason::RootOnly,
+    ),
+    (&["Only root may use this option"], Reason::RootOnly),
     (&["certificate verify failed"], Reason::NodeCertificate),
+    (
+        &["MAX ", " vcpus allowed per VM on this node"],
+        Reason::TooManyCores,
+    ),
+    (&["disk '", "' does not exist"], Reason::DiskMissing),
+    (
+        &["shrinking disks is not supported"],
+        Reason::DiskNotResizable,
+    ),
+    (&["you can't resize a cdrom"], Reason::DiskNotResizable),
+    (
+        &["unable to parse ", " volume name '"],
+        Reason::VolumeNameInvalid,
+    ),
+    (&["snapshot '", "' does not exist"], Reason::SnapshotMissing),
+    (&["snapshot name '", "' already used"], Reason::NameTaken),
+    (&["pool '", "' is not empty"], Reason::PoolNotEmpty),
+    (&["pool '", "' does not exist"], Reason::PoolMissing),
+    (&["role '", "' does not exist"], Reason::AccountMissing),
+    (&["user '", "' does not exist"], Reason::AccountMissing),
+    (&["no such user"], Reason::AccountMissing),
+    (&["no such token"], Reason::AccountMissing),
+    (&["does not look like a valid"], Reason::ValueInvalid),
+    (&["already exists"], Reason::NameTaken),
+    (&["already defined"], Reason::NameTaken),
+    (&["no such "], Reason::ObjectMissing),
+    (&["does not exist"], Reason::ObjectMissing),
 ];
 
 #[cfg(test)]
@@ -292,6 +384,61 @@ mod tests {
         ] {
             assert_eq!(Reason::of(text), Some(reason), "{text}");
             assert_eq!(at_500(text), ErrorKind::NotFound, "{text}");
+        }
+    }
+
+    #[test]
+    fn sentences_of_the_real_servers_are_known() {
+        for (text, reason) in [
+            (
+                "hostname lookup 'nope' failed - failed to get address info for: nope: Name or service not known",
+                Reason::NodeMissing,
+            ),
+            ("No such storage.", Reason::StorageMissing),
+            (
+                "unable to find configuration file for VM 9999 on node 'pve-01'",
+                Reason::VmMissing,
+            ),
+            (
+                "storage 'x' is not configured for content-type 'iso'",
+                Reason::StorageContent,
+            ),
+            (
+                "unable to create VM 150 - failed to stat '/var/lib/vz/import/nope.raw'",
+                Reason::VolumeMissing,
+            ),
+            (
+                "unable to create VM 150 - 403 Permission check failed (/, Sys.Modify for modifying tag 'x')",
+                Reason::PermissionMissing,
+            ),
+            (
+                "unable to create VM 150 - can't lock file '/var/lock/pve-manager/pve-storage-x' - got timeout",
+                Reason::StorageLocked,
+            ),
+            (
+                "download failed: received interrupt",
+                Reason::TaskInterrupted,
+            ),
+            (
+                "MAX 4 vcpus allowed per VM on this node",
+                Reason::TooManyCores,
+            ),
+            (
+                "create role failed: role 'Boot' already exists",
+                Reason::NameTaken,
+            ),
+            (
+                "delete pool failed: pool 'p1' is not empty (contains storage 'local')",
+                Reason::PoolNotEmpty,
+            ),
+            (
+                "no such token 'boot' for user 'carol@pve'",
+                Reason::AccountMissing,
+            ),
+            ("disk 'scsi9' does not exist", Reason::DiskMissing),
+            ("interface does not exist", Reason::ObjectMissing),
+        ] {
+            assert_eq!(Reason::of(text), Some(reason), "{text}");
         }
     }
 

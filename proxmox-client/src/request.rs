@@ -36,11 +36,20 @@ impl Request {
         Self::new(operation, Method::POST, route, args)
     }
 
+    pub(crate) fn put(operation: &'static str, route: &'static str, args: &[&str]) -> Self {
+        Self::new(operation, Method::PUT, route, args)
+    }
+
     pub(crate) fn delete(operation: &'static str, route: &'static str, args: &[&str]) -> Self {
         Self::new(operation, Method::DELETE, route, args)
     }
 
-    fn new(operation: &'static str, method: Method, route: &'static str, args: &[&str]) -> Self {
+    pub(crate) fn new(
+        operation: &'static str,
+        method: Method,
+        route: &'static str,
+        args: &[&str],
+    ) -> Self {
         let idempotency = idempotency_of(&method);
         Self {
             operation,

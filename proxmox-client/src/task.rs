@@ -1,5 +1,8 @@
 //! Background tasks, which the server continues after it has responded.
 
+pub mod list;
+mod progress;
+
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +18,9 @@ use crate::reason::Reason;
 use crate::request::Request;
 use crate::upid::TaskId;
 use crate::wire;
+
+pub use list::{TaskFilter, TaskInfo};
+pub use progress::TaskProgress;
 
 /// A background task of a node. Dropping the handle does not stop the task.
 #[must_use = "the server works in the background; wait for the task or keep its ID"]
@@ -74,6 +80,8 @@ struct LogLine {
     text: String,
 }
 
+/// The only line of the log of a task that does not exist.
+const MISSING_LOG: &str = "unable to open file - No such file or directory";
 /// Lines of log that an error carries.
 const TAIL: u64 = 20;
 /// How long a fresh task may be unknown to its own node.
@@ -168,8 +176,8 @@ impl Task {
         let lines = lines
             .into_iter()
             .map(|line| line.text)
-            // An empty log is one line that says so.
-            .filter(|line| line != "no content")
+            // An empty log is one line that says so, and a missing one is another (measured on 9.2.11 and 8.4.21).
+            .filter(|line| !matches!(line.as_str(), "no content" | MISSING_LOG))
             .collect();
         Ok((lines, envelope.total))
     }
@@ -434,12 +442,19 @@ impl StatusResponse {
         let exit = self
             .exitstatus
             .unwrap_or_else(|| "unexpected status".to_owned());
+        TaskStatus::of_exit(&exit)
+    }
+}
+
+impl TaskStatus {
+    /// What an exit status means.
+    fn of_exit(exit: &str) -> Self {
         if exit == "OK" {
-            return TaskStatus::Ok;
+            return Self::Ok;
         }
         match exit.strip_prefix("WARNINGS: ").map(str::parse) {
-            Some(count) => TaskStatus::Warnings(count.unwrap_or(1)),
-            None => TaskStatus::Failed(exit),
+            Some(count) => Self::Warnings(count.unwrap_or(1)),
+            None => Self::Failed(exit.to_owned()),
         }
     }
 }

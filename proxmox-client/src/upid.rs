@@ -97,6 +97,8 @@ fn is_hex(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
     length.contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
+crate::wire::from_wire_text!(TaskId);
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

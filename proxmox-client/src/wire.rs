@@ -3,8 +3,10 @@
 //! Whether a scalar leaves the server as JSON number or string depends on how it was last used
 //! there, so every reader accepts both.
 
+use std::collections::BTreeMap;
+
 use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// An integer that may be absent, null, empty, a number, a numeric string or a whole float.
 pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -15,22 +17,6 @@ pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
             .map(Some)
             .ok_or_else(|| D::Error::custom("not an unsigned integer")),
     }
-}
-
-/// A number that may be absent, null or a numeric string.
-pub(crate) fn opt_f64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Null => Ok(None),
-        Value::Number(number) => Ok(number.as_f64()),
-        Value::String(text) if text.is_empty() => Ok(None),
-        Value::String(text) => text.trim().parse().map(Some).map_err(D::Error::custom),
-        _ => Err(D::Error::custom("not a number")),
-    }
-}
-
-/// A required integer.
-pub(crate) fn u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    opt_u64(deserializer)?.ok_or_else(|| D::Error::custom("not an unsigned integer"))
 }
 
 /// A boolean; absent, null and the empty string are false.
@@ -52,19 +38,6 @@ pub(crate) fn opt_string<'de, D: Deserializer<'de>>(
         value => text(&value)
             .map(Some)
             .ok_or_else(|| D::Error::custom("not a string")),
-    }
-}
-
-/// A list that may be an array, a separated string, null or absent.
-pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| text(item).ok_or_else(|| D::Error::custom("not a list of strings")))
-            .collect(),
-        Value::String(joined) => Ok(split_list(&joined).map(str::to_owned).collect()),
-        _ => Err(D::Error::custom("not a list")),
     }
 }
 
@@ -126,6 +99,176 @@ pub(crate) fn truth_of_text(text: &str) -> Option<bool> {
     }
 }
 
+/// Types that are read from the shapes in which Perl sends values.
+pub(crate) trait FromWire: Sized {
+    /// The value of a field; null stands for a field that is absent.
+    fn from_wire(value: Value) -> Option<Self>;
+}
+
+impl FromWire for Value {
+    fn from_wire(value: Value) -> Option<Self> {
+        Some(value)
+    }
+}
+
+impl FromWire for String {
+    fn from_wire(value: Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(text),
+            other => text(&other),
+        }
+    }
+}
+
+impl FromWire for bool {
+    fn from_wire(value: Value) -> Option<Self> {
+        truth(&value)
+    }
+}
+
+impl FromWire for f64 {
+    fn from_wire(value: Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty),+) => {$(
+        impl FromWire for $type {
+            fn from_wire(value: Value) -> Option<Self> {
+                integer(&value)?.try_into().ok()
+            }
+        }
+    )+};
+}
+
+integers!(u64, u32, u16, u8);
+
+impl FromWire for i64 {
+    fn from_wire(value: Value) -> Option<Self> {
+        match &value {
+            Value::Number(number) => number
+                .as_i64()
+                .or_else(|| whole(number.as_f64()?)?.try_into().ok()),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Absent, null and the empty string are nothing.
+impl<T: FromWire> FromWire for Option<T> {
+    fn from_wire(value: Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            Value::String(text) if text.is_empty() => Some(None),
+            value => T::from_wire(value).map(Some),
+        }
+    }
+}
+
+/// An array, a separated string, or nothing. An empty list can arrive as an empty object.
+impl<T: FromWire> FromWire for Vec<T> {
+    fn from_wire(value: Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::new()),
+            Value::Array(items) => items.into_iter().map(T::from_wire).collect(),
+            Value::String(joined) => split_list(&joined)
+                .map(|item| T::from_wire(item.into()))
+                .collect(),
+            Value::Object(fields) if fields.is_empty() => Some(Self::new()),
+            _ => None,
+        }
+    }
+}
+
+/// An object, or nothing. An empty object can arrive as an empty list.
+impl<T: FromWire> FromWire for BTreeMap<String, T> {
+    fn from_wire(value: Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::new()),
+            Value::Array(items) if items.is_empty() => Some(Self::new()),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| Some((name, T::from_wire(value)?)))
+                .collect(),
+            _ => None,
+        }
+    }
+}
+
+/// Reads types from their text.
+macro_rules! from_wire_text {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::wire::FromWire for $type {
+            fn from_wire(value: serde_json::Value) -> Option<Self> {
+                $crate::wire::text(&value)?.parse().ok()
+            }
+        }
+    )+};
+}
+
+pub(crate) use from_wire_text;
+
+/// Reads a value that is not a field of an object.
+pub(crate) fn deserialize<'de, T: FromWire, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    T::from_wire(Value::deserialize(deserializer)?)
+        .ok_or_else(|| D::Error::custom("unexpected shape"))
+}
+
+/// Takes one field out of an object.
+pub(crate) fn field<T: FromWire, E: serde::de::Error>(
+    fields: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<T, E> {
+    let value = fields.swap_remove(name).unwrap_or_default();
+    T::from_wire(value).ok_or_else(|| E::custom(format_args!("{FIELD}{name}")))
+}
+
+/// How the error of [`field`] begins; the name of the field follows.
+pub(crate) const FIELD: &str = "field ";
+
+/// Declares the value of a response: every field is read leniently, and what has no name here is kept.
+macro_rules! response {
+    ($($(#[$doc:meta])* $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)+
+    })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: $type,)+
+            /// What this crate has no field for, as the server sent it.
+            #[serde(flatten)]
+            pub other: serde_json::Map<String, serde_json::Value>,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut fields = serde_json::Map::deserialize(deserializer)?;
+                Ok(Self {
+                    $($field: $crate::wire::field(&mut fields, $key)?,)+
+                    other: fields,
+                })
+            }
+        }
+
+        impl $crate::wire::FromWire for $name {
+            fn from_wire(value: serde_json::Value) -> Option<Self> {
+                serde_json::from_value(value).ok()
+            }
+        }
+    )+};
+}
+
+pub(crate) use response;
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -139,7 +282,7 @@ mod tests {
         number: Option<u64>,
         #[serde(default, deserialize_with = "super::bool")]
         flag: bool,
-        #[serde(default, deserialize_with = "super::list")]
+        #[serde(default, deserialize_with = "super::deserialize")]
         items: Vec<String>,
     }
 

@@ -253,7 +253,7 @@ async fn upload(context: &Context, storage: &Storage) -> Result<()> {
     });
     let request = UploadRequest::new(Content::Iso, &desired.iso_file, length, body);
     let task = storage.upload(request).await?;
-    wait(context, &task).await?;
+    wait(context, task.task()).await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proxmox_client::cluster::GuestKind;
 use proxmox_client::vm::{ConfigUpdate, Diff, Vm, VmConfig};
 use proxmox_client::{Reason, Task};
 
@@ -150,12 +151,12 @@ async fn observe(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result
 /// There is no VM under the id on its node. The machine may still exist elsewhere.
 async fn absent(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
     let proxmox = &context.clients().proxmox;
-    for guest in proxmox.cluster().resources().await? {
+    for guest in proxmox.cluster().guests().await? {
         if guest.vmid == vm.id() && guest.node != *vm.node() {
             return Err(not_ours(vm, &format!("it is on node {}", guest.node)));
         }
         let same_name = guest.name.as_deref() == Some(machine.vm.name());
-        if guest.kind != "qemu" || !same_name || guest.vmid == vm.id() {
+        if guest.kind != GuestKind::Vm || !same_name || guest.vmid == vm.id() {
             continue;
         }
         let other = proxmox.node(guest.node.clone()).vm(guest.vmid);

@@ -6,44 +6,46 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use super::check::Release;
+use super::directory::Directory;
+use super::privileges::{PRIVILEGES, is_privilege};
 use super::reply::Refusal;
 
 /// Which privileges a token or user has on which paths.
 #[derive(Debug, Clone)]
 pub struct Acl(BTreeMap<String, BTreeMap<String, bool>>);
 
-/// The privileges of an administrator, as far as calls of the mock ask for them.
-const ALL: &[&str] = &[
-    "Datastore.Allocate",
-    "Datastore.AllocateSpace",
-    "Datastore.AllocateTemplate",
-    "Datastore.Audit",
-    "Pool.Allocate",
-    "Pool.Audit",
-    "SDN.Audit",
-    "SDN.Use",
-    "Sys.AccessNetwork",
-    "Sys.Audit",
-    "Sys.Console",
-    "Sys.Modify",
-    "VM.Allocate",
-    "VM.Audit",
-    "VM.Clone",
-    "VM.Config.CDROM",
-    "VM.Config.CPU",
-    "VM.Config.Cloudinit",
-    "VM.Config.Disk",
-    "VM.Config.HWType",
-    "VM.Config.Memory",
-    "VM.Config.Network",
-    "VM.Config.Options",
-    "VM.Console",
-    "VM.GuestAgent.Audit",
-    "VM.Migrate",
-    "VM.Monitor",
-    "VM.PowerMgmt",
-    "VM.Snapshot",
-];
+impl Acl {
+    pub(super) fn from_entries<'a>(
+        entries: impl Iterator<Item = (&'a str, &'a [String], bool)>,
+    ) -> Self {
+        let mut acl = Self::none();
+        for (path, privileges, propagate) in entries {
+            let granted = acl.0.entry(path.to_owned()).or_default();
+            for privilege in privileges {
+                granted.insert(privilege.clone(), propagate);
+            }
+        }
+        acl
+    }
+
+    /// What both have.
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        let mut both = Self::none();
+        for path in self.0.keys().chain(other.0.keys()) {
+            let common = PRIVILEGES
+                .iter()
+                .filter(|privilege| self.has(path, privilege) && other.has(path, privilege));
+            let common = common.map(|privilege| ((*privilege).to_owned(), true));
+            both.0.insert(path.clone(), common.collect());
+        }
+        both
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
 
 impl Acl {
     /// No privilege at all.
@@ -55,7 +57,7 @@ impl Acl {
     /// Every privilege on every path.
     #[must_use]
     pub fn administrator() -> Self {
-        Self::none().grant("/", ALL)
+        Self::none().grant("/", PRIVILEGES)
     }
 
     /// Adds privileges on a path and everything below it. As on the server, an entry on a path
@@ -80,12 +82,18 @@ impl Acl {
         self
     }
 
+    fn propagates(&self, path: &str, privilege: &str) -> bool {
+        let own = self.0.get(path).and_then(|granted| granted.get(privilege));
+        own.copied().unwrap_or(true)
+    }
+
     fn has(&self, path: &str, privilege: &str) -> bool {
         let mut current = path.trim_end_matches('/');
         loop {
             let key = if current.is_empty() { "/" } else { current };
             if let Some(granted) = self.0.get(key) {
-                return granted.contains_key(privilege);
+                let propagate = granted.get(privilege).copied();
+                return propagate.is_some_and(|propagate| propagate || key == path);
             }
             match current.rsplit_once('/') {
                 Some((parent, _)) => current = parent,
@@ -110,7 +118,7 @@ impl Caller {
 
     /// Requires any of the privileges.
     pub(super) fn require(&self, path: &str, privileges: &[&str]) -> Result<(), Refusal> {
-        if self.may(path, privileges) {
+        if !path.is_empty() && self.may(path, privileges) {
             Ok(())
         } else {
             Err(Refusal::permission(path, privileges))
@@ -136,6 +144,11 @@ impl Caller {
         match rule.first().and_then(Value::as_str) {
             Some("perm") => {
                 let path = fill(rest.first().and_then(Value::as_str).unwrap_or("/"), params);
+                // A path that cannot be is printed as an empty one.
+                let path = match path.contains(char::is_whitespace) {
+                    true => String::new(),
+                    false => path,
+                };
                 let privileges: Vec<&str> = rest
                     .get(1)
                     .and_then(Value::as_array)
@@ -143,6 +156,12 @@ impl Caller {
                     .flatten()
                     .filter_map(Value::as_str)
                     .collect();
+                // A rule for a parameter that is not given does not apply.
+                if let Some(needed) = option(rest, "require_param")
+                    && !params.iter().any(|(name, _)| name == needed)
+                {
+                    return Err(Refusal::permission(&path, &privileges));
+                }
                 let any = rest.iter().any(|item| item.as_str() == Some("any"));
                 if any {
                     return self.require(&path, &privileges);
@@ -154,30 +173,64 @@ impl Caller {
             Some("and") => rest
                 .iter()
                 .try_for_each(|rule| self.check_rule(rule, params)),
+            // When no alternative holds, the rejection names none of them.
             Some("or") => {
-                let mut last = Ok(());
-                for rule in rest {
-                    last = self.check_rule(rule, params);
-                    if last.is_ok() {
-                        return Ok(());
-                    }
+                let any = rest
+                    .iter()
+                    .any(|rule| self.check_rule(rule, params).is_ok());
+                match any {
+                    true => Ok(()),
+                    false => Err(Refusal::forbidden()),
                 }
-                last
             }
             _ => Ok(()),
         }
     }
 
-    pub(super) fn permissions(&self) -> Value {
-        let paths = self.acl.0.iter().map(|(path, granted)| {
-            let granted: BTreeMap<&str, u8> = granted
-                .iter()
-                .map(|(name, propagate)| (name.as_str(), u8::from(*propagate)))
+    /// The privileges by path: of one path, or of the top paths and those with an entry.
+    pub(super) fn permissions(&self, release: Release, path: Option<&str>) -> Value {
+        let one = path.is_some();
+        let paths: Vec<&str> = match path {
+            Some(path) => vec![path],
+            None => TOP_PATHS.iter().copied().chain(self.acl.paths()).collect(),
+        };
+        let mut listed = serde_json::Map::new();
+        for path in paths {
+            let held = PRIVILEGES.iter().filter(|privilege| {
+                is_privilege(release, privilege) && self.acl.has(path, privilege)
+            });
+            let held: BTreeMap<&str, u8> = held
+                .map(|privilege| (*privilege, u8::from(self.acl.propagates(path, privilege))))
                 .collect();
-            (path.clone(), json!(granted))
-        });
-        Value::Object(paths.collect())
+            if one || !held.is_empty() {
+                listed.insert(path.to_owned(), json!(held));
+            }
+        }
+        Value::Object(listed)
     }
+
+    /// The user without the name of a token.
+    pub(super) fn user(&self) -> &str {
+        self.id.split('!').next().unwrap_or_default()
+    }
+}
+
+/// Paths that the server lists although they have no entry.
+const TOP_PATHS: &[&str] = &[
+    "/",
+    "/access",
+    "/access/groups",
+    "/nodes",
+    "/pool",
+    "/sdn",
+    "/storage",
+    "/vms",
+];
+
+/// The value behind a word in a rule.
+fn option<'a>(rule: &'a [Value], name: &str) -> Option<&'a str> {
+    let at = rule.iter().position(|item| item.as_str() == Some(name))?;
+    rule.get(at + 1)?.as_str()
 }
 
 fn fill(path: &str, params: &[(String, String)]) -> String {
@@ -186,19 +239,39 @@ fn fill(path: &str, params: &[(String, String)]) -> String {
     })
 }
 
+/// A user with a password.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) password: String,
+    pub(super) acl: Acl,
+    /// The code of the second factor that is accepted.
+    pub(super) totp: Option<String>,
+}
+
 /// All accounts and the tickets that were given out.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     pub(super) tokens: HashMap<String, (String, Acl)>,
-    pub(super) users: HashMap<String, (String, Acl)>,
+    pub(super) users: HashMap<String, Account>,
     tickets: HashMap<String, String>,
+    challenges: HashMap<String, String>,
     logins: u32,
+}
+
+/// The fields of a login.
+pub(super) struct Login<'a> {
+    pub(super) user: &'a str,
+    pub(super) realm: Option<&'a str>,
+    pub(super) password: &'a str,
+    pub(super) otp: Option<&'a str>,
+    pub(super) challenge: Option<&'a str>,
 }
 
 impl Accounts {
     /// Finds out who calls.
     pub(super) fn authenticate(
         &self,
+        directory: &Directory,
         method: &Method,
         headers: &HeaderMap,
         upload: bool,
@@ -206,21 +279,21 @@ impl Accounts {
         if let Some(ticket) = ticket_of(headers) {
             return self.by_ticket(&ticket, method, headers, upload);
         }
-        let text = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("PVEAPIToken"))
-            .map(|value| value.trim_start_matches([' ', '=']));
-        let Some((id, secret)) = text.and_then(|text| text.rsplit_once('=')) else {
+        let Some(text) = token_text(headers) else {
             return Err(Refusal::new(401, "No ticket"));
         };
-        match self.tokens.get(id) {
-            Some((known, acl)) if known == secret => Ok(Caller {
-                id: id.to_owned(),
-                acl: acl.clone(),
-            }),
-            _ => Err(Refusal::new(401, "Authentication failed!")),
-        }
+        let failed = || Refusal::new(401, "Authentication failed!");
+        let (id, secret) = text.rsplit_once('=').ok_or_else(failed)?;
+        let acl = match self.tokens.get(id) {
+            Some((known, acl)) if known == secret => Some(acl.clone()),
+            Some(_) => None,
+            None => directory.token_acl(id, secret),
+        };
+        let acl = acl.ok_or_else(failed)?;
+        Ok(Caller {
+            id: id.to_owned(),
+            acl,
+        })
     }
 
     fn by_ticket(
@@ -234,7 +307,7 @@ impl Accounts {
             .tickets
             .get(ticket)
             .and_then(|id| Some((id, self.users.get(id)?)));
-        let Some((id, (_, acl))) = known else {
+        let Some((id, account)) = known else {
             return Err(Refusal::new(401, "Authentication failed!"));
         };
         let csrf = headers
@@ -245,37 +318,127 @@ impl Accounts {
         }
         Ok(Caller {
             id: id.clone(),
-            acl: acl.clone(),
+            acl: account.acl.clone(),
         })
     }
 
-    /// A login with a password, or a renewal with a ticket in its place.
-    pub(super) fn log_in(&mut self, user: &str, password: &str) -> Result<Value, Refusal> {
-        let renews = self
-            .tickets
-            .get(password)
-            .is_some_and(|owner| owner == user);
+    /// A login with a password, a renewal with a ticket in its place, or the response to a challenge.
+    pub(super) fn log_in(&mut self, release: Release, login: &Login<'_>) -> Result<Value, Refusal> {
+        let failure = || Refusal::new(401, "authentication failure");
+        let user = match login.realm {
+            Some(realm) if !login.user.contains('@') => format!("{}@{realm}", login.user),
+            _ => login.user.to_owned(),
+        };
+        if let Some(challenge) = login.challenge {
+            return self.answer_challenge(release, &user, challenge, login);
+        }
+        if self.tickets.get(login.password) == Some(&user) {
+            return Ok(self.ticket(release, &user));
+        }
+        let account = self.users.get(&user).ok_or_else(failure)?;
+        if account.password != login.password {
+            return Err(failure());
+        }
+        match &account.totp {
+            None => Ok(self.ticket(release, &user)),
+            Some(_) => Ok(self.challenge(&user)),
+        }
+    }
+
+    fn answer_challenge(
+        &mut self,
+        release: Release,
+        user: &str,
+        challenge: &str,
+        login: &Login<'_>,
+    ) -> Result<Value, Refusal> {
+        let code = login.password.strip_prefix("totp:");
         let known = self
+            .challenges
+            .get(challenge)
+            .is_some_and(|owner| owner == user);
+        let expected = self
             .users
             .get(user)
-            .is_some_and(|(known, _)| known == password);
-        if !known && !renews {
+            .and_then(|account| account.totp.as_deref());
+        if !known || code.is_none() || code != expected || login.otp.is_some() {
             return Err(Refusal::new(401, "authentication failure"));
         }
+        Ok(self.ticket(release, user))
+    }
+
+    fn stamp(&mut self) -> String {
         self.logins += 1;
-        let ticket = format!("PVE:{user}:{:08X}::c2ln+/=", 0x66A1_B2C3 + self.logins);
+        format!("{:08X}", 0x66A1_B2C3 + self.logins)
+    }
+
+    fn ticket(&mut self, release: Release, user: &str) -> Value {
+        let ticket = format!("PVE:{user}:{}::c2ln+/=", self.stamp());
         self.tickets.insert(ticket.clone(), user.to_owned());
-        Ok(json!({
+        let acl = self.users.get(user).map(|account| &account.acl);
+        json!({
             "username": user,
             "CSRFPreventionToken": csrf_of(&ticket),
             "ticket": ticket,
-            "cap": {},
-        }))
+            "clustername": "lab",
+            "cap": acl.map_or_else(|| json!({}), |acl| capabilities(release, acl)),
+        })
+    }
+
+    fn challenge(&mut self, user: &str) -> Value {
+        let kinds = "%7B%22totp%22%3Atrue%2C%22recovery%22%3A%5B0%2C1%2C2%5D%7D";
+        let ticket = format!("PVE:!tfa!{kinds}:{}::c2ln", self.stamp());
+        self.challenges.insert(ticket.clone(), user.to_owned());
+        json!({
+            "username": user,
+            "CSRFPreventionToken": csrf_of(&ticket),
+            "ticket": ticket,
+            "clustername": "lab",
+            "NeedTFA": 1,
+        })
     }
 
     pub(super) fn expire_tickets(&mut self) {
         self.tickets.clear();
     }
+}
+
+/// What the server's pages show to the user, by area.
+fn capabilities(release: Release, acl: &Acl) -> Value {
+    let areas = [
+        ("vms", "/vms", "VM."),
+        ("storage", "/storage", "Datastore."),
+        ("nodes", "/nodes", "Sys."),
+        ("dc", "/", "Sys."),
+        ("access", "/access", "User."),
+        ("sdn", "/sdn", "SDN."),
+        ("mapping", "/mapping", "Mapping."),
+    ];
+    let areas = areas.map(|(area, path, prefix)| {
+        let held = PRIVILEGES.iter().filter(|privilege| {
+            privilege.starts_with(prefix)
+                && is_privilege(release, privilege)
+                && acl.has(path, privilege)
+        });
+        let held: BTreeMap<&str, u8> = held.map(|privilege| (*privilege, 1)).collect();
+        (area.to_owned(), json!(held))
+    });
+    Value::Object(areas.into_iter().collect())
+}
+
+/// Whether the request has a token, valid or not.
+pub(super) fn has_token(headers: &HeaderMap) -> bool {
+    ticket_of(headers).is_none() && token_text(headers).is_some()
+}
+
+/// The text behind the keyword; the server ends it at a semicolon.
+fn token_text(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let text = value
+        .strip_prefix("PVEAPIToken")?
+        .trim_start_matches([' ', '=']);
+    let text = text.split(';').next().unwrap_or_default();
+    Some(percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
 fn csrf_of(ticket: &str) -> String {

@@ -1,4 +1,4 @@
-//! Setting up the world of a mock.
+//! Setting up a mock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,24 +10,29 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::auth::{Accounts, Acl};
+use super::auth::{Account, Accounts, Acl};
+use super::cluster::Datacenter;
 use super::contract::Contract;
+use super::directory::Directory;
 use super::event::Events;
-use super::state::{MockBridge, MockStorage, State};
+use super::pool::Pools;
+use super::state::{MockBridge, MockNode, MockStorage, State};
 use super::task::Timing;
 use super::{PveMock, Shared, server};
 use crate::id::NodeName;
 use crate::tls::{Fingerprint, TlsTrust};
 
-/// Collects the world of a [`PveMock`]; made by [`PveMock::builder`].
+/// Builder for [`PveMock`], made by [`PveMock::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct PveMockBuilder {
     version: String,
-    nodes: Vec<NodeName>,
+    nodes: Vec<MockNode>,
+    cpus: u32,
     storages: Vec<MockStorage>,
     bridges: Vec<MockBridge>,
     accounts: Accounts,
+    pools: Vec<String>,
     client_token: Option<(String, SecretString)>,
     timing: Timing,
     tls: bool,
@@ -37,11 +42,13 @@ pub struct PveMockBuilder {
 impl PveMockBuilder {
     pub(super) fn new() -> Self {
         Self {
-            version: "9.1.2".to_owned(),
+            version: "9.2.11".to_owned(),
             nodes: Vec::new(),
+            cpus: 16,
             storages: Vec::new(),
             bridges: Vec::new(),
             accounts: Accounts::default(),
+            pools: Vec::new(),
             client_token: None,
             timing: Timing::Polls(1),
             tls: false,
@@ -49,8 +56,7 @@ impl PveMockBuilder {
         }
     }
 
-    /// The version it claims to be; before 9 it answers by the contract of PVE 8.4. By default
-    /// 9.1.2.
+    /// Sets the version. Before 9 the mock follows the contract of PVE 8.4. The default is 9.2.11.
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.to_owned();
         self
@@ -58,7 +64,28 @@ impl PveMockBuilder {
 
     /// Adds a node. The first one is the one that clients contact.
     pub fn node(mut self, name: NodeName) -> Self {
-        self.nodes.push(name);
+        self.nodes.push(MockNode { name, online: true });
+        self
+    }
+
+    /// Adds a node that is switched off: requests to it get status 595.
+    pub fn offline_node(mut self, name: NodeName) -> Self {
+        self.nodes.push(MockNode {
+            name,
+            online: false,
+        });
+        self
+    }
+
+    /// Sets the number of processors of every node. The default is 16.
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Adds an empty pool.
+    pub fn pool(mut self, id: &str) -> Self {
+        self.pools.push(id.to_owned());
         self
     }
 
@@ -73,6 +100,30 @@ impl PveMockBuilder {
         self.bridges.push(MockBridge {
             name: name.to_owned(),
             vlan_aware: true,
+            port: Some("eno1".to_owned()),
+            address: None,
+        });
+        self
+    }
+
+    /// Adds a VLAN-aware bridge with the node's address, `10.0.0.1/24`.
+    pub fn bridge_with_address(mut self, name: &str, address: &str) -> Self {
+        self.bridges.push(MockBridge {
+            name: name.to_owned(),
+            vlan_aware: true,
+            port: Some("eno1".to_owned()),
+            address: Some(address.to_owned()),
+        });
+        self
+    }
+
+    /// Adds a classic bridge without a port: it carries no VLAN.
+    pub fn internal_bridge(mut self, name: &str) -> Self {
+        self.bridges.push(MockBridge {
+            name: name.to_owned(),
+            vlan_aware: false,
+            port: None,
+            address: None,
         });
         self
     }
@@ -88,10 +139,22 @@ impl PveMockBuilder {
     }
 
     /// Adds a user with a password.
-    pub fn user(mut self, id: &str, password: &str, acl: Acl) -> Self {
-        self.accounts
-            .users
-            .insert(id.to_owned(), (password.to_owned(), acl));
+    pub fn user(self, id: &str, password: &str, acl: Acl) -> Self {
+        self.add_user(id, password, acl, None)
+    }
+
+    /// Adds a user with a password and a second factor that accepts this code.
+    pub fn user_with_totp(self, id: &str, password: &str, code: &str, acl: Acl) -> Self {
+        self.add_user(id, password, acl, Some(code.to_owned()))
+    }
+
+    fn add_user(mut self, id: &str, password: &str, acl: Acl, totp: Option<String>) -> Self {
+        let account = Account {
+            password: password.to_owned(),
+            acl,
+            totp,
+        };
+        self.accounts.users.insert(id.to_owned(), account);
         self
     }
 
@@ -156,7 +219,10 @@ impl PveMockBuilder {
     fn fill_in(&mut self) {
         let storage = |name: &str| name.parse().expect("a storage name");
         if self.nodes.is_empty() {
-            self.nodes.push("pve-01".parse().expect("a node name"));
+            self.nodes.push(MockNode {
+                name: "pve-01".parse().expect("a node name"),
+                online: true,
+            });
         }
         if self.storages.is_empty() {
             self.storages
@@ -169,6 +235,8 @@ impl PveMockBuilder {
                 self.bridges.push(MockBridge {
                     name: name.to_owned(),
                     vlan_aware: true,
+                    port: Some("eno1".to_owned()),
+                    address: None,
                 });
             }
         }
@@ -183,14 +251,20 @@ impl PveMockBuilder {
 
     fn into_state(self) -> State {
         let old = self.version.starts_with("8.") || self.version.starts_with("7.");
+        let contract = if old {
+            Contract::pve_8()
+        } else {
+            Contract::pve_9()
+        };
         State {
-            contract: if old {
-                Contract::pve_8()
-            } else {
-                Contract::pve_9()
-            },
+            contract,
             version: self.version,
             nodes: self.nodes,
+            cpus: self.cpus,
+            directory: Directory::new(contract.release()),
+            pools: Pools::new(self.pools),
+            datacenter: Datacenter::default(),
+            quorate: true,
             storages: self.storages,
             bridges: self.bridges,
             accounts: self.accounts,

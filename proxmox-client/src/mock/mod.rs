@@ -8,18 +8,26 @@
 //! What differs from the real server: no response is delayed unless a [`Fault`] says so (a wrong password takes 3 s
 //! there), and no VM boots: a program that plays the guest listens to [`PveMock::events`].
 
+mod agent;
 mod auth;
 mod body;
 mod builder;
 mod call;
+mod check;
+mod cluster;
 pub mod contract;
+mod directory;
 mod event;
 mod fault;
 mod faults;
-mod format;
+mod firewall;
 mod handler;
+mod lifecycle;
 mod multipart;
+mod node;
+mod pool;
 mod power;
+mod privileges;
 mod reply;
 mod route;
 mod server;
@@ -309,6 +317,21 @@ impl PveMock {
         }
     }
 
+    /// Sets or removes an option of a VM, as if its file had been changed on the node: nothing is checked.
+    pub fn set_vm_option(&self, id: VmId, name: &str, value: Option<&str>) {
+        if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
+            match value {
+                Some(value) => vm.options.insert(name.to_owned(), value.to_owned()),
+                None => vm.options.remove(name),
+            };
+        }
+    }
+
+    /// Takes the quorum from the cluster, or gives it back: without quorum every write of a VM fails.
+    pub fn set_quorate(&self, quorate: Quorum) {
+        self.inner.shared.state().quorate = quorate == Quorum::Present;
+    }
+
     /// Stops the VM, as if its guest had shut down.
     pub fn stop_vm(&self, id: VmId) {
         let mut state = self.inner.shared.state();
@@ -325,6 +348,16 @@ impl PveMock {
         let added = self.inner.shared.state().add_vm(id, options);
         assert_eq!(added, Ok(()), "a VM for the mock");
     }
+}
+
+/// Whether the cluster has a majority of its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quorum {
+    /// Writes succeed.
+    Present,
+    /// Reads succeed, writes fail.
+    Lost,
 }
 
 /// A pin that matches no certificate, for connections without TLS.
@@ -379,25 +412,37 @@ impl Shared {
         self.server.faults.take(route)
     }
 
-    /// Fetches a URL as the node's wget does; the error is wget's exit code.
-    async fn fetch(&self, url: &Url) -> Result<Bytes, u8> {
+    /// Downloads a URL as the node's wget does. The error is wget's exit code, or its last line where it has one.
+    async fn fetch(&self, url: &Url) -> Result<Bytes, String> {
+        let exit_code = |code: u8| format!("exit code {code}");
         let trust = match url.scheme() {
             "https" => &self.server.download_trust,
             _ => &TlsTrust::Pinned(NO_CERTIFICATE),
         };
+        let tls = trust
+            .client_config(url.scheme())
+            .map_err(|_| exit_code(5))?;
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config(url.scheme()).map_err(|_| 5)?)
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .build()
-            .map_err(|_| 5)?;
-        let answer = client.get(url.clone()).send().await;
-        let answer = answer.map_err(|error| match crate::tls::find_tls_error(&error) {
-            Some(_) => 5,
-            None => 4,
-        })?;
-        if !answer.status().is_success() {
-            return Err(8);
+            .map_err(|_| exit_code(5))?;
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        if tokio::net::lookup_host((host, port)).await.is_err() {
+            return Err(format!("wget: unable to resolve host address '{host}'"));
         }
-        answer.bytes().await.map_err(|_| 4)
+        let response = client.get(url.clone()).send().await;
+        let response = response.map_err(|error| match crate::tls::find_tls_error(&error) {
+            Some(_) => exit_code(5),
+            None if error.is_connect() => {
+                format!("Connecting to {host}:{port}... failed: Connection refused.")
+            }
+            None => exit_code(4),
+        })?;
+        if !response.status().is_success() {
+            return Err(exit_code(8));
+        }
+        response.bytes().await.map_err(|_| exit_code(4))
     }
 }

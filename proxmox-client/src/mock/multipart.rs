@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::reply::Refusal;
+
 /// The parts of an accepted upload.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Upload {
@@ -14,40 +16,77 @@ pub(super) struct Upload {
 /// The only order in which the parser finds the parts before the file.
 const ORDER: [&str; 3] = ["content", "checksum-algorithm", "checksum"];
 
-/// The boundary of `multipart/form-data; boundary=B`, which must not be quoted.
-pub(super) fn boundary(content_type: &str) -> Option<&str> {
-    let rest = content_type.strip_prefix("multipart/form-data")?;
-    let (_, boundary) = rest.split_once("boundary=")?;
-    let boundary = boundary.split(';').next().unwrap_or_default().trim();
-    (!boundary.is_empty() && !boundary.contains('"')).then_some(boundary)
+/// How the real parser fails.
+#[derive(Debug)]
+pub(super) enum Stall {
+    /// The connection closes without a response.
+    HangUp,
+    /// A response.
+    Rejected(Refusal),
 }
 
-/// Reads a body; `None` where the real parser stalls or drops the connection.
-pub(super) fn parse(body: &Bytes, boundary: &str) -> Option<Upload> {
+fn rejected(status: u16, text: &str) -> Stall {
+    Stall::Rejected(Refusal::plain(status, text))
+}
+
+/// Reads an upload with this content type.
+pub(super) fn read(body: &Bytes, content_type: &str) -> Result<Upload, Stall> {
+    let boundary = content_type
+        .strip_prefix("multipart/form-data")
+        .and_then(|rest| rest.split_once("boundary="))
+        .map(|(_, boundary)| boundary.split(';').next().unwrap_or_default().trim());
+    let Some(boundary) = boundary.filter(|boundary| !boundary.is_empty()) else {
+        return Err(Stall::HangUp);
+    };
+    parse(body, boundary)
+}
+
+/// Reads the parts of a body.
+fn parse(body: &Bytes, boundary: &str) -> Result<Upload, Stall> {
+    // A quoted boundary is taken with its quotes, and is not found.
+    let failed = || {
+        rejected(
+            500,
+            "upload failed at /usr/share/perl5/PVE/APIServer/AnyEvent.pm line 1370.",
+        )
+    };
+    let bad_request = || Stall::Rejected(Refusal::bodiless(400, "Bad Request"));
     let delimiter = format!("--{boundary}");
-    let mut rest = body.strip_prefix(delimiter.as_bytes())?;
+    let mut rest = body.strip_prefix(delimiter.as_bytes()).ok_or_else(failed)?;
     let mut upload = Upload::default();
     let mut expected = ORDER.iter();
     loop {
-        rest = rest.strip_prefix(b"\r\n")?;
-        let head_end = find(rest, b"\r\n\r\n")?;
-        let head = std::str::from_utf8(&rest[..head_end]).ok()?;
+        rest = rest.strip_prefix(b"\r\n").ok_or_else(failed)?;
+        let head_end = find(rest, b"\r\n\r\n").ok_or_else(failed)?;
+        let head = std::str::from_utf8(&rest[..head_end]).map_err(|_| failed())?;
         let content = &rest[head_end + 4..];
-        let end = find(content, format!("\r\n{delimiter}").as_bytes())?;
+        let end = find(content, format!("\r\n{delimiter}").as_bytes()).ok_or_else(failed)?;
         let value = &content[..end];
         rest = &content[end + 2 + delimiter.len()..];
         // The disposition must be the first header, in this spelling.
-        let first = head.lines().next()?;
-        let name = first.strip_prefix("Content-Disposition: form-data; name=\"")?;
-        if let Some(file) = name.strip_prefix("filename\"; filename=\"") {
-            upload.file_name = file.strip_suffix('"')?.to_owned();
+        let first = head.lines().next().unwrap_or_default();
+        let name = first
+            .strip_prefix("Content-Disposition: form-data; name=\"")
+            .ok_or_else(bad_request)?;
+        if let Some((field, file)) = name.split_once("\"; filename=\"") {
+            if field != "filename" {
+                let text = format!(
+                    "wrong field name '{field}' for file upload, expected 'filename' at /usr/share/perl5/PVE/APIServer/AnyEvent.pm line 1325."
+                );
+                return Err(rejected(500, &text));
+            }
+            file.strip_suffix('"')
+                .ok_or_else(bad_request)?
+                .clone_into(&mut upload.file_name);
             upload.body = body.slice_ref(value);
-            // The file is the last part.
-            return rest.starts_with(b"--").then_some(upload);
+            // What follows the file is not looked at.
+            return Ok(upload);
         }
-        let name = name.strip_suffix('"')?;
-        expected.find(|field| **field == name)?;
-        let value = std::str::from_utf8(value).ok()?.to_owned();
+        let name = name.strip_suffix('"').ok_or_else(bad_request)?;
+        if !expected.any(|field| *field == name) {
+            return Err(bad_request());
+        }
+        let value = std::str::from_utf8(value).map_err(|_| failed())?.to_owned();
         upload.fields.push((name.to_owned(), value));
     }
 }
@@ -108,21 +147,31 @@ mod tests {
                 ("tmpfilename", "/tmp/x"),
                 ("filename", "bytes"),
             ],
-            &[
-                ("content", "iso"),
-                ("filename", "bytes"),
-                ("checksum", "ab"),
-            ],
             &[("content", "iso")],
         ] {
-            assert_eq!(parse(&body(parts), "B"), None, "{parts:?}");
+            assert!(parse(&body(parts), "B").is_err(), "{parts:?}");
         }
     }
 
     #[test]
+    fn what_follows_the_file_is_lost() {
+        let parts = &[("filename", "bytes"), ("content", "iso")];
+
+        assert!(parse(&body(parts), "B").unwrap().fields.is_empty());
+    }
+
+    #[test]
     fn a_quoted_boundary_is_not_understood() {
-        assert_eq!(boundary("multipart/form-data; boundary=B"), Some("B"));
-        assert_eq!(boundary("multipart/form-data; boundary=\"B\""), None);
-        assert_eq!(boundary("application/json"), None);
+        let body = body(&[("filename", "bytes")]);
+
+        assert!(read(&body, "multipart/form-data; boundary=B").is_ok());
+        assert!(matches!(
+            read(&body, "multipart/form-data; boundary=\"B\""),
+            Err(Stall::Rejected(_))
+        ));
+        assert!(matches!(
+            read(&body, "multipart/form-data"),
+            Err(Stall::HangUp)
+        ));
     }
 }

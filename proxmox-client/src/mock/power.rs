@@ -1,16 +1,14 @@
-//! Power and the guest agent.
+//! Power.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::event::MockEvent;
 use super::handler::Context;
 use super::reply::{Refusal, Reply};
 use super::state::State;
 use super::task::{self, TaskSubject};
-use super::vm::check_unlocked;
 use super::vm_config::{drive_values, is_drive};
 use crate::id::{VmId, VolumeId};
-use crate::vm::guest::GuestInterface;
 
 /// What a power call does when its task ends.
 type Change = fn(&mut State, VmId) -> Result<Vec<String>, String>;
@@ -18,38 +16,55 @@ type Change = fn(&mut State, VmId) -> Result<Vec<String>, String>;
 pub(super) fn status(context: &Context<'_>, state: &State) -> Reply {
     let id = context.vm_id()?;
     let vm = state.vm(context.param("node"), id)?;
-    let option = |name: &str| vm.options.get(name).cloned();
-    let number = |name: &str| {
-        option(name)
-            .and_then(|text| text.parse::<u64>().ok())
-            .unwrap_or(1)
-    };
-    let state = if vm.running { "running" } else { "stopped" };
-    let mut answer = json!({
-        "vmid": id, "name": option("name"), "status": state, "qmpstatus": state,
-        "uptime": u8::from(vm.running), "cpus": number("cores") * number("sockets"),
-        "maxmem": number("memory") << 20, "disk": 0, "tags": option("tags").unwrap_or_default(),
-        "ha": { "managed": 0 },
-    });
-    if option("agent").is_some() {
+    let mut answer = super::vm::summary(id, vm);
+    answer["qmpstatus"] = match (vm.running, vm.paused) {
+        (true, true) => "paused",
+        (true, false) => "running",
+        (false, _) => "stopped",
+    }
+    .into();
+    answer["ha"] = json!({ "managed": u8::from(state.datacenter.is_managed(id)) });
+    if vm.options.contains_key("agent") {
         answer["agent"] = 1.into();
     }
-    if let Some(lock) = option("lock") {
-        answer["lock"] = lock.into();
+    if vm.running {
+        answer["running-machine"] = vm
+            .options
+            .get("machine")
+            .map_or("pc", String::as_str)
+            .into();
+        answer["running-qemu"] = "10.1.2".into();
+        answer["proxmox-support"] = json!({});
+        answer["balloon"] = answer["maxmem"].clone();
+        answer["ballooninfo"] = json!({ "actual": answer["maxmem"], "max_mem": answer["maxmem"] });
     }
     Ok(answer)
+}
+
+/// Whether a power call looks at the VM before it starts its task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Everything is found out by the task.
+    Never,
+    /// The VM must run.
+    Running,
 }
 
 pub(super) fn change(
     context: &Context<'_>,
     state: &mut State,
-    worker: &str,
+    (worker, look): (&str, Look),
     change: Change,
 ) -> Reply {
     let id = context.vm_id()?;
-    let vm = state.vm(context.param("node"), id)?;
-    check_unlocked(vm)?;
-    let node = vm.node.clone();
+    let node = state.node(context.param("node"))?;
+    let own = node.clone();
+    if look == Look::Running {
+        let vm = state.vm(context.param("node"), id)?;
+        if !vm.running {
+            return Err(Refusal::died(format!("VM {id} not running")));
+        }
+    }
     let subject = TaskSubject {
         worker,
         id: &id.to_string(),
@@ -60,8 +75,26 @@ pub(super) fn change(
         context.shared,
         state,
         &subject,
-        Box::new(move |state| change(state, id)),
+        Box::new(move |state| {
+            if let Some(vm) = state.vms.get(&id).filter(|vm| vm.node == own) {
+                super::vm::check_lock(vm)?;
+                return change(state, id);
+            }
+            Err(missing(is_start(change), own.as_str(), id))
+        }),
     )
+}
+
+/// Starting reads the configuration, the others ask for the node of the VM.
+fn missing(starts: bool, node: &str, id: VmId) -> String {
+    match starts {
+        true => super::state::missing_vm(node, id),
+        false => format!("unable to find configuration file for VM {id} on node '{node}'"),
+    }
+}
+
+fn is_start(change: Change) -> bool {
+    std::ptr::fn_addr_eq(change, start as Change)
 }
 
 pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
@@ -71,12 +104,15 @@ pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> 
     if vm.running {
         return Err(format!("VM {id} already running"));
     }
+    let options = vm.planned();
     let mut log = Vec::new();
-    for (name, value) in &vm.options {
+    check_processors(state, &options)?;
+    for (name, value) in &options {
         let values = drive_values(state.contract, name, value);
         if name.starts_with("net")
             && let Some(bridge) = values.get("bridge")
             && !state.bridges.iter().any(|known| known.name == *bridge)
+            && !state.datacenter.is_vnet(bridge)
         {
             return Err(format!("bridge '{bridge}' does not exist"));
         }
@@ -87,13 +123,38 @@ pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> 
             return Err(format!("volume '{volume}' does not exist"));
         }
     }
-    let bios = vm.options.get("bios").map(String::as_str);
-    if bios == Some("ovmf") && !vm.options.contains_key("efidisk0") {
+    let bios = options.get("bios").map(String::as_str);
+    if bios == Some("ovmf") && !options.contains_key("efidisk0") {
         log.push("WARN: no efidisk configured! Using temporary efivars disk.".to_owned());
+    }
+    if let Some(vm) = state.vms.get_mut(&id) {
+        vm.options = options;
+        vm.pending.clear();
+        vm.paused = false;
     }
     set_running(state, id, true);
     state.emit(&MockEvent::VmStarted { vmid: id });
     Ok(log)
+}
+
+fn check_processors(
+    state: &State,
+    options: &std::collections::BTreeMap<String, String>,
+) -> Result<(), String> {
+    let number = |name: &str| {
+        options
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1)
+    };
+    let wanted: u32 = u32::saturating_mul(number("cores"), number("sockets"));
+    match wanted > state.cpus {
+        true => Err(format!(
+            "MAX {} vcpus allowed per VM on this node",
+            state.cpus
+        )),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn stop(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
@@ -103,18 +164,33 @@ pub(super) fn stop(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
     Ok(Vec::new())
 }
 
-pub(super) fn shutdown(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
-    if state.vms.get(&id).is_some_and(|vm| vm.running) {
-        return stop(state, id);
-    }
-    Err(format!("VM {id} not running"))
+/// Stops the VM and starts it, with pending changes in effect.
+pub(super) fn reboot(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
+    stop(state, id)?;
+    start(state, id)
 }
 
 pub(super) fn reset(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
-    if !state.vms.get(&id).is_some_and(|vm| vm.running) {
-        return Err(format!("VM {id} not running"));
-    }
     state.emit(&MockEvent::VmReset { vmid: id });
+    Ok(Vec::new())
+}
+
+pub(super) fn suspend(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
+    if let Some(vm) = state.vms.get_mut(&id) {
+        vm.paused = true;
+    }
+    Ok(Vec::new())
+}
+
+/// Saves the memory and stops the VM.
+pub(super) fn hibernate(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
+    stop(state, id)
+}
+
+pub(super) fn resume(state: &mut State, id: VmId) -> Result<Vec<String>, String> {
+    if let Some(vm) = state.vms.get_mut(&id) {
+        vm.paused = false;
+    }
     Ok(Vec::new())
 }
 
@@ -127,41 +203,10 @@ fn set_running(state: &mut State, id: VmId, running: bool) -> bool {
     vm.running = running;
     if !running {
         vm.interfaces = None;
+        vm.paused = false;
+        let planned = vm.planned();
+        vm.options = planned;
+        vm.pending.clear();
     }
     changed
-}
-
-pub(super) fn guest_interfaces(context: &Context<'_>, state: &State) -> Reply {
-    let id = context.vm_id()?;
-    let vm = state.vm(context.param("node"), id)?;
-    if !vm.options.contains_key("agent") {
-        return Err(Refusal::died("No QEMU guest agent configured"));
-    }
-    if !vm.running {
-        return Err(Refusal::died(format!("VM {id} is not running")));
-    }
-    match &vm.interfaces {
-        Some(interfaces) => {
-            Ok(json!({ "result": interfaces.iter().map(shown).collect::<Value>() }))
-        }
-        None => Err(Refusal::died("QEMU guest agent is not running")),
-    }
-}
-
-fn shown(interface: &GuestInterface) -> Value {
-    let addresses = interface.addresses.iter().map(|entry| {
-        json!({
-            "ip-address": entry.address,
-            "ip-address-type": if entry.address.is_ipv4() { "ipv4" } else { "ipv6" },
-            "prefix": entry.prefix,
-        })
-    });
-    let mut answer = json!({
-        "name": interface.name,
-        "ip-addresses": addresses.collect::<Value>(),
-    });
-    if let Some(mac) = &interface.mac {
-        answer["hardware-address"] = mac.as_str().into();
-    }
-    answer
 }

@@ -17,14 +17,56 @@ pub(super) struct Refusal {
     status: u16,
     message: String,
     errors: BTreeMap<String, String>,
+    form: Form,
+}
+
+/// What stands in the body of a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The envelope, with the text in releases that have it there.
+    Envelope,
+    /// The text alone: the HTTP server rejected the request before it reached the API.
+    Text,
+    /// Nothing.
+    Empty,
 }
 
 impl Refusal {
+    /// A rejection by the HTTP server, with its text as the body.
+    pub(super) fn plain(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            form: Form::Text,
+            ..Self::new(status, message)
+        }
+    }
+
+    /// A rejection without a body.
+    pub(super) fn bodiless(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            form: Form::Empty,
+            ..Self::new(status, message)
+        }
+    }
+
+    /// The same rejection without a body.
+    pub(super) fn without_body(self) -> Self {
+        Self {
+            form: Form::Empty,
+            ..self
+        }
+    }
+
+    /// A node that does not respond.
+    pub(super) fn node_unreachable() -> Self {
+        Self::bodiless(595, "Connection refused")
+    }
+
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
             errors: BTreeMap::new(),
+            form: Form::Envelope,
         }
     }
 
@@ -44,6 +86,11 @@ impl Refusal {
         Self::parameters(BTreeMap::from([(name.to_owned(), problem.into())]))
     }
 
+    /// A rejection that names no path.
+    pub(super) fn forbidden() -> Self {
+        Self::new(403, "Permission check failed")
+    }
+
     pub(super) fn permission(path: &str, privileges: &[&str]) -> Self {
         let privileges = privileges.join("|");
         Self::new(
@@ -61,10 +108,11 @@ impl Refusal {
             body["errors"] = json!(self.errors);
         }
         // The server answers 401 before it knows in which format, so without a body.
-        let text = if self.status == 401 {
-            String::new()
-        } else {
-            body.to_string()
+        let text = match self.form {
+            _ if self.status == 401 => String::new(),
+            Form::Empty => String::new(),
+            Form::Text => self.message.clone(),
+            Form::Envelope => body.to_string(),
         };
         let mut response = response(self.status, text);
         let line = self.message.lines().next().unwrap_or_default();
@@ -90,6 +138,24 @@ pub(super) fn into_response(reply: Reply, texts_in_body: bool) -> Response<Body>
         Ok(data) => response(200, json!({ "data": data }).to_string()),
         Err(refusal) => refusal.into_response(texts_in_body),
     }
+}
+
+/// The answer in the format `extjs`: always 200, with the outcome in the body.
+pub(super) fn into_extjs(reply: Reply) -> Response<Body> {
+    let body = match reply {
+        Ok(data) => json!({ "data": data, "success": 1 }),
+        Err(refusal) => {
+            let message = format!("{}\n", refusal.message.trim_end());
+            let mut body = json!({
+                "data": null, "success": 0, "status": refusal.status, "message": message,
+            });
+            if !refusal.errors.is_empty() {
+                body["errors"] = json!(refusal.errors);
+            }
+            body
+        }
+    };
+    response(200, body.to_string())
 }
 
 const PAGED: &str = "$page";

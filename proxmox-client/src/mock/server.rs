@@ -7,17 +7,18 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::auth::{Acl, Caller};
+use super::auth::{Acl, Caller, has_token};
 use super::body::{self, Body, HangUp};
 use super::call::Call;
 use super::fault::Fault;
 use super::handler::{Context, handle};
-use super::multipart::{self, Upload};
-use super::reply::{Refusal, Reply, into_response, response};
+use super::multipart::{self, Stall, Upload};
+use super::reply::{Refusal, Reply, into_extjs, into_response, response};
 use super::route::Route;
 use super::{Shared, state::State};
 
@@ -49,19 +50,41 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared)
 }
 
 async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<Body>, HangUp> {
-    let incoming = match read(request).await {
-        Ok(incoming) => incoming,
+    let (head, body) = match head(request) {
+        Ok(head) => head,
         Err(refusal) => return Ok(respond(&shared, Err(refusal))),
     };
-    let route = match incoming.route(&shared) {
+    let extjs = head.path.starts_with("/api2/extjs/");
+    let respond = |shared: &Shared, reply: Reply| match extjs {
+        true => into_extjs(reply),
+        false => respond(shared, reply),
+    };
+    let route = match head.route(&shared) {
         Ok(route) => route,
         Err(refusal) => return Ok(respond(&shared, Err(refusal))),
     };
-    let parsed = incoming.parse(&route)?;
+    if let Err(refusal) = check_upload_right(&shared, &route) {
+        // The body is not read: the response to a large upload is lost with the connection.
+        return match head.length > UNREAD_BODY {
+            true => Err(HangUp),
+            false => Ok(respond(&shared, Err(refusal))),
+        };
+    }
+    let Ok(body) = body.collect().await else {
+        return Err(HangUp);
+    };
+    let incoming = Received {
+        head,
+        body: body.to_bytes(),
+    };
+    let parsed = match incoming.parse(&route)? {
+        Ok(parsed) => parsed,
+        Err(refusal) => return Ok(respond(&shared, Err(refusal))),
+    };
     shared.record(Call::new(
         route.route,
-        &incoming.method,
-        &incoming.path,
+        &incoming.head.method,
+        &incoming.head.path,
         &parsed.params,
     ));
     let fault = shared.take_fault(route.route);
@@ -75,6 +98,17 @@ async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<B
         Some(fault) => with_effect(fault, response).await,
         None => Ok(response),
     }
+}
+
+/// The size above which a client is still sending when the server closes the connection.
+const UNREAD_BODY: u64 = 512 * 1024;
+
+/// The right to upload is checked before the body is read; the rejection has no body.
+fn check_upload_right(shared: &Shared, found: &Found) -> Result<(), Refusal> {
+    if found.route != Route::Upload {
+        return Ok(());
+    }
+    check_rule(&shared.state(), found, &found.path_params).map_err(Refusal::without_body)
 }
 
 /// What happens instead of the request; `None` for a fault of the response.
@@ -122,16 +156,11 @@ fn run(shared: &Shared, found: &Found, parsed: &Parsed) -> Reply {
     handle(&context, &mut state, found.route, parsed.upload.as_ref())
 }
 
-/// Privileges first, parameters second, as on the server.
+/// Privileges first, the way to the node second, parameters third, as on the server.
 fn check(state: &State, found: &Found, parsed: &Parsed) -> Result<(), Refusal> {
     let (method, template) = (found.route.method(), found.route.template());
-    if let Some(rule) = state
-        .contract
-        .permissions(&method, template)
-        .and_then(|p| p.get("check"))
-    {
-        found.caller.check_rule(rule, &parsed.params)?;
-    }
+    check_rule(state, found, &parsed.params)?;
+    check_node(state, found)?;
     if let Some(name) = parsed.conflicting_parameter(found) {
         return Err(Refusal::parameter(
             &name,
@@ -144,31 +173,76 @@ fn check(state: &State, found: &Found, parsed: &Parsed) -> Result<(), Refusal> {
         .map_err(Refusal::parameters)
 }
 
-struct Received {
+fn check_rule(state: &State, found: &Found, params: &[(String, String)]) -> Result<(), Refusal> {
+    let (method, template) = (found.route.method(), found.route.template());
+    // The rule of these calls reads the name of the user before the parameters are checked.
+    let user = params.iter().find(|(name, _)| name == "userid");
+    if let Some((_, user)) =
+        user.filter(|(_, user)| !user.contains('@') && template.starts_with("/access/users"))
+    {
+        return Err(Refusal::died(format!(
+            "value '{user}' does not look like a valid user name"
+        )));
+    }
+    let rule = state.contract.permissions(&method, template);
+    match rule.and_then(|rule| rule.get("check")) {
+        Some(rule) => found.caller.check_rule(rule, params),
+        None => Ok(()),
+    }
+}
+
+/// The contacted node looks up the address of the node in the path, and forwards the request.
+fn check_node(state: &State, found: &Found) -> Result<(), Refusal> {
+    let node = found.path_params.iter().find(|(name, _)| name == "node");
+    let Some((_, node)) = node else {
+        return Ok(());
+    };
+    // Uploads are not forwarded.
+    if found.route == Route::Upload {
+        return Ok(());
+    }
+    if state.is_offline(node) {
+        return Err(Refusal::node_unreachable());
+    }
+    state.node(node).map(|_| ())
+}
+
+/// Everything before the body.
+struct Head {
     method: Method,
     path: String,
     query: String,
     headers: HeaderMap,
+    length: u64,
+}
+
+struct Received {
+    head: Head,
     body: Bytes,
 }
 
-/// Reads a request within the limits that are fixed in the server.
-async fn read(request: Request<Incoming>) -> Result<Received, Refusal> {
+/// Reads the head of a request within the limits that are fixed in the server.
+fn head(request: Request<Incoming>) -> Result<(Head, Incoming), Refusal> {
     let (parts, body) = request.into_parts();
     let method = parts.method;
     if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(&method) {
-        return Err(Refusal::new(
-            501,
-            format!("method '{method}' not available"),
-        ));
+        let text = format!("method '{method}' not available");
+        return Err(match method {
+            // A response to HEAD has no body.
+            Method::HEAD => Refusal::bodiless(501, text),
+            _ => Refusal::plain(501, text),
+        });
     }
     if parts.headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Refusal::new(501, "chunked transfer encoding not supported"));
+        return Err(Refusal::plain(
+            501,
+            "chunked transfer encoding not supported",
+        ));
     }
     let length = header_text(&parts.headers, header::CONTENT_LENGTH);
     let length: u64 = length.parse().unwrap_or(0);
     if length > 0 && (method == Method::GET || method == Method::DELETE) {
-        return Err(Refusal::new(
+        return Err(Refusal::plain(
             501,
             format!("Unexpected content for method '{method}'"),
         ));
@@ -176,31 +250,27 @@ async fn read(request: Request<Incoming>) -> Result<Received, Refusal> {
     let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
     let multipart = content_type.starts_with("multipart/form-data");
     if !multipart && length > 512 * 1024 {
-        return Err(Refusal::new(501, "for data too large"));
+        return Err(Refusal::plain(501, "for data too large"));
     }
     let upload_path = parts.uri.path().ends_with("/upload");
-    let form =
-        content_type.is_empty() || content_type.starts_with("application/x-www-form-urlencoded");
-    if length > 0 && !form && !(multipart && upload_path) {
+    let known = ["", "application/x-www-form-urlencoded", "application/json"]
+        .contains(&content_type.split(';').next().unwrap_or_default().trim());
+    if length > 0 && !known && !(multipart && upload_path) {
         let text = format!("upload 'Content-Type '{content_type}' not implemented");
-        return Err(Refusal::new(506, text));
+        return Err(Refusal::plain(506, text));
     }
     let path = percent_decode_str(parts.uri.path())
         .decode_utf8_lossy()
         .into_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = body
-        .collect()
-        .await
-        .map_err(|_| Refusal::died("upload failed"))?
-        .to_bytes();
-    Ok(Received {
+    let head = Head {
         method,
         path,
         query,
         headers: parts.headers,
-        body,
-    })
+        length,
+    };
+    Ok((head, body))
 }
 
 fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
@@ -222,25 +292,28 @@ struct Parsed {
     upload: Option<Upload>,
 }
 
-impl Received {
-    fn route(&self, shared: &Shared) -> Result<Found, Refusal> {
-        let path = self
-            .path
-            .strip_prefix("/api2/json")
-            .ok_or_else(|| Refusal::new(501, "no such uri"))?;
-        let state = shared.state();
-        let upload = path.ends_with("/upload");
-        let anonymous = self.method == Method::POST && path == "/access/ticket";
-        let caller = if anonymous {
-            Caller {
-                id: String::new(),
-                acl: Acl::none(),
-            }
-        } else {
-            state
-                .accounts
-                .authenticate(&self.method, &self.headers, upload)?
+impl Head {
+    /// The path behind the format.
+    fn api_path(&self) -> Result<&str, Refusal> {
+        let Some(rest) = self.path.strip_prefix("/api2/") else {
+            let text = format!("no such file '{}'", self.path);
+            return Err(Refusal::plain(500, text));
         };
+        let (format, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = &rest[format.len()..];
+        match format {
+            "json" | "extjs" => Ok(path),
+            other => Err(Refusal::plain(
+                501,
+                format!("no formatter for uri {path}, {other}"),
+            )),
+        }
+    }
+
+    fn route(&self, shared: &Shared) -> Result<Found, Refusal> {
+        let path = self.api_path()?;
+        let state = shared.state();
+        let caller = self.caller(&state, path)?;
         let unknown = || {
             Refusal::new(
                 501,
@@ -252,6 +325,12 @@ impl Received {
             .find(&self.method, path)
             .ok_or_else(unknown)?;
         let route = Route::of(&self.method, template).ok_or_else(unknown)?;
+        if caller.id.contains('!') && !state.contract.allows_tokens(&self.method, template) {
+            let text = format!(
+                "Permission check failed (URI '{path}' not available with API token, need proper ticket.\n)"
+            );
+            return Err(Refusal::new(403, text));
+        }
         Ok(Found {
             route,
             caller,
@@ -259,25 +338,81 @@ impl Received {
         })
     }
 
-    /// All parameters: path, body, query. The upload parser hangs up on what it does not expect.
-    fn parse(&self, found: &Found) -> Result<Parsed, HangUp> {
+    fn caller(&self, state: &State, path: &str) -> Result<Caller, Refusal> {
+        let open = matches!(
+            (&self.method, path),
+            (&Method::GET | &Method::POST, "/access/ticket") | (&Method::GET, "/access/domains")
+        );
+        if open && !has_token(&self.headers) {
+            return Ok(Caller {
+                id: String::new(),
+                acl: Acl::none(),
+            });
+        }
+        state.accounts.authenticate(
+            &state.directory,
+            &self.method,
+            &self.headers,
+            path.ends_with("/upload"),
+        )
+    }
+}
+
+impl Received {
+    /// All parameters: path, body, query. The upload parser closes the connection where it stalls.
+    fn parse(&self, found: &Found) -> Result<Result<Parsed, Refusal>, HangUp> {
         let mut params = found.path_params.clone();
         let mut upload = None;
+        let content_type = header_text(&self.head.headers, header::CONTENT_TYPE);
         if found.route == Route::Upload {
-            let content_type = header_text(&self.headers, header::CONTENT_TYPE);
-            let boundary = multipart::boundary(content_type).ok_or(HangUp)?;
-            let parsed = multipart::parse(&self.body, boundary).ok_or(HangUp)?;
+            let query = form(self.head.query.as_bytes());
+            if query.iter().any(|(name, _)| name == "tmpfilename") {
+                return Err(HangUp);
+            }
+            let parsed = match multipart::read(&self.body, content_type) {
+                Ok(parsed) => parsed,
+                Err(Stall::HangUp) => return Err(HangUp),
+                Err(Stall::Rejected(refusal)) => return Ok(Err(refusal)),
+            };
             params.extend(parsed.fields.iter().cloned());
             params.push(("filename".to_owned(), parsed.file_name.clone()));
             upload = Some(parsed);
+        } else if content_type.starts_with("application/json") {
+            match serde_json::from_slice(&self.body) {
+                Ok(body) => params.extend(json_params(&body)),
+                Err(error) => return Ok(Err(Refusal::plain(500, error.to_string()))),
+            }
         } else {
             params.extend(form(&self.body));
         }
-        params.extend(form(self.query.as_bytes()));
+        params.extend(form(self.head.query.as_bytes()));
         // The server ignores this one everywhere.
         params.retain(|(name, _)| name != "_dc");
-        Ok(Parsed { params, upload })
+        // The same value as in the path is no second value.
+        let mut seen = std::collections::HashSet::new();
+        params.retain(|(name, value)| {
+            let in_path = found.path_params.iter().any(|(known, _)| known == name);
+            !in_path || seen.insert((name.clone(), value.clone()))
+        });
+        Ok(Ok(Parsed { params, upload }))
     }
+}
+
+/// The members of a JSON body as parameters; the items of a list one by one.
+fn json_params(body: &Value) -> Vec<(String, String)> {
+    let mut params = Vec::new();
+    for (name, value) in body.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(items) => {
+                let items = items.iter().filter_map(crate::wire::text);
+                params.extend(items.map(|item| (name.clone(), item)));
+            }
+            value => {
+                params.extend(crate::wire::text(value).map(|text| (name.clone(), text)));
+            }
+        }
+    }
+    params
 }
 
 impl Parsed {

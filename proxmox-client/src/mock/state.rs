@@ -1,4 +1,4 @@
-//! The world behind the mock: nodes, storages, files, VMs.
+//! The state of the mock: nodes, storages, files, VMs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,15 +8,19 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::auth::Accounts;
+use super::cluster::Datacenter;
 use super::contract::Contract;
+use super::directory::Directory;
 use super::event::{Events, MockEvent};
+use super::firewall::Firewall;
+use super::pool::Pools;
 use super::reply::Refusal;
 use super::task::{TaskRecord, Timing};
 use crate::id::{NodeName, StorageName, VmId, VolumeId};
 use crate::vm::VmConfig;
 use crate::vm::guest::GuestInterface;
 
-/// A storage of the mock: name, plug-in, content types and size.
+/// A storage of the mock: name, plug-in, content types, size, and where it is.
 #[derive(Debug, Clone)]
 #[must_use = "a storage does nothing until it is given to the mock's builder"]
 pub struct MockStorage {
@@ -24,6 +28,10 @@ pub struct MockStorage {
     pub(super) kind: String,
     pub(super) content: Vec<String>,
     pub(super) size: u64,
+    pub(super) path: String,
+    pub(super) disabled: bool,
+    pub(super) nodes: Vec<NodeName>,
+    pub(super) shared: bool,
 }
 
 impl MockStorage {
@@ -41,18 +49,49 @@ impl MockStorage {
     }
 
     fn new(name: StorageName, kind: &str, content: &[&str]) -> Self {
-        let content = content.iter().map(|word| (*word).to_owned()).collect();
+        let path = match name.as_str() {
+            "local" => "/var/lib/vz".to_owned(),
+            other => format!("/mnt/pve/{other}"),
+        };
         Self {
-            name,
             kind: kind.to_owned(),
-            content,
+            content: content.iter().map(|word| (*word).to_owned()).collect(),
             size: 100 << 30,
+            path,
+            disabled: false,
+            nodes: Vec::new(),
+            shared: false,
+            name,
         }
     }
 
-    /// Another size in bytes; what does not fit makes the task fail.
+    /// Sets the size in bytes. A volume that does not fit makes its task fail.
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = bytes;
+        self
+    }
+
+    /// Sets the directory of a storage of files.
+    pub fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Disables the storage.
+    pub fn disabled(mut self) -> Self {
+        self.disabled = true;
+        self
+    }
+
+    /// Makes the storage available on this node only; may be repeated.
+    pub fn only_on(mut self, node: NodeName) -> Self {
+        self.nodes.push(node);
+        self
+    }
+
+    /// Lets all nodes see the same files.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 
@@ -60,8 +99,27 @@ impl MockStorage {
         self.kind == "dir"
     }
 
+    pub(super) fn is_on(&self, node: &NodeName) -> bool {
+        self.nodes.is_empty() || self.nodes.contains(node)
+    }
+
     pub(super) fn supports(&self, content: &str) -> bool {
         self.content.iter().any(|word| word == content)
+    }
+
+    /// The path of a volume on the node.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        if !self.holds_files() {
+            return format!("/dev/{}/{name}", self.name);
+        }
+        let below = match name.split_once('/') {
+            Some(("iso", file)) => format!("template/iso/{file}"),
+            Some(("vztmpl", file)) => format!("template/cache/{file}"),
+            Some(("backup", file)) => format!("dump/{file}"),
+            Some(("import" | "snippets", _)) => name.to_owned(),
+            _ => format!("images/{name}"),
+        };
+        format!("{}/{below}", self.path)
     }
 }
 
@@ -120,9 +178,62 @@ pub struct VmRecord {
 #[derive(Debug, Clone)]
 pub(super) struct MockVm {
     pub(super) node: NodeName,
+    /// The options in effect.
     pub(super) options: BTreeMap<String, String>,
+    /// The options of the next start; `None` removes one.
+    pub(super) pending: BTreeMap<String, Option<String>>,
     pub(super) running: bool,
+    pub(super) paused: bool,
     pub(super) interfaces: Option<Vec<GuestInterface>>,
+    pub(super) snapshots: BTreeMap<String, Snapshot>,
+    /// The snapshot from which the present state comes.
+    pub(super) parent: Option<String>,
+    pub(super) firewall: Firewall,
+}
+
+impl MockVm {
+    pub(super) fn new(node: NodeName, options: BTreeMap<String, String>) -> Self {
+        Self {
+            node,
+            options,
+            pending: BTreeMap::new(),
+            running: false,
+            paused: false,
+            interfaces: None,
+            snapshots: BTreeMap::new(),
+            parent: None,
+            firewall: Firewall::default(),
+        }
+    }
+
+    /// The options with the pending ones in effect.
+    pub(super) fn planned(&self) -> BTreeMap<String, String> {
+        let mut options = self.options.clone();
+        for (name, value) in &self.pending {
+            match value {
+                Some(value) => options.insert(name.clone(), value.clone()),
+                None => options.remove(name),
+            };
+        }
+        options
+    }
+}
+
+/// A snapshot of a VM.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) options: BTreeMap<String, String>,
+    pub(super) description: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) with_memory: bool,
+    pub(super) time: u64,
+}
+
+/// A node of the mock.
+#[derive(Debug, Clone)]
+pub(super) struct MockNode {
+    pub(super) name: NodeName,
+    pub(super) online: bool,
 }
 
 /// A bridge of every node.
@@ -130,16 +241,22 @@ pub(super) struct MockVm {
 pub(super) struct MockBridge {
     pub(super) name: String,
     pub(super) vlan_aware: bool,
+    pub(super) port: Option<String>,
+    pub(super) address: Option<String>,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) contract: &'static Contract,
     pub(super) version: String,
-    pub(super) nodes: Vec<NodeName>,
+    pub(super) nodes: Vec<MockNode>,
+    pub(super) cpus: u32,
     pub(super) storages: Vec<MockStorage>,
     pub(super) bridges: Vec<MockBridge>,
     pub(super) accounts: Accounts,
+    pub(super) directory: Directory,
+    pub(super) pools: Pools,
+    pub(super) datacenter: Datacenter,
     pub(super) volumes: BTreeMap<VolumeId, VolumeRecord>,
     pub(super) vms: BTreeMap<VmId, MockVm>,
     pub(super) tasks: BTreeMap<String, TaskRecord>,
@@ -147,6 +264,8 @@ pub(super) struct State {
     pub(super) timing: Timing,
     pub(super) events: Arc<Events>,
     pub(super) started_tasks: u32,
+    /// No write succeeds while this is false.
+    pub(super) quorate: bool,
 }
 
 impl State {
@@ -169,19 +288,68 @@ impl State {
             .any(|old| self.version.starts_with(old))
     }
 
+    /// Writes fail while the cluster has no quorum.
+    pub(super) fn require_quorum(&self) -> Result<(), Refusal> {
+        match self.quorate {
+            true => Ok(()),
+            false => Err(Refusal::died("cluster not ready - no quorum?")),
+        }
+    }
+
+    pub(super) fn is_offline(&self, name: &str) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.name.as_str() == name && !node.online)
+    }
+
+    /// A node by name; a name that no node has is looked up in vain.
     pub(super) fn node(&self, name: &str) -> Result<NodeName, Refusal> {
         self.nodes
             .iter()
-            .find(|node| node.as_str() == name)
-            .cloned()
-            .ok_or_else(|| Refusal::died(format!("no such cluster node '{name}'")))
+            .find(|node| node.name.as_str() == name)
+            .map(|node| node.name.clone())
+            .ok_or_else(|| {
+                Refusal::died(format!(
+                    "hostname lookup '{name}' failed - failed to get address info for: {name}: Name or service not known"
+                ))
+            })
     }
 
+    /// A configured storage.
     pub(super) fn storage(&self, name: &str) -> Result<&MockStorage, Refusal> {
         self.storages
             .iter()
             .find(|storage| storage.name.as_str() == name)
             .ok_or_else(|| Refusal::died(format!("storage '{name}' does not exist")))
+    }
+
+    /// A storage that this node can use.
+    pub(super) fn usable_storage(
+        &self,
+        node: &NodeName,
+        name: &str,
+    ) -> Result<&MockStorage, Refusal> {
+        let storage = self.storage(name)?;
+        self.check_usable(node, storage).map_err(Refusal::died)?;
+        Ok(storage)
+    }
+
+    /// Why this node cannot use the storage.
+    pub(super) fn check_usable(
+        &self,
+        node: &NodeName,
+        storage: &MockStorage,
+    ) -> Result<(), String> {
+        let name = &storage.name;
+        if storage.disabled {
+            return Err(format!("storage '{name}' is disabled"));
+        }
+        if !storage.is_on(node) {
+            return Err(format!(
+                "storage '{name}' is not available on node '{node}'"
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn vm(&self, node: &str, id: VmId) -> Result<&MockVm, Refusal> {
@@ -193,7 +361,7 @@ impl State {
 
     pub(super) fn record(&self, id: VmId) -> Option<VmRecord> {
         let vm = self.vms.get(&id)?;
-        let config = super::vm_config::shown(self.contract, vm);
+        let config = super::vm_config::shown(self.contract, &vm.options);
         Some(VmRecord {
             id,
             node: vm.node.clone(),
@@ -210,23 +378,15 @@ impl State {
             .sum()
     }
 
-    /// A VM that was made by somebody else.
+    /// Adds a finished VM.
     pub(super) fn add_vm(&mut self, id: VmId, options: &[(&str, &str)]) -> Result<(), String> {
-        let node = self.nodes.first().cloned().ok_or("no node")?;
+        let node = self.nodes.first().ok_or("no node")?.name.clone();
         let given = options
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let options = super::vm_config::store(self, id, &given)?;
-        self.vms.insert(
-            id,
-            MockVm {
-                node,
-                options,
-                running: false,
-                interfaces: None,
-            },
-        );
+        let options = super::vm_config::store(self, &node, id, &given)?.options;
+        self.vms.insert(id, MockVm::new(node, options));
         self.emit(&MockEvent::VmCreated { vmid: id });
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::handler::Context;
 use super::reply::{Refusal, Reply, page};
 use super::state::State;
 use crate::id::NodeName;
@@ -27,6 +28,7 @@ pub(super) type Cleanup = Box<dyn FnOnce(&mut State) + Send>;
 
 pub(super) struct TaskRecord {
     id: TaskId,
+    number: u32,
     effect: Option<Effect>,
     polls_left: u32,
     exit: Option<String>,
@@ -102,6 +104,7 @@ pub(super) fn register(state: &mut State, subject: &TaskSubject<'_>) -> Result<T
     };
     let record = TaskRecord {
         id: id.clone(),
+        number,
         effect: None,
         polls_left,
         exit: None,
@@ -111,11 +114,22 @@ pub(super) fn register(state: &mut State, subject: &TaskSubject<'_>) -> Result<T
     Ok(id)
 }
 
+/// Adds a line to the log of a task that has not ended.
+pub(super) fn print(state: &mut State, id: &TaskId, line: String) {
+    if let Some(task) = state.tasks.get_mut(id.as_str()) {
+        task.log.push(line);
+    }
+}
+
 /// Says how a registered task ends, and lets it run.
 pub(super) fn set_effect(shared: &Shared, state: &mut State, id: &TaskId, effect: Effect) {
     let Some(task) = state.tasks.get_mut(id.as_str()) else {
         return;
     };
+    if task.exit.is_some() {
+        // It was stopped meanwhile.
+        return;
+    }
     task.effect = Some(effect);
     match state.timing {
         Timing::Polls(0) => finish(state, id.as_str()),
@@ -166,7 +180,64 @@ fn find<'a>(state: &'a mut State, upid: &str) -> Result<&'a mut TaskRecord, Refu
         .ok_or_else(|| Refusal::parameter("upid", "no such task"))
 }
 
-pub(super) fn status(state: &mut State, upid: &str) -> Reply {
+/// A task is its owner's; others need a right on the node.
+fn check_owner(context: &Context<'_>, privilege: &str) -> Result<(), Refusal> {
+    let Ok(id) = TaskId::new(context.param("upid")) else {
+        return Err(Refusal::parameter("upid", "unable to parse worker upid"));
+    };
+    let caller = context.caller;
+    if id.user() == caller.id || id.user().starts_with(&format!("{}!", caller.id)) {
+        return Ok(());
+    }
+    caller.require(&format!("/nodes/{}", id.node()), &[privilege])
+}
+
+/// The user of a task, and the name of the token.
+fn owner(id: &TaskId) -> (&str, Option<&str>) {
+    match id.user().split_once('!') {
+        Some((user, token)) => (user, Some(token)),
+        None => (id.user(), None),
+    }
+}
+
+impl TaskRecord {
+    fn shown(&self) -> Value {
+        let (user, token) = owner(&self.id);
+        let mut item = json!({
+            "upid": self.id, "node": self.id.node(), "pid": 0x0003_A2F0 + self.number,
+            "pstart": 0x01C2_D3E4 + self.number, "starttime": self.id.started_at(),
+            "type": self.id.worker(), "id": self.id.subject(), "user": user,
+        });
+        if let Some(token) = token {
+            item["tokenid"] = token.into();
+        }
+        item
+    }
+
+    fn listed(&self) -> Value {
+        let mut item = self.shown();
+        match &self.exit {
+            Some(exit) => {
+                item["status"] = exit.as_str().into();
+                item["endtime"] = (self.id.started_at() + 1).into();
+            }
+            None => {
+                item["status"] = "RUNNING".into();
+                item["user"] = self.id.user().into();
+                item["saved"] = "0".into();
+            }
+        }
+        item
+    }
+}
+
+pub(super) fn index() -> Value {
+    json!([{ "name": "log" }, { "name": "status" }])
+}
+
+pub(super) fn status(context: &Context<'_>, state: &mut State) -> Reply {
+    check_owner(context, "Sys.Audit")?;
+    let upid = context.param("upid");
     let task = find(state, upid)?;
     if task.polls_left > 0 {
         task.polls_left -= 1;
@@ -174,11 +245,8 @@ pub(super) fn status(state: &mut State, upid: &str) -> Reply {
         finish(state, upid);
     }
     let task = find(state, upid)?;
-    let mut answer = json!({
-        "upid": upid, "node": task.id.node(), "pid": 238_321, "pstart": 29_545_444,
-        "starttime": task.id.started_at(), "type": task.id.worker(), "id": task.id.subject(),
-        "user": task.id.user(), "status": "running",
-    });
+    let mut answer = task.shown();
+    answer["status"] = "running".into();
     if let Some(exit) = &task.exit {
         answer["status"] = "stopped".into();
         answer["exitstatus"] = exit.as_str().into();
@@ -186,23 +254,107 @@ pub(super) fn status(state: &mut State, upid: &str) -> Reply {
     Ok(answer)
 }
 
-pub(super) fn log(state: &mut State, upid: &str, start: usize, limit: usize) -> Reply {
-    let task = find(state, upid)?;
-    if task.log.is_empty() {
-        return Ok(page(vec![json!({ "n": 1, "t": "no content" })], 1));
-    }
+pub(super) fn log(context: &Context<'_>, state: &mut State) -> Reply {
+    check_owner(context, "Sys.Audit")?;
+    let (start, limit) = (context.number("start", 0), context.number("limit", 50));
+    let lines = match state.tasks.get(context.param("upid")) {
+        // The log of a task that does not exist is no error (measured on 9.2.11 and 8.4.21).
+        None => vec!["unable to open file - No such file or directory".to_owned()],
+        Some(task) if task.log.is_empty() => vec!["no content".to_owned()],
+        Some(task) => task.log.clone(),
+    };
     let limit = if limit == 0 { usize::MAX } else { limit };
-    let lines = task.log.iter().enumerate().skip(start).take(limit);
-    let items = lines.map(|(index, text)| json!({ "n": index + 1, "t": text }));
-    Ok(page(items.collect(), task.log.len()))
+    let shown = lines.iter().enumerate().skip(start).take(limit);
+    let items = shown.map(|(index, text)| json!({ "n": index + 1, "t": text }));
+    Ok(page(items.collect(), lines.len()))
 }
 
-pub(super) fn stop(state: &mut State, upid: &str) -> Reply {
-    let task = find(state, upid)?;
+pub(super) fn stop(context: &Context<'_>, state: &mut State) -> Reply {
+    check_owner(context, "Sys.Modify")?;
+    let task = find(state, context.param("upid"))?;
     if task.exit.is_none() {
         task.effect = None;
-        task.exit = Some("received interrupt".to_owned());
-        task.log.push("TASK ERROR: received interrupt".to_owned());
+        // A download says what was interrupted.
+        let text = match task.id.worker() {
+            "download" => "download failed: received interrupt",
+            _ => "received interrupt",
+        };
+        task.exit = Some(text.to_owned());
+        task.log.push(format!("TASK ERROR: {text}"));
     }
     Ok(Value::Null)
+}
+
+/// Tasks of a node, newest first.
+pub(super) fn list(context: &Context<'_>, state: &State) -> Reply {
+    let node = context.param("node");
+    let source = context.optional("source").unwrap_or("archive");
+    let equals =
+        |name: &str, value: &str| context.optional(name).is_none_or(|given| given == value);
+    let failed = context.optional("errors") == Some("1");
+    let all_users = context
+        .caller
+        .may(&format!("/nodes/{node}"), &["Sys.Audit"]);
+    let mut found: Vec<&TaskRecord> = state
+        .tasks
+        .values()
+        .filter(|task| task.id.node().as_str() == node)
+        .filter(|task| all_users || task.id.user() == context.caller.id)
+        .filter(|task| match source {
+            "active" => task.exit.is_none(),
+            "archive" => task.exit.is_some(),
+            _ => true,
+        })
+        .filter(|task| equals("typefilter", task.id.worker()) && equals("vmid", task.id.subject()))
+        .filter(|task| {
+            context
+                .number_u64("since")
+                .is_none_or(|since| task.id.started_at() >= since)
+        })
+        .filter(|task| {
+            context
+                .number_u64("until")
+                .is_none_or(|until| task.id.started_at() <= until)
+        })
+        .filter(|task| !failed || task.exit.as_deref().is_some_and(is_failure))
+        .filter(|task| has_status(context.optional("statusfilter"), task.exit.as_deref()))
+        .collect();
+    found.sort_by_key(|task| std::cmp::Reverse(task.number));
+    let total = found.len();
+    let (start, limit) = (context.number("start", 0), context.number("limit", 50));
+    let items = found
+        .iter()
+        .skip(start)
+        .take(limit)
+        .map(|task| task.listed());
+    Ok(page(items.collect(), total))
+}
+
+fn is_failure(exit: &str) -> bool {
+    exit != "OK" && !exit.starts_with("WARNINGS")
+}
+
+fn has_status(wanted: Option<&str>, exit: Option<&str>) -> bool {
+    let Some(wanted) = wanted else { return true };
+    let status = match exit {
+        None => return false,
+        Some("OK") => "ok",
+        Some("unexpected status") => "unknown",
+        Some(text) if text.starts_with("WARNINGS") => "warning",
+        Some(_) => "error",
+    };
+    crate::wire::split_list(wanted).any(|wanted| wanted.eq_ignore_ascii_case(status))
+}
+
+pub(super) fn of_cluster(context: &Context<'_>, state: &State) -> Value {
+    let mut tasks: Vec<&TaskRecord> = state
+        .tasks
+        .values()
+        .filter(|task| {
+            let node = format!("/nodes/{}", task.id.node());
+            task.id.user() == context.caller.id || context.caller.may(&node, &["Sys.Audit"])
+        })
+        .collect();
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.number));
+    tasks.iter().take(25).map(|task| task.listed()).collect()
 }

@@ -1,25 +1,30 @@
-//! Storages: what is on them, and bringing files there.
+//! Storages: what is on them, and how files get there.
 
 pub mod checksum;
 pub mod download;
+mod info;
 pub(crate) mod progress;
+mod prune;
 pub mod upload;
 
 use std::fmt;
 
+use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
+use crate::docs::{read_errors, write_errors};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeName, StorageName, VolumeId};
+use crate::id::{NodeName, StorageName, VmId, VolumeId};
 use crate::request::Request;
 use crate::task::Task;
-use crate::upid::TaskId;
-use crate::wire;
+use crate::vm::Size;
 
 pub use checksum::Checksum;
-pub use download::DownloadRequest;
-pub use upload::UploadRequest;
+pub use download::{Compression, DownloadRequest};
+pub use info::{StorageConfig, StorageInfo, VolumeDetails, VolumeInfo, VolumeUpdate};
+pub use prune::{PrunableBackup, PruneRequest};
+pub use upload::{Upload, UploadRequest};
 
 /// What a file is for; a storage is configured for some of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,6 +61,10 @@ impl Content {
         let lower = name.to_ascii_lowercase();
         let ends_with = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
         match self {
+            // Without a stem the server does not recognize the name (measured: `.iso` is refused).
+            _ if name.starts_with('.') => {
+                Err("a file whose name begins with a dot is refused or never listed")
+            }
             Self::Iso if ends_with(&[".iso", ".img"]) => Ok(()),
             Self::Iso => Err("an ISO image must be named *.iso or *.img"),
             Self::Template if ends_with(TEMPLATE_ENDINGS) => Ok(()),
@@ -75,75 +84,6 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// A storage as a node sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StorageInfo {
-    /// The name; absent in the answer for a single storage.
-    #[serde(default, deserialize_with = "wire::opt_string")]
-    pub storage: Option<String>,
-    /// The plug-in: `dir`, `lvmthin`, `zfspool`, `nfs` and so on.
-    #[serde(rename = "type", deserialize_with = "wire::string")]
-    pub kind: String,
-    /// What it is configured for: `iso`, `images` and so on.
-    #[serde(default, deserialize_with = "wire::list")]
-    pub content: Vec<String>,
-    /// Whether it is enabled in the configuration.
-    #[serde(default = "yes", deserialize_with = "wire::bool")]
-    pub enabled: bool,
-    /// Whether the node can use it now.
-    #[serde(default, deserialize_with = "wire::bool")]
-    pub active: bool,
-    /// Whether all nodes see the same files.
-    #[serde(default, deserialize_with = "wire::bool")]
-    pub shared: bool,
-    /// Size in bytes; absent or 0 when inactive.
-    #[serde(default, deserialize_with = "wire::opt_u64")]
-    pub total: Option<u64>,
-    /// Used bytes.
-    #[serde(default, deserialize_with = "wire::opt_u64")]
-    pub used: Option<u64>,
-    /// Free bytes.
-    #[serde(default, rename = "avail", deserialize_with = "wire::opt_u64")]
-    pub available: Option<u64>,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl StorageInfo {
-    /// Whether the storage is configured for this content.
-    #[must_use]
-    pub fn supports(&self, content: Content) -> bool {
-        self.content.iter().any(|name| name == content.as_str())
-    }
-}
-
-/// A file or disk on a storage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct VolumeInfo {
-    /// The volume.
-    #[serde(rename = "volid")]
-    pub id: VolumeId,
-    /// What it is for.
-    #[serde(default, deserialize_with = "wire::opt_string")]
-    pub content: Option<String>,
-    /// `iso`, `raw`, `qcow2` and so on.
-    #[serde(default, deserialize_with = "wire::opt_string")]
-    pub format: Option<String>,
-    /// Size in bytes. From PVE 9.2 on it can be missing where it would be slow to find out.
-    #[serde(default, deserialize_with = "wire::opt_u64")]
-    pub size: Option<u64>,
-    /// The VM it belongs to.
-    #[serde(default, deserialize_with = "wire::opt_u64")]
-    pub vmid: Option<u64>,
-    /// Creation time in seconds since 1970.
-    #[serde(default, rename = "ctime", deserialize_with = "wire::opt_u64")]
-    pub created_at: Option<u64>,
 }
 
 /// A handle for one storage as seen by one node, made by [`Node::storage`](crate::Node::storage).
@@ -173,43 +113,138 @@ impl Storage {
         format!("node {}, storage {}", self.node, self.name)
     }
 
-    /// Type, content types and free space.
+    /// Type, content types and free space. Needs `Datastore.Audit` or `Datastore.AllocateSpace` on the storage.
+    ///
+    /// A disabled storage is reported as such, without sizes.
     ///
     /// # Errors
-    /// `NotFound` for an unknown storage, `Forbidden`, `Rejected` when it is disabled or not on
-    /// this node, and the kinds of a read.
+    #[doc = read_errors!("`NotFound` for an unknown storage; `Rejected` when it is not on this node")]
     pub async fn status(&self) -> Result<StorageInfo> {
         let route = "/nodes/{node}/storage/{storage}/status";
         let request =
             Request::get("read storage status", route, &self.args()).target(self.target());
-        self.client.transport().call(request).await
+        self.client.call(request).await
     }
 
-    /// The files and disks, all of them or those of one kind.
+    /// The files and disks, all of them or those of one kind. Disks need `Datastore.Audit` and are filtered by the
+    /// caller's rights on their VMs.
+    ///
+    /// A file whose name begins with a dot is never listed.
     ///
     /// # Errors
-    /// As [`status`](Self::status).
+    #[doc = read_errors!("`NotFound` for an unknown storage; `Rejected` when it is disabled or not on this node")]
     pub async fn content(&self, content: Option<Content>) -> Result<Vec<VolumeInfo>> {
-        let route = "/nodes/{node}/storage/{storage}/content";
-        let mut request =
-            Request::get("list storage content", route, &self.args()).target(self.target());
+        let mut request = self.content_request("list storage content");
         if let Some(content) = content {
             request = request.param("content", content.as_str());
         }
-        self.client.transport().call(request).await
+        self.client.call(request).await
     }
 
-    /// One volume, or `None`. Reads the list: asking for a single missing volume gives an error
-    /// whose text depends on the storage plug-in.
+    /// The disks of one VM.
     ///
     /// # Errors
-    /// As [`status`](Self::status).
+    #[doc = read_errors!("`NotFound` for an unknown storage; `Rejected` when it is disabled or not on this node")]
+    pub async fn disks_of(&self, vm: VmId) -> Result<Vec<VolumeInfo>> {
+        let request = self
+            .content_request("list disks of a VM")
+            .param("vmid", vm.to_string());
+        self.client.call(request).await
+    }
+
+    fn content_request(&self, operation: &'static str) -> Request {
+        let route = "/nodes/{node}/storage/{storage}/content";
+        Request::get(operation, route, &self.args()).target(self.target())
+    }
+
+    /// The volume, or `None` when the storage does not list it.
+    ///
+    /// Reads the list: the response for a single missing volume is an error whose text depends on the storage plug-in.
+    ///
+    /// # Errors
+    #[doc = read_errors!("`NotFound` for an unknown storage; `Rejected` when it is disabled or not on this node")]
     pub async fn find(&self, volume: &VolumeId) -> Result<Option<VolumeInfo>> {
         let volumes = self.content(None).await?;
         Ok(volumes.into_iter().find(|info| info.id == *volume))
     }
 
-    /// The volume that an upload or download under this file name makes here.
+    /// Path, format and sizes of one volume.
+    ///
+    /// # Errors
+    #[doc = read_errors!("`NotFound` when the volume does not exist, as far as the storage plug-in says so")]
+    pub async fn volume(&self, volume: &VolumeId) -> Result<VolumeDetails> {
+        let request = self.volume_request(Method::GET, "read volume", volume);
+        self.client.call(request).await
+    }
+
+    /// Changes the notes of a backup or its protection. Needs `VM.Backup` or `Datastore.Allocate`. May be repeated.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`NotFound` when the volume does not exist")]
+    pub async fn update_volume(&self, volume: &VolumeId, update: &VolumeUpdate) -> Result<()> {
+        let request = self
+            .volume_request(Method::PUT, "change volume", volume)
+            .params(update.params.iter());
+        self.client.run(request).await
+    }
+
+    fn volume_request(
+        &self,
+        method: Method,
+        operation: &'static str,
+        volume: &VolumeId,
+    ) -> Request {
+        let route = "/nodes/{node}/storage/{storage}/content/{volume}";
+        let args = [self.node.as_str(), self.name.as_str(), volume.as_str()];
+        Request::new(operation, method, route, &args).target(format!("volume {volume}"))
+    }
+
+    /// Allocates an empty disk for a VM and returns the volume. `name` has the form `vm-104-disk-5`, with the extension
+    /// of the format on a storage of files. Do not repeat the call without listing first.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`InvalidInput` for a size of 0; `AlreadyExists` or `Server` when the name is taken")]
+    pub async fn allocate(&self, vm: VmId, name: &str, size: Size) -> Result<VolumeId> {
+        const OPERATION: &str = "allocate volume";
+        let kib = size.bytes().div_ceil(1024);
+        if kib == 0 {
+            return Err(Error::field(OPERATION, "size", "must be more than 0"));
+        }
+        let route = "/nodes/{node}/storage/{storage}/content";
+        let request = Request::post(OPERATION, route, &self.args())
+            .target(format!("{}, volume {name}", self.target()))
+            .param("vmid", vm.to_string())
+            .param("filename", name)
+            .param("size", kib.to_string());
+        self.client.call(request).await
+    }
+
+    /// The backups that `keep` would remove, and those that it would keep. Changes nothing.
+    ///
+    /// # Errors
+    #[doc = read_errors!()]
+    pub async fn prunable_backups(&self, prune: &PruneRequest) -> Result<Vec<PrunableBackup>> {
+        let route = "/nodes/{node}/storage/{storage}/prunebackups";
+        let request = Request::get("list prunable backups", route, &self.args())
+            .target(self.target())
+            .params(prune.params.iter());
+        self.client.call(request).await
+    }
+
+    /// Starts to remove the backups that `keep` does not retain. Needs `Datastore.Allocate`, or `VM.Backup` on the VM and
+    /// `Datastore.AllocateSpace`.
+    ///
+    /// # Errors
+    #[doc = write_errors!()]
+    pub async fn prune_backups(&self, prune: &PruneRequest) -> Result<Task> {
+        let route = "/nodes/{node}/storage/{storage}/prunebackups";
+        let request = Request::delete("prune backups", route, &self.args())
+            .target(self.target())
+            .params(prune.params.iter());
+        self.client.start_task(request).await
+    }
+
+    /// The volume that an upload or download under this file name creates here.
     ///
     /// # Errors
     /// `InvalidInput` when the name cannot be used.
@@ -217,20 +252,16 @@ impl Storage {
         VolumeId::of_file(&self.name, content.as_str(), file_name)
     }
 
-    /// Begins to delete a volume; `None` when it is gone already.
+    /// Starts to delete a volume; `None` when the server finished at once. Needs `Datastore.Allocate` on the storage.
     ///
-    /// An ISO image that a VM still has in its drive is deleted without complaint, and the VM then
-    /// does not start any more: take it out of the drive first.
+    /// A missing file is not an error on a storage of files: its task succeeds. An ISO image that is in the drive of a VM
+    /// is deleted without complaint, and the VM cannot be started afterwards: empty the drive first. May be repeated.
     ///
     /// # Errors
-    /// `Forbidden` without `Datastore.Allocate`, `Busy` for locks, and the kinds of a change.
+    #[doc = write_errors!("`NotFound` for an unknown storage")]
     pub async fn delete(&self, volume: &VolumeId) -> Result<Option<Task>> {
-        let route = "/nodes/{node}/storage/{storage}/content/{volume}";
-        let args = [self.node.as_str(), self.name.as_str(), volume.as_str()];
-        let request =
-            Request::delete("delete volume", route, &args).target(format!("volume {volume}"));
-        let id: Option<TaskId> = self.client.transport().call(request).await?;
-        Ok(id.map(|id| self.client.task(id)))
+        let request = self.volume_request(Method::DELETE, "delete volume", volume);
+        self.client.start_optional_task(request).await
     }
 }
 
@@ -255,8 +286,6 @@ fn invalid_body(operation: &'static str, message: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -268,6 +297,9 @@ mod tests {
             (Content::Import, "talos.QCOW2", false),
             (Content::Template, "alpine.tar.zst", true),
             (Content::Images, "disk.raw", false),
+            (Content::Iso, ".iso", false),
+            (Content::Iso, ".hidden.iso", false),
+            (Content::Iso, "dir/.hidden.iso", false),
         ] {
             assert_eq!(
                 check_file_name("upload", content, name).is_ok(),
@@ -275,27 +307,5 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn a_storage_knows_what_it_is_for() {
-        let storage: StorageInfo = serde_json::from_value(json!({
-            "storage": "local", "type": "dir", "content": "iso,vztmpl", "active": 1, "avail": "1e3",
-        }))
-        .unwrap();
-
-        assert!(storage.supports(Content::Iso) && !storage.supports(Content::Images));
-        assert!(storage.enabled);
-        assert_eq!(storage.available, Some(1000));
-    }
-
-    #[test]
-    fn a_volume_without_size_is_read() {
-        let volume: VolumeInfo = serde_json::from_value(json!({
-            "volid": "local:iso/talos.iso", "format": "iso", "approximate-size": 5,
-        }))
-        .unwrap();
-
-        assert_eq!(volume.size, None);
     }
 }

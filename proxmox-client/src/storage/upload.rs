@@ -1,20 +1,26 @@
-//! Files that travel through us, streamed.
+//! Uploads of streamed files.
 //!
 //! The server's multipart parser is written by hand and depends on the order of the parts: content
 //! type, checksum algorithm, checksum, file. Anything else is lost or stalls it. It needs the
 //! length of the whole body in advance, so every part must have a known length.
 
 use std::fmt;
+use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use reqwest::multipart::{Form, Part};
+use tokio::io::AsyncReadExt;
 
 use super::progress::Progress;
 use super::{Checksum, Content, Storage, check_file_name, invalid_body};
+use crate::access::Requirement;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::VolumeId;
+use crate::poll::Poll;
 use crate::request::Request;
-use crate::task::Task;
+use crate::task::{Completion, Task};
+use crate::upid::TaskId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,6 +57,54 @@ impl UploadRequest {
         Self::new(content, file_name, length, once)
     }
 
+    /// Reads a local file. Returns an error when the file cannot be opened or is not a file; reading it is part of the
+    /// upload.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be opened; `InvalidInput` when the path is not a file or has no name.
+    pub async fn from_path(content: Content, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let shown = path.display().to_string();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let name =
+            name.ok_or_else(|| invalid_body(OPERATION, format!("`{shown}` names no file")))?;
+        let io = |error: std::io::Error| {
+            Error::new(ErrorKind::Io, OPERATION)
+                .with_target(shown.clone())
+                .with_message(error.to_string())
+                .with_source(error)
+        };
+        let file = tokio::fs::File::open(path).await.map_err(io)?;
+        let metadata = file.metadata().await.map_err(io)?;
+        if !metadata.is_file() {
+            return Err(invalid_body(OPERATION, format!("`{shown}` is not a file")));
+        }
+        Ok(Self::new(content, name, metadata.len(), pieces_of(file)))
+    }
+
+    /// Stores the file under another name than that of the local file.
+    pub fn file_name(mut self, name: impl Into<String>) -> Self {
+        self.file_name = name.into();
+        self
+    }
+
+    /// Calls `observer` with the number of bytes handed over so far and the length, after every piece.
+    pub fn progress(mut self, mut observer: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        let (mut sent, length) = (0_u64, self.length);
+        self.body = self
+            .body
+            .inspect(move |piece| {
+                if let Ok(piece) = piece {
+                    sent += piece.len() as u64;
+                    observer(sent, length);
+                }
+            })
+            .boxed();
+        self
+    }
+
     /// Has the node compare the file with this checksum.
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.checksum = Some(checksum);
@@ -83,6 +137,17 @@ impl fmt::Debug for UploadRequest {
 
 const OPERATION: &str = "upload to storage";
 
+/// The content of a file in pieces of 256 KiB.
+fn pieces_of(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold(file, |mut file| async move {
+        let mut piece = bytes::BytesMut::with_capacity(256 * 1024);
+        match file.read_buf(&mut piece).await? {
+            0 => Ok(None),
+            _ => Ok(Some((piece.freeze(), file))),
+        }
+    })
+}
+
 /// The body, failing when it is shorter or longer than announced: a server that waits for missing
 /// bytes would otherwise hang, and surplus ones would be cut off silently.
 fn exactly(
@@ -110,40 +175,137 @@ fn exactly(
     })
 }
 
-impl Storage {
-    /// Sends a file to this storage; returns when the contacted node has stored all of it, with
-    /// the task that moves it into place.
-    ///
-    /// An existing file of that name is **overwritten**; look with [`Storage::find`] first. The
-    /// file first lands in `/var/tmp` of the *contacted* node, which needs the space. One upload at
-    /// a time per node: they slow down all other calls to it. The body is consumed, so nothing is
-    /// repeated. Needs `Datastore.AllocateTemplate` on the storage; without it the server may close
-    /// the connection before its refusal is read.
+/// An upload that the node has received, and that its task copies into place.
+///
+/// The copy has the final name from its first byte on: a listed volume is whole only after the task has succeeded, and
+/// the API offers no way to upload under another name and rename. Compare the listed size with [`length`](Self::length)
+/// when the task is not known any more.
+#[must_use = "the server copies the file in the background; wait for the task or keep its ID"]
+#[derive(Debug, Clone)]
+pub struct Upload {
+    task: Task,
+    volume: VolumeId,
+    length: u64,
+}
+
+impl Upload {
+    /// The task that copies the file.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The ID of the task.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        self.task.id()
+    }
+
+    /// The volume that the upload creates or replaces.
+    #[must_use]
+    pub fn volume(&self) -> &VolumeId {
+        &self.volume
+    }
+
+    /// The number of bytes that the node received.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Waits until the file is in place. Waiting may be repeated.
     ///
     /// # Errors
-    /// `InvalidInput` for a wrong file name; `Forbidden`; `NotFound` or `Rejected` for a storage
-    /// that is unknown or not for this content; `Timeout` without progress; `Interrupted` when the
-    /// connection breaks or the body has another length than announced.
-    pub async fn upload(&self, upload: UploadRequest) -> Result<Task> {
+    /// `TaskFailed` for a checksum that differs or a full storage; `Deadline`; and at once what [`Task::wait`] does not
+    /// wait for.
+    pub async fn wait(&self, poll: Poll) -> Result<Completion> {
+        self.task.wait(poll).await
+    }
+
+    /// The task without the rest.
+    pub fn into_task(self) -> Task {
+        self.task
+    }
+}
+
+impl Storage {
+    /// Uploads a file to this storage. Returns when the contacted node has received all of it, with the task that copies
+    /// the file into place.
+    ///
+    /// An existing file of that name is **overwritten**, and is incomplete while the task runs; look with
+    /// [`Storage::find`] first. The file first lands in `/var/tmp` of the *contacted* node, which needs the space. A
+    /// client sends one upload at a time, because an upload slows down all other requests to the node. The body is
+    /// consumed, so that nothing is repeated.
+    ///
+    /// Needs `Datastore.AllocateTemplate` on the storage. The server rejects an upload without it by closing the
+    /// connection while the body is still being sent, so that its response is lost (measured with bodies larger than the
+    /// socket buffers). Bodies above 128 KiB therefore cost a request for the caller's privileges first.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a wrong file name; `Forbidden` with path and privilege; `NotFound` or `Rejected` for a storage
+    /// that is unknown or not for this content; `Timeout` without progress; `Interrupted` when the connection breaks or
+    /// the body has another length than announced; `Connect`, `Certificate`, `Unauthenticated`, `Server`, `Decode`.
+    pub async fn upload(&self, upload: UploadRequest) -> Result<Upload> {
         check_file_name(OPERATION, upload.content, &upload.file_name)?;
+        let volume = self.volume_for(upload.content, &upload.file_name)?;
+        let length = upload.length;
+        let target = format!("{}, file {}", self.target(), upload.file_name);
+        if length > UNREAD_BODY {
+            self.check_upload_right(&target).await?;
+        }
         let route = "/nodes/{node}/storage/{storage}/upload";
-        let request = Request::post(OPERATION, route, &self.args()).target(format!(
-            "{}, file {}",
-            self.target(),
-            upload.file_name
-        ));
+        let request = Request::post(OPERATION, route, &self.args()).target(target);
         let progress = Progress::new();
         let form = upload.into_form(progress.clone())?;
-        let envelope = self
+        let sent = self
             .client
             .transport()
             .upload(&request, form, &progress)
-            .await
-            .map_err(explain_full_disk)?;
+            .await;
+        let envelope = match sent {
+            Ok(envelope) => envelope,
+            // A rejection can close the connection before its text is read.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                return Err(self.explain_interruption(request.target, error).await);
+            }
+            Err(error) => return Err(explain_full_disk(error)),
+        };
         let id = crate::envelope::decode(&request, envelope.data)?;
-        Ok(self.client.task(id))
+        let task = self.client.task(id);
+        Ok(Upload {
+            task,
+            volume,
+            length,
+        })
+    }
+
+    /// Finds a missing right before a large body is sent; the rejection of the upload itself would be lost.
+    async fn check_upload_right(&self, target: &str) -> Result<()> {
+        let needed = Requirement::new(
+            format!("/storage/{}", self.name),
+            "Datastore.AllocateTemplate",
+        );
+        let missing = self.client.permissions().await?.missing(&[needed]);
+        let Some(first) = missing.first() else {
+            return Ok(());
+        };
+        let message = format!("missing privilege: {first}");
+        Err(Error::new(ErrorKind::Forbidden, OPERATION)
+            .with_target(target)
+            .with_server(self.client.transport().server())
+            .with_message(message)
+            .with_missing_permissions(missing))
+    }
+
+    async fn explain_interruption(&self, target: String, error: Error) -> Error {
+        match self.check_upload_right(&target).await {
+            Err(missing) if missing.kind() == ErrorKind::Forbidden => missing.with_source(error),
+            _ => error,
+        }
     }
 }
+
+/// The size up to which a client has usually sent the whole body before a rejection closes the connection.
+const UNREAD_BODY: u64 = 128 * 1024;
 
 /// The server speaks of "device" when the root file system of the node is full.
 fn explain_full_disk(error: Error) -> Error {

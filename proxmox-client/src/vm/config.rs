@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::options::default_value;
 use super::{
-    Agent, Bios, BootOrder, Drive, EfiDisk, NetworkDevice, OsType, ScsiController, Slot, Smbios,
-    Tags, TpmState, split_index,
+    Agent, Bios, BootOrder, Drive, EfiDisk, Machine, NetworkDevice, OsType, ScsiController, Slot,
+    Smbios, Tags, TpmState, split_index,
 };
 use crate::id::VolumeId;
 use crate::wire;
@@ -17,7 +17,10 @@ use crate::wire;
 /// The configuration of a VM. Only options that were set explicitly are there; the server's
 /// defaults are not filled in.
 ///
-/// Whatever this crate has no field for, or cannot read, is in [`other`](Self::other) as text.
+/// What this crate has no field for, or cannot read, is in [`other`](Self::other) as text, and
+/// [`option`](Self::option) has the text of every option as the server sent it.
+///
+/// Serialized as the server has it: an object of option names and texts.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct VmConfig {
@@ -31,8 +34,8 @@ pub struct VmConfig {
     pub tags: Tags,
     /// The guest operating system.
     pub os_type: Option<OsType>,
-    /// The machine type, without its options.
-    pub machine: Option<String>,
+    /// The machine type with its options.
+    pub machine: Option<Machine>,
     /// The firmware.
     pub bios: Option<Bios>,
     /// The SCSI controller.
@@ -71,6 +74,7 @@ pub struct VmConfig {
     pub unused: BTreeMap<u8, VolumeId>,
     /// Everything else, by the server's names.
     pub other: BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
 }
 
 impl VmConfig {
@@ -80,13 +84,26 @@ impl VmConfig {
         self.tags.contains(tag)
     }
 
-    fn from_options(options: &Map<String, Value>) -> Self {
+    /// The text of an option, as the server sent it; `None` when it is not set.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+
+    /// The names and texts of all options, as the server sent them, in alphabetical order.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        let options = self.options.iter();
+        options.map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    fn from_options(options: Map<String, Value>) -> Self {
         let mut config = Self::default();
         for (name, value) in options {
-            let text = wire::text(value).unwrap_or_else(|| value.to_string());
-            if !config.take_scalar(name, &text) && !config.take_device(name, &text) {
-                config.other.insert(name.clone(), text);
+            let text = wire::text(&value).unwrap_or_else(|| value.to_string());
+            if !config.take_scalar(&name, &text) && !config.take_device(&name, &text) {
+                config.other.insert(name.clone(), text.clone());
             }
+            config.options.insert(name, text);
         }
         config
     }
@@ -99,7 +116,7 @@ impl VmConfig {
             "description" => set(&mut self.description, text),
             "tags" => text.parse().map(|tags| self.tags = tags).is_ok(),
             "ostype" => set(&mut self.os_type, text),
-            "machine" => replace(&mut self.machine, default_value(text, "type")),
+            "machine" => set(&mut self.machine, text),
             "bios" => set(&mut self.bios, text),
             "scsihw" => set(&mut self.scsi_controller, text),
             "sockets" => set(&mut self.sockets, text),
@@ -161,7 +178,13 @@ fn insert<K: Ord, T: FromStr>(map: &mut BTreeMap<K, T>, key: K, text: &str) -> b
 impl<'de> Deserialize<'de> for VmConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let options = Map::deserialize(deserializer)?;
-        Ok(Self::from_options(&options))
+        Ok(Self::from_options(options))
+    }
+}
+
+impl Serialize for VmConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.options.serialize(serializer)
     }
 }
 
@@ -219,5 +242,22 @@ mod tests {
 
         assert!(config.boot_order.is_none() && config.networks.is_empty());
         assert_eq!(config.other.len(), 3);
+    }
+
+    #[test]
+    fn nothing_that_was_read_is_lost() {
+        let options = json!({
+            "machine": "pc-q35-9.2+pve1,viommu=intel", "memory": "current=2048",
+            "ide2": "local:iso/x.iso,aio=native,media=cdrom,size=4K", "agent": "1,type=isa",
+            "tpmstate0": "local:104/vm-104-disk-2.raw,size=4M,version=v2.0", "wibble": "1",
+        });
+
+        let config = read(options.clone());
+
+        assert_eq!(serde_json::to_value(&config).unwrap(), options);
+        assert_eq!(
+            config.machine.unwrap().other,
+            [("viommu".to_owned(), "intel".to_owned())]
+        );
     }
 }

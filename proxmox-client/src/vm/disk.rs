@@ -51,7 +51,7 @@ impl DiskSource {
                 text.push("import-from", from);
                 text
             }
-            Self::Volume(volume) => PropertyString::with_bare(volume),
+            Self::Volume(volume) => file_property(volume),
         }
     }
 
@@ -88,12 +88,31 @@ impl FromStr for DiskSource {
     }
 }
 
-/// The default key, under one of its three spellings.
+/// The volume as the value without key, unless its name has a `=`: the server would read a key then.
+fn file_property(volume: &VolumeId) -> PropertyString {
+    if !volume.as_str().contains('=') {
+        return PropertyString::with_bare(volume);
+    }
+    let mut text = PropertyString::default();
+    text.push("file", volume);
+    text
+}
+
+/// The default key, under one of its three spellings, or a volume name with `=` that was printed without its key.
 fn take_file(parsed: &mut PropertyString) -> Result<String> {
     parsed
         .take_bare()
         .or_else(|| parsed.take("file"))
         .or_else(|| parsed.take("volume"))
+        .or_else(|| {
+            let key = parsed
+                .iter()
+                .map(|(key, _)| key)
+                .find(|key| key.contains(':'))?;
+            let key = key.to_owned();
+            let rest = parsed.take(&key)?;
+            Some(format!("{key}={rest}"))
+        })
         .ok_or_else(|| {
             let problem = "file: property is missing and it is not optional";
             Error::field("parse property string", "value", problem)
@@ -273,7 +292,7 @@ pub enum Cdrom {
 impl fmt::Display for Cdrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image(volume) => write!(f, "{volume},media=cdrom"),
+            Self::Image(volume) => write!(f, "{},media=cdrom", file_property(volume)),
             Self::Empty => f.write_str("none,media=cdrom"),
             Self::Physical => f.write_str("cdrom,media=cdrom"),
         }
@@ -383,6 +402,22 @@ mod tests {
             let drive: Drive = text.parse().unwrap();
             assert!(matches!(drive, Drive::Cdrom(_)), "{text}");
             assert_eq!(drive.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_volume_name_with_an_equals_sign_is_printed_with_its_key_and_read_either_way() {
+        let volume = VolumeId::new("local:iso/a=b.iso").unwrap();
+        let cdrom = Drive::Cdrom(Cdrom::Image(volume.clone()));
+        let disk = Disk::from_source(DiskSource::Volume(volume)).ssd();
+
+        assert_eq!(cdrom.to_string(), "file=local:iso/a=b.iso,media=cdrom");
+        assert_eq!(disk.to_string(), "file=local:iso/a=b.iso,ssd=1");
+        for text in [
+            "file=local:iso/a=b.iso,media=cdrom",
+            "local:iso/a=b.iso,media=cdrom,size=4K",
+        ] {
+            assert_eq!(text.parse::<Drive>().unwrap(), cdrom, "{text}");
         }
     }
 

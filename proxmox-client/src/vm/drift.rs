@@ -6,9 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agent, Bios, Cdrom, Disk, DiskSource, Drive, EfiDisk, NetworkDevice, OsType, ScsiController,
-    Size, Tags, VmConfig, VmSpec,
+    Agent, Bios, Cdrom, Disk, DiskSource, Drive, EfiDisk, Machine, NetworkDevice, OsType,
+    ScsiController, Size, Tags, VmConfig, VmSpec,
 };
+use crate::id::VolumeId;
 
 /// One option whose value on the server differs from the specification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,14 +81,15 @@ impl VmSpec {
     fn compare_basics(&self, config: &VmConfig, result: &mut Comparison) {
         let os_type = config.os_type.as_ref();
         result.scalar("ostype", &self.os_type, os_type, &OsType::Unspecified);
-        let machine = super::options::default_value(&self.machine, "type");
-        let machine = machine.as_ref().unwrap_or(&self.machine);
-        result.scalar(
-            "machine",
-            machine,
-            config.machine.as_ref(),
-            &"pc".to_owned(),
-        );
+        let default = Machine::new("pc");
+        let machine = config.machine.as_ref();
+        if !self.machine.is_fulfilled_by(machine.unwrap_or(&default)) {
+            result.note(
+                "machine",
+                &self.machine,
+                machine.map(|machine| machine as _),
+            );
+        }
         result.scalar("bios", &self.bios, config.bios.as_ref(), &Bios::SeaBios);
         let controller = config.scsi_controller.as_ref();
         result.scalar(
@@ -198,12 +200,17 @@ fn same_drive(wanted: &Drive, found: &Drive) -> bool {
     match (wanted, found) {
         (Drive::Disk(wanted), Drive::Disk(found)) => same_disk(wanted, found),
         (Drive::Cdrom(Cdrom::Image(wanted)), Drive::Cdrom(Cdrom::Image(found))) => {
-            // `STORAGE:cloudinit` becomes a volume of the server's choice.
-            wanted == found || (wanted.name() == "cloudinit" && found.name().ends_with("cloudinit"))
+            wanted == found || (wanted.name() == "cloudinit" && is_cloud_init_of(wanted, found))
         }
         (Drive::Cdrom(wanted), Drive::Cdrom(found)) => wanted == found,
         _ => false,
     }
+}
+
+/// `STORAGE:cloudinit` becomes `STORAGE:vm-104-cloudinit`, on a storage of files `STORAGE:104/vm-104-cloudinit.qcow2`.
+fn is_cloud_init_of(wanted: &VolumeId, found: &VolumeId) -> bool {
+    let stem = found.file_name().split('.').next().unwrap_or_default();
+    wanted.storage() == found.storage() && stem.ends_with("-cloudinit")
 }
 
 fn same_disk(wanted: &Disk, found: &Disk) -> bool {
@@ -268,7 +275,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::id::{BridgeName, StorageName, VmId, VolumeId};
+    use crate::id::{BridgeName, StorageName, VmId};
     use crate::vm::Slot;
 
     fn spec() -> VmSpec {
@@ -366,6 +373,41 @@ mod tests {
                 "{name}={value}"
             );
         }
+    }
+
+    #[test]
+    fn a_cloud_init_volume_is_recognized_on_every_kind_of_storage() {
+        let wanted = spec().cdrom(Slot::Ide(0), VolumeId::new("local:cloudinit").unwrap());
+        let differs = |volume: &str| {
+            let mut config = stored();
+            config["ide0"] = json!(format!("{volume},media=cdrom,size=4M"));
+            !wanted
+                .drift(&serde_json::from_value(config).unwrap())
+                .is_empty()
+        };
+
+        assert!(!differs("local:vm-2411000-cloudinit"));
+        assert!(!differs("local:2411000/vm-2411000-cloudinit.qcow2"));
+        assert!(differs("other:vm-2411000-cloudinit"));
+        assert!(differs("local:iso/cloudinit.iso"));
+    }
+
+    #[test]
+    fn options_of_the_machine_are_compared() {
+        let wanted = spec().machine("q35,viommu=intel");
+        let differs = |machine: &str| {
+            let mut config = stored();
+            config["machine"] = machine.into();
+            !wanted
+                .drift(&serde_json::from_value(config).unwrap())
+                .is_empty()
+        };
+
+        assert!(!differs("q35,viommu=intel"));
+        assert!(!differs("type=q35,viommu=intel"));
+        assert!(!differs("viommu=intel,type=q35"));
+        assert!(differs("q35"));
+        assert!(differs("q35,viommu=virtio"));
     }
 
     #[test]

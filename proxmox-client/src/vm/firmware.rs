@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::disk::DiskSource;
 use super::options::TpmVersion;
+use super::size::Size;
 use super::text_enum::text_enum;
 use crate::error::{Error, Result};
 use crate::id::StorageName;
@@ -31,6 +32,8 @@ pub struct EfiDisk {
     /// Whether the keys of Microsoft and distributions are enrolled. If not, the firmware is in
     /// setup mode and an image can enrol its own.
     pub pre_enrolled_keys: bool,
+    /// The size that the server reads back.
+    pub size: Option<Size>,
     /// Options that this crate has no name for.
     pub other: Vec<(String, String)>,
 }
@@ -46,6 +49,7 @@ impl EfiDisk {
             },
             efi_type: EfiType::M4,
             pre_enrolled_keys: false,
+            size: None,
             other: Vec::new(),
         }
     }
@@ -83,9 +87,10 @@ impl FromStr for EfiDisk {
     fn from_str(text: &str) -> Result<Self> {
         let mut parsed = PropertyString::parse(text)?;
         let source = DiskSource::take(&mut parsed)?;
-        parsed.take("size");
+        let size = parsed.take_parsed("size")?;
         Ok(Self {
             source,
+            size,
             efi_type: parsed.take("efitype").as_deref().unwrap_or("2m").into(),
             pre_enrolled_keys: parsed.take_flag("pre-enrolled-keys")?.unwrap_or(false),
             other: parsed.into_rest(),
@@ -101,6 +106,10 @@ pub struct TpmState {
     pub source: DiskSource,
     /// The version.
     pub version: TpmVersion,
+    /// The size that the server reads back.
+    pub size: Option<Size>,
+    /// Options that this crate has no name for.
+    pub other: Vec<(String, String)>,
 }
 
 impl TpmState {
@@ -113,6 +122,8 @@ impl TpmState {
                 size_gib: 1,
             },
             version: TpmVersion::V2,
+            size: None,
+            other: Vec::new(),
         }
     }
 }
@@ -121,6 +132,9 @@ impl fmt::Display for TpmState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = self.source.to_property();
         text.push("version", &self.version);
+        for (key, value) in &self.other {
+            text.push(key, value);
+        }
         text.fmt(f)
     }
 }
@@ -133,6 +147,8 @@ impl FromStr for TpmState {
         Ok(Self {
             source: DiskSource::take(&mut parsed)?,
             version: parsed.take("version").as_deref().unwrap_or("v1.2").into(),
+            size: parsed.take_parsed("size")?,
+            other: parsed.into_rest(),
         })
     }
 }

@@ -4,14 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::Vm;
-use crate::error::{Error, ErrorKind, Result};
+use crate::docs::read_errors;
+use crate::error::{ErrorKind, Result};
 use crate::id::MacAddress;
 use crate::poll::{Poll, Probed, WaitState};
-use crate::request::Request;
 use crate::wire;
 
 /// A network interface inside the guest.
@@ -61,26 +60,6 @@ pub struct GuestAddress {
     /// The prefix length.
     #[serde(default)]
     pub prefix: u8,
-}
-
-/// The agent's own answer inside the server's; a blocked command is an error in a 200.
-struct AgentResponse(Result<Vec<GuestInterface>, String>);
-
-impl<'de> Deserialize<'de> for AgentResponse {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Wrapped {
-            result: Value,
-        }
-        let result = Wrapped::deserialize(deserializer)?.result;
-        if let Some(refusal) = result.get("error") {
-            let text = refusal.get("desc").and_then(wire::text).unwrap_or_default();
-            return Ok(Self(Err(text)));
-        }
-        serde_json::from_value(result)
-            .map(|interfaces| Self(Ok(interfaces)))
-            .map_err(|_| serde::de::Error::custom("not a list of interfaces"))
-    }
 }
 
 /// Which of a guest's addresses is wanted.
@@ -176,26 +155,19 @@ fn in_subnet(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
 }
 
 impl Vm {
-    /// What the guest agent reports about the guest's network.
+    /// The network interfaces that the guest agent reports.
     ///
-    /// Each call without an answering agent occupies a worker of the server for 3 s, so ask no
-    /// more often than every 5 s. Needs `VM.GuestAgent.Audit` on PVE 9 and `VM.Monitor` on PVE 8.
+    /// Each call without an agent occupies a worker of the server for 3 s: ask no more often than every 5 s. Needs
+    /// `VM.GuestAgent.Audit`, before PVE 9 `VM.Monitor`.
     ///
     /// # Errors
-    /// `NotReady` while the agent does not answer; `Rejected` when the VM has no `agent` option or
-    /// the agent refuses; `Conflict` when the VM does not run; `Forbidden`.
+    #[doc = read_errors!("`NotReady` while the agent does not respond; `Rejected` when the VM has no `agent` option or the agent rejects the command; `Conflict` when the VM does not run; `NotFound`")]
     pub async fn guest_interfaces(&self) -> Result<Vec<GuestInterface>> {
-        const OPERATION: &str = "read guest interfaces";
         let route = "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces";
-        let request = Request::get(OPERATION, route, &self.args())
-            .target(self.target())
+        let request = self
+            .get("read guest interfaces", route)
             .timeout(Duration::from_secs(15));
-        let AgentResponse(result) = self.client.transport().call(request).await?;
-        result.map_err(|refusal| {
-            Error::new(ErrorKind::Rejected, OPERATION)
-                .with_target(self.target())
-                .with_message(format!("the guest agent rejected the command: {refusal}"))
-        })
+        self.agent_result(request).await
     }
 
     /// Waits until the guest agent reports the selected address twice in a row.
@@ -266,7 +238,7 @@ mod tests {
     use super::*;
 
     fn interfaces() -> Vec<GuestInterface> {
-        let AgentResponse(result) = serde_json::from_value(json!({ "result": [
+        serde_json::from_value(json!([
             { "name": "lo", "hardware-address": "00:00:00:00:00:00",
               "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }] },
             { "name": "cni0", "hardware-address": "bc:24:11:aa:bb:cc",
@@ -278,9 +250,8 @@ mod tests {
                 { "ip-address": "192.168.1.9", "prefix": 24 },
                 { "ip-address": "10.0.2.10", "prefix": 24 } ] },
             { "name": "dummy0" },
-        ]}))
-        .unwrap();
-        result.unwrap()
+        ]))
+        .unwrap()
     }
 
     fn selector() -> AddressSelector {
@@ -320,15 +291,5 @@ mod tests {
 
         assert_eq!(other.select(&interfaces()), None);
         assert_eq!(selector().select(&early), None);
-    }
-
-    #[test]
-    fn a_blocked_command_is_an_error_inside_a_success() {
-        let AgentResponse(result) = serde_json::from_value(json!({ "result": {
-            "error": { "class": "CommandNotFound", "desc": "the command is disabled" },
-        }}))
-        .unwrap();
-
-        assert_eq!(result.unwrap_err(), "the command is disabled");
     }
 }

@@ -1,14 +1,25 @@
 //! Virtual machines: specification, configuration, power, guest agent.
 
+pub mod agent;
 mod boot;
+mod clone;
 mod config;
+mod configure;
+mod console;
 mod disk;
 mod drift;
+mod firewall;
 mod firmware;
 pub mod guest;
+mod machine;
+mod migrate;
 mod net;
 mod options;
+mod pending;
+mod power;
+mod requirements;
 mod size;
+mod snapshot;
 mod spec;
 mod status;
 mod tags;
@@ -17,31 +28,38 @@ mod update;
 mod validate;
 mod validate_device;
 
-use std::time::Duration;
-
 use crate::client::Client;
+use crate::docs::{read_errors, write_errors};
 use crate::error::{Error, Result};
 use crate::id::{NodeName, VmId};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::task::Task;
-use crate::upid::TaskId;
 
 pub(crate) use boot::split_index;
 pub use boot::{BootDevice, BootOrder, Slot};
+pub use clone::CloneRequest;
 pub use config::VmConfig;
+pub use configure::MoveDiskRequest;
+pub use console::ConsoleTicket;
 pub use disk::{Cdrom, Disk, DiskSource, Drive};
 pub use drift::Diff;
 pub use firmware::{EfiDisk, EfiType, TpmState};
+pub use machine::Machine;
+pub use migrate::{MigrateRequest, MigrationCheck};
 pub use net::{NetworkDevice, NetworkModel};
 pub use options::{Agent, Bios, OsType, ScsiController, Smbios, TpmVersion};
+pub use pending::PendingOption;
 pub use size::Size;
+pub use snapshot::{SnapshotInfo, SnapshotRequest};
 pub use spec::VmSpec;
-pub use status::{PowerState, VmStatus};
+pub use status::{Feature, FeatureSupport, HighAvailability, PowerState, VmInfo, VmStatus};
 pub use tags::Tags;
+pub(crate) use text_enum::text_enum;
 pub use update::ConfigUpdate;
 
 text_enum::serde_as_text!(
+    Machine,
     Agent,
     BootDevice,
     BootOrder,
@@ -97,138 +115,53 @@ impl Vm {
         format!("node {}, VM {}", self.node, self.id)
     }
 
-    /// The configuration, with pending changes merged in.
-    ///
-    /// # Errors
-    /// `NotFound` when the VM is not on this node, `Forbidden` without `VM.Audit`, and the kinds
-    /// of a read.
-    pub async fn config(&self) -> Result<VmConfig> {
-        let route = "/nodes/{node}/qemu/{vmid}/config";
-        let request =
-            Request::get("read VM configuration", route, &self.args()).target(self.target());
-        self.client.transport().call(request).await
+    fn get(&self, operation: &'static str, route: &'static str) -> Request {
+        Request::get(operation, route, &self.args()).target(self.target())
     }
 
-    /// The configuration, or `None` when there is no such VM on this node.
-    ///
-    /// # Errors
-    /// As [`config`](Self::config), without `NotFound` for the VM.
-    pub async fn find_config(&self) -> Result<Option<VmConfig>> {
-        match self.config().await {
-            Ok(config) => Ok(Some(config)),
-            Err(error) if error.reason() == Some(Reason::VmMissing) => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn post(&self, operation: &'static str, route: &'static str) -> Request {
+        Request::post(operation, route, &self.args()).target(self.target())
     }
 
-    /// Begins to change the configuration; `None`, without a request, when there is nothing to
-    /// change. What a running VM cannot take over becomes pending until it is stopped and started.
-    ///
-    /// # Errors
-    /// `InvalidInput` for an unusable value; `Conflict` when the configuration is not the one of
-    /// the given digest any more; `NotFound`, `Forbidden`, `Rejected`, `Busy`.
-    pub async fn update(&self, update: &ConfigUpdate) -> Result<Option<Task>> {
-        if update.is_empty() {
-            return Ok(None);
-        }
-        let route = "/nodes/{node}/qemu/{vmid}/config";
-        let request = Request::post("change VM configuration", route, &self.args())
-            .target(self.target())
-            .params(update.to_params()?);
-        let id: Option<TaskId> = self.client.transport().call(request).await?;
-        Ok(id.map(|id| self.client.task(id)))
+    fn put(&self, operation: &'static str, route: &'static str) -> Request {
+        Request::put(operation, route, &self.args()).target(self.target())
     }
 
-    /// Power state and counters.
+    /// Power state and counters. Needs `VM.Audit`.
     ///
     /// # Errors
-    /// As [`config`](Self::config).
+    #[doc = read_errors!("`NotFound` when the VM is not on this node")]
     pub async fn status(&self) -> Result<VmStatus> {
         let route = "/nodes/{node}/qemu/{vmid}/status/current";
-        let request = Request::get("read VM status", route, &self.args()).target(self.target());
-        self.client.transport().call(request).await
+        self.client.call(self.get("read VM status", route)).await
     }
 
-    /// Begins to start the VM. On a VM that runs already the *task* fails with reason `VmRunning`;
-    /// an unknown bridge or a missing ISO image is found only now, also by the task.
+    /// Whether the storages of the VM support a feature, and on which nodes. Needs `VM.Audit`.
     ///
     /// # Errors
-    /// `NotFound`, `Forbidden` without `VM.PowerMgmt`, `Busy`.
-    pub async fn start(&self) -> Result<Task> {
-        self.power("start VM", "/nodes/{node}/qemu/{vmid}/status/start", &[])
-            .await
+    #[doc = read_errors!("`NotFound` when the VM is not on this node")]
+    pub async fn feature(&self, feature: Feature) -> Result<FeatureSupport> {
+        let route = "/nodes/{node}/qemu/{vmid}/feature";
+        let request = self
+            .get("check VM feature", route)
+            .param("feature", feature.as_str());
+        self.client.call(request).await
     }
 
-    /// Begins to switch the VM off, as by pulling the plug. On a stopped VM the task does nothing.
-    /// Waits behind a shutdown in progress; see [`stop_now`](Self::stop_now).
+    /// Starts to delete the stopped VM and its disks; `None` when the VM does not exist. Needs `VM.Allocate`.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn stop(&self) -> Result<Task> {
-        self.power("stop VM", "/nodes/{node}/qemu/{vmid}/status/stop", &[])
-            .await
-    }
-
-    /// Begins to switch the VM off, aborting a shutdown in progress, which otherwise holds the
-    /// lock of the VM until its timeout.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn stop_now(&self) -> Result<Task> {
-        let params = [("overrule-shutdown".to_owned(), "1".to_owned())];
-        self.power("stop VM", "/nodes/{node}/qemu/{vmid}/status/stop", &params)
-            .await
-    }
-
-    /// Begins to ask the guest to shut down, by its agent or by ACPI, and gives up after `timeout`.
-    ///
-    /// Talos in maintenance mode may take this for a reboot (siderolabs/extensions#367): use
-    /// [`stop_now`](Self::stop_now) for a node without configuration.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn shutdown(&self, timeout: Duration) -> Result<Task> {
-        let params = [("timeout".to_owned(), timeout.as_secs().to_string())];
-        let route = "/nodes/{node}/qemu/{vmid}/status/shutdown";
-        self.power("shut down VM", route, &params).await
-    }
-
-    /// Begins a hard reset, as by the reset button.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn reset(&self) -> Result<Task> {
-        self.power("reset VM", "/nodes/{node}/qemu/{vmid}/status/reset", &[])
-            .await
-    }
-
-    async fn power(
-        &self,
-        operation: &'static str,
-        route: &'static str,
-        params: &[(String, String)],
-    ) -> Result<Task> {
-        let request = Request::post(operation, route, &self.args())
-            .target(self.target())
-            .params(params.iter().cloned());
-        let id = self.client.transport().call(request).await?;
-        Ok(self.client.task(id))
-    }
-
-    /// Begins to delete the stopped VM and its disks; `None` when it does not exist.
-    ///
-    /// # Errors
-    /// `Conflict` while it runs, `Rejected` when it is protected, `Forbidden` without
-    /// `VM.Allocate`, `Busy`.
+    #[doc = write_errors!("`Conflict` while the VM runs; `Rejected` when it is protected")]
     pub async fn delete(&self) -> Result<Option<Task>> {
         self.destroy(&[]).await
     }
 
-    /// As [`delete`](Self::delete), and also removes it from backup jobs, replication and high
-    /// availability, and every volume on any storage that bears its id.
+    /// Starts to delete the VM as [`delete`](Self::delete) does, and to remove every trace of its ID: the VM is also
+    /// removed from backup jobs, replication and high availability, and every volume on any storage that bears its ID
+    /// is deleted, listed in the configuration or not.
     ///
     /// # Errors
-    /// As [`delete`](Self::delete).
+    #[doc = write_errors!("`Conflict` while the VM runs; `Rejected` when it is protected")]
     pub async fn purge(&self) -> Result<Option<Task>> {
         self.destroy(&["purge", "destroy-unreferenced-disks"]).await
     }
@@ -240,16 +173,15 @@ impl Vm {
         let request = Request::delete("delete VM", "/nodes/{node}/qemu/{vmid}", &self.args())
             .target(self.target())
             .params(params);
-        let result: Result<TaskId> = self.client.transport().call(request).await;
-        match result {
-            Ok(id) => Ok(Some(self.client.task(id))),
+        match self.client.start_task(request).await {
+            Ok(task) => Ok(Some(task)),
             Err(error) if error.reason() == Some(Reason::VmMissing) => Ok(None),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The failure of our own checks of a VM's options.
+/// The error of a check of a VM option before anything is sent.
 fn invalid_option(name: &str, problem: impl Into<String>) -> Error {
     Error::field("check VM options", name, problem)
 }

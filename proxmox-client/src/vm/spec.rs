@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Agent, Bios, BootOrder, Disk, Drive, EfiDisk, NetworkDevice, OsType, ScsiController, Slot,
-    Smbios, Tags, TpmState,
+    Agent, Bios, BootOrder, Disk, Drive, EfiDisk, Machine, NetworkDevice, OsType, ScsiController,
+    Slot, Smbios, Tags, TpmState,
 };
 use crate::id::{VmId, VolumeId};
 use crate::vm::Cdrom;
@@ -33,18 +33,18 @@ pub struct VmSpec {
     pub(super) id: VmId,
     pub(super) name: String,
     pub(super) os_type: OsType,
-    pub(super) machine: String,
+    pub(super) machine: Machine,
     pub(super) bios: Bios,
     pub(super) scsi_controller: ScsiController,
-    pub(super) sockets: u32,
-    pub(super) cores: u32,
+    pub(crate) sockets: u32,
+    pub(crate) cores: u32,
     pub(super) cpu: Option<String>,
     pub(super) memory_mib: u32,
     pub(super) balloon_mib: Option<u32>,
     pub(super) efi_disk: Option<EfiDisk>,
     pub(super) tpm: Option<TpmState>,
-    pub(super) drives: BTreeMap<Slot, Drive>,
-    pub(super) networks: BTreeMap<u8, NetworkDevice>,
+    pub(crate) drives: BTreeMap<Slot, Drive>,
+    pub(crate) networks: BTreeMap<u8, NetworkDevice>,
     pub(super) boot_order: Option<BootOrder>,
     pub(super) agent: Option<Agent>,
     pub(super) smbios: Option<Smbios>,
@@ -64,7 +64,7 @@ impl VmSpec {
             id,
             name: name.into(),
             os_type: OsType::Linux,
-            machine: "q35".to_owned(),
+            machine: Machine::new("q35"),
             bios: Bios::SeaBios,
             scsi_controller: ScsiController::VirtioScsiSingle,
             sockets: 1,
@@ -138,7 +138,7 @@ impl VmSpec {
     }
 
     /// The machine type, for example `q35` or a pinned `pc-q35-9.2+pve1`.
-    pub fn machine(mut self, machine: impl Into<String>) -> Self {
+    pub fn machine(mut self, machine: impl Into<Machine>) -> Self {
         self.machine = machine.into();
         self
     }
@@ -268,7 +268,7 @@ impl VmSpec {
             ("vmid".to_owned(), self.id.to_string()),
             ("name".to_owned(), self.name.clone()),
             ("ostype".to_owned(), self.os_type.to_string()),
-            ("machine".to_owned(), self.machine.clone()),
+            ("machine".to_owned(), self.machine.to_string()),
             ("bios".to_owned(), self.bios.to_string()),
             ("scsihw".to_owned(), self.scsi_controller.to_string()),
             ("sockets".to_owned(), self.sockets.to_string()),

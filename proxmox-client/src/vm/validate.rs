@@ -134,7 +134,7 @@ impl VmSpec {
         problems.require(smbios <= 512, "smbios1", "may only be 512 characters long");
         for (field, text) in [
             ("cpu", self.cpu.as_deref()),
-            ("machine", Some(self.machine.as_str())),
+            ("machine", self.machine.kind.as_deref()),
         ] {
             let filled = text.is_none_or(|text| !text.trim().is_empty());
             problems.require(filled, field, "must not be empty");

@@ -155,24 +155,79 @@ async fn the_whole_way_works_on_both_majors() {
 
 #[tokio::test]
 async fn every_request_is_valid_under_both_contracts() {
-    use proxmox_client::mock::Contract;
-    let mock = PveMock::start().await;
-    whole_way(&mock).await.unwrap();
+    for version in ["9.2.11", "8.4.21"] {
+        let mock = PveMock::builder().version(version).start().await;
+        whole_way(&mock).await.unwrap();
+        mock.add_vm(vm_id(), &[("agent", "1"), ("scsi0", "nvme-lvm:1")]);
 
-    for call in mock.calls() {
-        for contract in [Contract::pve_9(), Contract::pve_8()] {
-            let (method, template) = (call.route.method(), call.route.template());
-            let problems = contract.check(&method, template, &call.params);
-            assert_eq!(problems, Ok(()), "{call:?}");
+        for operation in super::operation_table::operations() {
+            let result = (operation.call)(mock.client()).await;
+
+            // The state of the mock can forbid it, but never its form.
+            let Err(error) = result else { continue };
+            let new = version.starts_with('8') && operation.name == "HA rules";
+            let unknown = error.kind() == ErrorKind::Unsupported && !new;
+            let malformed = error.message().starts_with("Parameter verification")
+                && error
+                    .diagnostics()
+                    .iter()
+                    .any(|known| is_about_the_form(&known.message));
+            assert!(
+                !unknown && !malformed,
+                "{version}, {}: {error}",
+                operation.name
+            );
+            assert_ne!(
+                error.kind(),
+                ErrorKind::Decode,
+                "{version}, {}: {error}",
+                operation.name
+            );
+        }
+        for route in Route::ALL
+            .iter()
+            .filter(|route| !is_for_other_clients(**route))
+        {
+            let used = mock.calls().iter().any(|call| call.route == *route);
+            let new = version.starts_with('8') && *route == Route::HaRules;
+            assert!(used || new, "{version}: {route:?} was not used");
         }
     }
-    // Every route that the mock knows is a call of the client; only the login needs a password.
-    for route in Route::ALL.iter().filter(|route| **route != Route::LogIn) {
-        assert!(
-            mock.calls().iter().any(|call| call.route == *route),
-            "{route:?} was not used"
-        );
-    }
+}
+
+/// Problems that the parameter schema finds, unlike those that depend on the server's state.
+fn is_about_the_form(problem: &str) -> bool {
+    let texts = [
+        "not defined in schema",
+        "is missing",
+        "type check",
+        "invalid format",
+        "regex",
+        "enumeration",
+        "value may",
+        "value must",
+        "missing property",
+    ];
+    texts.iter().any(|text| problem.contains(text))
+}
+
+/// Calls that the mock answers and that this client does not make, or only with a password.
+fn is_for_other_clients(route: Route) -> bool {
+    matches!(
+        route,
+        Route::Index
+            | Route::LogIn
+            | Route::ChangePassword
+            | Route::Role
+            | Route::ClusterNodes
+            | Route::NodeCommand
+            | Route::CpuFlags
+            | Route::MigrationCapabilities
+            | Route::TaskIndex
+            | Route::StatusIndex
+            | Route::AgentIndex
+            | Route::AgentCommand
+    )
 }
 
 #[tokio::test]
@@ -199,7 +254,7 @@ async fn the_configuration_is_read_back_as_the_server_rewrites_it() {
         ("tags", serde_json::json!("amd64;talos-linux")),
         (
             "description",
-            serde_json::json!("<b>Talos</b>; a=b & more\n\nwith lines\n"),
+            serde_json::json!("<b>Talos</b>; a=b & more\n\nwith lines"),
         ),
         (
             "efidisk0",
@@ -316,11 +371,9 @@ async fn without_network_access_a_download_is_refused_and_an_upload_works() {
     let factory = factory().await;
 
     let error = local.download_url(&download(&factory)).await.unwrap_err();
+    // One of two rights is needed, and the real server names neither.
     assert_eq!(error.kind(), ErrorKind::Forbidden);
-    assert_eq!(
-        error.missing_permissions()[0].to_string(),
-        "Sys.AccessNetwork on /nodes/pve-01"
-    );
+    assert_eq!(error.message(), "Permission check failed");
 
     let upload = UploadRequest::from_bytes(Content::Iso, "talos.iso", Bytes::from_static(b"x"));
     local

@@ -67,7 +67,7 @@ async fn parameters_are_checked_by_name_and_type() {
 
     assert_eq!(
         error.diagnostics().message_of("vmid").unwrap(),
-        "value must have a minimum value of 100"
+        "invalid format - value does not look like a valid VM ID"
     );
     assert_eq!(
         error.diagnostics().message_of("disk").unwrap(),
@@ -106,14 +106,14 @@ async fn an_unknown_call_is_named() {
 
     let error = mock
         .client()
-        .raw(Method::GET, "/cluster/ha/rules", &[])
+        .raw(Method::GET, "/cluster/ceph/status", &[])
         .await
         .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(
         error.message(),
-        "Method 'GET /cluster/ha/rules' not implemented"
+        "Method 'GET /cluster/ceph/status' not implemented"
     );
 }
 
@@ -138,8 +138,18 @@ async fn a_taken_id_is_refused_at_once_even_while_the_other_is_being_created() {
 
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(error.reason(), Some(Reason::VmIdTaken));
-    let started = client.node(node()).vm(vm_id()).start().await.unwrap_err();
-    assert_eq!(started.reason(), Some(Reason::VmLocked));
+    // The start of a locked VM is a task that fails.
+    let other = PveMock::start().await;
+    other.add_vm(vm_id(), &[("lock", "backup")]);
+    let started = other
+        .client()
+        .node(node())
+        .vm(vm_id())
+        .start()
+        .await
+        .unwrap();
+    let error = started.wait(poll()).await.unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::VmLocked));
 }
 
 #[tokio::test]

@@ -4,13 +4,19 @@
 //! connections runs against a plain socket, because wiremock cannot send either.
 
 mod credentials;
+mod decisions;
 mod guest;
 mod mock_scenario;
 mod mock_strictness;
 mod mock_wire;
 mod operation_table;
 mod operations;
+mod operations_cluster;
+mod operations_guest;
+mod operations_node;
+mod operations_vm;
 mod preflight;
+mod recorded;
 mod retry;
 mod socket;
 mod status_line;

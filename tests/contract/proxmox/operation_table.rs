@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::{node, storage, vm_id};
 
-const UPID: &str = "UPID:pve-01:0003A2F1:01C2D3E4:66A1B2C3:qmcreate:2411000:ci@pve!boot:";
+pub(super) const UPID: &str =
+    "UPID:pve-01:0003A2F1:01C2D3E4:66A1B2C3:qmcreate:2411000:ci@pve!boot:";
 const UPID_IN_PATH: &str =
     "UPID%3Apve-01%3A0003A2F1%3A01C2D3E4%3A66A1B2C3%3Aqmcreate%3A2411000%3Aci%40pve%21boot%3A";
 
@@ -33,7 +34,7 @@ pub(super) struct Operation {
 /// Makes an operation whose result is compared as its debug text.
 macro_rules! operation {
     ($name:literal, $request:expr, $answer:expr, $returns:literal, |$client:ident| $call:expr) => {
-        Operation {
+        $crate::proxmox::operation_table::Operation {
             name: $name,
             request: $request,
             answer: $answer,
@@ -43,15 +44,21 @@ macro_rules! operation {
     };
 }
 
-fn get(path: &str) -> (&'static str, String, &'static str) {
+pub(super) use operation;
+
+pub(super) fn get(path: &str) -> (&'static str, String, &'static str) {
     ("GET", path.to_owned(), "")
 }
 
-fn post(path: &str, body: &'static str) -> (&'static str, String, &'static str) {
+pub(super) fn put(path: &str, body: &'static str) -> (&'static str, String, &'static str) {
+    ("PUT", path.to_owned(), body)
+}
+
+pub(super) fn post(path: &str, body: &'static str) -> (&'static str, String, &'static str) {
     ("POST", path.to_owned(), body)
 }
 
-fn delete(path: &str) -> (&'static str, String, &'static str) {
+pub(super) fn delete(path: &str) -> (&'static str, String, &'static str) {
     ("DELETE", path.to_owned(), "")
 }
 
@@ -62,6 +69,10 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(vm_operations());
     all.extend(power_operations());
     all.extend(task_operations());
+    all.extend(super::operations_node::operations());
+    all.extend(super::operations_cluster::operations());
+    all.extend(super::operations_vm::operations());
+    all.extend(super::operations_guest::operations());
     all
 }
 
@@ -100,7 +111,7 @@ fn cluster_operations() -> Vec<Operation> {
             get("/cluster/resources?type=vm"),
             json!([{ "id": "qemu/104", "type": "qemu", "vmid": 104, "node": "pve-01", "name": 7, "tags": "a;b" }]),
             "tags: [\"a\", \"b\"]",
-            |c| c.cluster().resources()
+            |c| c.cluster().guests()
         ),
         operation!(
             "nodes",
@@ -112,8 +123,8 @@ fn cluster_operations() -> Vec<Operation> {
         operation!(
             "node status",
             get("/nodes/pve-01/status"),
-            json!({ "uptime": 5, "loadavg": ["0.1"], "rootfs": { "total": 9, "avail": 4 } }),
-            "free: Some(4)",
+            json!({ "uptime": 5, "loadavg": ["0.1"], "rootfs": { "total": 9, "free": 5, "avail": 4 } }),
+            "available: Some(4)",
             |c| c.node(node()).status()
         ),
         operation!(
@@ -141,7 +152,7 @@ fn cluster_operations() -> Vec<Operation> {
             "VMs",
             get("/nodes/pve-01/qemu"),
             json!([{ "vmid": "104", "name": "a", "status": "running" }]),
-            "vmid: 104",
+            "vmid: VmId(104)",
             |c| c.node(node()).vms()
         ),
     ]

@@ -80,7 +80,8 @@ fn boot_iso(vm: &VmRecord, image: ImageIdentity) -> Boot {
         let is_q35 = vm
             .config
             .machine
-            .as_deref()
+            .as_ref()
+            .and_then(|machine| machine.kind.as_deref())
             .is_some_and(|machine| machine.contains("q35"));
         let has_variables = efi.is_some_and(|disk| disk.efi_type == EfiType::M4);
         if vm.config.bios != Some(Bios::Ovmf) || !is_q35 || !has_variables {

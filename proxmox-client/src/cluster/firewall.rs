@@ -1,0 +1,141 @@
+//! Types of the firewall, which VMs and the cluster share.
+
+use crate::params::request;
+use crate::wire::response;
+
+response!(
+    /// The options of the firewall of a VM.
+    FirewallOptions {
+        /// Whether the firewall filters at all.
+        enabled: bool = "enable",
+        /// What happens to traffic to the VM without a rule: `ACCEPT`, `REJECT`, `DROP`.
+        policy_in: Option<String> = "policy_in",
+        /// What happens to traffic from the VM without a rule.
+        policy_out: Option<String> = "policy_out",
+        /// Whether DHCP is allowed.
+        dhcp: Option<bool> = "dhcp",
+        /// Whether only the VM's MAC address may send.
+        mac_filter: Option<bool> = "macfilter",
+        /// Whether only configured addresses may send.
+        ip_filter: Option<bool> = "ipfilter",
+        /// SHA-1 of the configuration.
+        digest: Option<String> = "digest",
+    }
+
+    /// A rule.
+    FirewallRule {
+        /// The position, from 0.
+        position: u32 = "pos",
+        /// `in`, `out`, `forward` or `group`.
+        kind: String = "type",
+        /// `ACCEPT`, `REJECT`, `DROP`, or the name of a group.
+        action: String = "action",
+        /// Whether the rule is active.
+        enabled: bool = "enable",
+        /// The predefined macro, for example `SSH`.
+        preset: Option<String> = "macro",
+        /// The protocol.
+        protocol: Option<String> = "proto",
+        /// The source.
+        source: Option<String> = "source",
+        /// The destination.
+        destination: Option<String> = "dest",
+        /// The source ports.
+        source_ports: Option<String> = "sport",
+        /// The destination ports.
+        destination_ports: Option<String> = "dport",
+        /// The network card, for example `net0`.
+        iface: Option<String> = "iface",
+        /// The comment.
+        comment: Option<String> = "comment",
+        /// SHA-1 of the configuration.
+        digest: Option<String> = "digest",
+    }
+
+    /// A named set of addresses.
+    IpSet {
+        /// The name.
+        name: String = "name",
+        /// The comment.
+        comment: Option<String> = "comment",
+        /// SHA-1 of the configuration.
+        digest: Option<String> = "digest",
+    }
+
+    /// An address or network of a set.
+    IpSetEntry {
+        /// The address or network.
+        cidr: String = "cidr",
+        /// Whether the set excludes the entry.
+        excluded: bool = "nomatch",
+        /// The comment.
+        comment: Option<String> = "comment",
+        /// SHA-1 of the configuration.
+        digest: Option<String> = "digest",
+    }
+
+    /// A named address.
+    FirewallAlias {
+        /// The name.
+        name: String = "name",
+        /// The address or network.
+        cidr: String = "cidr",
+        /// The comment.
+        comment: Option<String> = "comment",
+    }
+);
+
+request!(
+    /// Changes to the options of the firewall of a VM.
+    FirewallOptionsUpdate() {
+        /// `ACCEPT`, `REJECT` or `DROP` for traffic to the VM without a rule.
+        policy_in: String = "policy_in",
+        /// `ACCEPT`, `REJECT` or `DROP` for traffic from the VM without a rule.
+        policy_out: String = "policy_out",
+        /// Applies the change only while the configuration has this digest.
+        digest: String = "digest",
+        ; flags {
+            /// Enables the firewall.
+            enable = "enable" "1",
+            /// Disables the firewall.
+            disable = "enable" "0",
+            /// Allows DHCP.
+            allow_dhcp = "dhcp" "1",
+            /// Forbids DHCP.
+            forbid_dhcp = "dhcp" "0",
+            /// Lets only the VM's MAC address send.
+            filter_mac = "macfilter" "1",
+            /// Lets only configured addresses send.
+            filter_ip = "ipfilter" "1",
+        }
+    }
+
+    /// A rule to create, or changes to one. `kind` is `in`, `out` or `group`; `action` is `ACCEPT`, `REJECT`, `DROP` or the
+    /// name of a group.
+    FirewallRuleRequest(kind: String = "type", action: String = "action") {
+        /// The predefined macro, for example `SSH`.
+        preset: String = "macro",
+        /// The protocol.
+        protocol: String = "proto",
+        /// The source.
+        source: String = "source",
+        /// The destination.
+        destination: String = "dest",
+        /// The source ports.
+        source_ports: String = "sport",
+        /// The destination ports.
+        destination_ports: String = "dport",
+        /// The network card, for example `net0`.
+        iface: String = "iface",
+        /// The comment.
+        comment: String = "comment",
+        /// Where the rule is inserted; new rules come first.
+        position: u32 = "pos",
+        ; flags {
+            /// Activates the rule; a new rule is inactive otherwise.
+            enable = "enable" "1",
+            /// Deactivates the rule.
+            disable = "enable" "0",
+        }
+    }
+);

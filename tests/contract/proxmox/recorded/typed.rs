@@ -1,0 +1,182 @@
+//! Every recorded answer with every typed call that reads it.
+
+use proxmox_client::cluster::ResourceKind;
+use proxmox_client::task::TaskFilter;
+use proxmox_client::{Client, ErrorKind, Result};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::{Exchange, RELEASES, exchanges};
+use crate::proxmox::client;
+use crate::proxmox::socket::Socket;
+
+/// Drops the value of a call.
+macro_rules! read {
+    ($call:expr) => {
+        Some($call.await.map(|value| drop(format!("{value:?}"))))
+    };
+}
+
+/// The result of the typed call that reads this path; `None` when the client has none.
+async fn typed(client: &Client, exchange: &Exchange) -> Option<Result<()>> {
+    let path = exchange.path.trim_start_matches("/api2/json/");
+    let path = path
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let segments: Vec<&str> = path.split('/').collect();
+    let cluster = client.cluster();
+    match segments.as_slice() {
+        ["version"] => read!(client.version()),
+        ["access", "permissions"] => read!(client.permissions()),
+        ["access", "domains"] => read!(client.access().realms()),
+        ["access", "users"] => read!(client.access().users()),
+        ["access", "users", user, "token"] => read!(client.access().tokens(user)),
+        ["access", "roles"] => read!(client.access().roles()),
+        ["access", "acl"] => read!(client.access().acl()),
+        ["cluster", "status"] => read!(cluster.status()),
+        ["cluster", "resources"] => {
+            let all = read!(cluster.resources(Some(ResourceKind::Node)));
+            match exchange.path.contains("type=vm") {
+                true => read!(cluster.guests()),
+                false => all,
+            }
+        }
+        ["cluster", "options"] => read!(cluster.options()),
+        ["cluster", "log"] => read!(cluster.log(1)),
+        ["cluster", "tasks"] => read!(cluster.tasks()),
+        ["cluster", "nextid"] => read!(cluster.next_vm_id()),
+        ["pools"] if exchange.path.contains("poolid=") => None,
+        ["pools"] => read!(client.pools()),
+        ["pools", pool] => read!(client.pool(*pool).details()),
+        ["storage"] => read!(cluster.storages()),
+        ["storage", name] => read!(cluster.storage(&name.parse().ok()?)),
+        ["nodes"] => read!(client.nodes()),
+        ["nodes", node, rest @ ..] => node_call(client, node, rest).await,
+        _ => None,
+    }
+}
+
+async fn node_call(client: &Client, node: &str, rest: &[&str]) -> Option<Result<()>> {
+    let node = client.node(node.parse().ok()?);
+    match rest {
+        ["status"] => read!(node.status()),
+        ["version"] => read!(node.version()),
+        ["dns"] => read!(node.dns()),
+        ["time"] => read!(node.time()),
+        ["services"] => read!(node.services()),
+        ["certificates", "info"] => read!(node.certificates()),
+        ["capabilities", "qemu", "cpu"] => read!(node.cpu_models()),
+        ["capabilities", "qemu", "machines"] => read!(node.machine_versions()),
+        ["network"] => read!(node.networks()),
+        ["network", iface] => read!(node.network(iface)),
+        ["storage"] => read!(node.storages()),
+        ["storage", name, "status"] => read!(node.storage(name.parse().ok()?).status()),
+        ["storage", name, "content"] => read!(node.storage(name.parse().ok()?).content(None)),
+        ["storage", name, "content", ..] => {
+            let volume = format!("{name}:x/y.raw").parse().ok()?;
+            read!(node.storage(name.parse().ok()?).volume(&volume))
+        }
+        ["tasks"] => read!(node.tasks(&TaskFilter::new())),
+        ["tasks", upid, "status"] => read!(client.task(upid.parse().ok()?).status()),
+        ["tasks", upid, "log"] => read!(client.task(upid.parse().ok()?).log(0, 0)),
+        ["qemu"] => read!(node.vms()),
+        ["qemu", id, rest @ ..] => {
+            let vm = node.vm(id.parse().ok()?);
+            match rest {
+                ["config"] => read!(vm.config()),
+                ["pending"] => read!(vm.pending()),
+                ["status", "current"] => read!(vm.status()),
+                ["cloudinit"] => read!(vm.cloud_init()),
+                ["snapshot"] => read!(vm.snapshots()),
+                ["feature"] => read!(vm.feature(proxmox_client::vm::Feature::Snapshot)),
+                ["agent", "network-get-interfaces"] => read!(vm.guest_interfaces()),
+                ["agent", "ping"] => read!(vm.agent_ping()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_answer_is_read_by_its_typed_call() {
+    let mut read = 0;
+    for (release, data) in RELEASES {
+        let readable = exchanges(data).into_iter().filter(|exchange| {
+            // The download of a log is the text itself.
+            exchange.status == Some(200)
+                && exchange.method == "GET"
+                && exchange.path.starts_with("/api2/json")
+                && !exchange.path.contains("download=1")
+        });
+        for exchange in readable {
+            let server = MockServer::start().await;
+            let answer = ResponseTemplate::new(200).set_body_json(&exchange.response_body);
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+
+            match typed(&client(&server.uri()), &exchange).await {
+                Some(Ok(())) => read += 1,
+                Some(Err(error)) => panic!("{release}, {}: {error}", exchange.label()),
+                None => {}
+            }
+        }
+    }
+    println!("{read} recorded answers were read by a typed call");
+    assert!(read > 200, "{read}");
+}
+
+/// Texts with status 500 whose meaning depends on nothing but the text, and that the client does not tell apart.
+const WITHOUT_MEANING: &[&str] = &[
+    "wrong field name",
+    "upload failed",
+    "expected, at character offset",
+    "Not a HASH reference",
+    "no such file",
+    "invalid server response",
+];
+
+#[tokio::test]
+async fn every_recorded_rejection_has_a_kind_and_keeps_its_text() {
+    let mut seen = 0;
+    let mut unknown = Vec::new();
+    for (release, data) in RELEASES {
+        for exchange in exchanges(data) {
+            let Some(status) = exchange.status.filter(|status| *status >= 400) else {
+                continue;
+            };
+            let body = match &exchange.response_body {
+                serde_json::Value::Null => String::new(),
+                serde_json::Value::String(text) => text.clone(),
+                body => body.to_string(),
+            };
+            let answer = format!(
+                "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                exchange.outcome(),
+                body.len()
+            );
+            let socket = Socket::start(&[&answer]).await;
+
+            let error = client(&socket.endpoint).version().await.unwrap_err();
+
+            let label = format!("{release}, {}", exchange.label());
+            assert_eq!(
+                error.status().map(|status| status.as_u16()),
+                Some(status),
+                "{label}"
+            );
+            let phrase = exchange.outcome().split_once(' ').unwrap().1;
+            assert!(error.message().contains(phrase), "{label}: {error}");
+            assert_ne!(error.kind(), ErrorKind::Decode, "{label}");
+            let meaningless = WITHOUT_MEANING.iter().any(|text| phrase.contains(text));
+            if error.kind() == ErrorKind::Server && !meaningless {
+                unknown.push(format!("{label}: {error}"));
+            }
+            seen += 1;
+        }
+    }
+    println!("{seen} recorded rejections have a kind");
+    assert!(seen > 150, "{seen}");
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+}
