@@ -72,7 +72,7 @@ impl ClientBuilder {
 
     /// Sets the time for one attempt of a call that makes Argo CD talk to a cluster. Defaults to 90 s.
     ///
-    /// Creating, updating and rotating a cluster waits for the answer of that cluster. One that
+    /// Creating, updating and rotating a cluster waits for the response of that cluster. One that
     /// drops packets takes Argo CD about 30 s to give up on.
     pub fn cluster_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.cluster = timeout;

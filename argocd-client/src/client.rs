@@ -34,7 +34,7 @@ pub struct Client {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UserInfo {
-    /// Whether the session is valid. The server answers 200 in either case.
+    /// Whether the session is valid. The server responds with 200 in either case.
     #[serde(default, rename = "loggedIn", deserialize_with = "nullable")]
     pub logged_in: bool,
     /// Name of the account; empty without a session.
@@ -169,7 +169,8 @@ impl Client {
     /// Asks for the version of the server. Works without a session; may be repeated.
     ///
     /// # Errors
-    /// [`NotArgoCd`](ErrorKind::NotArgoCd) when something else answers; the kinds of the connection.
+    /// [`NotArgoCd`](ErrorKind::NotArgoCd) when another program responds, [`Connect`](ErrorKind::Connect), [`Certificate`](ErrorKind::Certificate) or
+    /// [`Timeout`](ErrorKind::Timeout) on the way to the server.
     pub async fn version(&self) -> Result<ServerVersion> {
         self.transport
             .send(&Call::get("read version", "/api/version", &[]))
@@ -181,8 +182,8 @@ impl Client {
     /// An invalid token is not an error here, see [`UserInfo::logged_in`].
     ///
     /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) for a refused password login; the kinds of
-    /// the connection.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) for a rejected password login; [`Connect`](ErrorKind::Connect) or
+    /// [`Timeout`](ErrorKind::Timeout) on the way to the server.
     pub async fn user_info(&self) -> Result<UserInfo> {
         self.transport
             .send(&Call::get("read session", "/api/v1/session/userinfo", &[]))
@@ -214,7 +215,8 @@ impl Client {
     /// Reads the settings. Works without a session; may be repeated.
     ///
     /// # Errors
-    /// The kinds of the connection.
+    /// [`Connect`](ErrorKind::Connect), [`Certificate`](ErrorKind::Certificate) or
+    /// [`Timeout`](ErrorKind::Timeout) on the way to the server.
     pub async fn settings(&self) -> Result<Settings> {
         self.transport
             .send(&Call::get("read settings", "/api/v1/settings", &[]))
@@ -234,7 +236,7 @@ impl Client {
         account::allowed(&self.transport, resource, action, object).await
     }
 
-    /// Sends a request that this crate has no method for and returns the decoded answer.
+    /// Sends a request that this crate has no method for and returns the decoded response.
     ///
     /// `path` starts with `/api/` and must be percent-encoded already; `query` is encoded here.
     /// Only `GET` is repeated after a failure of the connection.

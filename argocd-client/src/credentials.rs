@@ -21,7 +21,7 @@ pub enum Credentials {
     /// A local account. The client logs in on the first request and again when the session ends.
     ///
     /// The server counts failures: five wrong passwords within 300 s lock the account for a while
-    /// with the same text as a wrong password. A refused login is therefore never repeated.
+    /// with the same text as a wrong password. A rejected login is therefore never repeated.
     Password {
         /// Name of the account, at most 32 bytes.
         username: String,

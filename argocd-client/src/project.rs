@@ -1,4 +1,4 @@
-//! Projects: what may be deployed where, and by which accounts.
+//! Projects: what may be deployed where, and which roles may do it.
 
 use std::sync::Arc;
 use std::time::Duration;

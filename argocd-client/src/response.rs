@@ -1,7 +1,7 @@
-//! What a refusal of the server means.
+//! What a rejection by the server means.
 //!
 //! Argo CD answers with the error object of grpc-gateway v1, with another one on streams, and with
-//! plain text where its router or a proxy refuses. Many causes share one status, so the text
+//! plain text where its router or a proxy rejects the request. Many causes share one status, so the text
 //! decides. The texts are matched as substrings: the server wraps them differently by version.
 
 use http::StatusCode;
@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 /// Longest text that is kept of a body that is not an Argo CD error object.
 const RAW_TEXT_LIMIT: usize = 500;
 
-/// The status, gRPC code and text of a refusal, in whichever shape it came.
+/// The status, gRPC code and text of a rejection, in any of its shapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
@@ -79,7 +79,7 @@ impl ErrorResponse {
         }
     }
 
-    /// The kind of this refusal.
+    /// The kind of this rejection.
     pub(crate) fn kind(&self) -> ErrorKind {
         if let Some(kind) = kind_of_target_text(&self.message, self.code) {
             return kind;

@@ -212,7 +212,7 @@ impl Transport {
         Ok(token)
     }
 
-    /// Puts one request on the wire; any answer but a JSON 2xx is an error.
+    /// Sends one request; any response but a JSON 2xx is an error.
     async fn attempt(&self, call: &Call, token: Option<&SecretString>) -> Result<Response> {
         let started = Instant::now();
         let result = self.request(call, token)?.send().await;
@@ -304,7 +304,7 @@ fn grpc_timeout(timeout: Duration) -> String {
     }
 }
 
-/// Below a wrong root path the user interface answers every request with 200 and HTML.
+/// Outside the API the user interface responds with 200 and HTML to clients that accept it.
 fn expect_json(call: &Call, response: Response) -> Result<Response> {
     let media_type = response
         .headers()
@@ -370,7 +370,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The body may hold secrets, so a failure tells where and what shape, never what.
+/// The body may hold secrets, so a failure names the place and the type, never the content.
 fn decode<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         call.error(ErrorKind::Decode).with_message(format!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::nullable;
 
-/// What `GET /api/version` tells; anonymous callers get the version only.
+/// The response of `GET /api/version`; anonymous callers get the version only.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServerVersion {

@@ -7,14 +7,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use argocd_client::account::NewToken;
 use argocd_client::application::{
-    AppRef, ApplicationFilter, ApplicationSource, Cascade, Destination, NewApplication, Refresh,
-    SyncRequest, WatchRequest,
+    AppRef, ApplicationFilter, ApplicationPatch, ApplicationSource, Cascade, Destination,
+    LogRequest, NewApplication, Refresh, ResourceDeletion, ResourceRef, SyncRequest, WaitFor,
+    WatchRequest,
 };
 use argocd_client::cluster::{ClusterSpec, ClusterUpdate, ServerUrl};
 use argocd_client::mock::{ApplicationSeed, ArgoCdMock, Call};
+use argocd_client::project::ProjectRole;
 use argocd_client::repository::RepositorySpec;
-use argocd_client::{Client, Credentials};
+use argocd_client::trust::{CertificateFilter, NewCertificate};
+use argocd_client::{Client, Credentials, NotificationKind, Poll};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
@@ -184,7 +188,7 @@ fn fits(template: &str, path: &str) -> bool {
 }
 
 /// Uses every operation of the client at least once.
-async fn use_everything(argocd: &ArgoCdMock) {
+async fn use_everything(argocd: &ArgoCdMock, newest: bool) {
     let client = argocd.client();
     let login = Client::builder(argocd.endpoint(), Credentials::password("admin", "secret"))
         .build()
@@ -223,6 +227,166 @@ async fn use_everything(argocd: &ArgoCdMock) {
         .await
         .unwrap();
     client.application_sets().list().await.unwrap();
+    use_details(argocd, &client, newest).await;
+    use_administration(&client, newest).await;
+}
+
+/// What an application has deployed, and what can be done to it.
+async fn use_details(argocd: &ArgoCdMock, client: &Client, newest: bool) {
+    argocd.add_application(ApplicationSeed::new("tree").on_cluster("in-cluster"));
+    let applications = client.applications();
+    let tree = AppRef::new("tree")
+        .in_namespace("argocd")
+        .in_project("default");
+    let poll = Poll::every(Duration::from_millis(3)).deadline(Duration::from_secs(10));
+    let ready = applications.wait(&tree, &WaitFor::default(), poll).await;
+    ready.unwrap().into_ready().unwrap();
+    applications.resource_tree(&tree).await.unwrap();
+    let mut trees = Box::pin(applications.watch_tree(&tree));
+    trees.next().await.unwrap().unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(50), trees.next()).await;
+    applications.managed_resources(&tree).await.unwrap();
+    applications.manifests(&tree, Some("HEAD")).await.unwrap();
+    applications.events(&tree).await.unwrap();
+    applications.links(&tree).await.unwrap();
+    applications.sync_windows(&tree).await.unwrap();
+    applications.revision(&tree, &"0".repeat(40)).await.unwrap();
+    let request = LogRequest::new()
+        .pod("web-0")
+        .namespace("default")
+        .container("main")
+        .resource("apps", "Deployment", "tree")
+        .tail(3)
+        .since(Duration::from_secs(60))
+        .containing("x")
+        .previous();
+    Box::pin(applications.logs(&tree, request)).next().await;
+    let deployment = ResourceRef::new("apps/v1", "Deployment", "default", "tree");
+    applications.resource(&tree, &deployment).await.unwrap();
+    let patch = json!({"spec": {"replicas": 1}});
+    applications
+        .patch_resource(&tree, &deployment, &patch)
+        .await
+        .unwrap();
+    applications.actions(&tree, &deployment).await.unwrap();
+    applications
+        .run_action(&tree, &deployment, "restart")
+        .await
+        .unwrap();
+    if newest {
+        applications
+            .run_action_with(&tree, &deployment, "scale", &[("replicas", "2")])
+            .await
+            .unwrap();
+    }
+    for deletion in [ResourceDeletion::Force, ResourceDeletion::Orphan] {
+        applications
+            .delete_resource(&tree, &deployment, deletion)
+            .await
+            .unwrap();
+    }
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    applications
+        .patch(&tree, &ApplicationPatch::Merge(labels))
+        .await
+        .unwrap();
+    applications
+        .edit(&tree, |spec| spec.sync_policy = None)
+        .await
+        .unwrap();
+    // The history of a seed is empty.
+    assert!(applications.rollback(&tree, 1).await.is_err());
+    applications.terminate(&tree).await.unwrap();
+}
+
+/// Accounts, projects, repositories and what they trust.
+async fn use_administration(client: &Client, newest: bool) {
+    let sets = client.application_sets();
+    sets.resource_tree("clusters", Some("argocd"))
+        .await
+        .unwrap();
+    if newest {
+        sets.events("clusters", Some("argocd")).await.unwrap();
+        let mut changes = Box::pin(sets.watch());
+        let _ = tokio::time::timeout(Duration::from_millis(50), changes.next()).await;
+    }
+    sets.delete("clusters", Some("argocd")).await.unwrap();
+    let projects = client.projects();
+    let role = ProjectRole::new(
+        "deploy",
+        ["p, proj:akn:deploy, applications, sync, akn/*, allow"],
+    );
+    projects
+        .edit("akn", |spec| spec.roles = vec![role.clone()])
+        .await
+        .unwrap();
+    projects.events("akn").await.unwrap();
+    let token = NewToken::new().id("ci").expires_in(Duration::from_secs(60));
+    projects
+        .create_token("akn", "deploy", &token)
+        .await
+        .unwrap();
+    projects
+        .delete_token("akn", "deploy", Duration::from_secs(1))
+        .await
+        .unwrap();
+    // The applications of the set refer to the project until the controller has deleted them.
+    for attempt in 0.. {
+        match projects.delete("akn").await {
+            Ok(_) => break,
+            Err(error) => assert!(attempt < 200, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let accounts = client.accounts();
+    accounts.list().await.unwrap();
+    accounts.account("ci").await.unwrap();
+    accounts.create_token("ci", &token).await.unwrap();
+    accounts.delete_token("ci", "ci").await.unwrap();
+    let wrong = accounts
+        .set_password("ci", &"x".into(), &"correct horse".into())
+        .await;
+    assert!(wrong.is_err());
+    let repositories = client.repositories();
+    let url = "https://helm.cilium.io";
+    repositories.repository(url).await.unwrap();
+    repositories.refs(url).await.unwrap();
+    repositories.apps(url, "HEAD", "web", "akn").await.unwrap();
+    repositories.delete(url).await.unwrap();
+    let templates = client.credential_templates();
+    let password = "p".into();
+    templates
+        .create_or_update("https://git.example.com", "u", &password)
+        .await
+        .unwrap();
+    templates.list().await.unwrap();
+    templates.delete("https://git.example.com").await.unwrap();
+    let filter = CertificateFilter::all().host("git.example.com").kind("ssh");
+    let certificates = client.certificates();
+    certificates
+        .create_or_update(&[NewCertificate::ssh(
+            "git.example.com",
+            "ssh-ed25519",
+            "AAAA",
+        )])
+        .await
+        .unwrap();
+    certificates.list(&filter).await.unwrap();
+    certificates.delete(&filter).await.unwrap();
+    let keys = client.gpg_keys();
+    let armored = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let key = keys.create(armored).await.unwrap().remove(0);
+    keys.list().await.unwrap();
+    keys.key(&key.id).await.unwrap();
+    keys.delete(&key.id).await.unwrap();
+    for kind in [
+        NotificationKind::Services,
+        NotificationKind::Templates,
+        NotificationKind::Triggers,
+    ] {
+        client.notifications(kind).await.unwrap();
+    }
+    client.settings().await.unwrap();
 }
 
 async fn use_clusters(client: &Client) {
@@ -315,7 +479,7 @@ async fn every_request_of_the_client_is_described_in_both_versions() {
             .start()
             .await;
 
-        use_everything(&argocd).await;
+        use_everything(&argocd, version.starts_with("v3.5")).await;
 
         let calls = argocd.calls();
         let problems: Vec<String> = calls

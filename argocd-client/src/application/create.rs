@@ -1,4 +1,4 @@
-//! Creation that can be repeated: compare, then change only what is ours.
+//! Creation that can be repeated: compare, then change only what the specification names.
 
 use http::Method;
 

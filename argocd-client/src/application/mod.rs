@@ -1,4 +1,4 @@
-//! Applications: what Argo CD deploys, and whether it is there and well.
+//! Applications: what Argo CD deploys, and whether it is synced and healthy.
 //!
 //! The server ignores query parameters that it does not know, and it has none for the cluster of an
 //! application. What looks like a filter on other clients returns everything; the methods here
@@ -65,7 +65,7 @@ pub struct Applications {
     transport: Arc<Transport>,
 }
 
-/// Which applications to list; all that we may see by default.
+/// Which applications to list. Defaults to all that the account may see.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a filter does nothing until it is used"]
 pub struct ApplicationFilter {
@@ -109,7 +109,7 @@ impl ApplicationFilter {
     }
 }
 
-/// How thoroughly an application is looked at again.
+/// How an application is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refresh {
@@ -156,8 +156,9 @@ impl Applications {
     /// Lists applications. May be repeated.
     ///
     /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated), the kinds of the connection. Missing rights
-    /// are not an error: the list is shorter.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
+    /// [`Rejected`](ErrorKind::Rejected) for a selector that cannot be read. Missing rights are not an
+    /// error: the list is shorter.
     pub async fn list(&self, filter: &ApplicationFilter) -> Result<Vec<Application>> {
         Ok(self.page(filter).await?.items)
     }
@@ -272,8 +273,8 @@ impl Applications {
         self.transport.send(&addressed(call, application)).await
     }
 
-    /// Starts a synchronisation and returns at once. Not repeated after a lost answer; a second
-    /// request while one runs is refused.
+    /// Starts a synchronisation and returns at once. Not repeated after a lost response; a second
+    /// request while one runs is rejected.
     ///
     /// # Errors
     /// [`OperationInProgress`](ErrorKind::OperationInProgress), [`SyncWindow`](ErrorKind::SyncWindow),
@@ -375,7 +376,7 @@ impl Applications {
     /// Waits until all applications of a cluster are ready, or the deadline passes; returns the
     /// last report in either case.
     ///
-    /// The set is listed again at every probe, since applications create further ones.
+    /// The applications are listed again at every probe, because applications create further ones.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -403,8 +404,9 @@ impl Applications {
     /// ```
     ///
     /// # Errors
-    /// Refusals of the server; [`Deadline`](ErrorKind::Deadline) when it could not be asked even
-    /// once.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
+    /// [`Forbidden`](ErrorKind::Forbidden); [`Deadline`](ErrorKind::Deadline) when the server did not
+    /// respond even once.
     pub async fn wait_for_target(
         &self,
         target: &Target,
@@ -428,7 +430,7 @@ impl Applications {
     }
 
     /// Follows applications: first all that exist, then every change. Reconnects and lists again by
-    /// itself; ends after a refusal. Dropping the stream closes the connection.
+    /// itself; ends after a rejection. Dropping the stream closes the connection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

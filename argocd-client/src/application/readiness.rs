@@ -124,7 +124,7 @@ pub(super) fn in_progress(application: &Application) -> bool {
             .is_none_or(|reconciled| reconciled < finished)
 }
 
-/// The most telling text: what stops it, what failed last, what is unwell.
+/// The most important message: a blocking condition, then the last failure, then a degraded resource.
 fn reason(application: &Application) -> String {
     let status = &application.status;
     if let Some(condition) = status

@@ -18,9 +18,9 @@ open_enum! {
 }
 
 open_enum! {
-    /// How well the deployed resources are, from best to worst.
+    /// Health of the deployed resources, from best to worst.
     HealthStatus {
-        /// All is well.
+        /// All resources are healthy.
         Healthy = "Healthy",
         /// Paused on purpose.
         Suspended = "Suspended",
@@ -42,11 +42,11 @@ open_enum! {
         Running = "Running",
         /// It is being stopped.
         Terminating = "Terminating",
-        /// It ended: resources were refused or hooks failed.
+        /// It ended: the cluster rejected resources or hooks failed.
         Failed = "Failed",
         /// It ended: it could not be carried out.
         Error = "Error",
-        /// It ended well.
+        /// It ended with success.
         Succeeded = "Succeeded",
     }
 }
@@ -125,7 +125,7 @@ pub struct SyncState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// How well it is.
+    /// The health.
     #[serde(default)]
     pub status: HealthStatus,
     /// Why, when the server says so.

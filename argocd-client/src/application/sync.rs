@@ -1,4 +1,4 @@
-//! What a synchronisation is asked to do.
+//! The options of a synchronisation.
 
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //!
 //! The stream is a hint, not a record: the server drops events of slow readers, says nothing until
 //! the first one (not even response headers), and in its newline-delimited form is cut by every
-//! idle timeout on the way. So server-sent events are asked for, which have a keep-alive, and the
+//! idle timeout on the way. So the client requests server-sent events, which have a keep-alive, and the
 //! applications are listed again after every reconnection and from time to time.
 
 use std::pin::Pin;
@@ -52,7 +52,7 @@ impl WatchRequest {
         self
     }
 
-    /// How often the list is compared although the stream is well.
+    /// Sets how often the list is compared although the stream is open.
     pub fn relist_every(mut self, interval: Duration) -> Self {
         self.relist = interval;
         self
@@ -73,7 +73,7 @@ pub enum ApplicationEvent {
     Listed(Vec<Application>),
     /// An application appeared or changed.
     Applied(Box<Application>),
-    /// An application is gone, or we may not see it any more; its last state.
+    /// An application was deleted, or the account may not see it any more; its last state.
     Deleted(Box<Application>),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Three things about the server surprise: a missing cluster is a 403, reads come without
 //! credentials so that writing back what was read destroys them, and neither name nor address is
-//! guarded against duplicates. The methods here look first and update field by field.
+//! guarded against duplicates. The methods here read first and update field by field.
 
 mod delete;
 mod register;
@@ -50,11 +50,11 @@ impl Clusters {
         Self { transport }
     }
 
-    /// Lists the clusters that we may see, the in-cluster entry included. May be repeated.
+    /// Lists the clusters that the account may see, the in-cluster entry included. May be repeated.
     ///
     /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated), the kinds of the connection. Missing rights
-    /// are not an error: the list is shorter.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session. Missing rights are not an
+    /// error: the list is shorter.
     pub async fn list(&self) -> Result<Vec<Cluster>> {
         self.filtered("list clusters", None).await
     }
@@ -102,7 +102,7 @@ impl Clusters {
     /// about 30 s. That proves the address, the CA and that the token is accepted; it does not prove
     /// that the token may do anything.
     ///
-    /// After a lost answer the outcome is looked up, not guessed.
+    /// After a lost response the outcome is looked up, not guessed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -41,7 +41,7 @@ pub(super) async fn register(clusters: &Clusters, spec: &ClusterSpec) -> Result<
     }
 }
 
-/// The entry for our address, after making sure that name and address belong together.
+/// The entry for the address of the specification, after the check that name and address belong together.
 async fn existing(clusters: &Clusters, spec: &ClusterSpec) -> Result<Option<Cluster>> {
     let by_server = clusters.find(&spec.server).await?;
     let by_name = clusters.find_by_name(&spec.name).await?;
@@ -154,7 +154,7 @@ async fn send(
     Ok(Registration { cluster, outcome })
 }
 
-/// Whether Argo CD was refused by the cluster, or does not trust it: other credentials can help.
+/// Whether the cluster rejected Argo CD, or Argo CD does not trust it: other credentials can help.
 fn means_dead_credentials(error: &Error) -> bool {
     matches!(
         error.kind(),

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
 
-/// The API address of a cluster, in the one form in which we register it.
+/// The API address of a cluster, in the one form in which it is registered.
 ///
 /// Argo CD compares addresses as strings: `https://h:6443` and `https://h:6443/` are two clusters.
 /// Scheme and host are therefore lower case, there is no trailing slash, and the port is kept as

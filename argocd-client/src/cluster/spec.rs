@@ -137,7 +137,7 @@ impl ClusterSpec {
         self
     }
 
-    /// Renames an entry that has our address under another name, instead of refusing.
+    /// Renames an entry that has the address under another name, instead of returning an error.
     ///
     /// Application sets that use the name in templates will replace their applications.
     pub fn allow_rename(mut self) -> Self {

@@ -44,7 +44,7 @@ pub struct Cluster {
     /// Controller shard it is pinned to.
     #[serde(default)]
     pub shard: Option<i64>,
-    /// When the cache was last asked to be rebuilt.
+    /// When the rebuild of the cache was last requested.
     #[serde(default, rename = "refreshRequestedAt")]
     pub refresh_requested_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "nullable")]

@@ -69,7 +69,7 @@ impl ClusterUpdate {
         self.set("shard", Value::from(shard))
     }
 
-    /// Replaces the connection settings, and makes the annotation that remembers them tell the truth.
+    /// Replaces the connection settings, and updates the annotation that remembers them.
     pub(super) fn with_credentials_of(self, existing: &Cluster, spec: &ClusterSpec) -> Self {
         let mut annotations = match self.fields.get("annotations") {
             Some(value) => serde_json::from_value(value.clone()).unwrap_or_default(),

@@ -300,7 +300,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Finds out who asks; with anonymous access a bad token is nobody's.
+/// Identifies the caller; with anonymous access an invalid token is the anonymous caller.
 pub(super) fn authenticate(server: &MockServer, token: Option<&str>) -> Result<Caller, Rejection> {
     let mut state = server.state();
     let found = match token {

@@ -62,7 +62,7 @@ impl Default for ArgoCdMockBuilder {
     }
 }
 
-/// What a cluster answers unless a test says otherwise.
+/// The version that every cluster reports by default.
 const KUBERNETES: &str = "v1.33.4";
 
 /// A token that differs from the one before, as after a rotation.
@@ -153,7 +153,7 @@ impl ArgoCdMockBuilder {
         self
     }
 
-    /// Sets the version of Kubernetes that every cluster answers. Defaults to `v1.33.4`.
+    /// Sets the version of Kubernetes that every cluster reports. Defaults to `v1.33.4`.
     pub fn kubernetes_version(mut self, version: impl Into<String>) -> Self {
         let version = version.into();
         self.kubernetes.clone_from(&version);
@@ -184,7 +184,7 @@ impl ArgoCdMockBuilder {
         self
     }
 
-    /// How long a session lasts; 24 hours by default. Below five minutes every answer renews it.
+    /// Sets how long a session lasts. Defaults to 24 hours; below five minutes every response renews it.
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.state.accounts.session_duration = duration;
         self
@@ -217,7 +217,7 @@ impl ArgoCdMockBuilder {
 
     /// Talks to clusters: called where the real server calls `/version` of a cluster before it
     /// stores it. Answers the version of Kubernetes, or the text of the failure as the Kubernetes
-    /// client of Go would put it. By default every cluster answers `v1.33.4`.
+    /// client of Go would put it. By default every cluster reports `v1.33.4`.
     pub fn target_check<F, R>(mut self, check: F) -> Self
     where
         F: Fn(TargetProbe) -> R + Send + Sync + 'static,

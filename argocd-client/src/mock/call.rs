@@ -1,4 +1,4 @@
-//! What was asked of the mock, without secrets.
+//! The requests that the mock received, without secrets.
 
 use http::Method;
 use serde_json::Value;
@@ -31,13 +31,17 @@ impl Call {
     }
 }
 
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 10] = [
     "bearerToken",
-    "password",
-    "token",
+    "currentPassword",
+    "gcpServiceAccountKey",
+    "githubAppPrivateKey",
     "keyData",
-    "certData",
+    "newPassword",
+    "password",
     "sshPrivateKey",
+    "tlsClientCertKey",
+    "token",
 ];
 
 /// Replaces every secret of a body, at any depth.
@@ -65,14 +69,13 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_at_any_depth() {
-        let mut body =
-            json!({"config": {"bearerToken": "canary", "tlsClientConfig": {"caData": "Q0E="}}});
+        let mut body = json!({"newPassword": "canary", "config": {"bearerToken": "canary", "tlsClientConfig": {"caData": "Q0E="}}});
 
         mask(&mut body);
 
         assert_eq!(
             body,
-            json!({"config": {"bearerToken": "***", "tlsClientConfig": {"caData": "Q0E="}}})
+            json!({"newPassword": "***", "config": {"bearerToken": "***", "tlsClientConfig": {"caData": "Q0E="}}})
         );
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn resources(server: &MockServer, application: &Value) -> Vec<Resourc
         .collect()
 }
 
-/// Computes the status of an application again and stores it.
+/// Computes the status of an application and stores it.
 pub(super) fn compare(server: &MockServer, wanted: &Key) {
     let mut state = server.state();
     let Some(application) = state.application(wanted).cloned() else {

@@ -37,6 +37,9 @@ pub(super) async fn handle(server: &Arc<MockServer>, mut request: Request) -> Mo
     let routed = route(&request.method, &request.path);
     record(server, &request, &routed);
     let (known, parameters) = match routed {
+        Routed::Known(route, _) if !server.is_at_least(route.since()) => {
+            return Ok(text(404, "Not Found"));
+        }
         Routed::Known(route, parameters) => (route, parameters),
         Routed::Page => return Ok(outside(&request)),
         Routed::Health => return Ok(text(200, "ok")),

@@ -1,6 +1,6 @@
 //! A stateful Argo CD in this process, for tests of programs that talk to one.
 //!
-//! It answers as the real server does, refusals included: redacted reads, 403 for missing clusters,
+//! It responds as the real server does, rejections included: redacted reads, 403 for missing clusters,
 //! 415 for a wrong content type, ignored query parameters, streams without headers before the first
 //! event. Every response of 3.5.1 that was recorded is replayed against it by a test.
 //!

@@ -213,7 +213,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|character| *character == '*')
 }
 
-/// Who asks.
+/// The account that sends a request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// None for anonymous.

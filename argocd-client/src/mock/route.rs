@@ -421,6 +421,15 @@ impl Route {
         all
     };
 
+    /// The version of Argo CD that has the endpoint first.
+    pub(super) const fn since(self) -> (u64, u64, u64) {
+        match self {
+            Self::ActionRunWithParameters => (3, 1, 0),
+            Self::SetEvents | Self::SetWatch => (3, 4, 0),
+            _ => (0, 0, 0),
+        }
+    }
+
     /// Whether the response is a stream, whose errors have another shape.
     pub(super) const fn is_stream(self) -> bool {
         matches!(

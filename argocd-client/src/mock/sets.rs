@@ -456,7 +456,7 @@ fn reconcile(server: &Arc<MockServer>, reference: &Key) {
     }
 }
 
-/// Why the sets look at the clusters.
+/// Why the sets read the clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trigger {
     /// A cluster is new: a set may meet it too early and come back after its retry interval.
@@ -465,7 +465,7 @@ pub(super) enum Trigger {
     ClusterChanged,
 }
 
-/// Lets all sets look at the clusters.
+/// Lets all sets read the clusters.
 pub(super) fn clusters_changed(server: &Arc<MockServer>, trigger: Trigger) {
     let delay = match trigger {
         Trigger::ClusterCreated => server.settings.set_retry,

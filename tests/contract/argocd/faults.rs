@@ -505,6 +505,20 @@ async fn a_wrong_root_path_is_not_an_argo_cd() {
     assert!(error.message().contains("root path"), "{error}");
 }
 
+#[tokio::test]
+async fn a_call_that_an_old_server_does_not_offer_is_unsupported() {
+    let argocd = ArgoCdMock::builder().version("v2.14.21").start().await;
+
+    let error = argocd
+        .client()
+        .application_sets()
+        .events("clusters", None)
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
 /// The exchanges of a recorded server, by number.
 fn recorded(seq: u64) -> Value {
     let recording: Value = serde_json::from_str(super::recorded::RECORDED).unwrap();
@@ -553,7 +567,7 @@ async fn the_recorded_application_that_is_being_deleted_is_not_ready() {
         .wait(
             &AppRef::new("degraded"),
             &WaitFor::nothing().synced().degraded(),
-            POLL.deadline(Duration::from_millis(30)),
+            POLL.deadline(Duration::from_millis(500)),
         )
         .await
         .unwrap();
