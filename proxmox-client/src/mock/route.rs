@@ -347,7 +347,10 @@ mod tests {
             let known = |contract: &Contract| contract.has(&route.method(), route.template());
 
             assert!(known(Contract::pve_9()), "{route:?}");
-            let new = matches!(route, Route::HaRules | Route::CpuFlags);
+            let new = matches!(
+                route,
+                Route::HaRules | Route::CpuFlags | Route::MigrationCapabilities
+            );
             assert_eq!(known(Contract::pve_8()), !new, "{route:?}");
         }
     }

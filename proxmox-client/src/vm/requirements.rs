@@ -16,7 +16,8 @@ impl VmSpec {
     /// use proxmox_client::id::VmId;
     /// use proxmox_client::{mock::PveMock, vm::VmSpec};
     ///
-    /// let client = PveMock::start().await.client();
+    /// let mock = PveMock::start().await;
+    /// let client = mock.client();
     /// let spec = VmSpec::new(VmId::new(104)?, "tal01");
     /// client.preflight(&spec.requirements(&client.version().await?)).await?;
     /// # Ok::<(), proxmox_client::Error>(())

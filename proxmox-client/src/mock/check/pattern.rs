@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 /// Patterns that were compiled before.
 static COMPILED: LazyLock<Mutex<HashMap<(String, bool), Option<Regex>>>> =
@@ -20,7 +20,9 @@ pub(super) fn matches(pattern: &str, ignore_case: bool, value: &str) -> bool {
 
 fn compile(pattern: &str, ignore_case: bool) -> Option<Regex> {
     let flag = if ignore_case { "(?i)" } else { "" };
-    Regex::new(&format!("{flag}^(?:{})\n?$", translate(pattern))).ok()
+    let pattern = format!("{flag}^(?:{})\n?$", translate(pattern));
+    // A repeated class with all letters of Unicode is larger than the limit of the library.
+    RegexBuilder::new(&pattern).size_limit(1 << 28).build().ok()
 }
 
 /// From Perl's dialect:
