@@ -29,7 +29,7 @@ pub enum Credentials {
         password: SecretString,
     },
     /// A login by single sign-on. The client refreshes it when it expires.
-    Oidc(OidcTokens),
+    Oidc(Box<OidcTokens>),
 }
 
 impl Credentials {
@@ -55,7 +55,7 @@ impl Credentials {
     /// A login by single sign-on, from [`OidcLogin`](crate::oidc::OidcLogin).
     #[must_use]
     pub fn oidc(tokens: OidcTokens) -> Self {
-        Self::Oidc(tokens)
+        Self::Oidc(Box::new(tokens))
     }
 
     /// When the token expires, if it says so; none for passwords and for tokens without an end.

@@ -220,9 +220,8 @@ impl Repositories {
     /// the account.
     pub async fn delete(&self, url: &str) -> Result<bool> {
         let call = Call::new("delete repository", Method::DELETE, REPOSITORY, &[url]).target(url);
-        let error = match self.transport.send::<Value>(&call).await {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
+        let Err(error) = self.transport.send::<Value>(&call).await else {
+            return Ok(true);
         };
         if error.kind() != ErrorKind::NotFoundOrForbidden {
             return Err(error);

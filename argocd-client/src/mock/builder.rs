@@ -48,7 +48,9 @@ impl Default for ArgoCdMockBuilder {
                 target_check: TargetCheck(Arc::new(|_| {
                     Box::pin(std::future::ready(Ok(KUBERNETES.to_owned())))
                 })),
-                rotation: TokenRotation(Arc::new(|probe| Box::pin(next_token(probe)))),
+                rotation: TokenRotation(Arc::new(|probe| {
+                    Box::pin(std::future::ready(next_token(probe)))
+                })),
                 templates: Vec::new(),
                 repositories: Vec::new(),
                 application_namespaces: vec!["*".to_owned()],
@@ -66,7 +68,7 @@ impl Default for ArgoCdMockBuilder {
 const KUBERNETES: &str = "v1.33.4";
 
 /// A token that differs from the one before, as after a rotation.
-async fn next_token(probe: TargetProbe) -> Result<String, String> {
+fn next_token(probe: TargetProbe) -> Result<String, String> {
     let old = probe
         .bearer_token
         .map(|token| token.expose_secret().to_owned())

@@ -66,12 +66,9 @@ async fn answer(stream: TcpStream, state: &str) -> Option<Result<SecretString>> 
         rest.clear();
     }
     let mut stream = reader.into_inner().into_inner();
-    let query = match path.split_once('?') {
-        Some(("/auth/callback", query)) => query,
-        _ => {
-            write(&mut stream, "404 Not Found", "Not found").await;
-            return None;
-        }
+    let Some(("/auth/callback", query)) = path.split_once('?') else {
+        write(&mut stream, "404 Not Found", "Not found").await;
+        return None;
     };
     let result = code_of(query, state);
     // An answer for another login, or a forged one, does not end this one.

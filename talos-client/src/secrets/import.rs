@@ -94,7 +94,8 @@ impl SecretsBundle {
         ];
         let mut missing: Vec<String> = tokens
             .into_iter()
-            .filter_map(|(name, is_missing)| is_missing.then(|| name.to_owned()))
+            .filter(|(_, is_missing)| *is_missing)
+            .map(|(name, _)| name.to_owned())
             .collect();
         for (name, authority) in authorities {
             let Some(pair) = authority else {

@@ -5,9 +5,11 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use regex::{Regex, RegexBuilder};
 
+/// Patterns by text and by whether letter case is ignored; `None` for one that does not compile.
+type Compiled = HashMap<(String, bool), Option<Regex>>;
+
 /// Patterns that were compiled before.
-static COMPILED: LazyLock<Mutex<HashMap<(String, bool), Option<Regex>>>> =
-    LazyLock::new(Mutex::default);
+static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
 
 /// Whether the whole value matches. As in Perl, `$` also matches before a line break at the end.
 pub(super) fn matches(pattern: &str, ignore_case: bool, value: &str) -> bool {
