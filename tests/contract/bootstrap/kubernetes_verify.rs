@@ -313,10 +313,9 @@ async fn what_the_mock_does_not_model_is_rejected_by_name() {
     complete(&mock).await;
     let client = client(&mock);
     let refused = [
-        "/metrics",
-        "/apis/batch/v1/jobs",
-        "/api/v1/nodes?sendInitialEvents=true",
-        "/api/v1/pods?labelSelector=a%20in%20(b)",
+        "/api/v1/nodes?unknown=parameter",
+        "/api/v1/pods?resourceVersion=1&resourceVersionMatch=Exact",
+        "/api/v1/pods?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
     ];
 
     for path in refused {
@@ -342,6 +341,10 @@ async fn what_the_mock_does_not_model_is_rejected_by_name() {
         .await
         .unwrap_err();
     assert_eq!(field.message(), "field label not supported: spec.x");
+    for path in ["/metrics", "/apis/batch/v1/jobs"] {
+        let unknown = client.read(path).await.unwrap_err();
+        assert!(unknown.is_not_found(), "{unknown}");
+    }
     mock.assert_called(Route::Unknown, 2);
 }
 

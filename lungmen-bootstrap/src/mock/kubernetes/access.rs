@@ -20,6 +20,13 @@ pub(super) struct User {
     pub(super) groups: Vec<String>,
 }
 
+impl User {
+    /// Whether the user is permitted everything without a binding.
+    pub(super) fn is_master(&self) -> bool {
+        self.groups.iter().any(|group| group == "system:masters")
+    }
+}
+
 /// What a user wants to do.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attributes<'a> {
@@ -91,6 +98,11 @@ pub(super) fn authenticate(
         return Some(User { name, groups });
     }
     let token = request.header("authorization")?.strip_prefix("Bearer ")?;
+    user_of_token(token, (tokens, store))
+}
+
+/// The ServiceAccount of a token that was issued here and is still valid.
+pub(super) fn user_of_token(token: &str, (tokens, store): (&Tokens, &Store)) -> Option<User> {
     let Owner {
         namespace,
         account,
@@ -120,43 +132,77 @@ pub(super) fn authenticate(
 
 /// Whether `user` may do this: `system:masters` everything, others what ClusterRoleBindings grant.
 pub(super) fn allowed(user: &User, wanted: &Attributes<'_>, store: &Store) -> bool {
-    if user.groups.iter().any(|group| group == "system:masters") {
+    if user.is_master() {
         return true;
     }
     // The role system:public-info-viewer, bound to every authenticated user.
     if let Some("/version" | "/readyz" | "/livez" | "/healthz") = wanted.path {
         return true;
     }
-    // The role system:basic-user: everybody may ask what they may do.
-    if wanted.resource == "selfsubjectaccessreviews" {
+    // The role system:discovery.
+    if wanted.verb == "get" && wanted.path.is_some_and(is_discovery) {
         return true;
     }
-    granted_rules(user, store)
-        .iter()
-        .any(|rule| permits(rule, wanted))
+    // The role system:basic-user: everybody may ask what they may do.
+    if matches!(
+        wanted.resource,
+        "selfsubjectaccessreviews" | "selfsubjectreviews"
+    ) {
+        return true;
+    }
+    grant(user, wanted, store).is_some()
 }
 
-fn granted_rules(user: &User, store: &Store) -> Vec<Value> {
+fn is_discovery(path: &str) -> bool {
+    ["/api", "/apis"]
+        .iter()
+        .any(|root| path == *root || path.starts_with(&format!("{root}/")))
+}
+
+/// The binding that permits this, in the words of the API server.
+pub(super) fn grant(user: &User, wanted: &Attributes<'_>, store: &Store) -> Option<String> {
+    granted_rules(user, store)
+        .into_iter()
+        .find(|(_, rule)| permits(rule, wanted))
+        .map(|(reason, _)| reason)
+}
+
+fn granted_rules(user: &User, store: &Store) -> Vec<(String, Value)> {
     let list = |plural| by_plural(plural).map(|resource| store.list(resource, None).1);
     let bindings = list("clusterrolebindings").unwrap_or_default();
     let roles = list("clusterroles").unwrap_or_default();
-    bindings
-        .iter()
-        .filter(|binding| {
-            let subjects = binding["subjects"].as_array();
-            subjects
+    let mut found = Vec::new();
+    for binding in &bindings {
+        let subjects = binding["subjects"].as_array().into_iter().flatten();
+        let Some(subject) = subjects.into_iter().find(|subject| names(subject, user)) else {
+            continue;
+        };
+        let role = &binding["roleRef"]["name"];
+        let role = roles.iter().find(|one| one["metadata"]["name"] == *role);
+        let rules = role.and_then(|role| role["rules"].as_array());
+        let reason = reason(binding, subject);
+        found.extend(
+            rules
                 .into_iter()
                 .flatten()
-                .any(|subject| names(subject, user))
-        })
-        .filter_map(|binding| {
-            let role = &binding["roleRef"]["name"];
-            roles
-                .iter()
-                .find(|found| found["metadata"]["name"] == *role)
-        })
-        .flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default())
-        .collect()
+                .map(|rule| (reason.clone(), rule.clone())),
+        );
+    }
+    found
+}
+
+fn reason(binding: &Value, subject: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let name = match text(&subject["namespace"]).as_str() {
+        "" => text(&subject["name"]),
+        namespace => format!("{}/{namespace}", text(&subject["name"])),
+    };
+    format!(
+        "RBAC: allowed by ClusterRoleBinding \"{}\" of ClusterRole \"{}\" to {} \"{name}\"",
+        text(&binding["metadata"]["name"]),
+        text(&binding["roleRef"]["name"]),
+        text(&subject["kind"])
+    )
 }
 
 fn names(subject: &Value, user: &User) -> bool {

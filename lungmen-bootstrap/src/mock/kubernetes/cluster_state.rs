@@ -9,10 +9,10 @@ use super::access::Tokens;
 use super::apply::Ownership;
 use super::authority::{Authority, ServingCertificate};
 use super::builder::{MockNode, Settings};
-use super::resource::by_kind;
+use super::resource::{DEFINITIONS, Resource, Target, by_kind, by_plural};
 use super::store::{Key, Store};
 use super::{KubernetesEvent, Route};
-use crate::mock::serve::{CallLog, Events, FaultQueue};
+use crate::mock::serve::{CallLog, Events, FaultQueue, IncomingRequest};
 
 /// The state of a mock cluster.
 #[derive(Debug)]
@@ -88,10 +88,42 @@ impl ClusterState {
         self.controllers.store(true, Ordering::SeqCst);
     }
 
+    /// The resources of the definitions that are established.
+    pub(super) fn custom_resources(&self) -> Vec<&'static Resource> {
+        let Some(definitions) = by_plural(DEFINITIONS) else {
+            return Vec::new();
+        };
+        let (_, definitions) = self.store.list(definitions, None);
+        let established = definitions.iter().filter(|definition| {
+            let conditions = definition["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|one| one["type"] == "Established" && one["status"] == "True")
+        });
+        established.flat_map(Resource::defined_by).collect()
+    }
+
+    pub(super) fn target(&self, request: &IncomingRequest) -> Target {
+        Target::of(request.uri.path(), &self.custom_resources())
+    }
+
+    /// Address and port of the first node, which clients in the cluster use.
+    pub(super) fn public_address(&self) -> String {
+        let nodes = self.nodes();
+        let first = nodes.first().map(|node| node.address.to_string());
+        format!("{}:6443", first.unwrap_or_default())
+    }
+
     /// Writes an object under the identity in its metadata; unknown kinds are dropped.
     pub(super) fn put(&self, object: &Value) -> Option<Value> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let resource = by_kind(&text(&object["apiVersion"]), &text(&object["kind"]))?;
+        let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+        let custom = self.custom_resources();
+        let mut custom = custom.into_iter();
+        let resource = by_kind(&version, &kind).or_else(|| {
+            custom.find(|resource| resource.kind == kind && resource.api_version() == version)
+        })?;
         let metadata = &object["metadata"];
         let key = Key::new(
             resource,

@@ -1,21 +1,61 @@
 //! From a request to a response: authentication, readiness, rights, then the verb.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use http::{Method, Response};
+use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 
 use super::Route;
 use super::access::{Attributes, User, allowed, authenticate};
 use super::cluster_state::ClusterState;
-use super::resource::{Resource, Target};
-use super::selector::Selector;
-use super::status::{ApiResult, Rejection};
-use super::store::{Key, list_document};
-use super::watch::{self, WatchSpec};
-use super::{review, write};
+use super::representation::Representation;
+use super::resource::{Resource, Target, with_group};
+use super::status::{ApiResult, Rejection, details};
+use super::store::Key;
+use super::write::Part;
+use super::{discovery, list, review, write};
 use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
+
+/// The checks of `/readyz` (kube-apiserver 1.36.3).
+const CHECKS: [&str; 36] = [
+    "ping",
+    "log",
+    "etcd",
+    "etcd-readiness",
+    "informer-sync",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+    "shutdown",
+];
+/// The check that fails while the server starts.
+const LAST_CHECK: &str = "poststarthook/rbac/bootstrap-roles";
 
 impl Service for ClusterState {
     type Route = Route;
@@ -29,8 +69,7 @@ impl Service for ClusterState {
     }
 
     fn classify(&self, request: &IncomingRequest) -> (Route, Call) {
-        let target = Target::of(request.uri.path());
-        (Route::of(&target), call(request))
+        (Route::of(&self.target(request)), call(request))
     }
 
     fn rejection(&self, status: u16, text: &str) -> Response<Body> {
@@ -38,7 +77,7 @@ impl Service for ClusterState {
     }
 
     fn handle(&self, request: &IncomingRequest) -> Response<Body> {
-        let result = self.respond(request, &Target::of(request.uri.path()));
+        let result = self.respond(request, &self.target(request));
         result.unwrap_or_else(|rejection| rejection.response())
     }
 }
@@ -47,70 +86,121 @@ impl ClusterState {
     fn respond(&self, request: &IncomingRequest, target: &Target) -> ApiResult {
         let user = authenticate(request, &self.authority, (&self.tokens, &self.store))
             .ok_or_else(Rejection::unauthorized)?;
-        if *target == Target::Health {
-            return self.health(request);
+        if let Target::Health { check } = target {
+            return self.health(request, check.as_deref());
         }
         if !self.is_ready() {
             return Err(Rejection::unavailable());
         }
         authorize(self, request, target, &user)?;
+        let custom = self.custom_resources();
         match target {
-            Target::Version => Ok(serve::json(200, &self.version())),
+            Target::Version => self.read_only(request, |cluster| cluster.version()),
+            Target::Root => self.read_only(request, |_| discovery::root(&custom)),
+            Target::Api if discovery::wants_aggregated(request) => {
+                Ok(aggregated(&discovery::aggregated(true, &custom)))
+            }
+            Target::Apis if discovery::wants_aggregated(request) => {
+                Ok(aggregated(&discovery::aggregated(false, &custom)))
+            }
+            Target::Api => self.read_only(request, |cluster| {
+                discovery::core_versions(&cluster.public_address())
+            }),
+            Target::Apis => self.read_only(request, |_| discovery::group_list(&custom)),
+            Target::Group(group) => self.read_only(request, |_| discovery::group(group, &custom)),
+            Target::GroupVersion(group, version) => self.read_only(request, |_| {
+                discovery::resource_list(group, version, &custom)
+            }),
             Target::AccessReview => review::access(self, request, &user),
+            Target::SelfReview => review::own_user(self, request, &user),
+            Target::TokenReview => review::review_token(self, request),
             Target::TokenRequest { namespace, name } => {
                 review::token(self, request, (namespace, name))
             }
             Target::Collection {
                 resource,
                 namespace,
-            } => match request.method {
-                Method::GET => self.list(request, resource, namespace.as_deref()),
-                Method::POST => write::create(self, request, (resource, namespace.as_deref())),
-                _ => Err(unmodelled(request)),
-            },
+            } => self.collection(request, (resource, namespace.as_deref())),
             Target::Object {
                 resource,
                 namespace,
                 name,
-            } => {
-                let key = Key::new(resource, namespace, name);
-                match request.method {
-                    Method::GET => self.get(request, (resource, &key)),
-                    Method::PATCH => write::apply(self, request, (resource, &key)),
-                    Method::PUT => write::replace(self, request, (resource, &key)),
-                    Method::DELETE => write::delete(self, (resource, &key)),
-                    _ => Err(unmodelled(request)),
-                }
-            }
-            Target::Health | Target::Unknown => Err(unmodelled(request)),
+            } => self.object(request, (&Key::new(resource, namespace, name), Part::Main)),
+            Target::Status {
+                resource,
+                namespace,
+                name,
+            } => self.object(
+                request,
+                (&Key::new(resource, namespace, name), Part::Status),
+            ),
+            Target::UnknownResource => Err(Rejection::resource_not_found()),
+            Target::Health { .. } | Target::Unknown => Err(Rejection::page_not_found()),
+        }
+    }
+
+    fn read_only(
+        &self,
+        request: &IncomingRequest,
+        document: impl FnOnce(&Self) -> Value,
+    ) -> ApiResult {
+        if request.method != Method::GET {
+            return Err(Rejection::method_not_allowed());
+        }
+        Ok(serve::json(200, &document(self)))
+    }
+
+    fn collection(
+        &self,
+        request: &IncomingRequest,
+        target: (&'static Resource, Option<&str>),
+    ) -> ApiResult {
+        let _one_at_a_time = self.store.exclusive();
+        match request.method {
+            Method::GET => list::respond(self, request, target),
+            Method::POST => write::create(self, request, target),
+            Method::DELETE => write::delete_collection(self, request, target),
+            _ => Err(Rejection::method_not_allowed()),
+        }
+    }
+
+    fn object(&self, request: &IncomingRequest, (key, part): (&Key, Part)) -> ApiResult {
+        let _one_at_a_time = self.store.exclusive();
+        match request.method {
+            Method::GET => self.get(request, key),
+            Method::PUT => write::update(self, request, (key, part)),
+            Method::PATCH => write::patch(self, request, (key, part)),
+            Method::DELETE if part == Part::Main => write::delete(self, request, key),
+            _ => Err(Rejection::method_not_allowed()),
         }
     }
 
     /// `/readyz`, `/livez`, `/healthz`. While the server starts, the RBAC roles are the last thing that is missing.
-    fn health(&self, request: &IncomingRequest) -> ApiResult {
-        const CHECKS: [&str; 5] = [
-            "ping",
-            "log",
-            "etcd",
-            "poststarthook/start-kube-apiserver-admission-initializer",
-            "poststarthook/rbac/bootstrap-roles",
-        ];
+    fn health(&self, request: &IncomingRequest, one: Option<&str>) -> ApiResult {
         let query = parameters(request, &["verbose", "exclude"])?;
-        let name = request.uri.path().trim_start_matches('/');
+        let path = request.uri.path().trim_start_matches('/');
+        let name = path.split('/').next().unwrap_or(path);
         let excluded = |check: &str| {
             query
                 .iter()
                 .any(|(key, value)| key == "exclude" && value == check)
         };
-        let failing = |check: &str| {
-            name == "readyz" && !self.is_ready() && check == "poststarthook/rbac/bootstrap-roles"
-        };
+        let failing = |check: &str| name == "readyz" && !self.is_ready() && check == LAST_CHECK;
+        if let Some(check) = one {
+            return match CHECKS.contains(&check) {
+                true if failing(check) => {
+                    Ok(serve::text(500, "internal server error: not finished\n"))
+                }
+                true => Ok(serve::text(200, "ok")),
+                false => Err(Rejection::page_not_found()),
+            };
+        }
         let failed = CHECKS
             .iter()
             .any(|check| failing(check) && !excluded(check));
         let verbose = query.iter().any(|(key, _)| key == "verbose");
         if !failed && !verbose {
-            return Ok(serve::plain(200, "ok"));
+            return Ok(serve::text(200, "ok"));
         }
         let lines = CHECKS
             .iter()
@@ -121,7 +211,7 @@ impl ClusterState {
             });
         let verdict = if failed { "failed" } else { "passed" };
         let text = format!("{}{name} check {verdict}\n", lines.collect::<String>());
-        Ok(serve::plain(if failed { 500 } else { 200 }, text))
+        Ok(serve::text(if failed { 500 } else { 200 }, text))
     }
 
     fn version(&self) -> Value {
@@ -140,60 +230,29 @@ impl ClusterState {
         })
     }
 
-    fn get(&self, request: &IncomingRequest, (resource, key): (&Resource, &Key)) -> ApiResult {
+    fn get(&self, request: &IncomingRequest, key: &Key) -> ApiResult {
         parameters(request, &["resourceVersion", "pretty"])?;
+        let representation = Representation::of(request)?;
         let found = self.store.get(key);
-        let found = found.ok_or_else(|| Rejection::not_found(resource, &key.name))?;
-        Ok(serve::json(200, &found))
+        let found = found.ok_or_else(|| Rejection::not_found(key.resource, &key.name))?;
+        Ok(serve::json(
+            200,
+            &representation.object(key.resource, &found),
+        ))
     }
+}
 
-    fn list(
-        &self,
-        request: &IncomingRequest,
-        resource: &'static Resource,
-        namespace: Option<&str>,
-    ) -> ApiResult {
-        const KNOWN: [&str; 9] = [
-            "limit",
-            "fieldSelector",
-            "labelSelector",
-            "watch",
-            "timeoutSeconds",
-            "allowWatchBookmarks",
-            "resourceVersion",
-            "resourceVersionMatch",
-            "pretty",
-        ];
-        let query = parameters(request, &KNOWN)?;
-        let value = |name: &str| {
-            let found = query.iter().find(|(key, _)| key == name);
-            found
-                .map(|(_, value)| value.as_str())
-                .filter(|value| !value.is_empty())
-        };
-        let mut selector = Selector::default();
-        selector.labels(value("labelSelector").unwrap_or_default())?;
-        selector.fields(value("fieldSelector").unwrap_or_default())?;
-        if matches!(value("watch"), Some("true" | "1")) {
-            let spec = WatchSpec {
-                resource,
-                namespace: namespace.map(str::to_owned),
-                selector,
-                from: version(value("resourceVersion"))?,
-                timeout: Duration::from_secs(number(value("timeoutSeconds"), 1800)?),
-                bookmarks: (value("allowWatchBookmarks") == Some("true"))
-                    .then_some(self.settings.timings.bookmark),
-            };
-            return Ok(watch::response(&self.store, spec));
-        }
-        let (version, mut items) = self.store.list(resource, namespace);
-        items.retain(|object| selector.matches(object));
-        let limit = number(value("limit"), u64::MAX)?;
-        if u64::try_from(items.len()).is_ok_and(|count| count > limit) {
-            return Err(Rejection::not_modelled("lists in several pages"));
-        }
-        Ok(serve::json(200, &list_document(resource, version, items)))
-    }
+fn aggregated(document: &Value) -> Response<Body> {
+    let mut response = serve::json(200, document);
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_static(discovery::aggregated_type());
+    headers.insert(http::header::CONTENT_TYPE, content_type);
+    headers.insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("public"),
+    );
+    response
 }
 
 /// # Errors
@@ -205,70 +264,111 @@ fn authorize(
     target: &Target,
     user: &User,
 ) -> Result<(), Rejection> {
-    let object = matches!(target, Target::Object { .. });
-    let watching = request
-        .query()
-        .iter()
-        .any(|(key, value)| key == "watch" && value == "true");
-    let verb = match (&request.method, object) {
-        (&Method::GET, true) => "get",
-        (&Method::GET, false) if watching => "watch",
-        (&Method::GET, false) => "list",
-        (&Method::POST, _) => "create",
-        (&Method::PATCH, _) => "patch",
-        (&Method::PUT, _) => "update",
-        (&Method::DELETE, true) => "delete",
-        _ => "deletecollection",
-    };
-    let (group, resource) = match target {
-        Target::Collection { resource, .. } | Target::Object { resource, .. } => {
-            (resource.group, resource.plural)
-        }
-        Target::TokenRequest { .. } => ("", "serviceaccounts/token"),
-        Target::AccessReview => ("authorization.k8s.io", "selfsubjectaccessreviews"),
-        Target::Version | Target::Health | Target::Unknown => ("", ""),
-    };
-    let path = resource.is_empty().then(|| request.uri.path());
-    let verb = if path.is_some() { "get" } else { verb };
-    let wanted = Attributes {
+    let asked = Asked::of(request, target);
+    if allowed(user, &asked.attributes, &cluster.store) {
+        return Ok(());
+    }
+    let Attributes {
         verb,
         group,
         resource,
         path,
-    };
-    if allowed(user, &wanted, &cluster.store) {
-        return Ok(());
-    }
-    let message = match (path, target) {
-        (Some(path), _) => format!(
+    } = asked.attributes;
+    if let Some(path) = path {
+        let message = format!(
             "forbidden: User \"{}\" cannot {verb} path \"{path}\"",
             user.name
-        ),
-        (
-            None,
-            Target::Object {
-                namespace, name, ..
-            },
-        ) if !namespace.is_empty() => format!(
-            "{} \"{name}\" is forbidden: User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" in \
-             the namespace \"{namespace}\"",
-            qualified(group, resource),
-            user.name
-        ),
-        _ => format!(
-            "{} is forbidden: User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" at the cluster \
-             scope",
-            qualified(group, resource),
-            user.name
-        ),
+        );
+        return Err(Rejection::new(403, "Forbidden", message).with_details(json!({})));
+    }
+    let scope = match asked.namespace {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace \"{namespace}\""),
     };
-    Err(Rejection::new(403, "Forbidden", message))
+    let plural = resource.split('/').next().unwrap_or(resource);
+    let subject = match asked.name {
+        "" => with_group(plural, group),
+        name => format!("{} \"{name}\"", with_group(plural, group)),
+    };
+    let message = format!(
+        "{subject} is forbidden: User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {scope}",
+        user.name
+    );
+    let details = details(asked.name, group, plural);
+    Err(Rejection::new(403, "Forbidden", message).with_details(details))
 }
 
-fn qualified(group: &str, resource: &str) -> String {
-    match group {
-        "" => resource.to_owned(),
-        group => format!("{resource}.{group}"),
+/// What a request asks for, as the authorizer sees it.
+struct Asked<'a> {
+    attributes: Attributes<'a>,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a IncomingRequest, target: &'a Target) -> Self {
+        let (group, resource, namespace, name) = match target {
+            Target::Collection {
+                resource,
+                namespace,
+            } => (
+                resource.group,
+                resource.plural,
+                namespace.as_deref().unwrap_or_default(),
+                "",
+            ),
+            Target::Object {
+                resource,
+                namespace,
+                name,
+            }
+            | Target::Status {
+                resource,
+                namespace,
+                name,
+            } => (
+                resource.group,
+                resource.plural,
+                namespace.as_str(),
+                name.as_str(),
+            ),
+            Target::TokenRequest { namespace, name } => (
+                "",
+                "serviceaccounts/token",
+                namespace.as_str(),
+                name.as_str(),
+            ),
+            Target::AccessReview => ("authorization.k8s.io", "selfsubjectaccessreviews", "", ""),
+            Target::SelfReview => ("authentication.k8s.io", "selfsubjectreviews", "", ""),
+            Target::TokenReview => ("authentication.k8s.io", "tokenreviews", "", ""),
+            _ => ("", "", "", ""),
+        };
+        let path = resource.is_empty().then(|| request.uri.path());
+        let watching = request
+            .query()
+            .iter()
+            .any(|(key, value)| key == "watch" && value == "true");
+        let verb = match (&request.method, name.is_empty()) {
+            (&Method::GET, _) if path.is_some() => "get",
+            (&Method::GET, false) => "get",
+            (&Method::GET, true) if watching => "watch",
+            (&Method::GET, true) => "list",
+            (&Method::POST, _) => "create",
+            (&Method::PATCH, _) => "patch",
+            (&Method::PUT, _) => "update",
+            (&Method::DELETE, false) => "delete",
+            _ => "deletecollection",
+        };
+        Self {
+            attributes: Attributes {
+                verb,
+                group,
+                resource,
+                path,
+            },
+            namespace,
+            name,
+        }
     }
 }
 
@@ -286,31 +386,6 @@ pub(super) fn parameters(
         ))),
         None => Ok(query),
     }
-}
-
-fn number(text: Option<&str>, default: u64) -> Result<u64, Rejection> {
-    let Some(text) = text else {
-        return Ok(default);
-    };
-    text.parse().map_err(|_| {
-        Rejection::bad_request(format!(
-            "strconv.ParseInt: parsing {text:?}: invalid syntax"
-        ))
-    })
-}
-
-fn version(text: Option<&str>) -> Result<Option<u64>, Rejection> {
-    match text {
-        None | Some("0") => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| Rejection::bad_request(format!("invalid resource version {text:?}"))),
-    }
-}
-
-fn unmodelled(request: &IncomingRequest) -> Rejection {
-    Rejection::not_modelled(format!("{} {}", request.method, request.uri.path()))
 }
 
 fn call(request: &IncomingRequest) -> Call {

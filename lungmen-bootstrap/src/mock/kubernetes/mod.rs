@@ -2,20 +2,27 @@
 //!
 //! It serves TLS with a certificate of the cluster's CA, authenticates administrators by client certificates of that CA
 //! and ServiceAccounts by the tokens it issued, and rejects everybody else with 401 (Talos sets `anonymous-auth=false`).
-//! Objects can be read, watched, created, applied server-side and deleted; the token controller fills token Secrets.
+//! Objects can be read, listed in pages, watched, created, replaced, patched, applied server-side and deleted, with the
+//! conflicts and finalizers of a real server; `kubectl get` works by its discovery and its tables. CustomResourceDefinitions
+//! add resources. The token controller fills token Secrets.
 //!
 //! The cluster starts by a script: connections refused, 503, ready, nodes registered, static pods, network, nodes ready,
 //! coredns. [`KubernetesTimings`] sets how long each phase takes, [`KubernetesMock::events`] reports when it ends.
 //!
-//! Requests that it does not model get 501 and are named: PUT, patches other than server-side apply, pages of lists,
-//! discovery, namespaced roles, and garbage collection other than of token Secrets.
+//! Requests that it does not model get 501 and are named, among them strategic merge patches, YAML and Protobuf responses,
+//! and lists of an earlier version. Roles in a namespace grant nothing, schemas of custom resources are not checked,
+//! namespaces stay in the phase Terminating, and nothing but token Secrets is collected as garbage.
 
 mod access;
 mod apply;
 mod authority;
 mod builder;
 mod cluster_state;
+mod discovery;
+mod document;
 mod handler;
+mod list;
+mod representation;
 mod resource;
 mod review;
 mod selector;
@@ -28,14 +35,17 @@ mod write;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::Stream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use authority::{Authority, ServingCertificate};
@@ -47,9 +57,9 @@ use builder::Settings;
 
 pub use builder::{KubernetesMockBuilder, KubernetesTimings, MockNode};
 
-use super::serve::{Bound, Call, Fault, serve};
+use super::serve::{Bound, Call, Fault, IncomingRequest, Service as _, serve};
 use crate::services::kubernetes::{Client, Kubeconfig};
-use crate::services::{Error, ErrorKind, Result, TlsTrust};
+use crate::services::{Error, ErrorKind, Result, TlsTrust, certificates};
 
 /// A group of requests, for faults and assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,16 +73,18 @@ pub enum Route {
     Nodes,
     /// Everything about Pod objects.
     Pods,
-    /// Everything about Deployments and DaemonSets.
+    /// Everything about Deployments, DaemonSets, ReplicaSets and StatefulSets.
     Workloads,
     /// Everything about Secrets.
     Secrets,
     /// Everything about ServiceAccounts, token requests included.
     ServiceAccounts,
-    /// Everything about ClusterRoles and ClusterRoleBindings.
+    /// Everything about roles and their bindings.
     Rbac,
-    /// `selfsubjectaccessreviews`
+    /// `selfsubjectaccessreviews`, `selfsubjectreviews`, `tokenreviews`
     AccessReview,
+    /// `/api`, `/apis` and the lists of resources below
+    Discovery,
     /// Other known resources: namespaces, events, leases, …
     Other,
     /// Unknown paths.
@@ -91,6 +103,7 @@ impl Route {
         Self::ServiceAccounts,
         Self::Rbac,
         Self::AccessReview,
+        Self::Discovery,
         Self::Other,
         Self::Unknown,
     ];
@@ -98,19 +111,28 @@ impl Route {
     fn of(target: &Target) -> Self {
         let resource = match target {
             Target::Version => return Self::Version,
-            Target::Health => return Self::Health,
-            Target::AccessReview => return Self::AccessReview,
+            Target::Health { .. } => return Self::Health,
+            Target::AccessReview | Target::SelfReview | Target::TokenReview => {
+                return Self::AccessReview;
+            }
+            Target::Root
+            | Target::Api
+            | Target::Apis
+            | Target::Group(_)
+            | Target::GroupVersion(..) => return Self::Discovery,
             Target::TokenRequest { .. } => return Self::ServiceAccounts,
-            Target::Unknown => return Self::Unknown,
-            Target::Collection { resource, .. } | Target::Object { resource, .. } => resource,
+            Target::Unknown | Target::UnknownResource => return Self::Unknown,
+            Target::Collection { resource, .. }
+            | Target::Object { resource, .. }
+            | Target::Status { resource, .. } => resource,
         };
         match resource.plural {
             "nodes" => Self::Nodes,
             "pods" => Self::Pods,
-            "deployments" | "daemonsets" => Self::Workloads,
+            "deployments" | "daemonsets" | "replicasets" | "statefulsets" => Self::Workloads,
             "secrets" => Self::Secrets,
             "serviceaccounts" => Self::ServiceAccounts,
-            "clusterroles" | "clusterrolebindings" => Self::Rbac,
+            "clusterroles" | "clusterrolebindings" | "roles" | "rolebindings" => Self::Rbac,
             _ => Self::Other,
         }
     }
@@ -342,6 +364,32 @@ impl KubernetesMock {
     /// What happens from now on.
     pub fn events(&self) -> impl Stream<Item = KubernetesEvent> + Send + use<> {
         self.cluster.events.stream()
+    }
+
+    /// The response to a request of `user` with this group, or without a client certificate, as if it had come over TLS. The
+    /// body of a watch is what it sends within its time, at most two seconds.
+    ///
+    /// # Panics
+    ///
+    /// When no client certificate can be issued.
+    pub async fn respond(
+        &self,
+        user: Option<(&str, Option<&str>)>,
+        request: http::Request<Vec<u8>>,
+    ) -> http::Response<Bytes> {
+        let certificates = user.into_iter().flat_map(|(name, group)| {
+            let issued = self.cluster.authority.issue(name, group);
+            let (certificate, _) = issued.expect("the CA of the mock is valid");
+            certificates(&certificate).expect("the certificate of the mock is valid")
+        });
+        let incoming = IncomingRequest::new(request, certificates.collect());
+        let (parts, body) = self.cluster.handle(&incoming).into_parts();
+        let mut chunks = body.into_data_stream();
+        let (mut collected, end) = (Vec::new(), Instant::now() + Duration::from_secs(2));
+        while let Ok(Some(Ok(chunk))) = timeout_at(end, chunks.next()).await {
+            collected.extend_from_slice(&chunk);
+        }
+        http::Response::from_parts(parts, collected.into())
     }
 
     /// Reads an object by the plural of its resource; an empty namespace for cluster-scoped ones.

@@ -1,31 +1,74 @@
-//! The resources the mock knows, and which of them a path means.
+//! The resources that the server has, and what a path addresses.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use serde_json::Value;
 
 /// A kind of object and where its paths begin.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Resource {
     pub(super) group: &'static str,
-    version: &'static str,
+    pub(super) version: &'static str,
     pub(super) plural: &'static str,
     pub(super) kind: &'static str,
     pub(super) namespaced: bool,
+    /// Whether its status has a path of its own.
+    pub(super) has_status: bool,
+    /// Whether a CustomResourceDefinition made it.
+    pub(super) is_custom: bool,
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const DEFINITIONS: &str = "customresourcedefinitions";
 
-pub(super) const RESOURCES: [Resource; 13] = [
+/// The built-in resources that are modelled.
+pub(super) const RESOURCES: [Resource; 23] = [
+    core("configmaps", "ConfigMap", true),
+    core("endpoints", "Endpoints", true),
+    core("events", "Event", true),
     core("namespaces", "Namespace", false),
     core("nodes", "Node", false),
+    core("persistentvolumeclaims", "PersistentVolumeClaim", true),
+    core("persistentvolumes", "PersistentVolume", false),
     core("pods", "Pod", true),
-    core("services", "Service", true),
-    core("configmaps", "ConfigMap", true),
     core("secrets", "Secret", true),
     core("serviceaccounts", "ServiceAccount", true),
-    core("events", "Event", true),
-    grouped("apps", "deployments", "Deployment", true),
+    core("services", "Service", true),
+    grouped(
+        "apiextensions.k8s.io",
+        DEFINITIONS,
+        "CustomResourceDefinition",
+        false,
+    ),
     grouped("apps", "daemonsets", "DaemonSet", true),
+    grouped("apps", "deployments", "Deployment", true),
+    grouped("apps", "replicasets", "ReplicaSet", true),
+    grouped("apps", "statefulsets", "StatefulSet", true),
     grouped("coordination.k8s.io", "leases", "Lease", true),
-    grouped(RBAC, "clusterroles", "ClusterRole", false),
+    grouped("networking.k8s.io", "ingresses", "Ingress", true),
+    grouped("storage.k8s.io", "storageclasses", "StorageClass", false),
     grouped(RBAC, "clusterrolebindings", "ClusterRoleBinding", false),
+    grouped(RBAC, "clusterroles", "ClusterRole", false),
+    grouped(RBAC, "rolebindings", "RoleBinding", true),
+    grouped(RBAC, "roles", "Role", true),
+];
+
+/// Short names, as `kubectl` uses them.
+pub(super) const SHORT_NAMES: [(&str, &str); 14] = [
+    ("configmaps", "cm"),
+    ("customresourcedefinitions", "crd"),
+    ("daemonsets", "ds"),
+    ("deployments", "deploy"),
+    ("endpoints", "ep"),
+    ("events", "ev"),
+    ("ingresses", "ing"),
+    ("namespaces", "ns"),
+    ("nodes", "no"),
+    ("persistentvolumeclaims", "pvc"),
+    ("persistentvolumes", "pv"),
+    ("pods", "po"),
+    ("serviceaccounts", "sa"),
+    ("services", "svc"),
 ];
 
 const fn core(plural: &'static str, kind: &'static str, namespaced: bool) -> Resource {
@@ -44,30 +87,102 @@ const fn grouped(
         plural,
         kind,
         namespaced,
+        has_status: false,
+        is_custom: false,
     }
 }
 
 impl Resource {
     pub(super) fn api_version(&self) -> String {
-        match self.group {
-            "" => self.version.to_owned(),
-            group => format!("{group}/{}", self.version),
-        }
+        group_version(self.group, self.version)
     }
 
     /// The plural as error messages write it, for example `clusterroles.rbac.authorization.k8s.io`.
     pub(super) fn qualified(&self) -> String {
-        match self.group {
-            "" => self.plural.to_owned(),
-            group => format!("{}.{group}", self.plural),
-        }
+        with_group(self.plural, self.group)
+    }
+
+    /// The kind as error messages write it.
+    pub(super) fn qualified_kind(&self) -> String {
+        with_group(self.kind, self.group)
+    }
+
+    /// The resources of a CustomResourceDefinition, one a served version. They live as long as the process: a definition is
+    /// small, and an equal one is found again.
+    pub(super) fn defined_by(definition: &Value) -> Vec<&'static Self> {
+        let spec = &definition["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let names = &spec["names"];
+        let (group, plural, kind) = (
+            text(&spec["group"]),
+            text(&names["plural"]),
+            text(&names["kind"]),
+        );
+        let versions = spec["versions"].as_array().into_iter().flatten();
+        versions
+            .filter(|version| version["served"] == true)
+            .map(|version| {
+                intern(
+                    (&group, &text(&version["name"])),
+                    (&plural, &kind),
+                    spec["scope"] == "Namespaced",
+                    !version["subresources"]["status"].is_null(),
+                )
+            })
+            .collect()
     }
 }
 
+fn intern(
+    (group, version): (&str, &str),
+    (plural, kind): (&str, &str),
+    namespaced: bool,
+    has_status: bool,
+) -> &'static Resource {
+    static KNOWN: OnceLock<Mutex<Vec<&'static Resource>>> = OnceLock::new();
+    let known = KNOWN.get_or_init(Mutex::default);
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = known.iter().find(|one| {
+        (one.group, one.version, one.plural, one.kind) == (group, version, plural, kind)
+            && (one.namespaced, one.has_status) == (namespaced, has_status)
+    });
+    if let Some(same) = same {
+        return same;
+    }
+    let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+    let resource: &'static Resource = Box::leak(Box::new(Resource {
+        group: leak(group),
+        version: leak(version),
+        plural: leak(plural),
+        kind: leak(kind),
+        namespaced,
+        has_status,
+        is_custom: true,
+    }));
+    known.push(resource);
+    resource
+}
+
+pub(super) fn group_version(group: &str, version: &str) -> String {
+    match group {
+        "" => version.to_owned(),
+        group => format!("{group}/{version}"),
+    }
+}
+
+pub(super) fn with_group(name: &str, group: &str) -> String {
+    match group {
+        "" => name.to_owned(),
+        group => format!("{name}.{group}"),
+    }
+}
+
+/// A built-in resource.
 pub(super) fn by_plural(plural: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| resource.plural == plural)
 }
 
+/// A built-in resource.
 pub(super) fn by_kind(api_version: &str, kind: &str) -> Option<&'static Resource> {
     RESOURCES
         .iter()
@@ -79,8 +194,18 @@ pub(super) fn by_kind(api_version: &str, kind: &str) -> Option<&'static Resource
 pub(super) enum Target {
     /// `/version`
     Version,
-    /// `/readyz`, `/livez`, `/healthz`
-    Health,
+    /// `/readyz`, `/livez`, `/healthz`, or one of their checks.
+    Health { check: Option<String> },
+    /// `/`
+    Root,
+    /// `/api`
+    Api,
+    /// `/apis`
+    Apis,
+    /// `/apis/GROUP`
+    Group(String),
+    /// `/api/v1`, `/apis/GROUP/VERSION`
+    GroupVersion(String, String),
     /// A list, or the collection to create in.
     Collection {
         resource: &'static Resource,
@@ -92,57 +217,108 @@ pub(super) enum Target {
         namespace: String,
         name: String,
     },
+    /// The status of one object.
+    Status {
+        resource: &'static Resource,
+        namespace: String,
+        name: String,
+    },
     /// `serviceaccounts/NAME/token`
     TokenRequest { namespace: String, name: String },
     /// `selfsubjectaccessreviews`
     AccessReview,
-    /// Anything else.
+    /// `selfsubjectreviews`
+    SelfReview,
+    /// `tokenreviews`
+    TokenReview,
+    /// A path below a group version that exists.
+    UnknownResource,
+    /// Any other path.
     Unknown,
 }
 
 impl Target {
-    pub(super) fn of(path: &str) -> Self {
+    /// The target of a path on a server with the built-in and these other resources.
+    pub(super) fn of(path: &str, custom: &[&'static Resource]) -> Self {
         match path {
+            "/" => return Self::Root,
+            "/api" => return Self::Api,
+            "/apis" | "/apis/" => return Self::Apis,
             "/version" => return Self::Version,
-            "/readyz" | "/livez" | "/healthz" => return Self::Health,
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => return Self::AccessReview,
+            "/apis/authentication.k8s.io/v1/selfsubjectreviews" => return Self::SelfReview,
+            "/apis/authentication.k8s.io/v1/tokenreviews" => return Self::TokenReview,
             _ => {}
         }
         let parts: Vec<String> = path.split('/').skip(1).map(decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let (group, rest) = match parts.as_slice() {
-            ["api", "v1", rest @ ..] => ("", rest),
-            ["apis", group, "v1", rest @ ..] => (*group, rest),
+        let (group, version, rest) = match parts.as_slice() {
+            ["readyz" | "livez" | "healthz"] => return Self::Health { check: None },
+            ["readyz" | "livez" | "healthz", check @ ..] => {
+                return Self::Health {
+                    check: Some(check.join("/")),
+                };
+            }
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group] => return Self::group(group, custom),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return Self::Unknown,
         };
-        let find = |plural: &str| by_plural(plural).filter(|resource| resource.group == group);
-        Self::within(rest, find).unwrap_or(Self::Unknown)
+        let all = || RESOURCES.iter().chain(custom.iter().copied());
+        let served = |one: &&Resource| one.group == group && one.version == version;
+        if !all().any(|one| served(&one)) {
+            return Self::Unknown;
+        }
+        if rest.is_empty() {
+            return Self::GroupVersion(group.to_owned(), version.to_owned());
+        }
+        let find = |plural: &str| all().find(|one| served(one) && one.plural == plural);
+        Self::within(rest, find).unwrap_or(Self::UnknownResource)
+    }
+
+    fn group(name: &str, custom: &[&'static Resource]) -> Self {
+        let mut all = RESOURCES.iter().chain(custom.iter().copied());
+        if all.any(|resource| resource.group == name && !name.is_empty()) {
+            Self::Group(name.to_owned())
+        } else {
+            Self::Unknown
+        }
     }
 
     fn within(rest: &[&str], find: impl Fn(&str) -> Option<&'static Resource>) -> Option<Self> {
+        let namespaced = |plural: &str| find(plural).filter(|resource| resource.namespaced);
+        let cluster_wide = |plural: &str| find(plural).filter(|resource| !resource.namespaced);
+        let object = |resource, namespace: &str, name: &str| Self::Object {
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let status = |resource: &'static Resource, namespace: &str, name: &str| {
+            resource.has_status.then(|| Self::Status {
+                resource,
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            })
+        };
         Some(match *rest {
             ["namespaces", namespace, "serviceaccounts", name, "token"] => Self::TokenRequest {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
             },
             ["namespaces", namespace, plural] => Self::Collection {
-                resource: find(plural).filter(|resource| resource.namespaced)?,
+                resource: namespaced(plural)?,
                 namespace: Some(namespace.to_owned()),
             },
-            ["namespaces", namespace, plural, name] => Self::Object {
-                resource: find(plural).filter(|resource| resource.namespaced)?,
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            },
+            ["namespaces", namespace, plural, name] => object(namespaced(plural)?, namespace, name),
+            ["namespaces", namespace, plural, name, "status"] => {
+                status(namespaced(plural)?, namespace, name)?
+            }
             [plural] => Self::Collection {
                 resource: find(plural)?,
                 namespace: None,
             },
-            [plural, name] => Self::Object {
-                resource: find(plural).filter(|resource| !resource.namespaced)?,
-                namespace: String::new(),
-                name: name.to_owned(),
-            },
+            [plural, name] => object(cluster_wide(plural)?, "", name),
+            [plural, name, "status"] => status(cluster_wide(plural)?, "", name)?,
             _ => return None,
         })
     }
@@ -157,19 +333,20 @@ fn decode(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn paths_of_the_core_group_and_of_named_groups_are_told_apart() {
-        let secret = Target::of("/api/v1/namespaces/kube-system/secrets/x");
+    fn paths_of_the_core_group_and_of_named_groups_are_distinguished() {
+        let secret = Target::of("/api/v1/namespaces/kube-system/secrets/x", &[]);
         assert!(
             matches!(secret, Target::Object { ref namespace, .. } if namespace == "kube-system")
         );
         assert!(matches!(
-            Target::of("/apis/rbac.authorization.k8s.io/v1/clusterroles/x"),
+            Target::of("/apis/rbac.authorization.k8s.io/v1/clusterroles/x", &[]),
             Target::Object { .. }
         ));
         assert!(matches!(
-            Target::of("/api/v1/pods"),
+            Target::of("/api/v1/pods", &[]),
             Target::Collection {
                 namespace: None,
                 ..
@@ -178,16 +355,39 @@ mod tests {
     }
 
     #[test]
-    fn paths_a_server_would_not_know_are_unknown() {
+    fn unknown_resources_of_a_group_and_unknown_paths_are_distinguished() {
         for path in [
             "/apis/apps/v1/pods",
             "/api/v1/pods/x",
             "/api/v1/namespaces/a/nodes/b",
-            "/api/v2/pods",
-            "/metrics",
-            "/",
         ] {
-            assert_eq!(Target::of(path), Target::Unknown, "{path}");
+            assert_eq!(Target::of(path, &[]), Target::UnknownResource, "{path}");
         }
+        for path in ["/api/v2/pods", "/metrics", "/apis/example.org/v1"] {
+            assert_eq!(Target::of(path, &[]), Target::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_definition_adds_the_paths_of_its_served_versions() {
+        let definition = json!({"spec": {"group": "example.org", "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"}, "versions": [
+                {"name": "v1", "served": true, "subresources": {"status": {}}},
+                {"name": "v0", "served": false}]}});
+        let custom = Resource::defined_by(&definition);
+        let target = |path: &str| Target::of(path, &custom);
+
+        assert_eq!(custom.len(), 1);
+        assert!(std::ptr::eq(
+            custom[0],
+            Resource::defined_by(&definition)[0]
+        ));
+        let path = "/apis/example.org/v1/namespaces/a/widgets/w";
+        assert!(matches!(target(path), Target::Object { .. }));
+        assert!(matches!(
+            target(&format!("{path}/status")),
+            Target::Status { .. }
+        ));
+        assert_eq!(target("/apis/example.org/v0/widgets"), Target::Unknown);
     }
 }

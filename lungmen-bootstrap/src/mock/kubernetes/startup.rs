@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::KubernetesEvent;
 use super::builder::MockNode;
 use super::cluster_state::ClusterState;
-use super::resource::by_plural;
+use super::resource::{DEFINITIONS, by_plural};
 use super::store::{Key, now};
 use super::talos::{self, PodSpec, STATIC_PODS};
 
@@ -65,10 +65,13 @@ pub(super) async fn join(cluster: &ClusterState, node: &MockNode) {
     cluster.emit(KubernetesEvent::NodesReady);
 }
 
-/// Fills token Secrets and removes those whose ServiceAccount is gone, as kube-controller-manager does.
+/// Establishes CustomResourceDefinitions, fills token Secrets and removes those whose ServiceAccount is gone, as kube-controller-manager does.
 pub(super) async fn control_tokens(cluster: Arc<ClusterState>) {
     let mut changed = cluster.store.subscribe();
     loop {
+        for definition in new_definitions(&cluster) {
+            establish(&cluster, definition).await;
+        }
         if cluster.has_controllers() {
             for secret in waiting_secrets(&cluster) {
                 settle(&cluster, secret).await;
@@ -171,6 +174,42 @@ fn put_pod(
         static_pod: STATIC_PODS.contains(&app),
     };
     cluster.put(&talos::pod(&spec, ready));
+}
+
+/// The CustomResourceDefinitions that the server has not accepted yet.
+fn new_definitions(cluster: &ClusterState) -> Vec<Value> {
+    let Some(resource) = by_plural(DEFINITIONS) else {
+        return Vec::new();
+    };
+    let (_, mut definitions) = cluster.store.list(resource, None);
+    definitions.retain(|definition| definition["status"]["conditions"].is_null());
+    definitions
+}
+
+/// Accepts the names of a definition and serves its resource.
+async fn establish(cluster: &ClusterState, mut definition: Value) {
+    let Some(resource) = by_plural(DEFINITIONS) else {
+        return;
+    };
+    pause(cluster.settings.timings.token).await;
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+    let key = Key::new(resource, "", name);
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({"type": kind, "status": "True", "lastTransitionTime": now(), "reason": reason,
+            "message": message})
+    };
+    definition["status"]["conditions"] = json!([
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition(
+            "Established",
+            "InitialNamesAccepted",
+            "the initial names have been accepted"
+        ),
+    ]);
+    definition["status"]["acceptedNames"] = definition["spec"]["names"].clone();
+    if cluster.store.get(&key).is_some() {
+        cluster.store.put(&key, definition);
+    }
 }
 
 /// The token Secrets that have no token, or no owner any more.

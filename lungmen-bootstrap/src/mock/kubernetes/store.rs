@@ -12,16 +12,16 @@ use super::resource::Resource;
 /// Where an object lives. Cluster-scoped objects have an empty namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) resource: &'static str,
+    pub(super) resource: &'static Resource,
     pub(super) namespace: String,
     pub(super) name: String,
 }
 
 impl Key {
-    pub(super) fn new(resource: &Resource, namespace: &str, name: &str) -> Self {
+    pub(super) fn new(resource: &'static Resource, namespace: &str, name: &str) -> Self {
         let namespace = if resource.namespaced { namespace } else { "" };
         Self {
-            resource: resource.plural,
+            resource,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         }
@@ -43,6 +43,8 @@ pub(super) struct Change {
 pub(super) struct Store {
     state: Mutex<State>,
     version: watch::Sender<u64>,
+    /// Held for a whole request, so that a version that was compared is still the one that is replaced.
+    requests: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,7 @@ impl Store {
         Self {
             state: Mutex::default(),
             version: watch::Sender::new(0),
+            requests: Mutex::default(),
         }
     }
 
@@ -72,45 +75,40 @@ impl Store {
         let found = state
             .objects
             .iter()
-            .filter(|(key, _)| key.resource == resource.plural)
+            .filter(|(key, _)| key.resource == resource)
             .filter(|(key, _)| namespace.is_none_or(|namespace| key.namespace == namespace))
             .map(|(_, object)| object.clone());
         (state.version, found.collect())
     }
 
-    /// Writes an object and gives it back with the fields the server sets. Writing the same again changes nothing.
-    pub(super) fn put(&self, key: &Key, object: Value) -> Value {
-        self.put_locked(self.lock(), key, object)
+    /// The version of the newest change.
+    pub(super) fn version(&self) -> u64 {
+        self.lock().version
     }
 
-    /// Writes an object over the version `expected`; `None` when another version is there.
-    pub(super) fn replace(&self, key: &Key, object: Value, expected: &str) -> Option<Value> {
+    /// The oldest version whose history is kept.
+    pub(super) fn compacted(&self) -> u64 {
+        self.lock().compacted
+    }
+
+    /// Whether the history of this version is discarded.
+    pub(super) fn is_compacted(&self, version: u64) -> bool {
+        version < self.lock().compacted
+    }
+
+    /// The object with the fields that the server sets, without writing it. A new object has no version.
+    pub(super) fn preview(&self, key: &Key, mut object: Value) -> Value {
         let state = self.lock();
-        let current = &state.objects.get(key)?["metadata"]["resourceVersion"];
-        if current != expected {
-            return None;
-        }
-        Some(self.put_locked(state, key, object))
+        let before = state.objects.get(key).cloned();
+        set_identity(key, before.as_ref(), &mut object, state.version + 1);
+        object
     }
 
-    fn put_locked(&self, mut state: MutexGuard<'_, State>, key: &Key, mut object: Value) -> Value {
+    /// Writes an object and returns it with the fields the server sets. Writing the same again changes nothing.
+    pub(super) fn put(&self, key: &Key, mut object: Value) -> Value {
+        let mut state = self.lock();
         let before = state.objects.get(key).cloned();
-        let metadata = &mut object["metadata"];
-        metadata["name"] = key.name.as_str().into();
-        if !key.namespace.is_empty() {
-            metadata["namespace"] = key.namespace.as_str().into();
-        }
-        match &before {
-            Some(before) => {
-                for field in ["uid", "creationTimestamp", "resourceVersion"] {
-                    metadata[field] = before["metadata"][field].clone();
-                }
-            }
-            None => {
-                metadata["uid"] = uid(state.version + 1).into();
-                metadata["creationTimestamp"] = now().into();
-            }
-        }
+        set_identity(key, before.as_ref(), &mut object, state.version + 1);
         if before.as_ref() == Some(&object) {
             return object;
         }
@@ -172,8 +170,33 @@ impl Store {
         self.version.send_replace(version);
     }
 
+    /// Keeps other requests out until the guard is dropped.
+    pub(super) fn exclusive(&self) -> MutexGuard<'_, ()> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets name, namespace, uid, creation time and version: those of the object before, or new ones.
+fn set_identity(key: &Key, before: Option<&Value>, object: &mut Value, number: u64) {
+    let metadata = &mut object["metadata"];
+    metadata["name"] = key.name.as_str().into();
+    if !key.namespace.is_empty() {
+        metadata["namespace"] = key.namespace.as_str().into();
+    }
+    match before {
+        Some(before) => {
+            for field in ["uid", "creationTimestamp", "resourceVersion"] {
+                metadata[field] = before["metadata"][field].clone();
+            }
+        }
+        None => {
+            metadata["uid"] = uid(number).into();
+            metadata["creationTimestamp"] = now().into();
+        }
     }
 }
 
@@ -197,8 +220,8 @@ pub(super) fn as_item(mut object: Value) -> Value {
 }
 
 /// The list document of a resource.
-pub(super) fn list_document(resource: &Resource, version: u64, items: Vec<Value>) -> Value {
-    let items: Vec<Value> = items.into_iter().map(as_item).collect();
+pub(super) fn list_document(resource: &Resource, version: u64, items: &[Value]) -> Value {
+    let items: Vec<Value> = items.iter().cloned().map(as_item).collect();
     json!({
         "kind": format!("{}List", resource.kind),
         "apiVersion": resource.api_version(),

@@ -111,7 +111,11 @@ impl Watch {
 
     fn catch_up(&mut self) {
         let Some((version, changes)) = self.store.since(self.seen) else {
-            let message = format!("too old resource version: {}", self.seen);
+            let message = format!(
+                "too old resource version: {} ({})",
+                self.seen,
+                self.store.compacted()
+            );
             self.queue.push_back(event(
                 "ERROR",
                 Rejection::new(410, "Expired", message).document(),
@@ -132,7 +136,7 @@ impl Watch {
             .namespace
             .as_ref()
             .is_some_and(|namespace| change.key.namespace != *namespace);
-        if change.key.resource != spec.resource.plural || elsewhere {
+        if change.key.resource != spec.resource || elsewhere {
             return None;
         }
         let matching = |object: &Value| spec.selector.matches(object);

@@ -1,210 +1,513 @@
-//! Creating, applying, replacing and deleting objects.
+//! Creates, replaces, patches and deletes objects.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::cluster_state::ClusterState;
+use super::document::{self, has_finalizers, is_deleted, validate};
 use super::handler::parameters;
-use super::resource::Resource;
-use super::status::{ApiResult, Rejection};
-use super::store::Key;
+use super::list;
+use super::resource::{DEFINITIONS, Resource, by_plural};
+use super::status::{ApiResult, Cause, Rejection, details};
+use super::store::{Key, list_document, now};
 use crate::mock::serve::{self, IncomingRequest};
 
 const APPLY: &str = "application/apply-patch+yaml";
+const MERGE: &str = "application/merge-patch+json";
+const JSON: &str = "application/json-patch+json";
+const PROTECTED: [&str; 3] = ["default", "kube-public", "kube-system"];
 
+/// The part of an object that a request writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Main,
+    Status,
+}
+
+/// The parameters of a write.
+struct WriteOptions {
+    query: Vec<(String, String)>,
+    is_dry_run: bool,
+}
+
+impl WriteOptions {
+    fn of(request: &IncomingRequest, kind: &str) -> Result<Self, Rejection> {
+        const KNOWN: [&str; 8] = [
+            "fieldManager",
+            "force",
+            "fieldValidation",
+            "dryRun",
+            "pretty",
+            "propagationPolicy",
+            "gracePeriodSeconds",
+            "labelSelector",
+        ];
+        let options = Self {
+            query: parameters(request, &KNOWN)?,
+            is_dry_run: false,
+        };
+        let is_dry_run = match options.value("dryRun") {
+            None => false,
+            Some("All") => true,
+            Some(other) => {
+                let problem =
+                    format!("Unsupported value: [\"{other}\"]: supported values: \"All\"");
+                let cause = Cause::new("FieldValueNotSupported", "dryRun", problem);
+                return Err(Rejection::invalid_kind((kind, "meta.k8s.io"), "", &[cause]));
+            }
+        };
+        Ok(Self {
+            is_dry_run,
+            ..options
+        })
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// `POST` to a collection.
 pub(super) fn create(
     cluster: &ClusterState,
     request: &IncomingRequest,
-    (resource, namespace): (&Resource, Option<&str>),
+    (resource, namespace): (&'static Resource, Option<&str>),
 ) -> ApiResult {
-    parameters(request, &["fieldManager", "fieldValidation", "pretty"])?;
-    let object = body(request, resource)?;
-    let Some(name) = object["metadata"]["name"].as_str() else {
-        return Err(Rejection::invalid(
-            resource,
-            "",
-            "metadata.name: Required value: name or generateName is required",
-        ));
+    let options = WriteOptions::of(request, "CreateOptions")?;
+    let mut object = document::decode(request, resource)?;
+    document::check_namespace(&object, namespace.unwrap_or_default())?;
+    let metadata = &object["metadata"];
+    let name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(prefix)) => format!("{prefix}{:05}", cluster.store.version()),
+        (None, None) => {
+            let cause = Cause::required("metadata.name", "name or generateName is required");
+            return Err(Rejection::invalid(resource, "", &[cause]));
+        }
     };
-    let key = Key::new(resource, namespace.unwrap_or_default(), name);
+    let key = Key::new(resource, namespace.unwrap_or_default(), &name);
     check_namespace(cluster, &key)?;
-    if cluster.store.get(&key).is_some() {
-        return Err(Rejection::already_exists(resource, name));
+    if let Some(before) = cluster.store.get(&key) {
+        return Err(Rejection::already_exists(
+            resource,
+            &name,
+            is_deleted(&before),
+        ));
     }
-    validate(resource, &key, None, &object)?;
-    Ok(serve::json(201, &cluster.store.put(&key, object)))
+    complete(resource, &name, &mut object);
+    let written = write(cluster, &key, (None, object), Part::Main, &options)?;
+    Ok(serve::json(201, &written))
 }
 
-/// Server-side apply; the other kinds of patches are not modelled.
-pub(super) fn apply(
+/// `PUT` of an object.
+pub(super) fn update(
     cluster: &ClusterState,
     request: &IncomingRequest,
-    (resource, key): (&Resource, &Key),
+    (key, part): (&Key, Part),
 ) -> ApiResult {
-    let query = parameters(
-        request,
-        &["fieldManager", "force", "fieldValidation", "pretty"],
-    )?;
-    let content_type = request.header("content-type").unwrap_or_default();
-    if content_type != APPLY {
-        return Err(Rejection::not_modelled(format!(
-            "patches of type {content_type:?}"
+    let options = WriteOptions::of(request, "UpdateOptions")?;
+    let resource = key.resource;
+    let object = document::decode(request, resource)?;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if name != key.name {
+        return Err(Rejection::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            key.name
         )));
     }
-    let value = |name: &str| {
-        query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let Some(manager) = value("fieldManager").filter(|manager| !manager.is_empty()) else {
-        let problem = "fieldManager: Required value: is required for apply patch";
-        let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: {problem}");
-        return Err(Rejection::new(422, "Invalid", message));
-    };
-    let applied = body(request, resource)?;
-    if applied["metadata"]["name"].as_str() != Some(key.name.as_str()) {
-        return Err(Rejection::bad_request(
-            "name in URL does not match name in the body",
-        ));
+    document::check_namespace(&object, &key.namespace)?;
+    let before = found(cluster, key)?;
+    let version = object["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default();
+    if matches!(version, "" | "0") && (resource.is_custom || resource.plural == "leases") {
+        let field = "metadata.resourceVersion";
+        let cause = Cause::invalid(field, &0.into(), "must be specified for an update");
+        let kind = (resource.plural, resource.group);
+        return Err(Rejection::invalid_kind(kind, &key.name, &[cause]));
     }
-    if !applied["metadata"]["managedFields"].is_null() {
-        return Err(Rejection::bad_request("metadata.managedFields must be nil"));
+    let written = write(cluster, key, (Some(before), object), part, &options)?;
+    Ok(serve::json(200, &written))
+}
+
+/// `PATCH` of an object, by the type of its body.
+pub(super) fn patch(
+    cluster: &ClusterState,
+    request: &IncomingRequest,
+    (key, part): (&Key, Part),
+) -> ApiResult {
+    let options = WriteOptions::of(request, "PatchOptions")?;
+    let content_type = request.header("content-type").unwrap_or_default();
+    match content_type {
+        APPLY => apply(cluster, request, (key, part), &options),
+        MERGE | JSON => {
+            if options.value("force").is_some() {
+                let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+                let kind = ("PatchOptions", "meta.k8s.io");
+                return Err(Rejection::invalid_kind(kind, "", &[cause]));
+            }
+            let before = found(cluster, key)?;
+            let mut object = before.clone();
+            if content_type == MERGE {
+                let changes: Value = serde_json::from_slice(&request.body)
+                    .map_err(|error| Rejection::bad_request(error.to_string()))?;
+                merge(&mut object, &changes);
+            } else {
+                json_patch(&mut object, &request.body)?;
+            }
+            let written = write(cluster, key, (Some(before), object), part, &options)?;
+            Ok(serve::json(200, &written))
+        }
+        "application/strategic-merge-patch+json" => {
+            Err(Rejection::not_modelled("strategic merge patches"))
+        }
+        _ => {
+            let message = "415: Unsupported Media Type";
+            Err(Rejection::new(415, "UnsupportedMediaType", message).with_details(json!({})))
+        }
+    }
+}
+
+fn apply(
+    cluster: &ClusterState,
+    request: &IncomingRequest,
+    (key, part): (&Key, Part),
+    options: &WriteOptions,
+) -> ApiResult {
+    let resource = key.resource;
+    let Some(manager) = options.value("fieldManager") else {
+        let cause = Cause::required("fieldManager", "is required for apply patch");
+        let kind = ("PatchOptions", "meta.k8s.io");
+        return Err(Rejection::invalid_kind(kind, "", &[cause]));
+    };
+    let mut applied = document::decode_apply(request, resource)?;
+    document::check_namespace(&applied, &key.namespace)?;
+    if applied["metadata"]["name"].as_str() != Some(key.name.as_str()) {
+        return Err(Rejection::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            applied["metadata"]["name"].as_str().unwrap_or_default(),
+            key.name
+        )));
     }
     check_namespace(cluster, key)?;
     let before = cluster.store.get(key);
+    if let Some(before) = &before {
+        check_version(key, before, &applied)?;
+    }
+    if let Some(metadata) = applied["metadata"].as_object_mut() {
+        metadata.shift_remove("resourceVersion");
+    }
+    if before.is_none() {
+        complete(resource, &key.name, &mut applied);
+    }
+    // The status of an object has an owner of its own.
+    let owner = match part {
+        Part::Main => manager.to_owned(),
+        Part::Status => format!("{manager}/status"),
+    };
     let current = before.clone().unwrap_or_else(|| json!({}));
-    let force = value("force") == Some("true");
+    let force = options.value("force") == Some("true");
     let merged = cluster
         .ownership
-        .apply(key, manager, (current, &applied), force)
-        .map_err(|conflict| {
-            let message = format!(
-                "Apply failed with 1 conflict: conflict with \"{}\": {}",
-                conflict.manager, conflict.field
-            );
-            Rejection::new(409, "Conflict", message)
-        })?;
-    validate(resource, key, before.as_ref(), &merged)?;
+        .apply(key, &owner, (current, &applied), force)
+        .map_err(|conflict| conflict_of(&conflict.manager, &conflict.field))?;
     let code = if before.is_some() {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    Ok(serve::json(code.as_u16(), &cluster.store.put(key, merged)))
+    let written = write(cluster, key, (before, merged), part, options)?;
+    Ok(serve::json(code.as_u16(), &written))
 }
 
-/// `PUT`: replaces an object in the version that it names. As recorded from Kubernetes 1.36.3: no version is 422, another
-/// one is 409, one that is no number is 500.
-pub(super) fn replace(
-    cluster: &ClusterState,
-    request: &IncomingRequest,
-    (resource, key): (&Resource, &Key),
-) -> ApiResult {
-    parameters(request, &["fieldManager", "fieldValidation", "pretty"])?;
-    let object = body(request, resource)?;
-    if object["metadata"]["name"].as_str() != Some(key.name.as_str()) {
-        return Err(Rejection::bad_request(
-            "the name of the object does not match the name on the URL",
-        ));
-    }
-    let Some(before) = cluster.store.get(key) else {
-        return Err(Rejection::not_found(resource, &key.name));
-    };
-    let version = object["metadata"]["resourceVersion"]
-        .as_str()
-        .unwrap_or("0");
-    if version.parse::<u64>().is_err() {
-        let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-        return Err(Rejection::of_status(500, &message));
-    }
-    if version == "0" {
-        return Err(Rejection::invalid(
-            resource,
-            &key.name,
-            "metadata.resourceVersion: Invalid value: 0: must be specified for an update",
-        ));
-    }
-    validate(resource, key, Some(&before), &object)?;
-    let expected = version.to_owned();
-    match cluster.store.replace(key, object, &expected) {
-        Some(object) => Ok(serve::json(200, &object)),
-        None => Err(Rejection::outdated(resource, &key.name)),
-    }
+fn conflict_of(manager: &str, field: &str) -> Rejection {
+    let conflict = format!("conflict with \"{manager}\"");
+    let message = format!("Apply failed with 1 conflict: {conflict}: {field}");
+    Rejection::new(409, "Conflict", message).with_details(json!({
+        "causes": [{"reason": "FieldManagerConflict", "message": conflict, "field": field}],
+    }))
 }
 
-pub(super) fn delete(cluster: &ClusterState, (resource, key): (&Resource, &Key)) -> ApiResult {
-    let removed = cluster.store.delete(key);
-    let removed = removed.ok_or_else(|| Rejection::not_found(resource, &key.name))?;
-    cluster.ownership.forget(key);
+/// `DELETE` of an object.
+pub(super) fn delete(cluster: &ClusterState, request: &IncomingRequest, key: &Key) -> ApiResult {
+    let options = WriteOptions::of(request, "DeleteOptions")?;
+    let resource = key.resource;
+    if resource.plural == "namespaces" && PROTECTED.contains(&key.name.as_str()) {
+        let problem = "this namespace may not be deleted";
+        return Err(Rejection::forbidden(resource, &key.name, problem));
+    }
+    let object = found(cluster, key)?;
+    check_preconditions(request, key, &object)?;
+    let removed = remove(cluster, key, object, &options);
+    let shows_object = has_finalizers(&removed)
+        || resource.is_custom && is_deleted(&removed)
+        || matches!(
+            resource.plural,
+            "namespaces" | "serviceaccounts" | "pods" | DEFINITIONS
+        );
+    if shows_object {
+        return Ok(serve::json(200, &removed));
+    }
+    let mut details = details(&key.name, resource.group, resource.plural);
+    details["uid"] = removed["metadata"]["uid"].clone();
     Ok(serve::json(
         200,
-        &json!({
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Success",
-            "details": {"name": key.name, "group": resource.group, "kind": resource.plural,
-                "uid": removed["metadata"]["uid"]},
-        }),
+        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
     ))
 }
 
-fn body(request: &IncomingRequest, resource: &Resource) -> Result<Value, Rejection> {
-    let parsed: Option<Value> = serde_json::from_slice(&request.body)
-        .ok()
-        .or_else(|| serde_yaml::from_slice(&request.body).ok());
-    let object = parsed.filter(Value::is_object).ok_or_else(|| {
-        Rejection::bad_request("the body of the request was in an unknown format")
-    })?;
-    let version = resource.api_version();
-    if object["kind"] != resource.kind || object["apiVersion"] != version.as_str() {
-        return Err(Rejection::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {} {}",
-            resource.kind, object["apiVersion"], object["kind"]
-        )));
-    }
-    Ok(object)
+/// `DELETE` of a collection: the objects that a selector selects.
+pub(super) fn delete_collection(
+    cluster: &ClusterState,
+    request: &IncomingRequest,
+    (resource, namespace): (&'static Resource, Option<&str>),
+) -> ApiResult {
+    let options = WriteOptions::of(request, "DeleteOptions")?;
+    let items = list::selected(cluster, request, (resource, namespace))?;
+    let removed: Vec<Value> = items
+        .into_iter()
+        .map(|object| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+            let key = Key::new(resource, text("namespace"), text("name"));
+            remove(cluster, &key, object, &options)
+        })
+        .collect();
+    let version = cluster.store.version();
+    Ok(serve::json(
+        200,
+        &list_document(resource, version, &removed),
+    ))
 }
 
-fn check_namespace(cluster: &ClusterState, key: &Key) -> Result<(), Rejection> {
-    let Some(namespaces) =
-        super::resource::by_plural("namespaces").filter(|_| !key.namespace.is_empty())
-    else {
-        return Ok(());
-    };
-    match cluster.store.get(&Key::new(namespaces, "", &key.namespace)) {
-        Some(_) => Ok(()),
-        None => Err(Rejection::not_found(namespaces, &key.namespace)),
+/// Removes an object, or marks it as deleted while it has finalizers.
+fn remove(cluster: &ClusterState, key: &Key, object: Value, options: &WriteOptions) -> Value {
+    let mut object = object;
+    let is_namespace = key.resource.plural == "namespaces";
+    if options.value("propagationPolicy") == Some("Foreground") {
+        object["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+    }
+    let waits = has_finalizers(&object) || is_namespace;
+    if waits && !is_deleted(&object) {
+        object["metadata"]["deletionTimestamp"] = now().into();
+        if is_namespace {
+            object["status"]["phase"] = "Terminating".into();
+        } else {
+            object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+        }
+        if !options.is_dry_run {
+            return cluster.store.put(key, object);
+        }
+    }
+    if !waits && !options.is_dry_run {
+        if key.resource.plural == DEFINITIONS {
+            forget_custom_objects(cluster, &object);
+        }
+        cluster.ownership.forget(key);
+        return cluster.store.delete(key).unwrap_or(object);
+    }
+    object
+}
+
+fn forget_custom_objects(cluster: &ClusterState, definition: &Value) {
+    for resource in Resource::defined_by(definition) {
+        for object in cluster.store.list(resource, None).1 {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+            let key = Key::new(resource, text("namespace"), text("name"));
+            cluster.store.delete(&key);
+        }
     }
 }
 
-/// The rules of the API server that the bootstrap can run into.
-fn validate(
-    resource: &Resource,
+fn check_preconditions(
+    request: &IncomingRequest,
     key: &Key,
-    before: Option<&Value>,
     object: &Value,
 ) -> Result<(), Rejection> {
-    let invalid = |problem: &str| Err(Rejection::invalid(resource, &key.name, problem));
-    let changed = |field: &str| before.is_some_and(|before| before[field] != object[field]);
-    match resource.kind {
-        "Secret" if changed("type") => invalid("type: Invalid value: field is immutable"),
-        "Secret" if object["type"] == "kubernetes.io/service-account-token" => {
-            let account = &object["metadata"]["annotations"]["kubernetes.io/service-account.name"];
-            if account.as_str().unwrap_or_default().is_empty() {
-                return invalid(
-                    "metadata.annotations[kubernetes.io/service-account.name]: Required value",
-                );
-            }
-            Ok(())
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    for (field, label) in [("resourceVersion", "ResourceVersion"), ("uid", "UID")] {
+        let expected = body["preconditions"][field].as_str();
+        let present = object["metadata"][field].as_str().unwrap_or_default();
+        if let Some(expected) = expected.filter(|expected| *expected != present) {
+            let problem = format!(
+                "the {label} in the precondition ({expected}) does not match the {label} in record ({present})"
+            );
+            return Err(Rejection::precondition(key.resource, &key.name, &problem));
         }
-        "ClusterRoleBinding" if changed("roleRef") => {
-            invalid("roleRef: Invalid value: cannot change roleRef")
-        }
-        "ClusterRoleBinding" if object["roleRef"]["kind"] != "ClusterRole" => {
-            invalid("roleRef.kind: Unsupported value: supported values: \"ClusterRole\"")
-        }
-        _ => Ok(()),
     }
+    Ok(())
+}
+
+/// Checks an object and stores it. The object is removed when it was waiting for its last finalizer.
+fn write(
+    cluster: &ClusterState,
+    key: &Key,
+    (before, object): (Option<Value>, Value),
+    part: Part,
+    options: &WriteOptions,
+) -> Result<Value, Rejection> {
+    let resource = key.resource;
+    let mut object = object;
+    if let Some(before) = &before {
+        check_version(key, before, &object)?;
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            if !before["metadata"][field].is_null() {
+                object["metadata"][field] = before["metadata"][field].clone();
+            }
+        }
+    }
+    separate_status(resource, before.as_ref(), &mut object, part);
+    validate(resource, &key.name, (before.as_ref(), &object))?;
+    set_generation(resource, before.as_ref(), &mut object);
+    if options.is_dry_run {
+        return Ok(cluster.store.preview(key, object));
+    }
+    if before.as_ref().is_some_and(is_deleted) && !has_finalizers(&object) {
+        let last = cluster.store.preview(key, object);
+        cluster.ownership.forget(key);
+        cluster.store.delete(key);
+        return Ok(without_empty_finalizers(last));
+    }
+    Ok(cluster.store.put(key, object))
+}
+
+fn without_empty_finalizers(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("finalizers");
+    }
+    object
+}
+
+/// Where the status has a path of its own, each of the two paths leaves the part of the other one unchanged.
+fn separate_status(resource: &Resource, before: Option<&Value>, object: &mut Value, part: Part) {
+    if !resource.has_status {
+        return;
+    }
+    let before = before.cloned().unwrap_or_else(|| json!({}));
+    let (mut kept, status) = match part {
+        Part::Main => (object.clone(), before["status"].clone()),
+        Part::Status => (before, object["status"].clone()),
+    };
+    if status.is_null() {
+        if let Some(fields) = kept.as_object_mut() {
+            fields.shift_remove("status");
+        }
+    } else {
+        kept["status"] = status;
+    }
+    *object = kept;
+}
+
+/// The generation counts the changes of everything but metadata and status.
+fn set_generation(resource: &Resource, before: Option<&Value>, object: &mut Value) {
+    let counts = resource.is_custom || resource.group == "apps" || resource.plural == DEFINITIONS;
+    if !counts {
+        return;
+    }
+    let content = |object: &Value| {
+        let mut content = object.clone();
+        if let Some(fields) = content.as_object_mut() {
+            fields.shift_remove("metadata");
+            fields.shift_remove("status");
+        }
+        content
+    };
+    let generation = match before {
+        None => 1,
+        Some(before) => {
+            let known = before["metadata"]["generation"].as_u64().unwrap_or(1);
+            known + u64::from(content(before) != content(object))
+        }
+    };
+    object["metadata"]["generation"] = generation.into();
+}
+
+/// The fields that the server sets on new objects.
+fn complete(resource: &Resource, name: &str, object: &mut Value) {
+    match resource.plural {
+        "namespaces" => {
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            object["status"]["phase"] = "Active".into();
+        }
+        DEFINITIONS => {
+            let stored = object["spec"]["versions"].as_array().into_iter().flatten();
+            let stored = stored.filter(|version| version["storage"] == true);
+            let names: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
+            object["spec"]["conversion"] = json!({"strategy": "None"});
+            object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""},
+                "storedVersions": names});
+        }
+        _ => {}
+    }
+}
+
+/// The version in the request, when there is one, must be the present one.
+fn check_version(key: &Key, before: &Value, object: &Value) -> Result<(), Rejection> {
+    match object["metadata"]["resourceVersion"].as_str() {
+        None | Some("" | "0") => Ok(()),
+        Some(version) if before["metadata"]["resourceVersion"] == version => Ok(()),
+        Some(_) => Err(Rejection::modified(key.resource, &key.name)),
+    }
+}
+
+fn found(cluster: &ClusterState, key: &Key) -> Result<Value, Rejection> {
+    cluster
+        .store
+        .get(key)
+        .ok_or_else(|| Rejection::not_found(key.resource, &key.name))
+}
+
+/// The namespace of a new object must exist and not be terminating.
+fn check_namespace(cluster: &ClusterState, key: &Key) -> Result<(), Rejection> {
+    let Some(namespaces) = by_plural("namespaces").filter(|_| !key.namespace.is_empty()) else {
+        return Ok(());
+    };
+    let namespace = cluster.store.get(&Key::new(namespaces, "", &key.namespace));
+    let Some(namespace) = namespace else {
+        return Err(Rejection::not_found(namespaces, &key.namespace));
+    };
+    if !is_deleted(&namespace) || cluster.store.get(key).is_some() {
+        return Ok(());
+    }
+    let name = &key.namespace;
+    let problem =
+        format!("unable to create new content in namespace {name} because it is being terminated");
+    let mut details = details(&key.name, key.resource.group, key.resource.plural);
+    details["causes"] = json!([{"reason": "NamespaceTerminating",
+        "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
+    Err(Rejection::forbidden(key.resource, &key.name, &problem).with_details(details))
+}
+
+/// RFC 7396.
+fn merge(into: &mut Value, changes: &Value) {
+    let Value::Object(changes) = changes else {
+        *into = changes.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let Some(fields) = into.as_object_mut() else {
+        return;
+    };
+    for (key, change) in changes {
+        if change.is_null() {
+            fields.shift_remove(key);
+        } else {
+            merge(fields.entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+/// RFC 6902.
+fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Rejection> {
+    let operations: json_patch::Patch = serde_json::from_slice(body)
+        .map_err(|error| Rejection::bad_request(format!("error decoding patch: {error}")))?;
+    json_patch::patch(object, &operations).map_err(|_| {
+        let message = "the server rejected our request due to an error in our request";
+        Rejection::new(422, "Invalid", message).with_details(json!({}))
+    })
 }

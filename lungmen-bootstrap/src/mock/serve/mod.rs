@@ -13,4 +13,4 @@ pub(super) use events::Events;
 pub use fault::Fault;
 pub(super) use fault::FaultQueue;
 pub(super) use respond::Service;
-pub(super) use server::{Bound, IncomingRequest, json, plain, serve};
+pub(super) use server::{Bound, IncomingRequest, json, plain, serve, text};

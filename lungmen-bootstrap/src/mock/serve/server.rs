@@ -31,6 +31,20 @@ pub(in crate::mock) struct IncomingRequest {
 }
 
 impl IncomingRequest {
+    pub(in crate::mock) fn new(
+        request: Request<Vec<u8>>,
+        certificates: Arc<[CertificateDer<'static>]>,
+    ) -> Self {
+        let (parts, body) = request.into_parts();
+        Self {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            body: body.into(),
+            certificates,
+        }
+    }
+
     pub(in crate::mock) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -51,6 +65,16 @@ pub(in crate::mock) fn json(status: u16, body: &Value) -> Response<Body> {
     response.headers_mut().insert(
         http::header::CONTENT_TYPE,
         http::HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// A response in plain text, with its content type.
+pub(in crate::mock) fn text(status: u16, text: impl Into<String>) -> Response<Body> {
+    let mut response = plain(status, text);
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     response
 }
