@@ -162,7 +162,7 @@ async fn whole_run(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
     }
     let mut lease = run.acquire_lease().await?;
     let ended = {
-        let chain = async { Ok(chain(run, results).await) };
+        let chain = Box::pin(async { Ok(chain(run, results).await) });
         lease.keep(chain).await
     };
     // A lease that is not released expires; the next run on this host need not wait for that.

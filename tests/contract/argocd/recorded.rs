@@ -410,7 +410,7 @@ fn difference(recorded: &Value, found: &Value, cut: bool, at: &str) -> Option<St
                     (Some(a), Some(b)) => difference(a, b, cut, &at),
                     (a, b) => Some(format!(
                         "{at}: recorded {}, found {}",
-                        a.map_or("nothing".to_owned(), |a| short(a)),
+                        a.map_or("nothing".to_owned(), short),
                         short(b.unwrap_or(&null))
                     )),
                 }

@@ -7,6 +7,10 @@ use serde_json::json;
 use super::operation_table::{Operation, UPID, delete, get, operation, post, put};
 use super::{storage, vm_id};
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table with one row for each operation"
+)]
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         operation!(

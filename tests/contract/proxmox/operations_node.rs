@@ -23,6 +23,10 @@ fn volume() -> VolumeId {
     VolumeId::new("local:iso/x.iso").unwrap()
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table with one row for each operation"
+)]
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         operation!(

@@ -17,6 +17,10 @@ fn machine(client: &Client) -> Vm {
     client.node(node()).vm(vm_id())
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table with one row for each operation"
+)]
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         operation!(

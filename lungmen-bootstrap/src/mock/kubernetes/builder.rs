@@ -258,18 +258,17 @@ impl KubernetesMockBuilder {
     /// # Panics
     ///
     /// When the CA cannot be used or the address is not available.
+    #[allow(clippy::unused_async, reason = "all mocks start alike")]
     pub async fn start(self) -> KubernetesMock {
-        self.try_start()
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        self.try_start().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub(in crate::mock) async fn try_start(self) -> Result<KubernetesMock> {
+    pub(in crate::mock) fn try_start(self) -> Result<KubernetesMock> {
         let (certificate, key) = match self.authority {
             Some(authority) => authority,
             None => authority::generate()?,
         };
-        KubernetesMock::launch(self.settings, Authority::load(&certificate, &key)?).await
+        KubernetesMock::launch(self.settings, Authority::load(&certificate, &key)?)
     }
 }
 

@@ -13,6 +13,11 @@
 //! and lists of an earlier version. Roles in a namespace grant nothing, schemas of custom resources are not checked,
 //! namespaces stay in the phase Terminating, and nothing but token Secrets is collected as garbage.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a mock that cannot be used ends the test"
+)]
+
 mod access;
 mod apply;
 mod authority;
@@ -182,7 +187,7 @@ impl KubernetesMock {
         KubernetesMockBuilder::new()
     }
 
-    async fn launch(settings: Settings, authority: Authority) -> Result<Self> {
+    fn launch(settings: Settings, authority: Authority) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::new(ErrorKind::Configuration, "start Kubernetes mock")
                 .with_message(error.to_string())
@@ -292,6 +297,10 @@ impl KubernetesMock {
     }
 
     /// The trust that a client needs: the CA of the cluster.
+    ///
+    /// # Panics
+    ///
+    /// When the CA given to the builder is no certificate.
     #[must_use]
     pub fn trust(&self) -> TlsTrust {
         TlsTrust::from_pem(self.cluster.authority.pem()).expect("the CA of the mock is valid")

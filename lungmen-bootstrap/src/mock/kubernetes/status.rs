@@ -16,7 +16,7 @@ pub(super) struct Rejection {
     code: u16,
     reason: &'static str,
     message: String,
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     continue_token: Option<String>,
     is_page: bool,
 }
@@ -81,7 +81,7 @@ impl Rejection {
     }
 
     pub(super) fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -246,7 +246,7 @@ impl Rejection {
             document["reason"] = self.reason.into();
         }
         if let Some(details) = &self.details {
-            document["details"] = details.clone();
+            document["details"] = (**details).clone();
         }
         document["code"] = self.code.into();
         document

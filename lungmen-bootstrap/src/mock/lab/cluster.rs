@@ -23,7 +23,7 @@ pub(super) async fn control_plane_is_up(servers: &Arc<Servers>, machine: &Machin
     // Several nodes become healthy at about the same time, and the cluster has one API server.
     let starting = servers.starting.lock().await;
     if servers.kubernetes().is_none() {
-        start(servers, machine).await;
+        start(servers, machine);
         return;
     }
     drop(starting);
@@ -43,12 +43,12 @@ pub(super) async fn configured(servers: &Servers, machine: &Machine) {
 }
 
 /// Starts the API server with the certificate authority of the configuration. Then the other configured machines join.
-async fn start(servers: &Arc<Servers>, machine: &Machine) {
+fn start(servers: &Arc<Servers>, machine: &Machine) {
     let Some(config) = config(servers, machine) else {
         return;
     };
     // A real node would log the failure. Here the API does not start, as on hardware.
-    let Ok(kubernetes) = config.try_start().await else {
+    let Ok(kubernetes) = config.try_start() else {
         return;
     };
     tokio::spawn(follow_kubernetes(
@@ -118,12 +118,11 @@ fn config(servers: &Servers, machine: &Machine) -> Option<KubernetesMockBuilder>
         config = config.cluster(name);
     }
     config = config.talos_version(&machine.version);
-    match endpoint(machine).map(|(host, _)| host) {
-        Some(host) => match host.parse() {
-            Ok(address) => config = config.certificate_address(address),
-            Err(_) => config = config.name(host),
-        },
-        None => {}
+    if let Some((host, _)) = endpoint(machine) {
+        config = match host.parse() {
+            Ok(address) => config.certificate_address(address),
+            Err(_) => config.name(host),
+        };
     }
     if let Some(version) = document.kubernetes_version() {
         config = config.kubernetes_version(version);

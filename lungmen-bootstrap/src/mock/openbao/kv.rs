@@ -226,8 +226,8 @@ fn list(state: &OpenBaoState, key: &SecretPath) -> ApiResult {
     let mut names: Vec<String> = state
         .secrets
         .keys()
-        .filter(|key| key.namespace == key.namespace && key.mount == key.mount)
-        .filter_map(|key| key.path.strip_prefix(&folder))
+        .filter(|other| other.namespace == key.namespace && other.mount == key.mount)
+        .filter_map(|other| other.path.strip_prefix(&folder))
         .map(|rest| match rest.split_once('/') {
             Some((first, _)) => format!("{first}/"),
             None => rest.to_owned(),

@@ -7,6 +7,11 @@
 //! Requests that it does not model get 501 and are named: engines other than KV 2, administration over the API (mounts,
 //! policies and accounts are settings of the builder), limits of renewal, wrapping, leases.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a mock that cannot be used ends the test"
+)]
+
 mod auth;
 mod builder;
 mod envelope;

@@ -36,9 +36,10 @@ pub(crate) enum Response<R, V> {
 }
 
 /// The state of a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Claim<R> {
     /// Nothing is known.
+    #[default]
     Reading,
     /// There is no record, and no offer yet.
     Unclaimed,
@@ -61,12 +62,6 @@ pub(crate) enum Settled<R> {
     Foreign(R),
     /// The store keeps nothing.
     Unresolved,
-}
-
-impl<R> Default for Claim<R> {
-    fn default() -> Self {
-        Self::Reading
-    }
 }
 
 impl<R: Clone + PartialEq> Claim<R> {
