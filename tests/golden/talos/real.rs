@@ -213,15 +213,15 @@ fn published_inputs_get_the_answers_of_the_reference() {
 }
 
 #[test]
-#[allow(
-    clippy::print_stdout,
-    reason = "the agreement of each class is the result"
-)]
 fn generated_inputs_get_the_answers_of_the_reference() {
     compare(DIFFERENTIAL);
 }
 
 /// Prints how many agree in each class, and fails with all differences.
+#[allow(
+    clippy::print_stdout,
+    reason = "the agreement of each class is the result"
+)]
 fn compare(records: &str) {
     let cases: Vec<Case> = serde_json::from_str(records).unwrap();
     let mut agreeing: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
