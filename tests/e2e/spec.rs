@@ -68,6 +68,14 @@ fn wrong_fields_are_refused_with_path_value_and_what_is_allowed() {
         "talos.version: \"1.1\"",
         "1.10.7",
     );
+    for unsupported in ["1.9.6", "1.15.0"] {
+        let version = format!("version: {unsupported}");
+        assert_refused(
+            &[("version: 1.10.7", version.as_str())],
+            "talos.version",
+            "must be a release of Talos v1.10 to v1.14",
+        );
+    }
     assert_refused(
         &[("version: 1.10.7", "version: latest")],
         "talos.version: \"latest\"",

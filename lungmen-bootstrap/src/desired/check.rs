@@ -9,7 +9,7 @@ use factory_client::{
 };
 use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::storage::Content;
-use talos_client::config::TalosVersion;
+use talos_client::config::{TalosVersion, VersionContract};
 use url::Url;
 
 use super::vm::Shared;
@@ -188,10 +188,23 @@ fn version(text: &str, diagnostics: &mut Diagnostics) -> Option<(TalosVersion, I
     let versions = TalosVersion::parse(text)
         .ok()
         .zip(ImageVersion::parse(text).ok());
-    if versions.is_none() {
+    let Some(versions) = versions else {
         diagnostics.add(Diagnostic::new("talos.version", text, ALLOWED));
+        return None;
+    };
+    let supported = VersionContract::OLDEST..=VersionContract::NEWEST;
+    if !supported.contains(&versions.0.contract()) {
+        let (oldest, newest) = (supported.start(), supported.end());
+        diagnostics.add(Diagnostic::new(
+            "talos.version",
+            text,
+            format!(
+                "must be a release of Talos {oldest} to {newest}; other releases are not supported"
+            ),
+        ));
+        return None;
     }
-    versions
+    Some(versions)
 }
 
 fn factory(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<OfflineFactory> {

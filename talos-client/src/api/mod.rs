@@ -14,8 +14,6 @@ pub(crate) mod maintenance;
 pub(crate) mod nodes;
 pub(crate) mod pb;
 pub(crate) mod probe;
-#[cfg(all(test, feature = "mock"))]
-mod scripted_tests;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod tls;
@@ -33,3 +31,8 @@ pub use self::nodes::{NodeResult, Nodes};
 pub use self::probe::{Probe, probe};
 pub use self::stream::ResponseStream;
 pub use self::tls::{CertificateAuthority, MaintenanceTrust, PinMismatch, PublicKeyFingerprint};
+
+#[cfg(all(test, feature = "mock"))]
+mod tests {
+    mod scripted;
+}

@@ -30,6 +30,13 @@ impl VersionContract {
     /// Talos v1.14, whose Kubernetes settings are documents of their own.
     pub const V1_14: Self = Self::new(1, 14);
 
+    /// The oldest minor version whose configuration this crate generates, patches and validates as the reference does.
+    pub const OLDEST: Self = Self::V1_10;
+    /// The newest such minor version. Everything that depends on the newest release follows from this constant.
+    pub const NEWEST: Self = Self::V1_14;
+    /// How many minor versions there are from [`OLDEST`](Self::OLDEST) to [`NEWEST`](Self::NEWEST).
+    pub(crate) const COUNT: usize = (Self::NEWEST.minor - Self::OLDEST.minor + 1) as usize;
+
     /// The contract of Talos `major.minor`.
     #[must_use]
     pub const fn new(major: u16, minor: u16) -> Self {

@@ -20,7 +20,7 @@ pub struct TalosVersion {
 }
 
 /// The releases whose answers this crate was checked against, newest last.
-const REFERENCES: [(u64, u64, &str); 5] = [
+const REFERENCES: [(u64, u64, &str); VersionContract::COUNT] = [
     (10, 7, ""),
     (11, 6, ""),
     (12, 11, ""),
@@ -126,7 +126,7 @@ impl TalosVersion {
     /// The contract of the reference release that knows this version: v1.10 for everything older, v1.14 for everything newer.
     pub(crate) fn generator(&self) -> VersionContract {
         self.contract
-            .clamp(VersionContract::V1_10, VersionContract::V1_14)
+            .clamp(VersionContract::OLDEST, VersionContract::NEWEST)
     }
 
     /// The component versions this release runs by default.
@@ -166,8 +166,8 @@ impl TalosVersion {
 const FACTORY_INSTALLER: &str = "factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 
 fn reference(contract: VersionContract) -> Version {
-    let contract = contract.clamp(VersionContract::V1_10, VersionContract::V1_14);
-    let index = usize::from(contract.minor() - VersionContract::V1_10.minor());
+    let contract = contract.clamp(VersionContract::OLDEST, VersionContract::NEWEST);
+    let index = usize::from(contract.minor() - VersionContract::OLDEST.minor());
     let (minor, patch, pre) = REFERENCES[index];
     Version {
         pre: Prerelease::new(pre).unwrap_or(Prerelease::EMPTY),

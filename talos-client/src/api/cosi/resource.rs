@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use prost::Message as _;
+use serde::Serialize;
 
 use crate::api::pb::cosi::resource as pb;
 use crate::api::wire::timestamp;
@@ -52,7 +53,7 @@ macro_rules! resource_spec {
 pub(crate) use resource_spec;
 
 /// A resource: its metadata, and what it specifies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Resource<T> {
     /// Identity and history.
@@ -62,7 +63,7 @@ pub struct Resource<T> {
 }
 
 /// Identity and history of a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
     /// Its id within type and namespace.
@@ -80,7 +81,8 @@ pub struct ResourceMetadata {
 }
 
 /// A change of a watched resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change<T> {
     /// It exists; also the first item of a watch for one that existed before.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
 use super::reply::only;
 use super::{Machine, machine_service};
@@ -24,7 +25,8 @@ const UNREADABLE: [&str; 7] = [
 ];
 
 /// When a configuration takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ApplyMode {
     /// At once, or with a reboot if a change needs one. The only mode that works in every mode of every version.

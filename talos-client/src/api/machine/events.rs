@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
+use serde::Serialize;
 
 use super::reply::check;
 use super::{Machine, ServiceHealth, machine_service};
@@ -16,7 +17,8 @@ const OPERATION: &str = "watch events";
 const TYPE_PREFIX: &str = "talos/runtime/machine.";
 
 /// How much of the past a stream of events begins with. Events live in memory and are lost with a reboot.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventTail {
     /// Only what happens from now on.
@@ -33,7 +35,7 @@ pub enum EventTail {
 }
 
 /// Something that happened on a node.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
     /// Its id; sorts by time.
@@ -45,7 +47,8 @@ pub struct Event {
 }
 
 /// Begin or end of a sequence, phase or task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SequenceAction {
     /// Nothing ran; with an error it says why.
@@ -57,7 +60,8 @@ pub enum SequenceAction {
 }
 
 /// What a service did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the words of the machine API")]
 pub enum ServiceAction {
@@ -74,7 +78,8 @@ pub enum ServiceAction {
 }
 
 /// The kinds of events.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventPayload {
     /// A sequence (`boot`, `initialize`, `install`, `reset`, …) began or ended.

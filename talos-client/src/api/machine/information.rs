@@ -14,7 +14,7 @@ use crate::api::pb::{storage, time as pb_time};
 use crate::api::wire::timestamp;
 
 /// What runs on the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Version {
     /// The release, for example `v1.10.7`.
@@ -32,7 +32,8 @@ pub struct Version {
 }
 
 /// Technology of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the words of the machine API")]
 pub enum DiskKind {
@@ -45,7 +46,7 @@ pub enum DiskKind {
 }
 
 /// A block device as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Disk {
     /// Its device file, for example `/dev/sda`.

@@ -20,12 +20,13 @@ pub(crate) use enums::Enumeration;
 pub(crate) use shape::{Field, Int, Merge, Shape, Struct, Type, TypeId};
 pub(crate) use url_parts::UrlParts;
 
+use super::contract::VersionContract;
 use super::version::TalosVersion;
 use crate::go::yaml::Dialect;
 
 const TABLE: &str = include_str!("types.txt");
-const FIRST_MINOR: u16 = 10;
-const LAST_MINOR: u16 = 14;
+const FIRST_MINOR: u16 = VersionContract::OLDEST.minor();
+const LAST_MINOR: u16 = VersionContract::NEWEST.minor();
 
 /// The kinds of links, and since which minor version.
 const LINKS: &[(&str, u16)] = &[
@@ -79,7 +80,8 @@ impl Schema {
 
     /// The table for a minor version, or the nearest one.
     pub(crate) fn of_minor(minor: u16) -> &'static Self {
-        static SCHEMAS: [OnceLock<Schema>; 5] = [const { OnceLock::new() }; 5];
+        static SCHEMAS: [OnceLock<Schema>; VersionContract::COUNT] =
+            [const { OnceLock::new() }; VersionContract::COUNT];
         let minor = minor.clamp(FIRST_MINOR, LAST_MINOR);
         SCHEMAS[usize::from(minor - FIRST_MINOR)].get_or_init(|| shape::parse(TABLE, Minor(minor)))
     }
