@@ -57,7 +57,7 @@ pub(crate) fn interrupted() {
 
 fn steps_table(steps: &[StepReport]) -> String {
     let mut text = format!(
-        "\n{:<15} {:<13} {:>9}  result\n",
+        "\n{:<18} {:<13} {:>9}  result\n",
         "step", "outcome", "seconds"
     );
     for report in steps {

@@ -58,7 +58,7 @@ impl Progress {
     fn start(&self, step: StepId) {
         if self.style == Style::Terminal {
             let spinner = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:>14}  {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:>17}  {wide_msg}") {
                 spinner.set_style(style);
             }
             spinner.set_prefix(step.to_string());
@@ -79,7 +79,7 @@ impl Progress {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if *last != text {
-            write_line(&format!("  {step:>14}  … {text}"));
+            write_line(&format!("  {step:>17}  … {text}"));
             *last = text;
         }
     }
@@ -100,7 +100,7 @@ impl Progress {
         };
         let seconds = duration.as_secs_f64();
         write_line(&format!(
-            "{mark} {step:>14}  {outcome} ({seconds:.1} s): {summary}"
+            "{mark} {step:>17}  {outcome} ({seconds:.1} s): {summary}"
         ));
     }
 }
@@ -123,8 +123,8 @@ impl Observer for Progress {
             EventKind::Transfer { what, done, total } => {
                 self.status(step, transferred(what, *done, *total));
             }
-            EventKind::Note { text } => self.line(&format!("  {step:>14}  · {text}")),
-            EventKind::Warning { text } => self.line(&format!("  {step:>14}  ! {text}")),
+            EventKind::Note { text } => self.line(&format!("  {step:>17}  · {text}")),
+            EventKind::Warning { text } => self.line(&format!("  {step:>17}  ! {text}")),
             EventKind::StepFinished {
                 outcome,
                 summary,
@@ -132,7 +132,7 @@ impl Observer for Progress {
             } => self.finish(step, *outcome, summary, *duration),
             EventKind::StepFailed { .. } => {
                 self.close();
-                write_line(&format!("✗ {step:>14}  failed"));
+                write_line(&format!("✗ {step:>17}  failed"));
             }
             _ => {}
         }

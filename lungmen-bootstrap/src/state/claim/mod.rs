@@ -7,7 +7,7 @@
 //! this run or another one wrote it: the loser of a race drops its own bundle, which no node has seen. A lost response
 //! needs no rule of its own, because the write is always followed by a read.
 //!
-//! The transitions are pure ([`transition`]); the functions here only carry commands to a store and responses back. The
+//! The transitions are pure (`claim/transition.rs`); the functions here only carry commands to a store and responses back. The
 //! model checks the same transitions against a store that loses and delays messages.
 //!
 //! Nothing here changes a record silently: a record of another cluster (name or endpoint differ) is refused with both
