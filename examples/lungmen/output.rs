@@ -62,7 +62,7 @@ fn steps_table(steps: &[StepReport]) -> String {
     );
     for report in steps {
         text.push_str(&format!(
-            "{:<15} {:<13} {:>9.1}  {}\n",
+            "{:<18} {:<13} {:>9.1}  {}\n",
             report.step,
             report.outcome,
             report.duration.as_secs_f64(),
