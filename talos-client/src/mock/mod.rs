@@ -28,6 +28,9 @@
 //! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
 //! What it leaves out: hardware. Several nodes share a [`Network`]: they forward calls, join etcd, sign certificates.
 //!
+//! The messages are encoded and decoded by the same generated code as in the client. That code is not circular evidence: a
+//! test compares its field numbers with those of the reference (`proto/wire.json`), and recorded responses are replayed.
+//!
 //! Which methods exist, what they answer while a node is not ready, and who may call them follows machined and apid of
 //! v1.10.7 to v1.14; the answers recorded from real servers are replayed against the mock in the tests of this workspace.
 
