@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ArgoCdTarget, OpenBaoTarget, Spec};
+use super::{ArgoCdTarget, DEFAULT_MOUNT, OpenBaoTarget, Spec};
 use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Role};
 use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
@@ -378,7 +378,7 @@ fn default_io_thread() -> bool {
 }
 
 fn default_mount() -> String {
-    "secret".into()
+    DEFAULT_MOUNT.into()
 }
 
 /// A machine with nothing but what is required.

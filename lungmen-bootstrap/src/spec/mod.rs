@@ -24,6 +24,9 @@ use crate::spec::machine::{MachineSpec, Placement};
 use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
 
+/// The mount of the secrets when a specification names none.
+const DEFAULT_MOUNT: &str = "secret";
+
 /// Where the secrets of the cluster are kept in OpenBao.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_yaml::Value;
 
 use super::fields::Fields;
-use super::{ArgoCdTarget, OpenBaoTarget, Spec};
+use super::{ArgoCdTarget, DEFAULT_MOUNT, OpenBaoTarget, Spec};
 use crate::error::{Error, Result};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Placement, Role};
@@ -236,7 +236,7 @@ fn openbao(fields: Fields) -> OpenBaoTarget {
     OpenBaoTarget {
         address,
         ..OpenBaoTarget::new(
-            mount.unwrap_or_else(|| "secret".into()),
+            mount.unwrap_or_else(|| DEFAULT_MOUNT.into()),
             path.unwrap_or_default(),
         )
     }

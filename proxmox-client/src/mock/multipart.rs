@@ -144,7 +144,7 @@ mod tests {
             ][..],
             &[
                 ("content", "iso"),
-                ("tmpfilename", "/tmp/x"),
+                ("tmpfilename", "/var/tmp/pveupload-0"),
                 ("filename", "bytes"),
             ],
             &[("content", "iso")],

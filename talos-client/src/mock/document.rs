@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::identity::Signer;
 use crate::config::{Diagnostic, MachineConfig, Mode, TalosVersion, ValidationOptions};
+use crate::go::text::multi_error;
 use crate::go::yaml::Node;
 
 /// Why a configuration is refused, in the words of the reference.
@@ -101,16 +102,6 @@ pub(super) fn read(
 
 fn messages<'a>(found: impl Iterator<Item = &'a Diagnostic>) -> Vec<String> {
     found.map(|found| found.message.clone()).collect()
-}
-
-/// The reference's way to write several errors.
-fn multi_error(errors: &[String]) -> String {
-    let noun = if errors.len() == 1 { "error" } else { "errors" };
-    let lines: String = errors
-        .iter()
-        .map(|error| format!("\t* {error}\n"))
-        .collect();
-    format!("{} {noun} occurred:\n{lines}\n", errors.len())
 }
 
 impl NodeConfig {
