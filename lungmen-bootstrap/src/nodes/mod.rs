@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::event::EventKind;
-use crate::run::wait::Intervals;
+use crate::run::wait::first_interval;
 
 /// How long one probe of a port may take.
 pub(crate) const PROBE: Duration = Duration::from_secs(3);
@@ -45,7 +45,7 @@ pub(crate) fn client(
 /// The intervals and the deadline of a wait of the Talos client.
 pub(crate) fn poll(context: &Context, deadline: Duration) -> Poll {
     let longest = context.timing().interval;
-    Poll::every(Intervals::new(longest).first())
+    Poll::every(first_interval(longest))
         .up_to(longest)
         .deadline(deadline)
 }

@@ -6,7 +6,7 @@ use proxmox_client::{Poll, Result, Task};
 
 use crate::run::context::Context;
 use crate::run::event::EventKind;
-use crate::run::wait::Intervals;
+use crate::run::wait::first_interval;
 
 /// Waits until the task has ended without error; its warnings become warnings of the run.
 pub(crate) async fn finish(
@@ -16,7 +16,7 @@ pub(crate) async fn finish(
     deadline: Duration,
 ) -> Result<()> {
     let longest = context.timing().interval;
-    let poll = Poll::every(Intervals::new(longest).first())
+    let poll = Poll::every(first_interval(longest))
         .up_to(longest)
         .deadline(deadline);
     let completion = task

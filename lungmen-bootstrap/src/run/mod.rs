@@ -5,7 +5,6 @@ pub(crate) mod builder;
 pub(crate) mod clients;
 pub(crate) mod context;
 pub(crate) mod dial;
-pub(crate) mod duration;
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod report;

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
-use crate::run::duration::DurationText;
 use crate::run::event::EventKind;
+use crate::services::{DurationText, Poll};
 
 /// The interval after the first probe; it grows by half up to `Timing::interval`.
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);
@@ -23,60 +23,40 @@ pub(crate) enum Probed<T> {
     Retry(Error),
 }
 
-/// The intervals between probes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Intervals {
-    next: Duration,
-    longest: Duration,
+/// The first interval of every wait, when no interval is longer than `longest`.
+pub(crate) fn first_interval(longest: Duration) -> Duration {
+    FIRST_INTERVAL.min(longest)
 }
 
-impl Intervals {
-    pub(crate) fn new(longest: Duration) -> Self {
-        Self {
-            next: FIRST_INTERVAL.min(longest),
-            longest,
-        }
-    }
-
-    pub(crate) fn first(self) -> Duration {
-        self.next
-    }
-
-    fn grow(&mut self) -> Duration {
-        let now = self.next;
-        self.next = now.saturating_mul(3).checked_div(2).unwrap_or(now);
-        self.next = self.next.min(self.longest);
-        now
-    }
+fn poll(longest: Duration) -> Poll {
+    Poll::every(first_interval(longest)).up_to(longest)
 }
 
 /// A wait: for what, at which intervals, and until when.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
     what: String,
-    intervals: Intervals,
-    deadline: Duration,
+    poll: Poll,
 }
 
 impl Wait {
     pub(crate) fn new(what: impl Into<String>, context: &Context, deadline: Duration) -> Self {
         Self {
             what: what.into(),
-            intervals: Intervals::new(context.timing().interval),
-            deadline,
+            poll: poll(context.timing().interval).deadline(deadline),
         }
     }
 
     /// Probes until the result is ready. An error of the probe itself ends the wait at once.
     ///
     /// The probe is dropped at the deadline, so a server that never responds cannot hold the run.
-    pub(crate) async fn until<T, F, P>(mut self, context: &Context, mut probe: P) -> Result<T>
+    pub(crate) async fn until<T, F, P>(self, context: &Context, mut probe: P) -> Result<T>
     where
         P: FnMut() -> F,
         F: Future<Output = Result<Probed<T>>>,
     {
         let started = Instant::now();
-        let end = started + self.deadline;
+        let end = self.poll.ends_at();
         let mut last = LastCause::text("no response".into());
         for attempt in 1_u32.. {
             match timeout_at(end, probe()).await {
@@ -92,9 +72,9 @@ impl Wait {
                 cause: last.text.clone(),
                 attempt,
                 elapsed: started.elapsed(),
-                deadline: self.deadline,
+                deadline: self.poll.total(),
             });
-            let interval = self.intervals.grow();
+            let interval = self.poll.interval(attempt);
             if Instant::now() + interval >= end {
                 break;
             }
@@ -108,7 +88,7 @@ impl Wait {
             .with_target(self.what.clone())
             .with_message(format!(
                 "timed out after {}; last status: {}",
-                DurationText(self.deadline),
+                DurationText(self.poll.total()),
                 last.text
             ));
         match last.error {
@@ -142,9 +122,11 @@ mod tests {
 
     #[test]
     fn intervals_grow_from_50_ms_to_the_longest() {
-        let mut intervals = Intervals::new(Duration::from_secs(1));
+        let poll = poll(Duration::from_secs(1));
 
-        let all: Vec<u128> = (0..10).map(|_| intervals.grow().as_millis()).collect();
+        let all: Vec<u128> = (1..=10)
+            .map(|attempt| poll.interval(attempt).as_millis())
+            .collect();
 
         assert_eq!(all[..3], [50, 75, 112]);
         assert_eq!(all[9], 1000);
@@ -152,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_short_longest_interval_is_the_first_one() {
-        let mut intervals = Intervals::new(Duration::from_millis(10));
+        let poll = poll(Duration::from_millis(10));
 
-        assert_eq!(intervals.grow(), Duration::from_millis(10));
-        assert_eq!(intervals.grow(), Duration::from_millis(10));
+        assert_eq!(poll.interval(1), Duration::from_millis(10));
+        assert_eq!(poll.interval(2), Duration::from_millis(10));
     }
 }

@@ -12,7 +12,7 @@ use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::report::ApplicationInfo;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{Intervals, Probed, Wait};
+use crate::run::wait::{Probed, Wait, first_interval};
 
 /// Waits until the applications of the cluster are synced and healthy. A cluster without applications is reported as a
 /// warning: applications may be added at any time.
@@ -145,7 +145,7 @@ async fn grows(
 
 async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
     let longest = context.timing().interval;
-    let poll = Poll::every(Intervals::new(longest).first())
+    let poll = Poll::every(first_interval(longest))
         .up_to(longest)
         .deadline(context.timing().applications);
     let applications = argocd.applications();

@@ -15,7 +15,7 @@ use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::Intervals;
+use crate::run::wait::first_interval;
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
@@ -264,7 +264,7 @@ fn refused(machine: &DesiredMachine, error: talos_client::Error, mode: ApplyMode
 /// Watches the address at which the node waited for its configuration, when that is not the declared one: a node that
 /// fails to install gets it again. Ends only with that failure.
 async fn fell_back(context: &Context, machine: &DesiredMachine, found: &FoundNode) -> Error {
-    let interval = Intervals::new(context.timing().interval).first();
+    let interval = first_interval(context.timing().interval);
     loop {
         if let Some(before) = found.certificate()
             && let Ok(Probe::Maintenance(now)) =
