@@ -4,7 +4,7 @@
 //! so that it is either the old one or the new one and never readable by others.
 
 use std::fmt;
-use std::io::{ErrorKind as IoKind, Write as _};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::spec::machine::Role;
+use crate::state::private_file::{self, OF_ARTIFACTS, OF_STORE};
 
 /// A file of the output directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -140,11 +141,7 @@ impl Artifacts {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
+        private_file::create_folder(folder)?;
         make_private(folder);
         remove_temporary_files(folder)
     }
@@ -191,9 +188,6 @@ impl Artifacts {
     }
 }
 
-/// Begins the names of temporary files, so that those of a killed process are recognised.
-const TEMPORARY: &str = ".lungmen-";
-
 /// Replaces `path` atomically by a file of mode 0600. A symbolic link stays one: its target is replaced.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
@@ -201,27 +195,20 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> 
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    // The temporary file is created with mode 0600 by the tempfile crate.
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(&target)?;
-    // The rename itself is durable only once the folder is flushed.
-    #[cfg(unix)]
-    std::fs::File::open(folder)?.sync_all()?;
-    Ok(())
+    private_file::temporary(folder, OF_ARTIFACTS, content)?.persist(&target)?;
+    private_file::flush(folder)
 }
 
-/// Removes what a process that was killed while it wrote left behind: it may hold secrets.
+/// Removes what a process that was killed while it wrote left behind: it may hold secrets. The store cleans up behind itself,
+/// under its own lock: at this moment it may be writing, by a renewal of the lease or by another run.
 fn remove_temporary_files(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // Earlier versions used the names of the tempfile crate: `.tmp` and six characters.
         let is_old = name.len() == 10 && name.starts_with(".tmp");
-        if name.starts_with(TEMPORARY) || is_old {
+        let is_artifact = name.starts_with(OF_ARTIFACTS) && !name.starts_with(OF_STORE);
+        if is_artifact || is_old {
             // A file that is gone already is what is wanted.
             let _ = std::fs::remove_file(entry.path());
         }
@@ -263,6 +250,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::state::store::{DirectoryStore, Document, Entries, SecretStore as _};
 
     #[test]
     fn files_are_private_and_only_written_when_they_change() {
@@ -303,7 +291,7 @@ mod tests {
         let folder = parent.path().join("out");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        for name in [".tmpAbC123", ".lungmen-xyz", "kept"] {
+        for name in [".tmpAbC123", ".lungmen-xyz", ".lungmen-store-xyz", "kept"] {
             std::fs::write(folder.join(name), "secret").unwrap();
         }
 
@@ -315,8 +303,33 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["kept", "secrets.yaml"]);
+        assert_eq!(names, [".lungmen-store-xyz", "kept", "secrets.yaml"]);
         assert_eq!(mode_of(&folder), Some(0o700));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_writes_into_the_same_folder_is_not_disturbed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::new(folder.path());
+        let artifacts = Artifacts::new(Some(folder.path().to_owned()));
+        let mut entries = Entries::new();
+        let mut revision = store.create(Document::Lease, &entries).await.unwrap();
+
+        let writer = std::thread::spawn(move || {
+            for number in 0..100 {
+                let text = format!("bundle {number}").into();
+                assert!(artifacts.write(&Artifact::Secrets, &text).unwrap());
+            }
+        });
+        for number in 0..100 {
+            entries.insert("beat".into(), number.to_string().into());
+            revision = store
+                .replace(Document::Lease, &entries, &revision)
+                .await
+                .unwrap();
+        }
+
+        writer.join().unwrap();
     }
 
     #[test]

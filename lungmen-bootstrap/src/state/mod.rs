@@ -7,6 +7,7 @@ pub mod journal;
 pub mod lease;
 #[cfg(test)]
 mod model;
+mod private_file;
 mod random;
 pub mod record;
 pub mod store;

@@ -1,10 +1,10 @@
-//! Small files with check-and-set: the part that [`DirectoryStore`](super::DirectoryStore) and `AgeStore` share.
+//! Small files with check-and-set: what [`DirectoryStore`](super::DirectoryStore) is built on.
 //!
 //! A reader needs no lock, because a file appears and changes by one atomic operation. Writers hold an operating system
 //! lock on a lock file beside it, which ends with the process that holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind as IoKind, Read as _, Write as _};
+use std::io::{self, ErrorKind as IoKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Revision;
 use crate::services::{Error, ErrorKind, Result};
+use crate::state::private_file::{self, OF_STORE};
 
-/// Temporary files carry this prefix; one that is seen under the lock was left by a process that was killed.
-const TEMPORARY: &str = ".lungmen-store-";
 /// A write takes milliseconds; a lock that is held longer belongs to a stopped process.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
@@ -171,13 +170,7 @@ fn prepare(folder: &Path) -> io::Result<()> {
     match std::fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => make_private(folder, &metadata),
         Ok(_) => Err(unusable(format!("{} is not a folder", folder.display()))),
-        Err(error) if error.kind() == IoKind::NotFound => {
-            let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true);
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.create(folder)
-        }
+        Err(error) if error.kind() == IoKind::NotFound => private_file::create_folder(folder),
         Err(error) => Err(error),
     }
 }
@@ -224,14 +217,15 @@ fn try_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Only called under the lock, where no other process has a temporary file.
+/// Only called under the lock, where no other process has a temporary file: one that is there was left by a process that
+/// was killed.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry
             .file_name()
             .to_str()
-            .is_some_and(|name| name.starts_with(TEMPORARY))
+            .is_some_and(|name| name.starts_with(OF_STORE))
         {
             std::fs::remove_file(entry.path())?;
         }
@@ -275,12 +269,12 @@ fn create(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<Written> {
     if refuse_links(path)? {
         return Ok(Written::Exists);
     }
-    match temporary(folder, bytes)?.persist_noclobber(path) {
+    match private_file::temporary(folder, OF_STORE, bytes)?.persist_noclobber(path) {
         Ok(_) => {}
         Err(error) if error.error.kind() == IoKind::AlreadyExists => return Ok(Written::Exists),
         Err(error) => return Err(error.error),
     }
-    flush(folder)?;
+    private_file::flush(folder)?;
     Ok(Written::Done(digest(bytes)))
 }
 
@@ -289,29 +283,11 @@ fn replace(folder: &Path, path: &Path, bytes: &[u8], expected: &Revision) -> io:
         Some(current) if digest(&current) == *expected => {}
         _ => return Ok(Written::Changed),
     }
-    temporary(folder, bytes)?
+    private_file::temporary(folder, OF_STORE, bytes)?
         .persist(path)
         .map_err(|error| error.error)?;
-    flush(folder)?;
+    private_file::flush(folder)?;
     Ok(Written::Done(digest(bytes)))
-}
-
-/// A flushed file of mode 0600 in the folder; dropped without `persist` it is removed.
-fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file)
-}
-
-/// A new name is durable only once its folder is flushed.
-fn flush(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn digest(bytes: &[u8]) -> Revision {
