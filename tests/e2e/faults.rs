@@ -316,6 +316,58 @@ async fn an_application_that_stays_ill_is_named() {
     assert!(error.report().contains("grafana"), "{}", error.report());
 }
 
+/// Each new application starts the wait again; all of it together has one deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_that_never_stop_appearing_end_at_the_deadline() {
+    const DEADLINE: Duration = Duration::from_secs(3);
+    let world = World::with(Lab::builder().without_applications()).await;
+    let argocd = world.lab.argocd();
+    let seed = |number: u32| {
+        argocd_client::mock::ApplicationSeed::new(format!("app-{number}")).on_cluster("lungmen.akn")
+    };
+    argocd.add_application(seed(0));
+    let bootstrap = world
+        .builder()
+        .timing(Timing::uniform(Duration::from_millis(20), DEADLINE))
+        .build()
+        .unwrap();
+    let started = |world: &World| {
+        let events = world.events();
+        let of_step = events
+            .iter()
+            .find(|event| event.step == StepId::Applications);
+        of_step.map(|event| event.at)
+    };
+
+    let growing = async {
+        for number in 1..400 {
+            while started(&world).is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            argocd.add_application(seed(number));
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    };
+    let ended = tokio::select! {
+        result = bootstrap.run() => result,
+        () = growing => panic!("the run waits for ever"),
+    };
+
+    let error = ended.unwrap_err();
+    assert_eq!(
+        error.step(),
+        Some(StepId::Applications),
+        "{}",
+        error.report()
+    );
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{}", error.report());
+    let lasted = jiff::Timestamp::now().duration_since(started(&world).unwrap());
+    assert!(
+        lasted.unsigned_abs() < DEADLINE + Duration::from_secs(1),
+        "{lasted:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_application_at_all_is_a_warning() {
     let world = World::with(Lab::builder().without_applications()).await;

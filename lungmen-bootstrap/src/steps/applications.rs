@@ -1,6 +1,7 @@
 //! The applications of the cluster, synced and healthy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use argocd_client::application::{ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
@@ -44,7 +45,7 @@ impl Step for WaitForApplications {
         let report = if self.is_new {
             settled(context, argocd, &target).await?
         } else {
-            wait(context, argocd, &target).await?
+            wait(context, argocd, &target, context.timing().applications).await?
         };
         if !report.is_ready() {
             return Err(not_ready(&target, &report));
@@ -116,10 +117,13 @@ async fn appeared(context: &Context, argocd: &Client, target: &Target) -> Result
     }
 }
 
-/// Waits until the applications are ready and no further one appears: an ApplicationSet makes them one after another.
+/// Waits until the applications are ready and no further one appears: an ApplicationSet makes them one after another. All
+/// of that has one deadline.
 async fn settled(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
+    let (started, deadline) = (Instant::now(), context.timing().applications);
     loop {
-        let report = wait(context, argocd, target).await?;
+        let left = deadline.saturating_sub(started.elapsed());
+        let report = wait(context, argocd, target, left).await?;
         if !report.is_ready() || !grows(context, argocd, target, &report).await? {
             return Ok(report);
         }
@@ -143,11 +147,16 @@ async fn grows(
     Ok(false)
 }
 
-async fn wait(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
+async fn wait(
+    context: &Context,
+    argocd: &Client,
+    target: &Target,
+    deadline: Duration,
+) -> Result<ReadinessReport> {
     let longest = context.timing().interval;
     let poll = Poll::every(first_interval(longest))
         .up_to(longest)
-        .deadline(context.timing().applications);
+        .deadline(deadline);
     let applications = argocd.applications();
     let report = applications
         .wait_for_target_observed(target, &TargetWait::new(poll), |state| {
