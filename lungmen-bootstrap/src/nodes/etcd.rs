@@ -13,9 +13,6 @@ use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::state::guard::EtcdData;
 
-/// The directory of the member. Talos itself decides by it whether a node may be bootstrapped (v1.10 to v1.14).
-const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
-
 /// Determines the state of the machine without changing anything. An error of the node is `Unknown`.
 pub(crate) async fn data(
     context: &Context,
@@ -60,13 +57,13 @@ async fn of_configured(client: &Client) -> talos_client::Result<EtcdData> {
     {
         return Ok(EtcdData::Present);
     }
-    Ok(match client.machine().read_file(MEMBER_DIRECTORY).await {
-        Ok(_) => EtcdData::Present,
-        // Read refuses a directory; so there is one.
-        Err(error) if error.message().contains("must be a regular file") => EtcdData::Present,
+    // Talos itself refuses Bootstrap by the same directory (v1.10 to v1.14).
+    Ok(match client.machine().has_etcd_data().await {
+        Ok(true) => EtcdData::Present,
         // Before the service waits for members, the file system of the data need not be mounted.
-        Err(error) if error.is_not_found() && waits_for_members(&service) => EtcdData::Absent,
-        Err(error) if error.is_not_found() || error.kind() == ErrorKind::Server => {
+        Ok(false) if waits_for_members(&service) => EtcdData::Absent,
+        Ok(false) => EtcdData::Unknown(format!("etcd is {}, and shows no data yet", service.state)),
+        Err(error) if error.kind() == ErrorKind::Server => {
             EtcdData::Unknown(format!("etcd is {}: {}", service.state, error.message()))
         }
         Err(error) => return Err(error),

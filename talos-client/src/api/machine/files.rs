@@ -297,8 +297,9 @@ impl Machine {
 
     /// Whether this node has data of etcd, from this cluster or an older one. Needs `os:reader`. May be repeated.
     ///
-    /// A node with data rejects [`Machine::bootstrap`]. A node whose directory does not exist yet, because it is still
-    /// booting, has none. Path: Talos v1.10 to v1.14, `/var/lib/etcd`.
+    /// A node with data rejects [`Machine::bootstrap`]. `false` proves that there is none only while the service `etcd` waits
+    /// for members (`Preparing`): before, the file system of the data need not be mounted, and its directory is missing or
+    /// empty. Path: Talos v1.10 to v1.14, `/var/lib/etcd`.
     ///
     /// # Errors
     /// [`ErrorKind::Server`] when the directory cannot be read: then nothing is known. [`ErrorKind::Forbidden`] without
