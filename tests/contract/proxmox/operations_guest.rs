@@ -94,11 +94,11 @@ pub(super) fn operations() -> Vec<Operation> {
             "write file",
             post(
                 "/nodes/pve-01/qemu/2411000/agent/file-write",
-                "file=%2Ftmp%2Fx&content=a+b"
+                "file=%2Fetc%2Fmotd&content=a+b"
             ),
             json!(null),
             "()",
-            |c| async { machine(&c).write_guest_file("/tmp/x", "a b").await }
+            |c| async { machine(&c).write_guest_file("/etc/motd", "a b").await }
         ),
         operation!(
             "serial console",
