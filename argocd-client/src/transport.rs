@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +19,7 @@ use crate::credentials::{Credentials, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::DurationText;
 use crate::response::ErrorResponse;
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryPolicy, retry_after};
 use crate::tls::find_tls_error;
 
 const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
@@ -357,17 +357,6 @@ fn redirected(call: &Call, status: StatusCode, headers: &HeaderMap) -> Error {
     call.error(ErrorKind::Redirected).with_status(status).with_message(format!(
         "{status} to {location}; use the https address, or set server.insecure behind a proxy that ends TLS"
     ))
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// The body may hold secrets, so a failure names the place and the type, never the content.

@@ -1,12 +1,11 @@
 //! From responses of the factory to values and errors.
 
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::retry::retry_after;
 use crate::tls;
 use crate::transport::{Content, Redirects, Request};
 
@@ -103,11 +102,6 @@ fn kind(request: &Request, status: StatusCode, text: &str) -> ErrorKind {
         500.. => ErrorKind::Server,
         _ => ErrorKind::Rejected,
     }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.parse().ok().map(Duration::from_secs)
 }
 
 pub(crate) fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -15,7 +15,7 @@ use crate::envelope::{Envelope, ServerResponse, decode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::DurationText;
 use crate::request::Request;
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryPolicy, retry_after};
 use crate::storage::progress::Progress;
 use crate::tls;
 
@@ -178,11 +178,7 @@ async fn receive(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let retry_after = response
-        .headers()
-        .get(http::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     let body = match response.bytes().await {
         Ok(body) => body,
         // The status line of an error says enough when the connection breaks after it.

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result}; // mirror: own path
@@ -111,6 +113,12 @@ impl Default for RetryPolicy {
     }
 }
 
+/// The delay that a response asks for, in whole seconds. A date is not understood: it would compare two clocks.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
 /// Whether sending a request twice has the effect of sending it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idempotency {
@@ -179,6 +187,20 @@ mod retry_tests {
         ] {
             assert_eq!(attempts_made(kind, Idempotency::Safe).await, 1, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_retry_after_is_read_in_seconds_and_a_date_is_not() {
+        let of = |text: &'static str| {
+            let value = http::HeaderValue::from_static(text);
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+        };
+
+        assert_eq!(of("3600"), Some(Duration::from_secs(3600)));
+        assert_eq!(of(" 2 "), Some(Duration::from_secs(2)));
+        assert_eq!(of("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(of("-1"), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub use tls::{Fingerprint, PinMismatch, TlsTrust};
 pub(crate) use identity::provider;
 pub(crate) use identity::{private_key, with_identity};
 pub(crate) use poll::DurationText;
-pub(crate) use retry::Idempotency;
+pub(crate) use retry::{Idempotency, retry_after};
 pub(crate) use tls::certificates;

@@ -1,16 +1,15 @@
 //! Sends every request: headers, one redirect, timeout of an attempt, retries by idempotency.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
 use super::rejection::rejection;
-use crate::services::{Error, ErrorKind, Idempotency, Result, RetryPolicy};
+use crate::services::{Error, ErrorKind, Idempotency, Result, RetryPolicy, retry_after};
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
@@ -167,7 +166,7 @@ impl Transport {
 
     async fn read(&self, request: &Request, response: reqwest::Response) -> Result<Value> {
         let status = response.status();
-        let delay = retry_after(&response);
+        let delay = retry_after(response.headers());
         if request.method != Method::GET
             && status.is_success()
             && let Some(index) = response.headers().get(INDEX)
@@ -251,11 +250,6 @@ fn token_header(token: &SecretString) -> Result<HeaderValue> {
         })?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-fn retry_after(response: &reqwest::Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.parse().ok().map(Duration::from_secs)
 }
 
 fn unsent(operation: &'static str, error: reqwest::Error) -> Error {
