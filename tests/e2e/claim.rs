@@ -8,7 +8,7 @@ use crate::support::{World, outcome, spec, vm};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_is_written_before_anything_is_created() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
 
     world.run_until(StepId::Claim).await.unwrap();
 
@@ -39,7 +39,7 @@ async fn the_record_is_written_before_anything_is_created() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_run_goes_on_from_another_folder() {
     for last in [StepId::Apply, StepId::Verify] {
-        let world = World::new().await;
+        let world = World::with_new_secrets().await;
         world.run_until(last).await.unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
 
@@ -66,7 +66,7 @@ async fn a_stopped_run_goes_on_from_another_folder() {
 /// Both runs end well, or one of them ends naming the other; the cluster has one bundle and was configured once.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_from_two_folders_make_one_cluster() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let first = world.bootstrap();
     let second = world
@@ -100,7 +100,7 @@ async fn two_runs_from_two_folders_make_one_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clones_of_a_bootstrap_exclude_each_other() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let mut spec = spec();
     spec.openbao = None;
     spec.argocd = None;
@@ -119,7 +119,7 @@ async fn two_clones_of_a_bootstrap_exclude_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_path_of_another_cluster_is_refused_with_both_names() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     world.run_until(StepId::Claim).await.unwrap();
     let mut other = spec();
     other.name = "other.akn".into();
@@ -145,7 +145,7 @@ async fn the_path_of_another_cluster_is_refused_with_both_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_output_directory_no_secret_reaches_the_disk() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let run = || {
         world
             .lab
@@ -170,7 +170,7 @@ async fn without_an_output_directory_no_secret_reaches_the_disk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_imported_by_an_explicit_call_only() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let existing = talos_client::secrets::SecretsBundle::generate_blocking(
         talos_client::config::VersionContract::new(1, 10),
     )
@@ -202,7 +202,7 @@ async fn secrets_are_imported_by_an_explicit_call_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_secrets_file_is_found_before_anything_is_created() {
     for text in ["", "cluster:\n  id: "] {
-        let world = World::new().await;
+        let world = World::with_new_secrets().await;
         std::fs::write(world.file("secrets.yaml"), text).unwrap();
 
         let error = world.run().await.unwrap_err();
@@ -223,7 +223,7 @@ async fn a_cut_secrets_file_is_found_before_anything_is_created() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_without_end_is_no_panic() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let timing = Timing::uniform(Duration::from_millis(10), Duration::MAX);
 
     let bootstrap = world.builder().timing(timing).build().unwrap();

@@ -197,7 +197,7 @@ async fn an_output_directory_with_the_secrets_of_another_cluster_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_secrets_of_a_configured_node_are_never_made_again() {
-    let world = World::new().await;
+    let world = World::with_new_secrets().await;
     let spec = || {
         let mut spec = crate::support::spec();
         spec.openbao = None;

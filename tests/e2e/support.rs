@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, LabBuilder};
 use lungmen_bootstrap::{
@@ -10,6 +11,7 @@ use lungmen_bootstrap::{
     StepId, StepReport,
 };
 use proxmox_client::id::VmId;
+use secrecy::SecretString;
 use tempfile::TempDir;
 
 /// Id of the only machine of the owner's cluster.
@@ -29,22 +31,40 @@ pub(crate) fn vm() -> VmId {
     VmId::new(VM).unwrap()
 }
 
+/// The secrets of an existing cluster.
+pub(crate) fn existing_secrets() -> Import {
+    let text = include_str!("../data/talos/secrets.yaml");
+    Import::SecretsYaml(SecretString::from(text))
+}
+
 /// A lab, a folder, and everything that happened.
 pub(crate) struct World {
     pub(crate) lab: Lab,
     pub(crate) output: TempDir,
+    import: Option<Import>,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl World {
+    /// Every cluster of this world imports the same secrets, because the search for an RSA key takes longer than
+    /// the whole chain.
     pub(crate) async fn new() -> Self {
         Self::with(Lab::builder()).await
+    }
+
+    /// A world in which a new cluster makes its own secrets.
+    pub(crate) async fn with_new_secrets() -> Self {
+        Self {
+            import: None,
+            ..Self::new().await
+        }
     }
 
     pub(crate) async fn with(builder: LabBuilder) -> Self {
         Self {
             lab: builder.start().await.unwrap(),
             output: tempfile::tempdir().unwrap(),
+            import: Some(existing_secrets()),
             events: Arc::default(),
         }
     }
@@ -64,11 +84,16 @@ impl World {
     /// A builder for a run of its own process: its journal is opened anew.
     pub(crate) fn builder_of(&self, spec: Spec) -> ClusterBootstrapBuilder {
         let events = Arc::clone(&self.events);
-        self.lab
+        let builder = self
+            .lab
             .bootstrap(spec)
             .output(self.output.path())
             .journal(FileJournal::open(self.file("lungmen.journal")).unwrap())
-            .observer(move |event: &Event| events.lock().unwrap().push(event.clone()))
+            .observer(move |event: &Event| events.lock().unwrap().push(event.clone()));
+        match &self.import {
+            Some(import) => builder.import_secrets(import.clone()),
+            None => builder,
+        }
     }
 
     pub(crate) fn bootstrap(&self) -> ClusterBootstrap {

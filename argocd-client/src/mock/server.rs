@@ -75,6 +75,8 @@ pub(super) async fn serve(
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
+        // As every server written in Go does.
+        let _ = stream.set_nodelay(true);
         while connections.try_join_next().is_some() {}
         connections.spawn(connection(stream, Arc::clone(&server), tls.clone()));
     }

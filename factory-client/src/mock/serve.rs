@@ -29,6 +29,8 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 
 pub(super) async fn run(listener: TcpListener, state: Arc<FactoryState>, side: Side) {
     while let Ok((socket, _)) = listener.accept().await {
+        // As every server written in Go does.
+        let _ = socket.set_nodelay(true);
         let state = state.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| respond(state.clone(), side, request));

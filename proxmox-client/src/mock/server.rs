@@ -25,6 +25,8 @@ use super::{Shared, state::State};
 /// Answers connections until it is aborted.
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
     while let Ok((stream, _)) = listener.accept().await {
+        // As PVE::Daemon does for pveproxy.
+        let _ = stream.set_nodelay(true);
         let (shared, tls) = (shared.clone(), tls.clone());
         tokio::spawn(async move {
             match tls {

@@ -49,6 +49,8 @@ pub(super) async fn serve(
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((tcp, _)) = accepted {
+                    // As every server written in Go does; else each exchange waits 40 ms for an acknowledgement.
+                    let _ = tcp.set_nodelay(true);
                     let (acceptor, node) = (acceptor.clone(), Arc::clone(&node));
                     connections.spawn(connection(tcp, acceptor, node, stops.clone()));
                 }

@@ -132,6 +132,8 @@ pub(in crate::mock) async fn serve(
     loop {
         while connections.try_join_next().is_some() {}
         if let Ok((stream, _)) = listener.accept().await {
+            // As every server written in Go does.
+            let _ = stream.set_nodelay(true);
             connections.spawn(connection(stream, tls.clone(), Arc::clone(&service)));
         }
     }
