@@ -8,6 +8,7 @@ mod evidence;
 mod faults;
 mod hardware;
 mod observe;
+mod registration;
 mod repeat;
 mod resume;
 mod several;

@@ -4,6 +4,7 @@
 //! credentials so that writing back what was read destroys them, and neither name nor address is
 //! guarded against duplicates. The methods here read first and update field by field.
 
+mod credential_test;
 mod delete;
 mod register;
 mod server_url;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
+pub use credential_test::CredentialTest;
 pub use register::{Registration, RegistrationOutcome};
 pub use server_url::ServerUrl;
 pub use spec::{CREDENTIALS_ANNOTATION, ClusterSpec, OnExisting};
@@ -171,6 +173,21 @@ impl Clusters {
     pub async fn check(&self, server: &ServerUrl) -> Result<Cluster> {
         let cluster = self.cluster(server).await?;
         self.try_credentials(&cluster).await
+    }
+
+    /// Finds out whether the cluster accepts what Argo CD has stored for it: its connection state, then
+    /// a call as in [`check`](Self::check). Changes nothing; may be repeated.
+    ///
+    /// Rejected credentials are a result here, not an error. An account that may not update the cluster
+    /// cannot have them tried; the connection state is all there is then.
+    ///
+    /// # Errors
+    /// [`TargetUnreachable`](ErrorKind::TargetUnreachable) when Argo CD cannot reach the cluster, which
+    /// says nothing about the credentials; [`NotFound`](ErrorKind::NotFound) and
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) as in [`cluster`](Self::cluster).
+    pub async fn test_credentials(&self, server: &ServerUrl) -> Result<CredentialTest> {
+        let cluster = self.cluster(server).await?;
+        credential_test::run(self, cluster).await
     }
 
     async fn try_credentials(&self, cluster: &Cluster) -> Result<Cluster> {
@@ -448,12 +465,6 @@ fn unmonitored(cluster: &Cluster) -> Option<String> {
         (status, "") => format!("connection {status}, cache not synchronised yet"),
         (status, message) => format!("connection {status}: {message}"),
     })
-}
-
-/// Whether Argo CD reports that the cluster rejects its credentials or is not trusted.
-fn credentials_are_dead(cluster: &Cluster) -> bool {
-    connection_failure(cluster, "register cluster")
-        .is_some_and(|error| error.kind() != ErrorKind::TargetUnreachable)
 }
 
 /// The error that a failed connection of Argo CD to the cluster stands for.

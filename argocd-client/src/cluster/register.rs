@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde::Serialize;
 
+use super::credential_test::{self, CredentialTest, is_rejection};
 use super::{CLUSTERS, Cluster, ClusterSpec, ClusterUpdate, Clusters, OnExisting};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
@@ -85,7 +86,7 @@ async fn reconcile(
     }
     let update = ClusterUpdate::between(&cluster, spec);
     let may_heal = spec.on_existing == OnExisting::Update && !update.changes_credentials();
-    if may_heal && super::credentials_are_dead(&cluster) {
+    if may_heal && credential_test::reported(&cluster).is_some() {
         return send(
             clusters,
             &cluster,
@@ -98,7 +99,7 @@ async fn reconcile(
     }
     match send(clusters, &cluster, update.clone()).await {
         // The server tries the stored credentials before it stores a label.
-        Err(error) if may_heal && means_dead_credentials(&error) => {
+        Err(error) if may_heal && is_rejection(&error) => {
             send(
                 clusters,
                 &cluster,
@@ -118,22 +119,15 @@ async fn judge(
     cluster: Cluster,
     may_heal: bool,
 ) -> Result<Registration> {
-    match clusters.try_credentials(&cluster).await {
-        Ok(cluster) => Ok(unchanged(cluster)),
-        Err(error) if may_heal && means_dead_credentials(&error) => {
+    match credential_test::run(clusters, cluster.clone()).await? {
+        CredentialTest::Accepted(cluster) | CredentialTest::NotTried(cluster) => {
+            Ok(unchanged(cluster))
+        }
+        CredentialTest::Rejected(_) if may_heal => {
             let update = ClusterUpdate::new().with_credentials_of(&cluster, spec);
             send(clusters, &cluster, update).await
         }
-        // Without the right to update there is nothing to heal with; the state is all there is.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::Forbidden | ErrorKind::NotFoundOrForbidden
-            ) =>
-        {
-            Ok(unchanged(cluster))
-        }
-        Err(error) => Err(error),
+        CredentialTest::Rejected(error) => Err(error),
     }
 }
 
@@ -152,16 +146,6 @@ async fn send(
     let outcome = RegistrationOutcome::Updated(update.fields());
     let cluster = clusters.put(&cluster.server, &update).await?;
     Ok(Registration { cluster, outcome })
-}
-
-/// Whether the cluster rejected Argo CD, or Argo CD does not trust it: other credentials can help.
-fn means_dead_credentials(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::TargetUnauthenticated
-            | ErrorKind::TargetForbidden
-            | ErrorKind::TargetCertificate
-    )
 }
 
 async fn create(clusters: &Clusters, spec: &ClusterSpec) -> Result<Registration> {

@@ -273,6 +273,20 @@ impl ArgoCdMock {
         }
     }
 
+    /// Replaces the token that is stored for a cluster, as somebody who edits its Secret does: nothing is checked, and labels
+    /// and annotations stay.
+    pub fn set_stored_token(&self, server: &str, token: impl Into<String>) {
+        let token = token.into();
+        let mut state = self.server.state();
+        for cluster in state
+            .clusters
+            .iter_mut()
+            .filter(|cluster| cluster.server() == server)
+        {
+            cluster.body.config.bearer_token.clone_from(&token);
+        }
+    }
+
     /// Adds an application and starts its life cycle.
     pub fn add_application(&self, seed: ApplicationSeed) {
         application::add(&self.server, &seed);

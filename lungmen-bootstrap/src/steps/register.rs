@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use argocd_client::cluster::{Cluster, ClusterUpdate, RegistrationOutcome, ServerUrl};
+use argocd_client::cluster::{
+    Cluster, ClusterUpdate, CredentialTest, RegistrationOutcome, ServerUrl,
+};
 use argocd_client::{Client as ArgoCd, ClusterSpec};
+use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::services::ErrorKind as ServiceErrorKind;
 use crate::services::kubernetes::{ArgoCdAccess, Client as Kubernetes};
 use crate::spec::ArgoCdTarget;
 
@@ -47,12 +51,15 @@ impl Step for Register<'_> {
             )));
         }
         // A new cluster at the same address has another authority and another token.
-        if ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
-            Ok(Observation::Done(server))
-        } else {
-            Ok(Observation::absent(
+        let token = access.bearer_token.clone();
+        if !ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
+            return Ok(Observation::absent(
                 "labels or credentials of the registration are outdated",
-            ))
+            ));
+        }
+        match self.dead_credentials(argocd, &server, &token).await? {
+            Some(reason) => Ok(Observation::Absent(reason)),
+            None => Ok(Observation::Done(server)),
         }
     }
 
@@ -85,6 +92,40 @@ impl Step for Register<'_> {
 
     fn summary(&self, server: &ServerUrl) -> String {
         format!("registered with {server}")
+    }
+}
+
+impl Register<'_> {
+    /// Why the registration is no longer good, though it reads as it was written: the annotation with the fingerprint says
+    /// what was sent once, not what the cluster accepts today.
+    async fn dead_credentials(
+        &self,
+        argocd: &ArgoCd,
+        server: &ServerUrl,
+        token: &SecretString,
+    ) -> Result<Option<String>> {
+        match self
+            .kubernetes
+            .argocd_manager()
+            .permits_everything(token)
+            .await
+        {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some("the token of argocd-manager lacks rights".to_owned())),
+            Err(error) if error.kind() == ServiceErrorKind::Unauthenticated => {
+                return Ok(Some(
+                    "the cluster rejects the token of argocd-manager".to_owned(),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(match argocd.clusters().test_credentials(server).await? {
+            CredentialTest::Rejected(error) => Some(format!(
+                "Argo CD's credentials for the cluster are dead: {}",
+                error.message()
+            )),
+            _ => None,
+        })
     }
 }
 

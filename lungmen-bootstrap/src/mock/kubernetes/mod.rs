@@ -423,6 +423,12 @@ impl KubernetesMock {
         })
     }
 
+    /// Replaces the key that signs ServiceAccount tokens: every token of before is refused, also those in Secrets, which
+    /// nobody signs again until they are created anew.
+    pub fn replace_signing_key(&self) {
+        self.cluster.tokens.replace_key();
+    }
+
     /// Discards the history: watches from an older version get `410 Expired`, as after a compaction of etcd.
     pub fn compact(&self) {
         self.cluster.store.compact();

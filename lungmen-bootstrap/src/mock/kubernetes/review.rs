@@ -145,7 +145,7 @@ pub(super) fn token(
         "boundObjectRef": review["spec"]["boundObjectRef"],
     });
     review["status"] = json!({
-        "token": cluster.tokens.issue(namespace, name, None),
+        "token": cluster.tokens.issue(namespace, name),
         "expirationTimestamp": expires.to_string(),
     });
     Ok(serve::json(201, &review))

@@ -272,10 +272,14 @@ async fn settle(cluster: &ClusterState, mut secret: Value) {
         return;
     };
     let encoded = |text: &str| STANDARD.encode(text);
+    let uid = account["metadata"]["uid"].as_str().unwrap_or_default();
+    let token = cluster
+        .tokens
+        .of_secret((&namespace, &owner, uid), &key.name);
     secret["data"] = json!({
         "ca.crt": encoded(cluster.authority.pem()),
         "namespace": encoded(&namespace),
-        "token": encoded(&cluster.tokens.issue(&namespace, &owner, Some(&key.name))),
+        "token": encoded(&token),
     });
     secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"] =
         account["metadata"]["uid"].clone();

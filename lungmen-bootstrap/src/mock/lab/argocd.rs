@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use super::pace::Delays;
 use super::servers::Servers;
 use crate::services::kubernetes::{Client, Kubeconfig};
+use crate::services::{Error, ErrorKind};
 
 /// The applications that an ApplicationSet creates for every registered cluster.
 const APPLICATIONS: [&str; 2] = ["cert-manager", "longhorn"];
@@ -55,8 +56,24 @@ async fn call(servers: &Servers, probe: &TargetProbe) -> Result<String, String> 
         builder = builder.bearer_token(token.clone());
     }
     let client = builder.build().map_err(|error| error.to_string())?;
-    let version = client.version().await.map_err(|error| error.to_string())?;
-    Ok(version.git_version)
+    match client.version().await {
+        Ok(version) => Ok(version.git_version),
+        Err(error) => Err(in_words_of_go(&probe.server, &error)),
+    }
+}
+
+/// The failure as the Kubernetes client of Argo CD puts it; its clients tell the causes apart by these texts.
+fn in_words_of_go(server: &str, error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Unauthenticated => {
+            "the server has asked for the client to provide credentials".into()
+        }
+        ErrorKind::Certificate => format!(
+            "Get \"{server}/version?timeout=32s\": tls: failed to verify certificate: x509: certificate signed by unknown \
+             authority"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 fn kubeconfig(probe: &TargetProbe) -> String {

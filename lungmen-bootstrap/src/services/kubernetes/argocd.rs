@@ -18,6 +18,13 @@ use crate::services::{Error, ErrorKind, Result};
 
 pub use super::manager_object::ManagerObject;
 
+/// Between two uses of a token that is not accepted yet.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// How long the caches of the API server may lag behind a token that was just issued.
+const PATIENCE_WITH_NEW_TOKEN: Duration = Duration::from_secs(10);
+/// The same for a token that was there before.
+const PATIENCE_WITH_OLD_TOKEN: Duration = Duration::from_secs(2);
+
 const TOKEN_SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
 /// The ServiceAccount of Argo CD on this cluster, with its rights and its token. Creating the handle sends nothing.
@@ -116,7 +123,7 @@ impl ArgoCdManager {
 
     /// Creates the ServiceAccount: applies the objects, waits for the token, and checks that the token permits every
     /// action. May be repeated: existing objects are kept or corrected, and the token stays the same. A token Secret of an
-    /// account that was deleted is replaced.
+    /// account that was deleted is replaced, and so is one whose token the API server no longer accepts.
     ///
     /// # Errors
     ///
@@ -129,6 +136,25 @@ impl ArgoCdManager {
         if before.has_stale_secret {
             self.delete_object(ManagerObject::TokenSecret).await?;
         }
+        let mut bearer_token = self.apply_all().await?;
+        if before.state.has_token && self.is_dead(&bearer_token).await {
+            // Nobody signs an existing token again. A good one comes back the same, because it has no time in it
+            // (measured on 1.36.3).
+            self.delete_object(ManagerObject::TokenSecret).await?;
+            bearer_token = self.apply_all().await?;
+        }
+        self.confirm(&bearer_token, PATIENCE_WITH_NEW_TOKEN).await?;
+        self.access(bearer_token, before.state.missing)
+    }
+
+    /// Whether the API server rejects a token that was there before: the keys that sign tokens were replaced.
+    async fn is_dead(&self, token: &SecretString) -> bool {
+        let confirmed = self.confirm(token, PATIENCE_WITH_OLD_TOKEN).await;
+        confirmed.is_err_and(|error| error.kind() == ErrorKind::Unauthenticated)
+    }
+
+    /// Applies every object, and waits for the token.
+    async fn apply_all(&self) -> Result<SecretString> {
         let mut account = Value::Null;
         for object in ManagerObject::ALL {
             let applied = self.apply(object).await?;
@@ -136,9 +162,7 @@ impl ArgoCdManager {
                 account = applied;
             }
         }
-        let bearer_token = self.wait_token(uid(&account)).await?;
-        self.confirm(&bearer_token).await?;
-        self.access(bearer_token, before.state.missing)
+        self.wait_token(uid(&account)).await
     }
 
     /// Reads the objects, and the token when it belongs to the present ServiceAccount.
@@ -286,7 +310,7 @@ impl ArgoCdManager {
     }
 
     /// Waits until the token is accepted: the API server caches accounts and rights, and can reject a new token at first.
-    async fn confirm(&self, token: &SecretString) -> Result<()> {
+    async fn confirm(&self, token: &SecretString, patience: Duration) -> Result<()> {
         let ask = || async {
             if self.permits_everything(token).await? {
                 return Ok(());
@@ -295,9 +319,11 @@ impl ArgoCdManager {
                 .with_target("argocd-manager")
                 .with_message("the new token does not permit every action"))
         };
+        let times = patience.as_millis() / INTERVAL.as_millis();
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
         let schedule = ConstantBuilder::new()
-            .with_delay(Duration::from_millis(250))
-            .with_max_times(40);
+            .with_delay(INTERVAL)
+            .with_max_times(times);
         ask.retry(schedule)
             .when(|error: &Error| {
                 let unknown = matches!(
