@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::authority::Authority;
 use super::resource::by_plural;
-use super::store::{Key, Store};
+use super::store::{Key, Store, now};
 use crate::mock::serve::IncomingRequest;
 
 /// An authenticated user.
@@ -177,6 +177,32 @@ pub(super) fn user_of_token(token: &str, (tokens, store): (&Tokens, &Store)) -> 
     })
 }
 
+/// Labels the Secret of a token with the day of its last use, as the server does once a day.
+pub(super) fn note_use(request: &IncomingRequest, (tokens, store): (&Tokens, &Store)) {
+    const LABEL: &str = "kubernetes.io/legacy-token-last-used";
+    let token = request
+        .header("authorization")
+        .and_then(|header| header.strip_prefix("Bearer "));
+    let Some((owner, secrets)) = token
+        .and_then(|token| tokens.owner(token))
+        .zip(by_plural("secrets"))
+    else {
+        return;
+    };
+    let Some(name) = &owner.secret else {
+        return;
+    };
+    let _one_at_a_time = store.exclusive();
+    let key = Key::new(secrets, &owner.namespace, name);
+    let today = now().chars().take(10).collect::<String>();
+    if let Some(mut secret) = store.get(&key)
+        && secret["metadata"]["labels"][LABEL] != today.as_str()
+    {
+        secret["metadata"]["labels"][LABEL] = today.into();
+        store.put(&key, secret);
+    }
+}
+
 /// Whether `user` may do this: `system:masters` everything, others what ClusterRoleBindings grant.
 pub(super) fn allowed(user: &User, wanted: &Attributes<'_>, store: &Store) -> bool {
     if user.is_master() {
@@ -193,7 +219,7 @@ pub(super) fn allowed(user: &User, wanted: &Attributes<'_>, store: &Store) -> bo
     // The role system:basic-user: everybody may ask what they may do.
     if matches!(
         wanted.resource,
-        "selfsubjectaccessreviews" | "selfsubjectreviews"
+        "selfsubjectaccessreviews" | "selfsubjectrulesreviews" | "selfsubjectreviews"
     ) {
         return true;
     }
@@ -214,7 +240,7 @@ pub(super) fn grant(user: &User, wanted: &Attributes<'_>, store: &Store) -> Opti
         .map(|(reason, _)| reason)
 }
 
-fn granted_rules(user: &User, store: &Store) -> Vec<(String, Value)> {
+pub(super) fn granted_rules(user: &User, store: &Store) -> Vec<(String, Value)> {
     let list = |plural| by_plural(plural).map(|resource| store.list(resource, None).1);
     let bindings = list("clusterrolebindings").unwrap_or_default();
     let roles = list("clusterroles").unwrap_or_default();

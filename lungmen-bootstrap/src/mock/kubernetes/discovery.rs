@@ -1,6 +1,9 @@
 //! What the server offers: the documents by which clients find resources.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::resource::{RESOURCES, Resource, SHORT_NAMES, group_version};
 use crate::mock::serve::IncomingRequest;
@@ -15,6 +18,18 @@ const VERBS: [&str; 8] = [
     "update",
     "watch",
 ];
+/// The verbs of custom resources, in the order that the server gives them.
+const CUSTOM_VERBS: [&str; 8] = [
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
+const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Whether the client prefers one document with all groups.
@@ -84,11 +99,18 @@ pub(super) fn resource_list(group: &str, version: &str, custom: &[&'static Resou
     let mut resources = Vec::new();
     for resource in of_group(group, version, custom) {
         resources.push(describe(resource));
+        let part = |name: &str, kind: &str| {
+            json!({"name": format!("{}/{name}", resource.plural), "singularName": "",
+                "namespaced": resource.namespaced, "kind": kind, "verbs": PART_VERBS})
+        };
+        if resource.has_scale() {
+            let mut scale = part("scale", "Scale");
+            scale["group"] = "autoscaling".into();
+            scale["version"] = "v1".into();
+            resources.push(scale);
+        }
         if resource.has_status {
-            resources.push(json!({
-                "name": format!("{}/status", resource.plural), "singularName": "", "namespaced": resource.namespaced,
-                "kind": resource.kind, "verbs": ["get", "patch", "update"],
-            }));
+            resources.push(part("status", resource.kind));
         }
     }
     json!({
@@ -137,14 +159,22 @@ fn aggregated_resource(resource: &Resource) -> Value {
         "responseKind": kind(resource.kind),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": singular(resource),
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
-    if let Some(short) = short_name(resource) {
-        document["shortNames"] = json!([short]);
+    names(resource, &mut document);
+    let mut parts = Vec::new();
+    if resource.has_scale() {
+        let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+        parts.push(json!({"subresource": "scale", "responseKind": scale, "verbs": PART_VERBS}));
     }
     if resource.has_status {
-        document["subresources"] = json!([{"subresource": "status", "responseKind": kind(resource.kind),
-            "verbs": ["get", "patch", "update"]}]);
+        parts.push(
+            json!({"subresource": "status", "responseKind": kind(resource.kind),
+            "verbs": PART_VERBS}),
+        );
+    }
+    if !parts.is_empty() {
+        document["subresources"] = parts.into();
     }
     document
 }
@@ -155,12 +185,41 @@ fn describe(resource: &Resource) -> Value {
         "singularName": singular(resource),
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
+    names(resource, &mut document);
+    document["storageVersionHash"] = storage_version_hash(resource).into();
+    document
+}
+
+/// The short name and the category.
+fn names(resource: &Resource, document: &mut Value) {
     if let Some(short) = short_name(resource) {
         document["shortNames"] = json!([short]);
     }
-    document
+    if let Some(category) = resource.category() {
+        document["categories"] = json!([category]);
+    }
+}
+
+fn verbs(resource: &Resource) -> [&'static str; 8] {
+    if resource.is_custom {
+        CUSTOM_VERBS
+    } else {
+        VERBS
+    }
+}
+
+/// The hash of group, version and kind, as the server computes it (kube-apiserver 1.36.3).
+fn storage_version_hash(resource: &Resource) -> String {
+    let Resource {
+        group,
+        version,
+        kind,
+        ..
+    } = resource;
+    let digest = Sha256::digest(format!("{group}/{version}/{kind}"));
+    STANDARD.encode(&digest[..8])
 }
 
 fn singular(resource: &Resource) -> String {
@@ -212,4 +271,18 @@ fn of_group<'a>(
 
 fn all<'a>(custom: &'a [&'static Resource]) -> impl Iterator<Item = &'static Resource> + 'a {
     RESOURCES.iter().chain(custom.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::kubernetes::resource::by_plural;
+
+    #[test]
+    fn hashes_of_storage_versions_are_those_of_the_server() {
+        let hash = |plural| storage_version_hash(by_plural(plural).unwrap());
+
+        assert_eq!(hash("clusterrolebindings"), "48tpQ8gZHFc=");
+        assert_eq!(hash("pods"), "xPOwRZ+Yhw8=");
+    }
 }

@@ -12,7 +12,7 @@ use super::resource::{Resource, Target, with_group};
 use super::status::{ApiResult, Rejection, details};
 use super::store::Key;
 use super::write::Part;
-use super::{discovery, list, review, write};
+use super::{access, discovery, list, review, scale, write};
 use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
 
 /// The checks of `/readyz` (kube-apiserver 1.36.3).
@@ -86,6 +86,7 @@ impl ClusterState {
     fn respond(&self, request: &IncomingRequest, target: &Target) -> ApiResult {
         let user = authenticate(request, &self.authority, (&self.tokens, &self.store))
             .ok_or_else(Rejection::unauthorized)?;
+        access::note_use(request, (&self.tokens, &self.store));
         if let Target::Health { check } = target {
             return self.health(request, check.as_deref());
         }
@@ -112,6 +113,7 @@ impl ClusterState {
                 discovery::resource_list(group, version, &custom)
             }),
             Target::AccessReview => review::access(self, request, &user),
+            Target::RulesReview => review::rules(self, request, &user),
             Target::SelfReview => review::own_user(self, request, &user),
             Target::TokenReview => review::review_token(self, request),
             Target::TokenRequest { namespace, name } => {
@@ -134,6 +136,12 @@ impl ClusterState {
                 request,
                 (&Key::new(resource, namespace, name), Part::Status),
             ),
+            Target::Scale {
+                resource,
+                namespace,
+                name,
+            } => scale::respond(self, request, &Key::new(resource, namespace, name)),
+            Target::NoSubresource { resource, name } => Err(Rejection::not_found(resource, name)),
             Target::UnknownResource => Err(Rejection::resource_not_found()),
             Target::Health { .. } | Target::Unknown => Err(Rejection::page_not_found()),
         }
@@ -217,9 +225,22 @@ impl ClusterState {
     fn version(&self) -> Value {
         let version = &self.settings.kubernetes_version;
         let mut numbers = version.split('.');
-        json!({
-            "major": numbers.next(),
-            "minor": numbers.next(),
+        let (major, minor) = (numbers.next(), numbers.next());
+        let number: u32 = minor
+            .and_then(|minor| minor.parse().ok())
+            .unwrap_or_default();
+        let mut document = json!({
+            "major": major,
+            "minor": minor,
+        });
+        // Measured on 1.36.3; earlier versions of the mock's servers leave them out.
+        if number >= 34 {
+            document["emulationMajor"] = json!(major);
+            document["emulationMinor"] = json!(minor);
+            document["minCompatibilityMajor"] = json!(major);
+            document["minCompatibilityMinor"] = (number - 1).to_string().into();
+        }
+        let build = json!({
             "gitVersion": format!("v{version}"),
             "gitCommit": "0000000000000000000000000000000000000000",
             "gitTreeState": "clean",
@@ -227,7 +248,11 @@ impl ClusterState {
             "goVersion": "go1.24.5",
             "compiler": "gc",
             "platform": "linux/amd64",
-        })
+        });
+        if let (Value::Object(document), Value::Object(build)) = (&mut document, build) {
+            document.extend(build);
+        }
+        document
     }
 
     fn get(&self, request: &IncomingRequest, key: &Key) -> ApiResult {
@@ -339,6 +364,20 @@ impl<'a> Asked<'a> {
                 name.as_str(),
             ),
             Target::AccessReview => ("authorization.k8s.io", "selfsubjectaccessreviews", "", ""),
+            Target::RulesReview => ("authorization.k8s.io", "selfsubjectrulesreviews", "", ""),
+            Target::Scale {
+                resource,
+                namespace,
+                name,
+            } => (
+                resource.group,
+                resource.plural,
+                namespace.as_str(),
+                name.as_str(),
+            ),
+            Target::NoSubresource { resource, name } => {
+                (resource.group, resource.plural, "", name.as_str())
+            }
             Target::SelfReview => ("authentication.k8s.io", "selfsubjectreviews", "", ""),
             Target::TokenReview => ("authentication.k8s.io", "tokenreviews", "", ""),
             _ => ("", "", "", ""),

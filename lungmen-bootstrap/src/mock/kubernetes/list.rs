@@ -103,7 +103,11 @@ fn list(
     (resource, namespace): (&'static Resource, Option<&str>),
 ) -> Result<(Value, Vec<Value>), Rejection> {
     let selector = options.selector(resource)?;
-    let limit = options.number("limit")?.filter(|limit| *limit > 0);
+    // A list of any version comes from the cache, which does not know pages.
+    let is_cached = options.value("resourceVersion") == Some("0");
+    let limit = options
+        .number("limit")?
+        .filter(|limit| *limit > 0 && !is_cached);
     let (current, mut items) = cluster.store.list(resource, namespace);
     check_version(cluster, options, current)?;
     let start = match options.value("continue") {

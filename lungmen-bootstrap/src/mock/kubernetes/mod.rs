@@ -10,8 +10,8 @@
 //! coredns. [`KubernetesTimings`] sets how long each phase takes, [`KubernetesMock::events`] reports when it ends.
 //!
 //! Requests that it does not model get 501 and are named, among them strategic merge patches, YAML and Protobuf responses,
-//! and lists of an earlier version. Roles in a namespace grant nothing, schemas of custom resources are not checked,
-//! namespaces stay in the phase Terminating, and nothing but token Secrets is collected as garbage.
+//! and lists of an earlier version. Roles in a namespace grant nothing, of the schemas of custom resources types, bounds,
+//! enumerations, required and unknown fields are checked, namespaces stay in the phase Terminating, and nothing but token Secrets is collected as garbage.
 
 #![allow(
     clippy::expect_used,
@@ -30,6 +30,8 @@ mod list;
 mod representation;
 mod resource;
 mod review;
+mod scale;
+mod schema;
 mod selector;
 mod startup;
 mod status;
@@ -86,7 +88,7 @@ pub enum Route {
     ServiceAccounts,
     /// Everything about roles and their bindings.
     Rbac,
-    /// `selfsubjectaccessreviews`, `selfsubjectreviews`, `tokenreviews`
+    /// `selfsubjectaccessreviews`, `selfsubjectrulesreviews`, `selfsubjectreviews`, `tokenreviews`
     AccessReview,
     /// `/api`, `/apis` and the lists of resources below
     Discovery,
@@ -117,7 +119,10 @@ impl Route {
         let resource = match target {
             Target::Version => return Self::Version,
             Target::Health { .. } => return Self::Health,
-            Target::AccessReview | Target::SelfReview | Target::TokenReview => {
+            Target::AccessReview
+            | Target::RulesReview
+            | Target::SelfReview
+            | Target::TokenReview => {
                 return Self::AccessReview;
             }
             Target::Root
@@ -129,7 +134,9 @@ impl Route {
             Target::Unknown | Target::UnknownResource => return Self::Unknown,
             Target::Collection { resource, .. }
             | Target::Object { resource, .. }
-            | Target::Status { resource, .. } => resource,
+            | Target::Status { resource, .. }
+            | Target::Scale { resource, .. }
+            | Target::NoSubresource { resource, .. } => resource,
         };
         match resource.plural {
             "nodes" => Self::Nodes,
@@ -406,6 +413,17 @@ impl KubernetesMock {
     pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let resource = by_plural(plural)?;
         self.cluster.store.get(&Key::new(resource, namespace, name))
+    }
+
+    /// The names of the objects of a resource in a namespace; an empty namespace for cluster-scoped ones.
+    #[must_use]
+    pub fn names(&self, plural: &str, namespace: &str) -> Vec<String> {
+        let Some(resource) = by_plural(plural) else {
+            return Vec::new();
+        };
+        let (_, objects) = self.cluster.store.list(resource, Some(namespace));
+        let name = |object: Value| object["metadata"]["name"].as_str().map(str::to_owned);
+        objects.into_iter().filter_map(name).collect()
     }
 
     /// Writes an object like a controller, without a request. `None` when its kind is not known.

@@ -93,7 +93,8 @@ fn table(resource: &Resource, list: &Value, objects: &[Value]) -> Value {
     let columns = columns(resource);
     let definitions = columns.iter().map(|(name, _)| {
         let format = if *name == "Name" { "name" } else { "" };
-        json!({"name": name, "type": "string", "format": format, "description": name, "priority": 0})
+        let description = description(resource, name);
+        json!({"name": name, "type": "string", "format": format, "description": description, "priority": 0})
     });
     let rows = objects.iter().map(|object| {
         let cells: Vec<String> = columns.iter().map(|(_, cell)| cell(object)).collect();
@@ -106,6 +107,20 @@ fn table(resource: &Resource, list: &Value, objects: &[Value]) -> Value {
         "columnDefinitions": definitions.collect::<Vec<_>>(),
         "rows": rows.collect::<Vec<_>>(),
     })
+}
+
+/// The description of a column, in the words of the server for the first ones of nodes; the name for others.
+fn description<'a>(resource: &Resource, column: &'a str) -> &'a str {
+    match (resource.plural, column) {
+        (_, "Name") => {
+            "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a \
+             client to request the generation of an appropriate name automatically. Name is primarily intended for creation \
+             idempotence and configuration definition. Cannot be updated. More info: \
+             https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
+        }
+        ("nodes", "Status") => "The status of the node",
+        _ => column,
+    }
 }
 
 fn columns(resource: &Resource) -> Vec<Column> {

@@ -21,36 +21,47 @@ pub(super) struct Resource {
 const RBAC: &str = "rbac.authorization.k8s.io";
 pub(super) const DEFINITIONS: &str = "customresourcedefinitions";
 
-/// The built-in resources that are modelled.
-pub(super) const RESOURCES: [Resource; 23] = [
+/// The built-in resources that are modelled, in the order of the groups in discovery.
+pub(super) const RESOURCES: [Resource; 25] = [
     core("configmaps", "ConfigMap", true),
     core("endpoints", "Endpoints", true),
     core("events", "Event", true),
-    core("namespaces", "Namespace", false),
-    core("nodes", "Node", false),
-    core("persistentvolumeclaims", "PersistentVolumeClaim", true),
-    core("persistentvolumes", "PersistentVolume", false),
-    core("pods", "Pod", true),
+    with_status(core("namespaces", "Namespace", false)),
+    with_status(core("nodes", "Node", false)),
+    with_status(core(
+        "persistentvolumeclaims",
+        "PersistentVolumeClaim",
+        true,
+    )),
+    with_status(core("persistentvolumes", "PersistentVolume", false)),
+    with_status(core("pods", "Pod", true)),
     core("secrets", "Secret", true),
     core("serviceaccounts", "ServiceAccount", true),
-    core("services", "Service", true),
-    grouped(
-        "apiextensions.k8s.io",
-        DEFINITIONS,
-        "CustomResourceDefinition",
+    with_status(core("services", "Service", true)),
+    with_status(grouped(
+        "apiregistration.k8s.io",
+        "apiservices",
+        "APIService",
         false,
-    ),
-    grouped("apps", "daemonsets", "DaemonSet", true),
-    grouped("apps", "deployments", "Deployment", true),
-    grouped("apps", "replicasets", "ReplicaSet", true),
-    grouped("apps", "statefulsets", "StatefulSet", true),
-    grouped("coordination.k8s.io", "leases", "Lease", true),
-    grouped("networking.k8s.io", "ingresses", "Ingress", true),
-    grouped("storage.k8s.io", "storageclasses", "StorageClass", false),
+    )),
+    grouped("apps", "controllerrevisions", "ControllerRevision", true),
+    with_status(grouped("apps", "daemonsets", "DaemonSet", true)),
+    with_status(grouped("apps", "deployments", "Deployment", true)),
+    with_status(grouped("apps", "replicasets", "ReplicaSet", true)),
+    with_status(grouped("apps", "statefulsets", "StatefulSet", true)),
+    with_status(grouped("networking.k8s.io", "ingresses", "Ingress", true)),
     grouped(RBAC, "clusterrolebindings", "ClusterRoleBinding", false),
     grouped(RBAC, "clusterroles", "ClusterRole", false),
     grouped(RBAC, "rolebindings", "RoleBinding", true),
     grouped(RBAC, "roles", "Role", true),
+    grouped("storage.k8s.io", "storageclasses", "StorageClass", false),
+    with_status(grouped(
+        "apiextensions.k8s.io",
+        DEFINITIONS,
+        "CustomResourceDefinition",
+        false,
+    )),
+    grouped("coordination.k8s.io", "leases", "Lease", true),
 ];
 
 /// Short names, as `kubectl` uses them.
@@ -70,6 +81,57 @@ pub(super) const SHORT_NAMES: [(&str, &str); 14] = [
     ("serviceaccounts", "sa"),
     ("services", "svc"),
 ];
+
+/// The fields of an object beside its identity, where they are not `spec` and `status`.
+pub(super) fn fields(resource: &Resource) -> &'static [&'static str] {
+    match resource.kind {
+        "ConfigMap" => &["data", "binaryData", "immutable"],
+        "Secret" => &["data", "stringData", "type", "immutable"],
+        "ServiceAccount" => &[
+            "secrets",
+            "imagePullSecrets",
+            "automountServiceAccountToken",
+        ],
+        "Endpoints" => &["subsets"],
+        "ClusterRole" => &["rules", "aggregationRule"],
+        "Role" => &["rules"],
+        "ClusterRoleBinding" | "RoleBinding" => &["subjects", "roleRef"],
+        "ControllerRevision" => &["data", "revision"],
+        "StorageClass" => &[
+            "provisioner",
+            "parameters",
+            "reclaimPolicy",
+            "mountOptions",
+            "allowVolumeExpansion",
+            "volumeBindingMode",
+            "allowedTopologies",
+        ],
+        "Event" => &[
+            "involvedObject",
+            "reason",
+            "message",
+            "source",
+            "firstTimestamp",
+            "lastTimestamp",
+            "count",
+            "type",
+            "eventTime",
+            "series",
+            "action",
+            "related",
+            "reportingComponent",
+            "reportingInstance",
+        ],
+        _ => &["spec", "status"],
+    }
+}
+
+const fn with_status(resource: Resource) -> Resource {
+    Resource {
+        has_status: true,
+        ..resource
+    }
+}
 
 const fn core(plural: &'static str, kind: &'static str, namespaced: bool) -> Resource {
     grouped("", plural, kind, namespaced)
@@ -105,6 +167,24 @@ impl Resource {
     /// The kind as error messages write it.
     pub(super) fn qualified_kind(&self) -> String {
         with_group(self.kind, self.group)
+    }
+
+    /// Whether its number of replicas has a path of its own.
+    pub(super) fn has_scale(&self) -> bool {
+        self.group == "apps"
+            && matches!(self.plural, "deployments" | "replicasets" | "statefulsets")
+    }
+
+    /// The group of resources that `kubectl get` knows by one word.
+    pub(super) fn category(&self) -> Option<&'static str> {
+        match (self.group, self.plural) {
+            ("", "pods" | "services")
+            | ("apps", "daemonsets" | "deployments" | "replicasets" | "statefulsets") => {
+                Some("all")
+            }
+            ("apiregistration.k8s.io" | "apiextensions.k8s.io", _) => Some("api-extensions"),
+            _ => None,
+        }
     }
 
     /// The resources of a CustomResourceDefinition, one a served version. They live as long as the process: a definition is
@@ -223,10 +303,23 @@ pub(super) enum Target {
         namespace: String,
         name: String,
     },
+    /// The number of replicas of one object.
+    Scale {
+        resource: &'static Resource,
+        namespace: String,
+        name: String,
+    },
+    /// A subresource that the definition of a custom resource does not have.
+    NoSubresource {
+        resource: &'static Resource,
+        name: String,
+    },
     /// `serviceaccounts/NAME/token`
     TokenRequest { namespace: String, name: String },
     /// `selfsubjectaccessreviews`
     AccessReview,
+    /// `selfsubjectrulesreviews`
+    RulesReview,
     /// `selfsubjectreviews`
     SelfReview,
     /// `tokenreviews`
@@ -246,6 +339,7 @@ impl Target {
             "/apis" | "/apis/" => return Self::Apis,
             "/version" => return Self::Version,
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => return Self::AccessReview,
+            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews" => return Self::RulesReview,
             "/apis/authentication.k8s.io/v1/selfsubjectreviews" => return Self::SelfReview,
             "/apis/authentication.k8s.io/v1/tokenreviews" => return Self::TokenReview,
             _ => {}
@@ -310,8 +404,21 @@ impl Target {
                 namespace: Some(namespace.to_owned()),
             },
             ["namespaces", namespace, plural, name] => object(namespaced(plural)?, namespace, name),
-            ["namespaces", namespace, plural, name, "status"] => {
+            ["namespaces", namespace, plural, name, "status"] if namespaced(plural)?.has_status => {
                 status(namespaced(plural)?, namespace, name)?
+            }
+            ["namespaces", namespace, plural, name, "scale"] if namespaced(plural)?.has_scale() => {
+                Self::Scale {
+                    resource: namespaced(plural)?,
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                }
+            }
+            ["namespaces", _, plural, name, _] if namespaced(plural)?.is_custom => {
+                Self::NoSubresource {
+                    resource: namespaced(plural)?,
+                    name: name.to_owned(),
+                }
             }
             [plural] => Self::Collection {
                 resource: find(plural)?,

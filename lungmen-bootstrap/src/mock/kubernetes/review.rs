@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::access::{Attributes, User, allowed, grant, user_of_token};
+use super::access::{Attributes, User, allowed, grant, granted_rules, user_of_token};
 use super::cluster_state::ClusterState;
 use super::handler::parameters;
 use super::resource::by_plural;
@@ -53,6 +53,44 @@ pub(super) fn access(cluster: &ClusterState, request: &IncomingRequest, user: &U
     if review["metadata"].is_null() {
         review["metadata"] = json!({});
     }
+    Ok(serve::json(201, &review))
+}
+
+/// `POST selfsubjectrulesreviews`: the rules of the roles that everybody has, then those of the bindings.
+pub(super) fn rules(cluster: &ClusterState, request: &IncomingRequest, user: &User) -> ApiResult {
+    const INFO: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
+    const DISCOVERY: [&str; 6] = [
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/openapi",
+        "/openapi/*",
+    ];
+    let mut review = document(request, "SelfSubjectRulesReview")?;
+    let mut discovery: Vec<&str> = DISCOVERY.into_iter().chain(INFO).collect();
+    discovery.sort_unstable();
+    let mut resources = vec![
+        json!({"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+            "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]}),
+        json!({"verbs": ["create"], "apiGroups": ["authentication.k8s.io"],
+            "resources": ["selfsubjectreviews"]}),
+    ];
+    let mut paths = vec![
+        json!({"verbs": ["get"], "nonResourceURLs": INFO}),
+        json!({"verbs": ["get"], "nonResourceURLs": discovery}),
+    ];
+    for (_, rule) in granted_rules(user, &cluster.store) {
+        if rule["nonResourceURLs"].is_null() {
+            resources.push(rule);
+        } else {
+            paths.push(rule);
+        }
+    }
+    review["metadata"] = json!({});
+    review["spec"] = json!({});
+    review["status"] =
+        json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
     Ok(serve::json(201, &review))
 }
 

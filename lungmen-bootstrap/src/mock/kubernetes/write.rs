@@ -8,6 +8,7 @@ use super::document::{self, has_finalizers, is_deleted, validate};
 use super::handler::parameters;
 use super::list;
 use super::resource::{DEFINITIONS, Resource, by_plural};
+use super::schema;
 use super::status::{ApiResult, Cause, Rejection, details};
 use super::store::{Key, list_document, now};
 use crate::mock::serve::{self, IncomingRequest};
@@ -62,6 +63,10 @@ impl WriteOptions {
         })
     }
 
+    fn is_strict(&self) -> bool {
+        self.value("fieldValidation") == Some("Strict")
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
         found
@@ -78,6 +83,7 @@ pub(super) fn create(
 ) -> ApiResult {
     let options = WriteOptions::of(request, "CreateOptions")?;
     let mut object = document::decode(request, resource)?;
+    schema::check_fields(cluster, resource, &mut object, options.is_strict())?;
     document::check_namespace(&object, namespace.unwrap_or_default())?;
     let metadata = &object["metadata"];
     let name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
@@ -97,6 +103,7 @@ pub(super) fn create(
             is_deleted(&before),
         ));
     }
+    drop_status(resource, &mut object);
     complete(resource, &name, &mut object);
     let written = write(cluster, &key, (None, object), Part::Main, &options)?;
     Ok(serve::json(201, &written))
@@ -110,7 +117,8 @@ pub(super) fn update(
 ) -> ApiResult {
     let options = WriteOptions::of(request, "UpdateOptions")?;
     let resource = key.resource;
-    let object = document::decode(request, resource)?;
+    let mut object = document::decode(request, resource)?;
+    schema::check_fields(cluster, resource, &mut object, options.is_strict())?;
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if name != key.name {
         return Err(Rejection::bad_request(format!(
@@ -184,6 +192,8 @@ fn apply(
         return Err(Rejection::invalid_kind(kind, "", &[cause]));
     };
     let mut applied = document::decode_apply(request, resource)?;
+    schema::check_applied(resource, &applied)?;
+    schema::check_fields(cluster, resource, &mut applied, options.is_strict())?;
     document::check_namespace(&applied, &key.namespace)?;
     if applied["metadata"]["name"].as_str() != Some(key.name.as_str()) {
         return Err(Rejection::bad_request(format!(
@@ -201,6 +211,7 @@ fn apply(
         metadata.shift_remove("resourceVersion");
     }
     if before.is_none() {
+        drop_status(resource, &mut applied);
         complete(resource, &key.name, &mut applied);
     }
     // The status of an object has an owner of its own.
@@ -297,18 +308,31 @@ fn remove(cluster: &ClusterState, key: &Key, object: Value, options: &WriteOptio
         } else {
             object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
+        if let Some(generation) = object["metadata"]["generation"].as_u64() {
+            object["metadata"]["generation"] = (generation + 1).into();
+        }
         if !options.is_dry_run {
             return cluster.store.put(key, object);
         }
     }
     if !waits && !options.is_dry_run {
-        if key.resource.plural == DEFINITIONS {
-            forget_custom_objects(cluster, &object);
-        }
         cluster.ownership.forget(key);
+        if key.resource.plural == DEFINITIONS {
+            return remove_definition(cluster, key, object);
+        }
         return cluster.store.delete(key).unwrap_or(object);
     }
     object
+}
+
+/// The server marks a definition as deleted; its controller removes the objects, then the definition.
+fn remove_definition(cluster: &ClusterState, key: &Key, mut definition: Value) -> Value {
+    definition["metadata"]["deletionTimestamp"] = now().into();
+    definition["metadata"]["finalizers"] = json!(["customresourcecleanup.apiextensions.k8s.io"]);
+    let marked = cluster.store.put(key, definition);
+    forget_custom_objects(cluster, &marked);
+    cluster.store.delete(key);
+    marked
 }
 
 fn forget_custom_objects(cluster: &ClusterState, definition: &Value) {
@@ -360,6 +384,10 @@ fn write(
     }
     separate_status(resource, before.as_ref(), &mut object, part);
     validate(resource, &key.name, (before.as_ref(), &object))?;
+    let causes = schema::causes(cluster, resource, &object);
+    if !causes.is_empty() {
+        return Err(Rejection::invalid(resource, &key.name, &causes));
+    }
     set_generation(resource, before.as_ref(), &mut object);
     if options.is_dry_run {
         return Ok(cluster.store.preview(key, object));
@@ -382,10 +410,9 @@ fn without_empty_finalizers(mut object: Value) -> Value {
 
 /// Where the status has a path of its own, each of the two paths leaves the part of the other one unchanged.
 fn separate_status(resource: &Resource, before: Option<&Value>, object: &mut Value, part: Part) {
-    if !resource.has_status {
+    let Some(before) = before.filter(|_| resource.has_status).cloned() else {
         return;
-    }
-    let before = before.cloned().unwrap_or_else(|| json!({}));
+    };
     let (mut kept, status) = match part {
         Part::Main => (object.clone(), before["status"].clone()),
         Part::Status => (before, object["status"].clone()),
@@ -398,6 +425,13 @@ fn separate_status(resource: &Resource, before: Option<&Value>, object: &mut Val
         kept["status"] = status;
     }
     *object = kept;
+}
+
+/// A new object comes without a status where that has a path of its own.
+fn drop_status(resource: &Resource, object: &mut Value) {
+    if let Some(fields) = object.as_object_mut().filter(|_| resource.has_status) {
+        fields.shift_remove("status");
+    }
 }
 
 /// The generation counts the changes of everything but metadata and status.
