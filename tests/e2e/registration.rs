@@ -11,6 +11,7 @@ use argocd_client::cluster::ServerUrl;
 use argocd_client::mock::ClusterRecord;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lungmen_bootstrap::kubernetes::Kubeconfig;
 use lungmen_bootstrap::{Event, EventKind, Outcome, StepId};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -187,4 +188,43 @@ async fn dead_credentials_are_healed_although_the_annotation_remembers_them() {
         Some("the server has asked for the client to provide credentials"),
     );
     healed(&world, "a failed connection").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_kubeconfig_is_used_and_none_is_written() {
+    let world = World::new().await;
+    world.run_until(StepId::EtcdBootstrap).await.unwrap();
+    let endpoint = SERVER.parse().unwrap();
+    let mock = world.lab.kubernetes().unwrap();
+    let given = Kubeconfig::parse(&mock.kubeconfig_of(&endpoint, "boss", Some("system:masters")));
+
+    let run = world
+        .builder()
+        .kubeconfig(given.unwrap())
+        .build()
+        .unwrap()
+        .run_until(StepId::Verify)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+
+    let step = run
+        .steps
+        .iter()
+        .find(|step| step.step == StepId::Kubeconfig);
+    assert_eq!(step.unwrap().summary, "context boss@lungmen.akn");
+    assert!(!world.file("kubeconfig").exists());
+    let notes: Vec<String> = world
+        .events()
+        .into_iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Note { text } => Some(text),
+            _ => None,
+        })
+        .collect();
+    for check in ["cluster DNS answers: OK", "reachable by its name: OK"] {
+        assert!(
+            notes.iter().any(|note| note.contains(check)),
+            "{check}: {notes:?}"
+        );
+    }
 }

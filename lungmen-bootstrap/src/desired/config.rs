@@ -235,5 +235,6 @@ fn components(config: &MachineConfig) -> Components {
         cni: config.cni_name().to_owned(),
         proxy_disabled: config.is_proxy_disabled(),
         coredns_disabled: config.is_coredns_disabled(),
+        dns_domain: config.dns_domain().map(str::to_owned),
     }
 }

@@ -60,6 +60,7 @@ pub(crate) struct Components {
     pub(crate) cni: String,
     pub(crate) proxy_disabled: bool,
     pub(crate) coredns_disabled: bool,
+    pub(crate) dns_domain: Option<String>,
 }
 
 impl DesiredCluster {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::openbao;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::clients::Clients;
-use crate::run::context::{Context, RunOptions, Shared};
+use crate::run::context::{Context, KubernetesAccess, RunOptions, Shared};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
 use crate::run::timing::Timing;
@@ -204,6 +204,19 @@ impl ClusterBootstrapBuilder {
     /// Lets a person decide about the bootstrap of etcd where the rules refuse it.
     pub fn bootstrap_permission(mut self, permission: BootstrapPermission) -> Self {
         self.options.bootstrap = permission;
+        self
+    }
+
+    /// Talks to the Kubernetes API through this client, for example through a bastion or with the credentials of somebody
+    /// else. No kubeconfig is fetched from the nodes and none is written.
+    pub fn kubernetes(mut self, client: crate::kubernetes::Client) -> Self {
+        self.options.kubernetes = Some(KubernetesAccess::Client(client));
+        self
+    }
+
+    /// Talks to the Kubernetes API with this kubeconfig instead of one from the nodes. None is written.
+    pub fn kubeconfig(mut self, kubeconfig: crate::kubernetes::Kubeconfig) -> Self {
+        self.options.kubernetes = Some(KubernetesAccess::Kubeconfig(Box::new(kubeconfig)));
         self
     }
 

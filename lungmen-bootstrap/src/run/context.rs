@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::desired::DesiredCluster;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kubernetes;
 use crate::run::clients::Clients;
 use crate::run::dial::AddressBook;
 use crate::run::event::{Event, EventKind, Observer, Observers};
@@ -58,6 +59,15 @@ pub(crate) struct RunOptions {
     /// Use this bundle for a cluster that has no record yet.
     pub(crate) import: Option<Import>,
     pub(crate) bootstrap: BootstrapPermission,
+    /// How the Kubernetes API is reached, instead of a kubeconfig from the nodes.
+    pub(crate) kubernetes: Option<KubernetesAccess>,
+}
+
+/// A given access to the Kubernetes API.
+#[derive(Debug, Clone)]
+pub(crate) enum KubernetesAccess {
+    Client(kubernetes::Client),
+    Kubeconfig(Box<kubernetes::Kubeconfig>),
 }
 
 impl Context {

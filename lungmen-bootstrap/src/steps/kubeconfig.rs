@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::error::Result;
 use crate::nodes;
 use crate::nodes::identity::Identity;
-use crate::run::context::Context;
+use crate::run::context::{Context, KubernetesAccess};
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
 use crate::services;
@@ -35,6 +35,15 @@ impl Step for FetchKubeconfig<'_> {
     type Output = Client;
 
     async fn observe(&self, context: &Context) -> Result<Observation<Client>> {
+        if let Some(access) = &context.options().kubernetes {
+            let client = given(context, access)?;
+            return Ok(match client.version().await {
+                Ok(_) => Observation::Done(client),
+                Err(error) => {
+                    Observation::absent(format!("the given access does not work: {error}"))
+                }
+            });
+        }
         let artifacts = context.artifacts();
         let text = match artifacts.read(&Artifact::Kubeconfig)? {
             Some(_) if !artifacts.is_private(&Artifact::Kubeconfig) => {
@@ -59,13 +68,17 @@ impl Step for FetchKubeconfig<'_> {
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
+        if let Some(access) = &context.options().kubernetes {
+            // Given credentials are waited for; they are not replaced by others.
+            return wait_until_accepted(context, || given(context, access)).await;
+        }
         let machine = context.desired().first_control_plane();
         // Every call makes a new client certificate; the node computes it from its configuration.
         let text = nodes::client(context, self.identity, machine)?
             .machine()
             .kubeconfig()
             .await?;
-        wait_until_accepted(context, &text).await?;
+        wait_until_accepted(context, || client(context, &text)).await?;
         context.artifacts().write(&Artifact::Kubeconfig, &text)?;
         if context.artifacts().folder().is_none() {
             self.fetched.get_or_init(|| text);
@@ -78,11 +91,27 @@ impl Step for FetchKubeconfig<'_> {
     }
 }
 
-async fn wait_until_accepted(context: &Context, kubeconfig: &SecretString) -> Result<()> {
+fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {
+    match access {
+        KubernetesAccess::Client(client) => Ok(client.clone()),
+        KubernetesAccess::Kubeconfig(kubeconfig) => {
+            let machine = context.desired().first_control_plane();
+            Ok(Client::builder((**kubeconfig).clone())
+                .dial(super::kubernetes_socket(context, machine))
+                .build()?)
+        }
+    }
+}
+
+async fn wait_until_accepted(
+    context: &Context,
+    client: impl Fn() -> Result<Client> + Send + Sync,
+) -> Result<()> {
+    let client = &client;
     Wait::new("the Kubernetes API", context, context.timing().kubernetes)
         .until(context, || async move {
             // A client for every probe, because the address may have moved since the last one.
-            match client(context, kubeconfig)?.version().await {
+            match client()?.version().await {
                 Ok(_) => Ok(Probed::Ready(())),
                 // The API server answers 401 and 403 for a moment while it starts.
                 Err(error) if error.is_retryable() || is_starting(&error) => {

@@ -8,7 +8,7 @@ use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::kubernetes::{
-    Check, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec,
+    Check, CheckName, CheckState, Client, ClusterHealth, Cni, Component, VerifySpec,
 };
 use crate::spec::machine::Role;
 
@@ -32,6 +32,7 @@ impl Step for Verify<'_> {
         for warning in &health.warnings {
             context.warn(warning.to_string());
         }
+        self.try_endpoint(context).await?;
         Ok(Observation::Done(health))
     }
 
@@ -45,6 +46,27 @@ impl Step for Verify<'_> {
     }
 }
 
+impl Verify<'_> {
+    /// Dials the name of the endpoint, as everybody but this run will: the run itself dials the first node, so that DNS and
+    /// load balancers may come later. The certificate is checked against the name.
+    async fn try_endpoint(&self, context: &Context) -> Result<()> {
+        let server = self.kubernetes.kubeconfig().server();
+        let (host, port) = (
+            server.host_str().unwrap_or_default(),
+            server.port_or_known_default().unwrap_or(443),
+        );
+        let named = self.kubernetes.dialling(context.dial(host, port))?;
+        match named.version().await {
+            Ok(_) => context.note(format!("endpoint {server} reachable by its name: OK")),
+            Err(error) => context.warn(format!(
+                "the endpoint {server} cannot be reached by its name from here: {error}. Check that DNS has the name, and \
+                 that the address it gives is that of a control plane node or of a load balancer in front of them."
+            )),
+        }
+        Ok(())
+    }
+}
+
 fn report(context: &Context, check: &Check, started: Instant) {
     match &check.state {
         CheckState::Waiting(cause) => context.emit(EventKind::Waiting {
@@ -54,6 +76,14 @@ fn report(context: &Context, check: &Check, started: Instant) {
             elapsed: started.elapsed(),
             deadline: context.timing().check,
         }),
+        CheckState::Warned(_)
+            if matches!(
+                check.name,
+                CheckName::AllPods | CheckName::Services | CheckName::Ingresses
+            ) =>
+        {
+            context.warn(check.to_string());
+        }
         _ => context.note(check.to_string()),
     }
 }
@@ -78,6 +108,10 @@ fn spec(context: &Context) -> VerifySpec {
 /// What the configuration switches off is not waited for.
 fn disabled_components(desired: &DesiredCluster, spec: VerifySpec) -> VerifySpec {
     let components = &desired.components;
+    let spec = match &components.dns_domain {
+        Some(domain) => spec.dns_domain(domain),
+        None => spec,
+    };
     let mut spec = match components.cni.as_str() {
         "none" => spec.cni(Cni::None),
         "custom" => spec.cni(Cni::Custom),

@@ -154,7 +154,8 @@ async fn a_cluster_without_cni_is_verified_as_far_as_that_goes() {
             CheckName::Cni,
             CheckName::NodesReady,
             CheckName::KubeProxy,
-            CheckName::CoreDns
+            CheckName::CoreDns,
+            CheckName::ClusterDns
         ]
     );
     assert!(!health.nodes[0].ready);

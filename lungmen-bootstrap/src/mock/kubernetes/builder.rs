@@ -131,6 +131,7 @@ pub(super) struct Settings {
     pub(super) kube_proxy: bool,
     pub(super) coredns: bool,
     pub(super) workloads_on_control_planes: bool,
+    pub(super) dns_domain: String,
 }
 
 /// Builder for a [`KubernetesMock`].
@@ -159,6 +160,7 @@ impl KubernetesMockBuilder {
                 kube_proxy: true,
                 coredns: true,
                 workloads_on_control_planes: true,
+                dns_domain: "cluster.local".to_owned(),
             },
         }
     }
@@ -250,6 +252,12 @@ impl KubernetesMockBuilder {
     /// Keeps the control-plane taint (no `cluster.allowSchedulingOnControlPlanes`).
     pub fn tainted_control_planes(mut self) -> Self {
         self.settings.workloads_on_control_planes = false;
+        self
+    }
+
+    /// Sets the DNS domain of the cluster; `cluster.local` by default.
+    pub fn dns_domain(mut self, domain: impl Into<String>) -> Self {
+        self.settings.dns_domain = domain.into();
         self
     }
 

@@ -9,6 +9,7 @@ use super::access::Tokens;
 use super::apply::Ownership;
 use super::authority::{Authority, ServingCertificate};
 use super::builder::{MockNode, Settings};
+use super::forward::Forwards;
 use super::resource::{DEFINITIONS, Resource, Target, by_kind, by_plural};
 use super::store::{Key, Store};
 use super::{KubernetesEvent, Route};
@@ -24,6 +25,7 @@ pub(super) struct ClusterState {
     pub(super) store: Arc<Store>,
     pub(super) tokens: Tokens,
     pub(super) ownership: Ownership,
+    pub(super) forwards: Forwards,
     pub(super) faults: FaultQueue<Route>,
     pub(super) calls: CallLog<Route>,
     pub(super) events: Events<KubernetesEvent>,
@@ -45,6 +47,7 @@ impl ClusterState {
             store: Arc::new(Store::new()),
             tokens: Tokens::default(),
             ownership: Ownership::default(),
+            forwards: Forwards::default(),
             faults: FaultQueue::default(),
             calls: CallLog::default(),
             events: Events::default(),

@@ -12,7 +12,7 @@ use super::resource::{Resource, Target, with_group};
 use super::status::{ApiResult, Rejection, details};
 use super::store::Key;
 use super::write::Part;
-use super::{access, discovery, list, review, scale, write};
+use super::{access, discovery, forward, list, review, scale, write};
 use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
 
 /// The checks of `/readyz` (kube-apiserver 1.36.3).
@@ -141,6 +141,9 @@ impl ClusterState {
                 namespace,
                 name,
             } => scale::respond(self, request, &Key::new(resource, namespace, name)),
+            Target::PortForward { namespace, name } => {
+                forward::respond(self, request, (namespace, name))
+            }
             Target::NoSubresource { resource, name } => Err(Rejection::not_found(resource, name)),
             Target::UnknownResource => Err(Rejection::resource_not_found()),
             Target::Health { .. } | Target::Unknown => Err(Rejection::page_not_found()),
@@ -375,6 +378,9 @@ impl<'a> Asked<'a> {
                 namespace.as_str(),
                 name.as_str(),
             ),
+            Target::PortForward { namespace, name } => {
+                ("", "pods/portforward", namespace.as_str(), name.as_str())
+            }
             Target::NoSubresource { resource, name } => {
                 (resource.group, resource.plural, "", name.as_str())
             }

@@ -24,7 +24,9 @@ mod authority;
 mod builder;
 mod cluster_state;
 mod discovery;
+mod dns;
 mod document;
+mod forward;
 mod handler;
 mod list;
 mod representation;
@@ -131,6 +133,7 @@ impl Route {
             | Target::Group(_)
             | Target::GroupVersion(..) => return Self::Discovery,
             Target::TokenRequest { .. } => return Self::ServiceAccounts,
+            Target::PortForward { .. } => return Self::Pods,
             Target::Unknown | Target::UnknownResource => return Self::Unknown,
             Target::Collection { resource, .. }
             | Target::Object { resource, .. }
@@ -441,8 +444,18 @@ impl KubernetesMock {
         })
     }
 
+    /// Lets a port of the pods with this label lead to `address`, for port-forwards. Port 53 of coredns answers without it.
+    pub fn serve_port(&self, label: (&str, &str), port: u16, address: SocketAddr) {
+        self.cluster.forwards.add(label, port, address);
+    }
+
+    /// Makes coredns answer every question with `SERVFAIL`, or properly again.
+    pub fn break_dns(&self, is_broken: bool) {
+        self.cluster.forwards.break_dns(is_broken);
+    }
+
     /// Replaces the key that signs ServiceAccount tokens: every token of before is refused, also those in Secrets, which
-    /// nobody signs again until they are created anew.
+    /// nobody signs again until they are created again.
     pub fn replace_signing_key(&self) {
         self.cluster.tokens.replace_key();
     }

@@ -309,6 +309,8 @@ pub(super) enum Target {
         namespace: String,
         name: String,
     },
+    /// `pods/NAME/portforward`
+    PortForward { namespace: String, name: String },
     /// A subresource that the definition of a custom resource does not have.
     NoSubresource {
         resource: &'static Resource,
@@ -407,6 +409,10 @@ impl Target {
             ["namespaces", namespace, plural, name, "status"] if namespaced(plural)?.has_status => {
                 status(namespaced(plural)?, namespace, name)?
             }
+            ["namespaces", namespace, "pods", name, "portforward"] => Self::PortForward {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
             ["namespaces", namespace, plural, name, "scale"] if namespaced(plural)?.has_scale() => {
                 Self::Scale {
                     resource: namespaced(plural)?,

@@ -96,6 +96,7 @@ fn install_defaults(cluster: &ClusterState) {
     for object in talos::cluster_admin() {
         cluster.put(&object);
     }
+    cluster.put(&talos::kubernetes_service());
 }
 
 /// Nodes and everything Talos' bootstrap manifests and static pod files bring, not ready yet.
@@ -159,6 +160,7 @@ fn coredns(cluster: &ClusterState, ready: bool) {
         put_pod(cluster, (name, "kube-dns"), machine, ready);
     }
     cluster.put(&talos::coredns(ready));
+    cluster.put(&talos::dns_service());
 }
 
 fn put_pod(

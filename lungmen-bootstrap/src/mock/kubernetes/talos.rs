@@ -191,6 +191,32 @@ pub(super) fn daemon_set(name: &str, app: &str, (nodes, ready): (usize, bool)) -
     })
 }
 
+/// The Service of the API server, at the first address of the service network.
+pub(super) fn kubernetes_service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]},
+        "status": {"loadBalancer": {}},
+    })
+}
+
+/// The Service of coredns, at the tenth address.
+pub(super) fn dns_service() -> Value {
+    let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "port": port, "protocol": protocol, "targetPort": port});
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kube-dns", "namespace": "kube-system",
+            "labels": {"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"}},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"],
+            "selector": {"k8s-app": "kube-dns"},
+            "ports": [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")]},
+        "status": {"loadBalancer": {}},
+    })
+}
+
 /// The Deployment coredns with its two replicas.
 pub(super) fn coredns(available: bool) -> Value {
     let replicas = if available { 2 } else { 0 };

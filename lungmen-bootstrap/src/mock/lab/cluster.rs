@@ -127,6 +127,9 @@ fn config(servers: &Servers, machine: &Machine) -> Option<KubernetesMockBuilder>
     if let Some(version) = document.kubernetes_version() {
         config = config.kubernetes_version(version);
     }
+    if let Some(domain) = document.dns_domain() {
+        config = config.dns_domain(domain);
+    }
     if !document.allows_scheduling_on_control_planes() {
         config = config.tainted_control_planes();
     }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
@@ -28,9 +29,19 @@ pub(in crate::mock) struct IncomingRequest {
     pub(in crate::mock) headers: HeaderMap,
     pub(in crate::mock) body: Bytes,
     pub(in crate::mock) certificates: Arc<[CertificateDer<'static>]>,
+    /// The connection itself, for a protocol that follows the response.
+    upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl IncomingRequest {
+    /// The connection after the response; once.
+    pub(in crate::mock) fn upgrade(&self) -> Option<OnUpgrade> {
+        self.upgrade
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
     pub(in crate::mock) fn new(
         request: Request<Vec<u8>>,
         certificates: Arc<[CertificateDer<'static>]>,
@@ -42,6 +53,7 @@ impl IncomingRequest {
             headers: parts.headers,
             body: body.into(),
             certificates,
+            upgrade: Mutex::default(),
         }
     }
 
@@ -173,6 +185,7 @@ async fn exchange<S>(
     drop(
         http1::Builder::new()
             .serve_connection(TokioIo::new(stream), responder)
+            .with_upgrades()
             .await,
     );
 }
@@ -181,6 +194,8 @@ async fn collect(
     request: Request<hyper::body::Incoming>,
     certificates: Arc<[CertificateDer<'static>]>,
 ) -> io::Result<IncomingRequest> {
+    let mut request = request;
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(Body::new(body), MAX_BODY)
         .await
@@ -191,5 +206,6 @@ async fn collect(
         headers: parts.headers,
         body,
         certificates,
+        upgrade: Mutex::new(Some(upgrade)),
     })
 }

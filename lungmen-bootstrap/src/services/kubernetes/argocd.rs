@@ -21,9 +21,9 @@ pub use super::manager_object::ManagerObject;
 /// Between two uses of a token that is not accepted yet.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How long the caches of the API server may lag behind a token that was just issued.
-const PATIENCE_WITH_NEW_TOKEN: Duration = Duration::from_secs(10);
+const DEADLINE_OF_NEW_TOKEN: Duration = Duration::from_secs(10);
 /// The same for a token that was there before.
-const PATIENCE_WITH_OLD_TOKEN: Duration = Duration::from_secs(2);
+const DEADLINE_OF_OLD_TOKEN: Duration = Duration::from_secs(2);
 
 const TOKEN_SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
@@ -143,13 +143,13 @@ impl ArgoCdManager {
             self.delete_object(ManagerObject::TokenSecret).await?;
             bearer_token = self.apply_all().await?;
         }
-        self.confirm(&bearer_token, PATIENCE_WITH_NEW_TOKEN).await?;
+        self.confirm(&bearer_token, DEADLINE_OF_NEW_TOKEN).await?;
         self.access(bearer_token, before.state.missing)
     }
 
     /// Whether the API server rejects a token that was there before: the keys that sign tokens were replaced.
     async fn is_dead(&self, token: &SecretString) -> bool {
-        let confirmed = self.confirm(token, PATIENCE_WITH_OLD_TOKEN).await;
+        let confirmed = self.confirm(token, DEADLINE_OF_OLD_TOKEN).await;
         confirmed.is_err_and(|error| error.kind() == ErrorKind::Unauthenticated)
     }
 
@@ -310,7 +310,7 @@ impl ArgoCdManager {
     }
 
     /// Waits until the token is accepted: the API server caches accounts and rights, and can reject a new token at first.
-    async fn confirm(&self, token: &SecretString, patience: Duration) -> Result<()> {
+    async fn confirm(&self, token: &SecretString, deadline: Duration) -> Result<()> {
         let ask = || async {
             if self.permits_everything(token).await? {
                 return Ok(());
@@ -319,7 +319,7 @@ impl ArgoCdManager {
                 .with_target("argocd-manager")
                 .with_message("the new token does not permit every action"))
         };
-        let times = patience.as_millis() / INTERVAL.as_millis();
+        let times = deadline.as_millis() / INTERVAL.as_millis();
         let times = usize::try_from(times).unwrap_or(usize::MAX);
         let schedule = ConstantBuilder::new()
             .with_delay(INTERVAL)

@@ -16,6 +16,8 @@ pub enum CheckName {
     ApiReady,
     /// The Node objects are exactly the expected ones, matched by address.
     NodesRegistered,
+    /// Every node reports a host name, and the expected one where one is expected.
+    NodeNames,
     /// The nodes with the control-plane label are exactly the expected ones.
     ControlPlaneRole,
     /// One Ready kube-apiserver, kube-controller-manager and kube-scheduler pod per control plane.
@@ -29,26 +31,45 @@ pub enum CheckName {
     /// Every replica of the Deployment coredns is Ready and available.
     #[serde(rename = "coredns")]
     CoreDns,
+    /// A coredns pod, asked through the API server, knows the address of the Service `kubernetes`.
+    ClusterDns,
     /// No node is cordoned.
     NodesSchedulable,
     /// Every pod in `kube-system` is Ready.
     SystemPods,
+    /// No container in `kube-system` restarted more often than tolerated. Reported, not waited for.
+    SystemRestarts,
+    /// API server, kubelets and operating system have the expected versions. Reported, not waited for.
+    Versions,
+    /// Every pod of every namespace is Ready or has finished. Reported, not waited for.
+    AllPods,
+    /// Every Service selects a Ready pod, and every load balancer has an address. Reported, not waited for.
+    Services,
+    /// Every Ingress has an address. Reported, not waited for.
+    Ingresses,
 }
 
 impl CheckName {
     /// All checks in the order in which they run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::ApiReachable,
         Self::ApiReady,
         Self::NodesRegistered,
+        Self::NodeNames,
         Self::ControlPlaneRole,
         Self::StaticPods,
         Self::Cni,
         Self::NodesReady,
         Self::KubeProxy,
         Self::CoreDns,
+        Self::ClusterDns,
         Self::NodesSchedulable,
         Self::SystemPods,
+        Self::SystemRestarts,
+        Self::Versions,
+        Self::AllPods,
+        Self::Services,
+        Self::Ingresses,
     ];
 
     /// A stable identifier, for example `nodes-ready`.
@@ -58,14 +79,21 @@ impl CheckName {
             Self::ApiReachable => "api-reachable",
             Self::ApiReady => "api-ready",
             Self::NodesRegistered => "nodes-registered",
+            Self::NodeNames => "node-names",
             Self::ControlPlaneRole => "control-plane-role",
             Self::StaticPods => "static-pods",
             Self::Cni => "cni",
             Self::NodesReady => "nodes-ready",
             Self::KubeProxy => "kube-proxy",
             Self::CoreDns => "coredns",
+            Self::ClusterDns => "cluster-dns",
             Self::NodesSchedulable => "nodes-schedulable",
             Self::SystemPods => "system-pods",
+            Self::SystemRestarts => "system-restarts",
+            Self::Versions => "versions",
+            Self::AllPods => "all-pods",
+            Self::Services => "services",
+            Self::Ingresses => "ingresses",
         }
     }
 
@@ -77,6 +105,7 @@ impl CheckName {
             Self::ApiReachable => "API server to respond",
             Self::ApiReady => "API server to be ready",
             Self::NodesRegistered => "all k8s nodes to report",
+            Self::NodeNames => "all k8s nodes to report their host names",
             Self::ControlPlaneRole => "control plane nodes to have their role",
             Self::StaticPods => "all control plane components to be ready",
             Self::Cni => "CNI to report ready",
@@ -84,7 +113,13 @@ impl CheckName {
             Self::KubeProxy => "kube-proxy to report ready",
             Self::CoreDns => "coredns to report ready",
             Self::NodesSchedulable => "all k8s nodes to report schedulable",
+            Self::ClusterDns => "cluster DNS to answer",
             Self::SystemPods => "all kube-system pods to be ready",
+            Self::SystemRestarts => "few restarts in kube-system",
+            Self::Versions => "the expected versions",
+            Self::AllPods => "all pods to be ready",
+            Self::Services => "all services to be usable",
+            Self::Ingresses => "all ingresses to have an address",
         }
     }
 
@@ -95,6 +130,7 @@ impl CheckName {
             Self::ApiReachable => "API server reachable",
             Self::ApiReady => "API server ready",
             Self::NodesRegistered => "all nodes registered",
+            Self::NodeNames => "host names reported",
             Self::ControlPlaneRole => "control plane roles assigned",
             Self::StaticPods => "control plane components ready",
             Self::Cni => "CNI ready",
@@ -102,7 +138,13 @@ impl CheckName {
             Self::KubeProxy => "kube-proxy ready",
             Self::CoreDns => "coredns ready",
             Self::NodesSchedulable => "all nodes schedulable",
+            Self::ClusterDns => "cluster DNS answers",
             Self::SystemPods => "kube-system pods ready",
+            Self::SystemRestarts => "few restarts in kube-system",
+            Self::Versions => "versions as expected",
+            Self::AllPods => "all pods ready",
+            Self::Services => "all services usable",
+            Self::Ingresses => "all ingresses have an address",
         }
     }
 
@@ -133,6 +175,8 @@ pub enum CheckState {
     Waiting(String),
     /// The check does not apply to this cluster, with the reason.
     Skipped(String),
+    /// The condition does not hold, with the reason; the cluster works without it.
+    Warned(String),
 }
 
 /// A check with its state: what observers of [`Client::verify_observed`](super::Client::verify_observed) receive.
@@ -152,7 +196,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the check is over: passed or skipped.
+    /// Whether the check is over: passed, skipped or only worth a warning.
     #[must_use]
     pub fn is_done(&self) -> bool {
         !matches!(self.state, CheckState::Waiting(_))
@@ -167,6 +211,7 @@ impl fmt::Display for Check {
                 write!(f, "waiting for {}: {cause}", self.name.waiting_for())
             }
             CheckState::Skipped(reason) => write!(f, "{}: SKIP ({reason})", self.name),
+            CheckState::Warned(reason) => write!(f, "{}: WARN ({reason})", self.name),
         }
     }
 }
@@ -182,7 +227,7 @@ mod tests {
         let texts: std::collections::BTreeSet<_> =
             CheckName::ALL.iter().map(|name| name.text()).collect();
 
-        assert_eq!((ids.len(), texts.len()), (11, 11));
+        assert_eq!((ids.len(), texts.len()), (18, 18));
         for check in CheckName::ALL {
             let json = serde_json::to_string(&check).unwrap();
             assert_eq!(json, format!("\"{}\"", check.id()));

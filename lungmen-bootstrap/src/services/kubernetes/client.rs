@@ -149,6 +149,17 @@ impl Client {
         self.inner.settings.clone().bearer_token(token).build()
     }
 
+    /// The same server, credentials and trust, dialled at `address`, or at the kubeconfig's server itself. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// `Configuration` when a certificate, key, token, address or name cannot be used.
+    pub fn dialling(&self, address: Option<SocketAddr>) -> Result<Self> {
+        let mut settings = self.inner.settings.clone();
+        settings.connection.dial = address;
+        settings.build()
+    }
+
     /// Reads the version of the API server, which also proves that the server accepts the credentials.
     ///
     /// # Errors
@@ -205,6 +216,11 @@ impl Client {
     #[must_use]
     pub fn argocd_manager(&self) -> ArgoCdManager {
         ArgoCdManager::new(self.clone())
+    }
+
+    /// How long one attempt may take.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.inner.settings.timeout
     }
 
     pub(super) fn kube(&self) -> &kube::Client {

@@ -7,10 +7,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::check::{Check, CheckName, CheckState};
 use super::client::{Client, ServerVersion};
+use super::dns;
 use super::node::NodeSummary;
 use super::request::ApiRequest;
 use super::rules::judge;
-use super::spec::VerifySpec;
+use super::spec::{Cni, Component, VerifySpec};
+use super::survey::{self, ClusterSurvey};
 use super::view::{View, Watches};
 use super::warning::{Warning, warnings};
 use crate::services::{DurationText, Error, ErrorKind, Result};
@@ -27,7 +29,21 @@ pub struct ClusterHealth {
     pub nodes: Vec<NodeSummary>,
     /// Warnings about a cluster whose checks pass.
     pub warnings: Vec<Warning>,
+    /// What runs in the cluster; none when the credentials may not list it.
+    pub survey: Option<ClusterSurvey>,
 }
+
+/// The checks that are reported as they are, after the ones that are waited for.
+const REPORTED: [CheckName; 5] = [
+    CheckName::SystemRestarts,
+    CheckName::Versions,
+    CheckName::AllPods,
+    CheckName::Services,
+    CheckName::Ingresses,
+];
+
+/// coredns answers over TCP as well.
+const DNS_PORT: u16 = 53;
 
 type Observer<'a> = &'a mut (dyn FnMut(&Check) + Send);
 
@@ -61,7 +77,14 @@ impl Client {
         let mut watches = Watches::start(self.kube(), spec.interval);
         let mut view = View::default();
         let mut starting = StartingServer::new(spec);
-        for &name in CheckName::ALL.iter().skip(checks.len()) {
+        let waited = CheckName::ALL
+            .iter()
+            .filter(|name| !REPORTED.contains(name));
+        for &name in waited.skip(checks.len()) {
+            if name == CheckName::ClusterDns {
+                checks.push(self.wait_dns(spec, &mut observer).await?);
+                continue;
+            }
             let mut waiting = Waiting::begin(name, spec, &mut observer);
             let mut state = judge(name, &view, spec);
             let check = loop {
@@ -80,8 +103,16 @@ impl Client {
             };
             checks.push(check);
         }
+        let warnings = warnings(&view, &version, spec);
+        let survey = self.survey().await;
+        for name in REPORTED {
+            let state = report(name, &warnings, survey.as_ref());
+            let mut waiting = Waiting::begin(name, spec, &mut observer);
+            checks.extend(waiting.note(state));
+        }
         Ok(ClusterHealth {
-            warnings: warnings(&view, &version, spec),
+            warnings,
+            survey: survey.ok(),
             nodes: view
                 .nodes
                 .items()
@@ -120,6 +151,41 @@ impl Client {
         Ok(waiting.passed())
     }
 
+    /// Asks a coredns pod for the Service `kubernetes`, through the API server: that the pods are Ready says nothing about
+    /// what they answer.
+    async fn wait_dns(&self, spec: &VerifySpec, observer: Observer<'_>) -> Result<Check> {
+        let mut waiting = Waiting::begin(CheckName::ClusterDns, spec, observer);
+        let skipped = if spec.is_disabled(Component::CoreDns) {
+            Some("coredns is disabled")
+        } else if spec.cni == Cni::None {
+            Some("cni is none")
+        } else {
+            None
+        };
+        if let Some(reason) = skipped
+            && let Some(check) = waiting.note(CheckState::Skipped(reason.to_owned()))
+        {
+            return Ok(check);
+        }
+        let name = format!("kubernetes.default.svc.{}", spec.dns_domain);
+        poll(&mut waiting, spec, || async {
+            let pod = self
+                .connect_selected("kube-system", "k8s-app=kube-dns", DNS_PORT)
+                .await?;
+            let limit = self.request_timeout();
+            match tokio::time::timeout(limit, dns::lookup(pod, &name)).await {
+                Ok(found) => found,
+                Err(_) => Err(
+                    Error::new(ErrorKind::Timeout, "look up a name in the cluster")
+                        .with_target(&name)
+                        .with_message(format!("no response within {}", DurationText(limit))),
+                ),
+            }
+        })
+        .await?;
+        Ok(waiting.passed())
+    }
+
     /// The error of a check whose deadline passed, with the newest warning events of the cluster.
     async fn timed_out(&self, waiting: &mut Waiting<'_>) -> Error {
         let error = waiting.timed_out();
@@ -152,6 +218,33 @@ impl Client {
             )
         };
         Ok(events.iter().take(3).map(text).collect())
+    }
+}
+
+/// The state of a check that is not waited for.
+fn report(
+    name: CheckName,
+    warnings: &[Warning],
+    survey: Result<&ClusterSurvey, &Error>,
+) -> CheckState {
+    let of = |is_meant: fn(&Warning) -> bool| {
+        let texts = warnings.iter().filter(|warning| is_meant(warning));
+        survey::warned("found", texts.map(ToString::to_string).collect())
+    };
+    match (name, survey) {
+        (CheckName::SystemRestarts, _) => of(|warning| matches!(warning, Warning::Restarts { .. })),
+        (CheckName::Versions, _) => of(|warning| {
+            matches!(
+                warning,
+                Warning::ServerVersion { .. }
+                    | Warning::KubeletVersion { .. }
+                    | Warning::OsImage { .. }
+            )
+        }),
+        (_, Err(error)) => CheckState::Skipped(format!("not readable: {error}")),
+        (CheckName::AllPods, Ok(survey)) => survey.pods(),
+        (CheckName::Services, Ok(survey)) => survey.services(),
+        (_, Ok(survey)) => survey.ingresses(),
     }
 }
 

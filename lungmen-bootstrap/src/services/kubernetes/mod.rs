@@ -5,6 +5,7 @@
 //! * [`Kubeconfig`] reads one context. Its errors never quote the text.
 //! * [`Client`] sends requests to the API server, also before DNS has its name ([`ClientBuilder::dial`])
 //! * [`Client::verify`] waits for named [`Check`]s, in the order and by the rules of `talosctl health`.
+//! * [`Client::forward`] reaches a pod through the API server, such as an Argo CD without an address of its own.
 //! * [`Client::argocd_manager`] creates the ServiceAccount, its rights and its token, under the names of `argocd cluster
 //!   add`.
 //!
@@ -32,6 +33,8 @@ mod argocd;
 mod check;
 mod client;
 mod connect;
+mod dns;
+mod forward;
 mod health;
 mod kubeconfig;
 mod manager_object;
@@ -41,6 +44,7 @@ mod pod;
 mod request;
 mod rules;
 mod spec;
+mod survey;
 mod token_secret;
 mod view;
 mod warning;
@@ -48,8 +52,10 @@ mod warning;
 pub use argocd::{ArgoCdAccess, ArgoCdManager, ManagerObject, ManagerState};
 pub use check::{Check, CheckName, CheckState};
 pub use client::{Client, ClientBuilder, ServerVersion};
+pub use forward::{LocalForward, PodConnection};
 pub use health::ClusterHealth;
 pub use kubeconfig::Kubeconfig;
 pub use node::NodeSummary;
 pub use spec::{Cni, Component, VerifySpec};
+pub use survey::{ClusterSurvey, IngressSummary, PodCount, ServiceSummary};
 pub use warning::Warning;

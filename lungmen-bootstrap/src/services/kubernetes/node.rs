@@ -68,6 +68,18 @@ pub(super) fn addresses(node: &Node) -> BTreeSet<IpAddr> {
         .collect()
 }
 
+/// The host name that the kubelet reports.
+pub(super) fn host_name(node: &Node) -> Option<&str> {
+    let listed = node.status.as_ref()?.addresses.as_ref()?;
+    let name = listed.iter().find(|address| address.type_ == "Hostname")?;
+    Some(&name.address)
+}
+
+/// The first label of a host name, in lower case: kubelets report with or without the domain.
+pub(super) fn short_name(name: &str) -> String {
+    name.split('.').next().unwrap_or(name).to_lowercase()
+}
+
 pub(super) fn is_control_plane(node: &Node) -> bool {
     let labels = node.metadata.labels.as_ref();
     labels.is_some_and(|labels| labels.contains_key(CONTROL_PLANE_LABEL))

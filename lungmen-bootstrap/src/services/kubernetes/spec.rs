@@ -53,6 +53,8 @@ pub struct VerifySpec {
     pub(super) interval: Duration,
     pub(super) credentials_deadline: Duration,
     pub(super) restarts: i32,
+    pub(super) host_names: BTreeMap<IpAddr, String>,
+    pub(super) dns_domain: String,
     deadlines: BTreeMap<CheckName, Duration>,
     deadline: Option<Duration>,
 }
@@ -71,6 +73,8 @@ impl VerifySpec {
             interval: Duration::from_secs(1),
             credentials_deadline: Duration::from_secs(60),
             restarts: 3,
+            host_names: BTreeMap::new(),
+            dns_domain: "cluster.local".to_owned(),
             deadlines: BTreeMap::new(),
             deadline: None,
         }
@@ -80,6 +84,20 @@ impl VerifySpec {
     #[must_use]
     pub fn workers(mut self, workers: impl IntoIterator<Item = IpAddr>) -> Self {
         self.workers.extend(workers);
+        self
+    }
+
+    /// Expects the node with this address to report this host name; its domain is not compared.
+    #[must_use]
+    pub fn host_name(mut self, address: IpAddr, name: impl Into<String>) -> Self {
+        self.host_names.insert(address, name.into());
+        self
+    }
+
+    /// Sets the DNS domain of the cluster (`cluster.network.dnsDomain`); `cluster.local` by default.
+    #[must_use]
+    pub fn dns_domain(mut self, domain: impl Into<String>) -> Self {
+        self.dns_domain = domain.into();
         self
     }
 

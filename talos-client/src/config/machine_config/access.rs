@@ -26,6 +26,15 @@ impl MachineConfig {
         )
     }
 
+    /// The DNS domain of the cluster, such as `cluster.local`.
+    #[must_use]
+    pub fn dns_domain(&self) -> Option<&str> {
+        self.text(
+            &["cluster", "network", "dnsDomain"],
+            Some(("KubeNetworkConfig", &["dnsDomain"])),
+        )
+    }
+
     /// The URL of the Kubernetes API that all nodes use.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
