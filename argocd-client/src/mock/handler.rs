@@ -21,7 +21,7 @@ use super::sets::{self, Trigger};
 use super::state::MockServer;
 use super::{
     accounts_routes as accounts, application_routes as applications, application_writes as writes,
-    cluster, details, operation, projects, repositories, trust, watch,
+    cluster, details, grpc, operation, projects, repositories, trust, watch,
 };
 
 /// Answers one request.
@@ -34,6 +34,17 @@ pub(super) async fn handle(server: &Arc<MockServer>, mut request: Request) -> Mo
         return Ok(outside(&request));
     };
     request.path = path;
+    if grpc::is_call(&request) {
+        return match grpc::translate(&request) {
+            Ok((called, request)) => grpc::respond(called, rest(server, request).await?).await,
+            Err(response) => Ok(*response),
+        };
+    }
+    rest(server, request).await
+}
+
+/// Answers a request of the gateway.
+async fn rest(server: &Arc<MockServer>, request: Request) -> MockResponse {
     let routed = route(&request.method, &request.path);
     record(server, &request, &routed);
     let (known, parameters) = match routed {

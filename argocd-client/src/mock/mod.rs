@@ -4,6 +4,10 @@
 //! 415 for a wrong content type, ignored query parameters, streams without headers before the first
 //! event. Every response of 3.5.1 that was recorded is replayed against it by a test.
 //!
+//! The `argocd` command line works against it, by gRPC-web and by gRPC: each call is the REST request that means the same.
+//! Not there: calls that stream from the client (`app manifests --local`), server-side diffs, and the validation of
+//! repositories.
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> argocd_client::Result<()> {
@@ -36,6 +40,7 @@ mod event;
 mod fault;
 pub mod faults;
 mod git;
+mod grpc;
 mod handler;
 mod lifecycle;
 mod object;

@@ -8,9 +8,9 @@ use axum::body::{Body, to_bytes};
 use http::header::{HOST, LOCATION};
 use http::{HeaderValue, Request as HttpRequest, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::grpc;
 use super::handler::handle;
 use super::request::Request;
 use super::response::{Closed, MockResponse, text};
@@ -26,6 +27,8 @@ use super::state::MockServer;
 
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// How HTTP/2 without TLS begins: `PRI`. No method of HTTP/1.1 does.
+const HTTP2_PREFACE: [u8; 2] = *b"PR";
 /// The limit of the real server.
 const BODY_LIMIT: usize = 200 * 1024 * 1024;
 
@@ -53,10 +56,12 @@ impl Identity {
         ];
         let certificate = rcgen::CertificateParams::new(names)?.signed_by(&key, &issuer)?;
         let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private_key)?;
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private_key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         Ok(Self {
             ca_pem: ca_certificate.pem(),
             config: Arc::new(config),
@@ -83,17 +88,52 @@ pub(super) async fn serve(
 }
 
 async fn connection(stream: TcpStream, server: Arc<MockServer>, tls: Option<Arc<ServerConfig>>) {
-    let mut first = [0];
-    let is_tls = matches!(stream.peek(&mut first).await, Ok(1)) && first[0] == TLS_HANDSHAKE;
-    match (tls, is_tls) {
-        (Some(config), true) => {
-            if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+    let first = first_bytes(&stream).await;
+    match (tls, first) {
+        (Some(config), [TLS_HANDSHAKE, _]) => {
+            let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
+                return;
+            };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                call(stream, server).await;
+            } else {
                 converse(stream, server).await;
             }
         }
-        (Some(_), false) => redirect(stream).await,
+        (Some(_), _) => redirect(stream).await,
+        (None, HTTP2_PREFACE) => call(stream, server).await,
         (None, _) => converse(stream, server).await,
     }
+}
+
+/// The first bytes of a connection, which stay in it.
+async fn first_bytes(stream: &TcpStream) -> [u8; 2] {
+    let mut first = [0; 2];
+    while matches!(stream.peek(&mut first).await, Ok(1)) && first[0] != TLS_HANDSHAKE {
+        tokio::task::yield_now().await;
+    }
+    first
+}
+
+/// A conversation over HTTP/2: only gRPC has it on the server pod.
+async fn call(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    server: Arc<MockServer>,
+) {
+    let service = service_fn(move |request: HttpRequest<Incoming>| {
+        let server = Arc::clone(&server);
+        async move {
+            if grpc::is_media_type(request.headers()) {
+                reply(&server, request).await
+            } else {
+                Err(Closed)
+            }
+        }
+    });
+    // An error here is a closed connection: by the client, or on purpose.
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn converse(

@@ -3,6 +3,7 @@
 mod applications;
 mod clusters;
 mod faults;
+mod grpc;
 mod mock;
 mod operations;
 mod recorded;

@@ -4,12 +4,22 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
+use super::protobuf;
 use super::resource::{DEFINITIONS, Resource};
 use super::status::{Cause, Rejection};
 use crate::mock::serve::IncomingRequest;
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// The object in the body of a `POST` or `PUT`.
 pub(super) fn decode(request: &IncomingRequest, resource: &Resource) -> Result<Value, Rejection> {
+    if request.header("content-type") == Some(PROTOBUF) {
+        let object = protobuf::decode(&request.body).ok_or_else(|| {
+            Rejection::not_modelled(format!("Protobuf bodies of the kind {}", resource.kind))
+        })?;
+        check_type(&object, resource)?;
+        return Ok(object);
+    }
     check_content_type(request)?;
     let object = parse(&request.body, resource)?;
     check_type(&object, resource)?;

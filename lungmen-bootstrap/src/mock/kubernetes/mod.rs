@@ -9,7 +9,7 @@
 //! The cluster starts by a script: connections refused, 503, ready, nodes registered, static pods, network, nodes ready,
 //! coredns. [`KubernetesTimings`] sets how long each phase takes, [`KubernetesMock::events`] reports when it ends.
 //!
-//! Requests that it does not model get 501 and are named, among them strategic merge patches, YAML and Protobuf responses,
+//! Requests that it does not model get 501 and are named, among them strategic merge patches, YAML and Protobuf responses, Protobuf bodies of other kinds than those of `argocd cluster add`,
 //! and lists of an earlier version. Roles in a namespace grant nothing, of the schemas of custom resources types, bounds,
 //! enumerations, required and unknown fields are checked, namespaces stay in the phase Terminating, and nothing but token Secrets is collected as garbage.
 
@@ -29,6 +29,7 @@ mod document;
 mod forward;
 mod handler;
 mod list;
+mod protobuf;
 mod representation;
 mod resource;
 mod review;
