@@ -391,6 +391,35 @@ async fn no_application_at_all_is_a_warning() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_argo_cd_that_never_answers_is_not_one_without_applications() {
+    for fault in [ArgoFault::Stall, ArgoFault::Disconnect] {
+        let world = World::with(Lab::builder().without_applications()).await;
+        world.run_until(StepId::Register).await.unwrap();
+        let timing = Timing::uniform(Duration::from_millis(20), Duration::from_secs(1));
+        world
+            .lab
+            .argocd()
+            .fail_always(ArgoRoute::ApplicationList, fault.clone());
+
+        let ended = world.builder().timing(timing).build().unwrap().run().await;
+
+        let error = ended.unwrap_err();
+        assert_eq!(
+            error.step(),
+            Some(StepId::Applications),
+            "{fault:?}: {}",
+            error.report()
+        );
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Deadline,
+            "{fault:?}: {}",
+            error.report()
+        );
+    }
+}
+
 /// One refusal of each server, where it is met, and what it is called.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_at_each_step_is_reported_there_and_mended_by_running_again() {

@@ -1,5 +1,6 @@
 //! A finished cluster stays as it is.
 
+use argocd_client::mock::Route;
 use lungmen_bootstrap::{Outcome, StepId};
 
 use crate::support::{World, acting_steps, outcome};
@@ -121,10 +122,15 @@ struct Snapshot {
     files: Vec<String>,
 }
 
-/// Whether a request only makes Argo CD call the cluster: it sends the name that the entry has.
-fn is_trial(call: &argocd_client::mock::Call) -> bool {
+/// Whether a request changes nothing though it is no GET: Argo CD calls the cluster when it is sent the name that the entry
+/// has, and tells what an ApplicationSet would generate.
+fn is_question(call: &argocd_client::mock::Call) -> bool {
     let name = ("updatedFields".to_owned(), "name".to_owned());
-    call.method == http::Method::PUT && call.query == [name]
+    match call.route {
+        Some(Route::SetGenerate) => true,
+        Some(Route::ClusterUpdate) => call.query == [name],
+        _ => false,
+    }
 }
 
 impl Snapshot {
@@ -158,7 +164,7 @@ impl Snapshot {
                 .argocd()
                 .calls()
                 .iter()
-                .filter(|call| call.method != http::Method::GET && !is_trial(call))
+                .filter(|call| call.method != http::Method::GET && !is_question(call))
                 .count(),
             files: [
                 "secrets.yaml",

@@ -22,6 +22,18 @@ pub enum Appearance {
     Applications(Vec<Application>),
     /// No application targets the cluster, and no application set generates one for it.
     None,
+    /// No application targets the cluster at the deadline; whether one is generated for it cannot be
+    /// found out, for this reason.
+    Unproven(String),
+}
+
+/// What one probe found.
+enum Found {
+    All(Appearance),
+    /// A generated application does not exist yet.
+    Missing(String),
+    /// No application is listed, and the application sets cannot be asked.
+    Unproven(String),
 }
 
 /// What the application sets say about a cluster.
@@ -64,8 +76,8 @@ impl Applications {
     /// ```
     ///
     /// # Errors
-    /// [`Deadline`](ErrorKind::Deadline) when a set generates an application that does not appear,
-    /// or when nothing appears and the sets cannot be asked;
+    /// [`Deadline`](ErrorKind::Deadline) when a set generates an application that does not appear, or
+    /// when the server never answered;
     /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
     pub async fn wait_until_generated(&self, target: &Target, poll: Poll) -> Result<Appearance> {
         self.wait_until_generated_observed(target, poll, |_| {})
@@ -88,18 +100,22 @@ impl Applications {
         let mut waiting = Waiting::new(what, poll);
         let nudge_interval = NUDGE_AFTER.min(poll.total() / 10);
         let mut nudge_at = Instant::now() + nudge_interval;
-        let mut failure = None;
+        let (mut failure, mut unproven) = (None, None);
         loop {
             waiting.state.attempt += 1;
             match timeout_at(end, self.appearance(target)).await {
-                Ok(Ok(Ok(appearance))) => return Ok(appearance),
-                Ok(Ok(Err(cause))) => {
+                Ok(Ok(Found::All(appearance))) => return Ok(appearance),
+                Ok(Ok(Found::Missing(cause))) => {
                     waiting.state.cause = cause;
-                    failure = None;
+                    (failure, unproven) = (None, None);
+                }
+                Ok(Ok(Found::Unproven(why))) => {
+                    waiting.state.cause = format!("no application targets the cluster yet; {why}");
+                    (failure, unproven) = (None, Some(why));
                 }
                 Ok(Err(error)) if error.is_retryable() => {
                     waiting.state.cause = error.to_string();
-                    failure = Some(error);
+                    (failure, unproven) = (Some(error), None);
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(_) => break,
@@ -114,17 +130,20 @@ impl Applications {
             }
             sleep(interval).await;
         }
+        if let Some(why) = unproven {
+            return Ok(Appearance::Unproven(why));
+        }
         Err(waiting
             .state
             .timed_out("wait for generated applications", target.name(), failure))
     }
 
     /// The applications when all are there, or why the wait goes on.
-    async fn appearance(&self, target: &Target) -> Result<Result<Appearance, String>> {
+    async fn appearance(&self, target: &Target) -> Result<Found> {
         let found = self.list_for(target).await?;
         match self.forecast(target).await? {
             Forecast::Names(names) if names.is_empty() && found.is_empty() => {
-                Ok(Ok(Appearance::None))
+                Ok(Found::All(Appearance::None))
             }
             Forecast::Names(names) => {
                 let is_missing = |name: &&String| {
@@ -133,16 +152,14 @@ impl Applications {
                         .any(|application| application.metadata.name == **name)
                 };
                 Ok(match names.iter().find(is_missing) {
-                    Some(name) => Err(format!(
+                    Some(name) => Found::Missing(format!(
                         "application {name} is generated but does not exist yet"
                     )),
-                    None => Ok(Appearance::Applications(found)),
+                    None => Found::All(Appearance::Applications(found)),
                 })
             }
-            Forecast::Unknown(why) if found.is_empty() => Ok(Err(format!(
-                "no application targets the cluster yet; {why}"
-            ))),
-            Forecast::Unknown(_) => Ok(Ok(Appearance::Applications(found))),
+            Forecast::Unknown(why) if found.is_empty() => Ok(Found::Unproven(why)),
+            Forecast::Unknown(_) => Ok(Found::All(Appearance::Applications(found))),
         }
     }
 

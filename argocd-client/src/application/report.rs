@@ -60,6 +60,10 @@ pub struct ReadinessReport {
     pub expected: usize,
     /// Why the report is not newer, when the last probe failed.
     pub last_error: Option<String>,
+    /// Whether all are ready, but not the same ones for as long as
+    /// [`TargetWait::stable_for`](super::TargetWait::stable_for) asks.
+    #[serde(default)]
+    pub changing: bool,
 }
 
 impl ReadinessReport {
@@ -69,13 +73,14 @@ impl ReadinessReport {
             rows,
             expected,
             last_error: None,
+            changing: false,
         }
     }
 
-    /// Whether there are enough applications and all of them are ready.
+    /// Whether there are enough applications and all of them are ready, for long enough.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.rows.len() >= self.expected && self.rows.iter().all(|row| row.ready)
+        !self.changing && self.rows.len() >= self.expected && self.rows.iter().all(|row| row.ready)
     }
 
     /// Whether waiting longer is useless: every application that is not ready has a failed operation
@@ -105,6 +110,8 @@ impl ReadinessReport {
             text.push_str(&format!("; {row}"));
         } else if self.rows.len() < self.expected {
             text.push_str(&format!("; only {} exist", self.rows.len()));
+        } else if self.changing {
+            text.push_str("; not the same ones for long enough");
         }
         text
     }

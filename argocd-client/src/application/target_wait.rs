@@ -100,8 +100,10 @@ pub(super) async fn all(
         match timeout_at(end, applications.report(target, &wait.conditions)).await {
             Ok(Ok(mut now)) => {
                 now.expected = wait.at_least;
+                let settled = stable.holds(&now, wait.stable_for);
+                now.changing = now.is_ready() && !settled;
                 waiting.state.cause = now.summary();
-                let ended = stable.holds(&now, wait.stable_for) || last.has_failed_twice(&now);
+                let ended = settled || last.has_failed_twice(&now);
                 if ended {
                     waiting.report(&mut observer);
                     return Ok(now);

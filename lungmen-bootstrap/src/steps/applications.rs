@@ -1,11 +1,10 @@
 //! The applications of the cluster, synced and healthy.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use argocd_client::application::{ReadinessReport, Target, TargetWait};
+use argocd_client::application::{Appearance, ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
-use argocd_client::{Client, Poll};
+use argocd_client::{Client, Poll, WaitState};
 
 use super::register::argocd;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +12,7 @@ use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::report::ApplicationInfo;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{Probed, Wait, first_interval};
+use crate::run::wait::first_interval;
 
 /// Waits until the applications of the cluster are synced and healthy. A cluster without applications is reported as a
 /// warning: applications may be added at any time.
@@ -23,7 +22,7 @@ pub(crate) struct WaitForApplications {
     pub(crate) is_new: bool,
 }
 
-/// How often the list must stay the same before it counts as complete.
+/// For how many intervals the list must stay the same before it counts as complete.
 const PROBES_WITHOUT_CHANGE: u32 = 3;
 
 impl Step for WaitForApplications {
@@ -35,18 +34,13 @@ impl Step for WaitForApplications {
         let (argocd, target) = argocd(context)?;
         refuse_failed_connection(context, argocd, &self.server).await?;
         let target = Target::new(self.server.clone(), &target.cluster_name);
-        if !appeared(context, argocd, &target).await? {
-            context.warn(
-                "no application targets the cluster: Argo CD has nothing to deploy there yet. Check the destination of \
-                 your Applications or the selector of your ApplicationSets.",
-            );
+        if let Some(why) = nothing_appeared(context, argocd, &target).await? {
+            context.warn(format!(
+                "{why}. Check the destination of your Applications or the selector of your ApplicationSets."
+            ));
             return Ok(Observation::Done(Vec::new()));
         }
-        let report = if self.is_new {
-            settled(context, argocd, &target).await?
-        } else {
-            wait(context, argocd, &target, context.timing().applications).await?
-        };
+        let report = wait(context, argocd, &target, self.is_new).await?;
         if !report.is_ready() {
             return Err(not_ready(&target, &report));
         }
@@ -88,88 +82,73 @@ async fn refuse_failed_connection(
     Ok(())
 }
 
-/// Whether Argo CD has applications for the cluster, after waiting for the first one. `false` only when its last response
-/// listed none.
-async fn appeared(context: &Context, argocd: &Client, target: &Target) -> Result<bool> {
-    let applications = &argocd.applications();
-    let limit = context.timing().applications_appear;
-    let last_was_empty = &AtomicBool::new(false);
-    let outcome = Wait::new("applications of the cluster", context, limit)
-        .until(context, || async move {
-            let listed = applications.list_for(target).await;
-            last_was_empty.store(listed.is_ok(), Ordering::Relaxed);
-            match listed {
-                Ok(list) if list.is_empty() => Ok(Probed::Pending("none yet".into())),
-                Ok(_) => Ok(Probed::Ready(())),
-                Err(error) if error.is_retryable() => Ok(Probed::Retry(error.into())),
-                Err(error) => Err(error.into()),
-            }
-        })
-        .await;
-    match outcome {
-        Ok(()) => Ok(true),
-        Err(error)
-            if error.kind() == ErrorKind::Deadline && last_was_empty.load(Ordering::Relaxed) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Waits until the applications are ready and no further one appears: an ApplicationSet makes them one after another. All
-/// of that has one deadline.
-async fn settled(context: &Context, argocd: &Client, target: &Target) -> Result<ReadinessReport> {
-    let (started, deadline) = (Instant::now(), context.timing().applications);
-    loop {
-        let left = deadline.saturating_sub(started.elapsed());
-        let report = wait(context, argocd, target, left).await?;
-        if !report.is_ready() || !grows(context, argocd, target, &report).await? {
-            return Ok(report);
-        }
-    }
-}
-
-/// Whether another application appears within a few intervals.
-async fn grows(
+/// Why Argo CD has no applications for the cluster, after waiting for those that its ApplicationSets generate; nothing when
+/// there are applications.
+async fn nothing_appeared(
     context: &Context,
     argocd: &Client,
     target: &Target,
-    report: &ReadinessReport,
-) -> Result<bool> {
-    for _ in 0..PROBES_WITHOUT_CHANGE {
-        tokio::time::sleep(context.timing().interval).await;
-        let listed = argocd.applications().list_for(target).await?.len();
-        if listed > report.rows.len() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+) -> Result<Option<String>> {
+    let poll = poll(context, context.timing().applications_appear);
+    let applications = argocd.applications();
+    let appearance = applications
+        .wait_until_generated_observed(
+            target,
+            poll,
+            observer(context, "applications of the cluster"),
+        )
+        .await?;
+    Ok(match appearance {
+        Appearance::Applications(_) => None,
+        Appearance::Unproven(why) => Some(format!(
+            "no application targets the cluster yet, and whether one is generated for it is not known: {why}"
+        )),
+        _ => Some(
+            "no application targets the cluster: Argo CD has nothing to deploy there yet"
+                .to_owned(),
+        ),
+    })
 }
 
+/// Waits until the applications are ready. On a new cluster no further one may appear for a while: an ApplicationSet makes
+/// them one after another.
 async fn wait(
     context: &Context,
     argocd: &Client,
     target: &Target,
-    deadline: Duration,
+    is_new: bool,
 ) -> Result<ReadinessReport> {
-    let longest = context.timing().interval;
-    let poll = Poll::every(first_interval(longest))
-        .up_to(longest)
-        .deadline(deadline);
+    let plan = TargetWait::new(poll(context, context.timing().applications));
+    let plan = if is_new {
+        plan.stable_for(context.timing().interval * PROBES_WITHOUT_CHANGE)
+    } else {
+        plan
+    };
     let applications = argocd.applications();
     let report = applications
-        .wait_for_target_observed(target, &TargetWait::new(poll), |state| {
-            context.emit(EventKind::Waiting {
-                waiting_for: "the applications".into(),
-                cause: state.cause.clone(),
-                attempt: state.attempt,
-                elapsed: state.elapsed,
-                deadline: state.deadline,
-            });
-        })
+        .wait_for_target_observed(target, &plan, observer(context, "the applications"))
         .await?;
     Ok(report)
+}
+
+fn poll(context: &Context, deadline: Duration) -> Poll {
+    let longest = context.timing().interval;
+    Poll::every(first_interval(longest))
+        .up_to(longest)
+        .deadline(deadline)
+}
+
+fn observer(context: &Context, what: &str) -> impl FnMut(&WaitState) + use<> {
+    let (context, what) = (context.clone(), what.to_owned());
+    move |state| {
+        context.emit(EventKind::Waiting {
+            waiting_for: what.clone(),
+            cause: state.cause.clone(),
+            attempt: state.attempt,
+            elapsed: state.elapsed,
+            deadline: state.deadline,
+        });
+    }
 }
 
 fn infos(report: &ReadinessReport) -> Vec<ApplicationInfo> {

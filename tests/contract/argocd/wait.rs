@@ -327,3 +327,47 @@ async fn null_lists_are_empty_lists() {
 
     assert!(report.rows.is_empty());
 }
+
+#[tokio::test]
+async fn an_application_that_appears_after_the_first_was_ready_is_waited_for() {
+    let argocd = ArgoCdMock::start().await;
+    argocd.add_application(seed("first").delays(Duration::ZERO, Duration::ZERO));
+    let plan = TargetWait::new(PATIENT).stable_for(Duration::from_millis(300));
+    let mut is_late = true;
+
+    let report = argocd
+        .client()
+        .applications()
+        .wait_for_target_observed(&target(), &plan, |state| {
+            if state.cause.starts_with("1 of 1 applications ready") && std::mem::take(&mut is_late)
+            {
+                argocd.add_application(seed("second"));
+            }
+        })
+        .await
+        .unwrap();
+
+    assert!(report.is_ready() && !is_late);
+    let names: Vec<&str> = report.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn applications_that_keep_changing_are_not_ready_at_the_deadline() {
+    let argocd = ArgoCdMock::start().await;
+    argocd.add_application(seed("first").delays(Duration::ZERO, Duration::ZERO));
+    let plan = TargetWait::new(FAST).stable_for(Duration::from_secs(60));
+
+    let report = argocd
+        .client()
+        .applications()
+        .wait_for_target(&target(), &plan)
+        .await
+        .unwrap();
+
+    assert!(report.changing && !report.is_ready());
+    assert_eq!(
+        report.summary(),
+        "1 of 1 applications ready; not the same ones for long enough"
+    );
+}
