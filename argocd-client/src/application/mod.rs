@@ -14,6 +14,7 @@ mod readiness;
 mod reference;
 mod report;
 mod resource;
+mod selected;
 mod status;
 mod sync;
 mod target_wait;
@@ -40,6 +41,7 @@ pub use readiness::WaitFor;
 pub use reference::{AppRef, Target};
 pub use report::{ReadinessReport, ReadinessRow};
 pub use resource::{ActionParameter, ResourceAction, ResourceDeletion, ResourceRef};
+pub use selected::ResourceSelector;
 pub use status::{
     ApplicationStatus, Condition, Deployment, Health, HealthStatus, OperationPhase, OperationState,
     ResourceResult, ResourceStatus, SyncResult, SyncState, SyncStatus,

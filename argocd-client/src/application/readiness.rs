@@ -3,7 +3,8 @@
 use super::model::Application;
 use super::reference::AppRef;
 use super::report::ReadinessRow;
-use super::status::{HealthStatus, SyncStatus};
+use super::selected::{ResourceSelector, is_selected};
+use super::status::{ApplicationStatus, HealthStatus, SyncStatus};
 use super::wait::final_failure;
 
 /// What must hold. The default is that of `argocd app wait` without flags: synced, healthy, and no
@@ -14,6 +15,7 @@ pub struct WaitFor {
     sync: bool,
     operation: bool,
     health: Vec<HealthStatus>,
+    resources: Vec<ResourceSelector>,
 }
 
 impl Default for WaitFor {
@@ -22,6 +24,7 @@ impl Default for WaitFor {
             sync: true,
             operation: true,
             health: vec![HealthStatus::Healthy],
+            resources: Vec::new(),
         }
     }
 }
@@ -33,6 +36,7 @@ impl WaitFor {
             sync: false,
             operation: false,
             health: Vec::new(),
+            resources: Vec::new(),
         }
     }
 
@@ -63,6 +67,40 @@ impl WaitFor {
         self.or_health(HealthStatus::Degraded)
     }
 
+    /// Looks at these resources instead of the whole application; with several calls at all that they select. Lists do not
+    /// have the health of resources (3.0 and later), so this is for waits for one application.
+    ///
+    /// A resource without a notion of health counts as healthy; `argocd` 3.5.1 waits for it for ever.
+    pub fn resource(mut self, selector: ResourceSelector) -> Self {
+        self.resources.push(selector);
+        self
+    }
+
+    /// Sync and health of the selected resources: whether both hold, and why not.
+    fn judge_resources(&self, status: &ApplicationStatus) -> Result<(), String> {
+        let mut selected = status
+            .resources
+            .iter()
+            .filter(|resource| is_selected(&self.resources, resource))
+            .peekable();
+        if selected.peek().is_none() {
+            return Err("none of its resources is selected".to_owned());
+        }
+        for resource in selected {
+            if self.sync && resource.status != SyncStatus::Synced {
+                return Err(format!("{resource} is {}", resource.status.as_str()));
+            }
+            let health = resource.health.as_ref().map(|health| &health.status);
+            if let Some(health) = health
+                && !self.health.is_empty()
+                && !self.health.contains(health)
+            {
+                return Err(format!("{resource} is {}", health.as_str()));
+            }
+        }
+        Ok(())
+    }
+
     fn or_health(mut self, status: HealthStatus) -> Self {
         if !self.health.contains(&status) {
             self.health.push(status);
@@ -78,8 +116,15 @@ impl WaitFor {
     #[must_use]
     pub fn judge(&self, application: &Application) -> ReadinessRow {
         let status = &application.status;
-        let health_holds = self.health.is_empty() || self.health.contains(&status.health.status);
-        let sync_holds = !self.sync || status.sync.status == SyncStatus::Synced;
+        let whole = self.resources.is_empty();
+        let of_resources = if whole {
+            Ok(())
+        } else {
+            self.judge_resources(status)
+        };
+        let health_holds =
+            !whole || self.health.is_empty() || self.health.contains(&status.health.status);
+        let sync_holds = !whole || !self.sync || status.sync.status == SyncStatus::Synced;
         let operation_holds =
             !self.operation || (application.operation.is_none() && !in_progress(application));
         // A deleted application keeps its last status until its finalizers are done.
@@ -95,12 +140,16 @@ impl WaitFor {
             operation: operation
                 .map(|state| state.phase.clone())
                 .unwrap_or_default(),
-            message: if deleting {
-                "the application is being deleted".to_owned()
-            } else {
-                reason(application)
+            ready: health_holds
+                && sync_holds
+                && of_resources.is_ok()
+                && operation_holds
+                && !deleting,
+            message: match of_resources {
+                _ if deleting => "the application is being deleted".to_owned(),
+                Err(why) => why,
+                Ok(()) => reason(application),
             },
-            ready: health_holds && sync_holds && operation_holds && !deleting,
             failed: final_failure(application).is_some(),
         }
     }
@@ -244,6 +293,29 @@ mod tests {
 
         assert!(!WaitFor::default().judge(&suspended).ready);
         assert!(WaitFor::default().suspended().judge(&suspended).ready);
+    }
+
+    #[test]
+    fn selected_resources_are_judged_instead_of_the_whole() {
+        let resource = |name: &str, sync: &str, health: Value| json!({"group": "apps", "kind": "Deployment", "namespace": "a", "name": name, "status": sync, "health": health});
+        let application = application(json!({
+            "sync": {"status": "OutOfSync"}, "health": {"status": "Degraded"},
+            "resources": [
+                resource("web", "Synced", json!({"status": "Healthy"})),
+                resource("plain", "Synced", Value::Null),
+                resource("db", "Synced", json!({"status": "Progressing"})),
+            ],
+        }));
+        let wait = |selector: &str| WaitFor::default().resource(selector.parse().unwrap());
+
+        assert!(wait("apps:Deployment:web").judge(&application).ready);
+        assert!(wait("apps:Deployment:plain").judge(&application).ready);
+        let db = wait("apps:Deployment:*").judge(&application);
+        assert!(!db.ready);
+        assert_eq!(db.message, "Deployment/db is Progressing");
+        let nothing = wait("apps:Deployment:nope").judge(&application);
+        assert!(!nothing.ready);
+        assert_eq!(nothing.message, "none of its resources is selected");
     }
 
     #[test]

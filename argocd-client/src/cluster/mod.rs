@@ -7,6 +7,7 @@
 mod credential_test;
 mod delete;
 mod register;
+mod secret;
 mod server_url;
 mod spec;
 mod status;
@@ -22,7 +23,7 @@ pub use register::{Registration, RegistrationOutcome};
 pub use server_url::ServerUrl;
 pub use spec::{CREDENTIALS_ANNOTATION, ClusterSpec, OnExisting};
 pub use status::{
-    CacheInfo, Cluster, ClusterConfig, ClusterTls, ConnectionState, ConnectionStatus,
+    AwsAuth, CacheInfo, Cluster, ClusterConfig, ClusterTls, ConnectionState, ConnectionStatus,
 };
 pub use update::ClusterUpdate;
 

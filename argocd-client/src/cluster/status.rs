@@ -66,6 +66,28 @@ pub struct ClusterConfig {
     /// Proxy between Argo CD and the cluster. May hold credentials: kept out of `Debug`.
     #[serde(default, rename = "proxyUrl", skip_serializing)]
     pub proxy_url: Option<secrecy::SecretString>,
+    /// The login by AWS, when the cluster has one; an update of other fields leaves it as it is. Other ways to log in, such
+    /// as a program (`execProviderConfig`, also for GCP and Azure), are never shown.
+    #[serde(default, rename = "awsAuthConfig")]
+    pub aws: Option<AwsAuth>,
+    /// Whether responses of the cluster are not compressed.
+    #[serde(default, rename = "disableCompression", deserialize_with = "nullable")]
+    pub disable_compression: bool,
+}
+
+/// A login by the identity of AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AwsAuth {
+    /// Name of the cluster in AWS.
+    #[serde(default, rename = "clusterName", deserialize_with = "nullable")]
+    pub cluster_name: String,
+    /// The role that is assumed; empty for none.
+    #[serde(default, rename = "roleARN", deserialize_with = "nullable")]
+    pub role_arn: String,
+    /// The profile that is used; empty for the default.
+    #[serde(default, deserialize_with = "nullable")]
+    pub profile: String,
 }
 
 impl PartialEq for ClusterConfig {
@@ -74,7 +96,10 @@ impl PartialEq for ClusterConfig {
             let url = config.proxy_url.as_ref();
             url.map(|url| url.expose_secret().to_owned())
         };
-        self.tls == other.tls && proxy(self) == proxy(other)
+        self.tls == other.tls
+            && self.aws == other.aws
+            && self.disable_compression == other.disable_compression
+            && proxy(self) == proxy(other)
     }
 }
 
