@@ -11,6 +11,7 @@ mod openbao_login;
 mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;
+mod recorded_names;
 mod store_directory;
 mod store_kubernetes;
 mod store_memory;

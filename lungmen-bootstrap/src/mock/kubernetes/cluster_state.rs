@@ -10,8 +10,9 @@ use super::apply::Ownership;
 use super::authority::{Authority, ServingCertificate};
 use super::builder::{MockNode, Settings};
 use super::forward::Forwards;
-use super::resource::{DEFINITIONS, Resource, Target, by_kind, by_plural};
+use super::resource::{DEFINITIONS, Resource, by_kind, by_plural};
 use super::store::{Key, Store};
+use super::target::Target;
 use super::{KubernetesEvent, Route};
 use crate::mock::serve::{CallLog, Events, FaultQueue, IncomingRequest};
 

@@ -8,11 +8,12 @@ use super::Route;
 use super::access::{Attributes, User, allowed, authenticate};
 use super::cluster_state::ClusterState;
 use super::representation::Representation;
-use super::resource::{Resource, Target, with_group};
+use super::resource::{Resource, with_group};
 use super::status::{ApiResult, Rejection, details};
 use super::store::Key;
+use super::target::Target;
 use super::write::Part;
-use super::{access, discovery, forward, list, review, scale, write};
+use super::{access, delete, discovery, forward, list, review, scale, write};
 use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
 
 /// The checks of `/readyz` (kube-apiserver 1.36.3).
@@ -170,7 +171,7 @@ impl ClusterState {
         match request.method {
             Method::GET => list::respond(self, request, target),
             Method::POST => write::create(self, request, target),
-            Method::DELETE => write::delete_collection(self, request, target),
+            Method::DELETE => delete::delete_collection(self, request, target),
             _ => Err(Rejection::method_not_allowed()),
         }
     }
@@ -181,7 +182,7 @@ impl ClusterState {
             Method::GET => self.get(request, key),
             Method::PUT => write::update(self, request, (key, part)),
             Method::PATCH => write::patch(self, request, (key, part)),
-            Method::DELETE if part == Part::Main => write::delete(self, request, key),
+            Method::DELETE if part == Part::Main => delete::delete(self, request, key),
             _ => Err(Rejection::method_not_allowed()),
         }
     }

@@ -23,6 +23,7 @@ mod apply;
 mod authority;
 mod builder;
 mod cluster_state;
+mod delete;
 mod discovery;
 mod dns;
 mod document;
@@ -40,6 +41,7 @@ mod startup;
 mod status;
 mod store;
 mod talos;
+mod target;
 mod watch;
 mod write;
 
@@ -60,8 +62,9 @@ use url::Url;
 
 use authority::{Authority, ServingCertificate};
 use cluster_state::ClusterState;
-use resource::{Target, by_plural};
+use resource::by_plural;
 use store::Key;
+use target::Target;
 
 use builder::Settings;
 

@@ -9,10 +9,11 @@ use super::check::{Check, CheckName, CheckState};
 use super::client::{Client, ServerVersion};
 use super::dns;
 use super::node::NodeSummary;
+use super::reported::{REPORTED, report};
 use super::request::ApiRequest;
 use super::rules::judge;
 use super::spec::{Cni, Component, VerifySpec};
-use super::survey::{self, ClusterSurvey};
+use super::survey::ClusterSurvey;
 use super::view::{View, Watches};
 use super::warning::{Warning, warnings};
 use crate::services::{DurationText, Error, ErrorKind, Result};
@@ -32,15 +33,6 @@ pub struct ClusterHealth {
     /// What runs in the cluster; none when the credentials may not list it.
     pub survey: Option<ClusterSurvey>,
 }
-
-/// The checks that are reported as they are, after the ones that are waited for.
-const REPORTED: [CheckName; 5] = [
-    CheckName::SystemRestarts,
-    CheckName::Versions,
-    CheckName::AllPods,
-    CheckName::Services,
-    CheckName::Ingresses,
-];
 
 /// coredns answers over TCP as well.
 const DNS_PORT: u16 = 53;
@@ -218,33 +210,6 @@ impl Client {
             )
         };
         Ok(events.iter().take(3).map(text).collect())
-    }
-}
-
-/// The state of a check that is not waited for.
-fn report(
-    name: CheckName,
-    warnings: &[Warning],
-    survey: Result<&ClusterSurvey, &Error>,
-) -> CheckState {
-    let of = |is_meant: fn(&Warning) -> bool| {
-        let texts = warnings.iter().filter(|warning| is_meant(warning));
-        survey::warned("found", texts.map(ToString::to_string).collect())
-    };
-    match (name, survey) {
-        (CheckName::SystemRestarts, _) => of(|warning| matches!(warning, Warning::Restarts { .. })),
-        (CheckName::Versions, _) => of(|warning| {
-            matches!(
-                warning,
-                Warning::ServerVersion { .. }
-                    | Warning::KubeletVersion { .. }
-                    | Warning::OsImage { .. }
-            )
-        }),
-        (_, Err(error)) => CheckState::Skipped(format!("not readable: {error}")),
-        (CheckName::AllPods, Ok(survey)) => survey.pods(),
-        (CheckName::Services, Ok(survey)) => survey.services(),
-        (_, Ok(survey)) => survey.ingresses(),
     }
 }
 

@@ -41,6 +41,7 @@ mod manager_object;
 mod node;
 mod object;
 mod pod;
+mod reported;
 mod request;
 mod rules;
 mod spec;

@@ -27,7 +27,7 @@ fn fill<K: serde::de::DeserializeOwned>(objects: &Value, mut apply: impl FnMut(E
 
 fn node() -> Value {
     json!({"metadata": {"name": "tal01", "labels": {"node-role.kubernetes.io/control-plane": ""}},
-        "status": {"addresses": [{"type": "InternalIP", "address": "10.0.2.10"}],
+        "status": {"addresses": [{"type": "InternalIP", "address": "10.0.2.10"}, {"type": "Hostname", "address": "tal01"}],
             "conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
@@ -77,9 +77,23 @@ fn skips(check: CheckName, spec: &VerifySpec) -> bool {
     matches!(judge(check, &view(|_| {}), spec), CheckState::Skipped(_))
 }
 
+/// The checks that the view alone does not answer.
+const ASKED: [CheckName; 6] = [
+    CheckName::ClusterDns,
+    CheckName::SystemRestarts,
+    CheckName::Versions,
+    CheckName::AllPods,
+    CheckName::Services,
+    CheckName::Ingresses,
+];
+
 #[test]
-fn every_check_holds_for_a_healthy_cluster() {
+fn every_check_of_the_view_holds_for_a_healthy_cluster() {
     for check in CheckName::ALL {
+        if ASKED.contains(&check) {
+            assert_eq!(waits(check, &view(|_| {}), &spec()), "not asked yet");
+            continue;
+        }
         assert_eq!(
             judge(check, &view(|_| {}), &spec()),
             CheckState::Passed,
