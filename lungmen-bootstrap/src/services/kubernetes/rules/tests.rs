@@ -104,7 +104,8 @@ fn every_check_of_the_view_holds_for_a_healthy_cluster() {
 
 #[test]
 fn nothing_holds_before_the_lists_have_arrived() {
-    for check in CheckName::ALL.into_iter().skip(2) {
+    let of_view = |check: &CheckName| !ASKED.contains(check);
+    for check in CheckName::ALL.into_iter().skip(2).filter(of_view) {
         let cause = waits(check, &View::default(), &spec());
         assert!(
             cause.contains("have not been listed yet"),
