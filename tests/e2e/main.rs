@@ -6,6 +6,7 @@ mod complete;
 mod crash;
 mod evidence;
 mod faults;
+mod ha;
 mod hardware;
 mod observe;
 mod registration;

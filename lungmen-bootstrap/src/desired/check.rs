@@ -7,13 +7,13 @@ use factory_client::{
     Arch, ImageRequest, OfflineFactory, Platform, Schematic, SchematicId,
     TalosVersion as ImageVersion,
 };
-use proxmox_client::id::{NodeName, StorageName};
+use proxmox_client::id::{NodeName, StorageName, VolumeId};
 use proxmox_client::storage::Content;
 use talos_client::config::{TalosVersion, VersionContract};
 use url::Url;
 
 use super::vm::Shared;
-use super::{Components, DesiredCluster, DesiredMachine, config, vm};
+use super::{Components, DesiredCluster, DesiredMachine, Place, config, vm};
 use crate::desired::ownership::MachineUuid;
 use crate::error::{Error, Result};
 use crate::spec::cluster_name::ClusterName;
@@ -57,28 +57,15 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
     );
     let endpoint = endpoint(&inputs.endpoint, diagnostics);
     let release = release(inputs, diagnostics);
-    let places = places(inputs.placement.as_ref(), diagnostics);
+    let placement = placement(inputs.placement.as_ref(), diagnostics);
     let patches = config::patches("talos.configPatches", &inputs.patches, diagnostics);
     check_machines(&inputs.machines, diagnostics);
     check_targets(inputs, diagnostics);
 
     // Without these there is nothing to compare the machines with.
-    let (cluster, endpoint, release, places) = (cluster?, endpoint?, release?, places?);
+    let (cluster, endpoint, release, placement) = (cluster?, endpoint?, release?, placement?);
     let iso_file = release.image.file_name();
-    let volume = proxmox_client::id::VolumeId::of_file(
-        &places.iso_storage,
-        Content::Iso.as_str(),
-        &iso_file,
-    );
-    let iso_volume = diagnostics.check("proxmox.isoStorage", &iso_file, volume)?;
-    let machines = machines(
-        inputs,
-        &cluster,
-        &release,
-        &places,
-        &iso_volume,
-        diagnostics,
-    );
+    let machines = machines(inputs, &cluster, &release, placement, diagnostics);
     let mut desired = DesiredCluster {
         talos: release.version,
         kubernetes_version: release.kubernetes_version,
@@ -90,10 +77,6 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
         cluster,
         endpoint,
         iso_file,
-        iso_volume,
-        node: places.node,
-        storage: places.storage,
-        iso_storage: places.iso_storage,
         machines,
         patches,
         components: Components::default(),
@@ -261,13 +244,11 @@ fn kubernetes_version(
     Some(wanted.to_owned())
 }
 
-struct Places {
-    node: NodeName,
-    storage: StorageName,
-    iso_storage: StorageName,
-}
-
-fn places(placement: Option<&Placement>, diagnostics: &mut Diagnostics) -> Option<Places> {
+/// The placement of the cluster, with valid names.
+fn placement<'a>(
+    placement: Option<&'a Placement>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'a Placement> {
     let Some(placement) = placement else {
         diagnostics.add(Diagnostic::missing(
             "proxmox.node",
@@ -275,22 +256,28 @@ fn places(placement: Option<&Placement>, diagnostics: &mut Diagnostics) -> Optio
         ));
         return None;
     };
+    place("proxmox", placement, diagnostics)?;
+    Some(placement)
+}
+
+/// The names of a placement, or diagnostics about the fields below `path`.
+fn place(path: &str, placement: &Placement, diagnostics: &mut Diagnostics) -> Option<Place> {
     let node = diagnostics.check(
-        "proxmox.node",
+        &format!("{path}.node"),
         &placement.node,
         NodeName::new(placement.node.as_str()),
     );
     let storage = diagnostics.check(
-        "proxmox.storage",
+        &format!("{path}.storage"),
         &placement.storage,
         StorageName::new(placement.storage.as_str()),
     );
     let iso_storage = diagnostics.check(
-        "proxmox.isoStorage",
+        &format!("{path}.isoStorage"),
         &placement.iso_storage,
         StorageName::new(placement.iso_storage.as_str()),
     );
-    Some(Places {
+    Some(Place {
         node: node?,
         storage: storage?,
         iso_storage: iso_storage?,
@@ -329,6 +316,7 @@ fn check_machines(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
         diagnostics,
     );
     check_file_names(machines, diagnostics);
+    check_mac_addresses(machines, diagnostics);
     for (index, machine) in machines.iter().enumerate() {
         if machine.disks.is_empty() {
             diagnostics.add(Diagnostic::missing(
@@ -357,6 +345,30 @@ fn check_file_names(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
                     machine.role
                 ),
             ));
+        }
+    }
+}
+
+/// Two network devices with one MAC address disturb each other, in the same VM or in two.
+fn check_mac_addresses(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
+    let mut seen = BTreeMap::new();
+    for (index, machine) in machines.iter().enumerate() {
+        for (device, network) in machine.networks().enumerate() {
+            let Some(mac) = &network.mac else { continue };
+            let path = vm::network_path(&format!("machines[{index}]"), device);
+            let first = seen.entry(mac.to_ascii_uppercase());
+            match first {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(path);
+                }
+                std::collections::btree_map::Entry::Occupied(entry) => {
+                    diagnostics.add(Diagnostic::new(
+                        format!("{path}.mac"),
+                        mac,
+                        format!("must be another one than that of {}", entry.get()),
+                    ));
+                }
+            }
         }
     }
 }
@@ -411,32 +423,49 @@ fn machines(
     inputs: &RawSpec,
     cluster: &ClusterName,
     release: &Release,
-    places: &Places,
-    iso: &proxmox_client::id::VolumeId,
+    placement: &Placement,
     diagnostics: &mut Diagnostics,
 ) -> Vec<DesiredMachine> {
-    let shared = Shared {
-        storage: &places.storage,
-        iso,
-        secure_boot: release.secure_boot,
-    };
-    inputs
-        .machines
-        .iter()
-        .enumerate()
+    let machines = inputs.machines.iter().enumerate();
+    machines
         .filter_map(|(index, spec)| {
             let path = format!("machines[{index}]");
-            // Replaced by the one of the cluster record; this one only makes the VM specification complete.
-            let uuid = MachineUuid::derive(cluster.as_str(), &spec.name);
-            let patches =
-                config::patches(&format!("{path}.configPatches"), &spec.patches, diagnostics);
-            let vm = vm::vm(&path, spec, uuid, &shared, diagnostics)?;
-            Some(DesiredMachine {
-                spec: spec.clone(),
-                uuid,
-                vm,
-                patches,
-            })
+            machine(&path, spec, cluster, release, placement, diagnostics)
         })
         .collect()
+}
+
+fn machine(
+    path: &str,
+    spec: &MachineSpec,
+    cluster: &ClusterName,
+    release: &Release,
+    placement: &Placement,
+    diagnostics: &mut Diagnostics,
+) -> Option<DesiredMachine> {
+    // Replaced by the one of the cluster record; this one only makes the VM specification complete.
+    let uuid = MachineUuid::derive(cluster.as_str(), &spec.name);
+    let patches = config::patches(&format!("{path}.configPatches"), &spec.patches, diagnostics);
+    let placement_path = format!("{path}.placement");
+    let place = place(
+        &placement_path,
+        &spec.placement.within(placement),
+        diagnostics,
+    )?;
+    let iso_file = release.image.file_name();
+    let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), &iso_file);
+    let iso = diagnostics.check(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
+    let shared = Shared {
+        storage: &place.storage,
+        iso: &iso,
+        secure_boot: release.secure_boot,
+    };
+    let vm = vm::vm(path, spec, uuid, &shared, diagnostics)?;
+    Some(DesiredMachine {
+        spec: spec.clone(),
+        place,
+        uuid,
+        vm,
+        patches,
+    })
 }

@@ -2,11 +2,16 @@
 
 mod check;
 mod config;
+mod nocloud;
+mod options;
 pub(crate) mod ownership;
 mod vm;
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use factory_client::{Image, Schematic, SchematicId};
-use proxmox_client::id::{NodeName, StorageName, VolumeId};
+use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::vm::{Smbios, VmSpec};
 use talos_client::config::{ConfigPatch, TalosVersion};
 use url::Url;
@@ -32,11 +37,7 @@ pub(crate) struct DesiredCluster {
     pub(crate) schematic_id: SchematicId,
     pub(crate) image: Image,
     pub(crate) iso_file: String,
-    pub(crate) iso_volume: VolumeId,
     pub(crate) installer: String,
-    pub(crate) node: NodeName,
-    pub(crate) storage: StorageName,
-    pub(crate) iso_storage: StorageName,
     pub(crate) machines: Vec<DesiredMachine>,
     pub(crate) patches: Vec<ConfigPatch>,
     pub(crate) components: Components,
@@ -49,9 +50,31 @@ pub(crate) struct DesiredCluster {
 #[derive(Debug, Clone)]
 pub(crate) struct DesiredMachine {
     pub(crate) spec: MachineSpec,
+    pub(crate) place: Place,
     pub(crate) uuid: MachineUuid,
     pub(crate) vm: VmSpec,
     pub(crate) patches: Vec<ConfigPatch>,
+}
+
+/// Where a machine is at Proxmox VE.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) node: NodeName,
+    pub(crate) storage: StorageName,
+    pub(crate) iso_storage: StorageName,
+}
+
+/// A storage as one node sees it. Storages of the same name on two nodes are different ones, unless they are shared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodeStorage {
+    pub(crate) node: NodeName,
+    pub(crate) storage: StorageName,
+}
+
+impl fmt::Display for NodeStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on node {}", self.storage, self.node)
+    }
 }
 
 /// Components of Kubernetes that the configuration switches off or brings along.
@@ -73,6 +96,49 @@ impl DesiredCluster {
             machine.vm = machine.vm.clone().smbios(smbios);
         }
         Ok(desired)
+    }
+
+    /// The nodes that machines are on, in the order of the machines.
+    pub(crate) fn nodes(&self) -> Vec<&NodeName> {
+        let mut nodes = Vec::new();
+        for machine in &self.machines {
+            if !nodes.contains(&&machine.place.node) {
+                nodes.push(&machine.place.node);
+            }
+        }
+        nodes
+    }
+
+    /// The storages of the disks.
+    pub(crate) fn disk_storages(&self) -> BTreeSet<NodeStorage> {
+        self.storages(|place| &place.storage)
+    }
+
+    /// The storages of the ISO.
+    pub(crate) fn iso_storages(&self) -> BTreeSet<NodeStorage> {
+        self.storages(|place| &place.iso_storage)
+    }
+
+    fn storages(&self, storage: impl Fn(&Place) -> &StorageName) -> BTreeSet<NodeStorage> {
+        let places = self.machines.iter().map(|machine| &machine.place);
+        places
+            .map(|place| NodeStorage {
+                node: place.node.clone(),
+                storage: storage(place).clone(),
+            })
+            .collect()
+    }
+
+    /// The ISO on each of its storages, in the order of the machines.
+    pub(crate) fn iso_volumes(&self) -> Vec<String> {
+        let mut volumes = Vec::new();
+        for machine in &self.machines {
+            let volume = format!("{}:iso/{}", machine.place.iso_storage, self.iso_file);
+            if !volumes.contains(&volume) {
+                volumes.push(volume);
+            }
+        }
+        volumes
     }
 
     pub(crate) fn talos_version(&self) -> String {

@@ -1,18 +1,20 @@
 //! From a machine to the VM it becomes.
 
-use proxmox_client::id::{BridgeName, StorageName, VmId, VolumeId};
+use proxmox_client::id::{BridgeName, MacAddress, StorageName, VmId, VolumeId};
 use proxmox_client::vm::{
     Agent, Disk as VmDisk, EfiDisk, EfiType, NetworkDevice, Slot, Smbios, Tags, TpmState, VmSpec,
 };
 
+use super::nocloud;
+use super::options;
 use crate::desired::ownership::MachineUuid;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::machine::{Disk, Efi, MachineSpec};
+use crate::spec::machine::{Disk, Efi, MachineSpec, Network};
 
 /// Where the ISO is attached; the disks are on the SCSI controller.
 const CD_DRIVE: Slot = Slot::Ide(2);
 
-/// The places and the flavour that all machines share.
+/// The place of the machine and the flavour of its image.
 pub(super) struct Shared<'a> {
     pub(super) storage: &'a StorageName,
     pub(super) iso: &'a VolumeId,
@@ -32,12 +34,9 @@ pub(super) fn vm(
         &machine.vm_id,
         VmId::new(machine.vm_id),
     );
-    let bridge = &machine.network.bridge;
-    let bridge = diagnostics.check(
-        &format!("{path}.network.bridge"),
-        bridge,
-        BridgeName::new(bridge.as_str()),
-    );
+    let networks = networks(path, machine, diagnostics);
+    let static_address = nocloud::options(path, machine, diagnostics);
+    let options = options::check(path, machine, diagnostics);
     let tag_text = machine.tags.join(", ");
     let tags = diagnostics.check(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
     let smbios = diagnostics.check(
@@ -54,7 +53,6 @@ pub(super) fn vm(
         .memory_mib(memory?)
         .uefi(efi_disk(machine.efi, shared.storage))
         .cdrom(CD_DRIVE, shared.iso.clone())
-        .network(0, network(machine, bridge?))
         // The empty disk fails to boot and the firmware goes on to the CD; after the installation the disk wins. A
         // CD first would stop there: Talos ISOs halt when Talos is installed.
         .boot_order([Slot::Scsi(0), CD_DRIVE])
@@ -63,6 +61,37 @@ pub(super) fn vm(
         .description(&machine.description);
     for (index, disk) in (0..).zip(&machine.disks) {
         spec = spec.disk(Slot::Scsi(index), vm_disk(disk, shared.storage));
+    }
+    for (index, device) in (0..).zip(networks?) {
+        spec = spec.network(index, device);
+    }
+    if machine.static_address.is_some() {
+        spec = spec.cdrom(
+            nocloud::DRIVE,
+            diagnostics.check(
+                &format!("{path}.placement.storage"),
+                shared.storage,
+                VolumeId::new(format!("{}:cloudinit", shared.storage)),
+            )?,
+        );
+    }
+    for (name, value) in static_address?.into_iter().chain(options?) {
+        spec = match name.as_str() {
+            "balloon" => {
+                let least =
+                    diagnostics.check(&format!("{path}.options.balloon"), &value, value.parse());
+                spec.balloon_mib(least?)
+            }
+            _ => spec.option(name, value),
+        };
+    }
+    if let Some(pool) = &machine.pool {
+        spec = spec.pool(pool);
+    }
+    match machine.start_on_boot {
+        Some(true) => spec = spec.on_boot(),
+        Some(false) => spec = spec.not_on_boot(),
+        None => {}
     }
     if machine.guest_agent {
         spec = spec.agent(Agent::enabled());
@@ -99,15 +128,50 @@ fn vm_disk(disk: &Disk, storage: &StorageName) -> VmDisk {
     vm_disk
 }
 
-fn network(machine: &MachineSpec, bridge: BridgeName) -> NetworkDevice {
-    let mut device = NetworkDevice::virtio(bridge);
-    if let Some(tag) = machine.network.vlan {
+/// The path of a network device in the specification.
+pub(super) fn network_path(path: &str, device: usize) -> String {
+    match device.checked_sub(1) {
+        None => format!("{path}.network"),
+        Some(index) => format!("{path}.additionalNetworks[{index}]"),
+    }
+}
+
+/// All network devices in order; `None` when one of them has a finding.
+fn networks(
+    path: &str,
+    machine: &MachineSpec,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<NetworkDevice>> {
+    let devices: Vec<Option<NetworkDevice>> = machine
+        .networks()
+        .enumerate()
+        .map(|(index, wanted)| network(&network_path(path, index), wanted, diagnostics))
+        .collect();
+    devices.into_iter().collect()
+}
+
+fn network(path: &str, wanted: &Network, diagnostics: &mut Diagnostics) -> Option<NetworkDevice> {
+    let bridge = diagnostics.check(
+        &format!("{path}.bridge"),
+        &wanted.bridge,
+        BridgeName::new(wanted.bridge.as_str()),
+    );
+    let mut device = NetworkDevice::virtio(bridge?);
+    if let Some(mac) = &wanted.mac {
+        let parsed = mac.parse::<MacAddress>();
+        device = device.mac(diagnostics.check(&format!("{path}.mac"), mac, parsed)?);
+    }
+    if let Some(tag) = wanted.vlan {
         device = device.vlan(tag);
     }
-    if machine.network.firewall {
+    if wanted.firewall {
         device = device.firewall();
     }
-    device
+    if let Some(mtu) = wanted.mtu {
+        device = device.mtu(mtu);
+    }
+    device.queues = wanted.queues;
+    Some(device)
 }
 
 /// What the server would refuse or could not work, under the names of the specification.
@@ -146,12 +210,31 @@ fn origin(option: &str, machine: &MachineSpec) -> (String, String) {
         "cpu" => ("cpu".into(), machine.cpu.clone()),
         "efidisk0" | "bios" => ("efi".into(), efi()),
         "tpmstate0" => ("tpm".into(), machine.tpm.to_string()),
-        "net0" => ("network".into(), machine.network.bridge.clone()),
+        "ide0" => ("staticAddress".into(), String::new()),
+        "onboot" => ("startOnBoot".into(), String::new()),
+        net if net
+            .strip_prefix("net")
+            .is_some_and(|n| n.parse::<usize>().is_ok()) =>
+        {
+            let index = net[3..].parse().unwrap_or_default();
+            let bridge = machine
+                .networks()
+                .nth(index)
+                .map(|network| network.bridge.clone());
+            let field = network_path("", index);
+            (
+                field.trim_start_matches('.').to_owned(),
+                bridge.unwrap_or_default(),
+            )
+        }
         "description" => (
             "description".into(),
             format!("{} characters", machine.description.chars().count()),
         ),
         "boot" => ("disks".into(), format!("{} disks", machine.disks.len())),
-        other => (other.to_owned(), String::new()),
+        other => match machine.options.get(other) {
+            Some(value) => (format!("options.{other}"), value.clone()),
+            None => (other.to_owned(), String::new()),
+        },
     }
 }

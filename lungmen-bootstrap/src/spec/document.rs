@@ -4,13 +4,16 @@
 //! serialized to and what the JSON Schema and the table of fields come from; a test proves that the reader knows the
 //! same fields.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ArgoCdTarget, DEFAULT_MOUNT, OpenBaoTarget, Spec};
-use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Role};
+use crate::spec::machine::{
+    Disk, Efi, MachinePlacement, MachineSpec, Network, Role, StaticAddress,
+};
 use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
 
@@ -84,7 +87,7 @@ struct TalosSection {
     config_patches: Vec<String>,
 }
 
-/// The Proxmox VE node and storages of the machines.
+/// The Proxmox VE node and storages of the machines, unless a machine has a placement of its own.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProxmoxSection {
@@ -132,8 +135,18 @@ struct MachineSection {
     /// The disks; the first one is the system disk. Default: one of 32 GiB.
     #[schemars(default = "default_disks")]
     disks: Vec<DiskSection>,
-    /// The network device.
+    /// Where this machine is placed. Default: as `proxmox` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<PlacementSection>,
+    /// The first network device.
     network: NetworkSection,
+    /// Further network devices, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    additional_networks: Vec<NetworkSection>,
+    /// The first network device has the declared address from the first boot on, without DHCP. Default: DHCP at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    static_address: Option<StaticAddressSection>,
     /// The variable store of the firmware: `4m` (needed for Secure Boot) or `2m`. Default: `4m`.
     #[schemars(default)]
     efi: Efi,
@@ -150,10 +163,60 @@ struct MachineSection {
     /// Description of the VM; Proxmox VE shows Markdown and HTML.
     #[schemars(default)]
     description: String,
+    /// The pool of Proxmox VE that the VM becomes a member of when it is created. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"talos")]
+    pool: Option<String>,
+    /// Starts the VM together with its Proxmox node. Default: not set at Proxmox VE, which does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_on_boot: Option<bool>,
+    /// Any other option of the VM, by its name at Proxmox VE. Options that other fields set are refused.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default, example = BTreeMap::from([("hostpci0", "mapping=gpu,pcie=1")]))]
+    options: BTreeMap<String, String>,
     /// Files with machine configuration patches for this machine, applied after those of the cluster.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default, example = ["tal01.patch.yaml"])]
     config_patches: Vec<String>,
+}
+
+/// Where a machine differs from the placement of its cluster.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PlacementSection {
+    /// The Proxmox node. Default: `proxmox.node`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"pve-02")]
+    node: Option<String>,
+    /// The storage of the disks. Default: `proxmox.storage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"local-lvm")]
+    storage: Option<String>,
+    /// The storage of the ISO. Default: `proxmox.isoStorage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"local")]
+    iso_storage: Option<String>,
+}
+
+/// An address without DHCP, on a nocloud drive of the VM.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StaticAddressSection {
+    /// The length of the network prefix of the declared address.
+    #[schemars(range(min = 1, max = 128), example = 24)]
+    prefix_length: u8,
+    /// The gateway of the default route. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"10.0.2.1")]
+    gateway: Option<IpAddr>,
+    /// The name servers. Default: those of the Proxmox node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, example = ["10.0.2.1"])]
+    name_servers: Vec<String>,
+    /// The DNS search domain. Default: that of the Proxmox node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"example.org")]
+    search_domain: Option<String>,
 }
 
 /// One disk of a machine.
@@ -175,7 +238,7 @@ struct DiskSection {
     discard: bool,
 }
 
-/// The network device of a machine.
+/// A network device of a machine.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NetworkSection {
@@ -189,6 +252,18 @@ struct NetworkSection {
     /// The Proxmox VE firewall filters the device. Default: false.
     #[schemars(default)]
     firewall: bool,
+    /// The MAC address, for example for a DHCP reservation. Default: Proxmox VE makes one up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"BC:24:11:00:00:01")]
+    mac: Option<String>,
+    /// The MTU in bytes; 1 takes that of the bridge. Default: 1500.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65520))]
+    mtu: Option<u16>,
+    /// The number of packet queues. Default: one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    queues: Option<u8>,
 }
 
 /// A secret in OpenBao.
@@ -274,12 +349,25 @@ impl From<&MachineSpec> for MachineSection {
             memory_mib: machine.memory_mib,
             cpu: machine.cpu.clone(),
             disks: machine.disks.iter().map(DiskSection::from).collect(),
+            placement: PlacementSection::of(&machine.placement),
             network: NetworkSection::from(&machine.network),
+            additional_networks: machine
+                .additional_networks
+                .iter()
+                .map(NetworkSection::from)
+                .collect(),
+            static_address: machine
+                .static_address
+                .as_ref()
+                .map(StaticAddressSection::from),
             efi: machine.efi,
             tpm: machine.tpm,
             guest_agent: machine.guest_agent,
             tags: machine.tags.clone(),
             description: machine.description.clone(),
+            pool: machine.pool.clone(),
+            start_on_boot: machine.start_on_boot,
+            options: machine.options.clone(),
             config_patches: origins(&machine.patches),
         }
     }
@@ -302,6 +390,35 @@ impl From<&Network> for NetworkSection {
             bridge: network.bridge.clone(),
             vlan: network.vlan,
             firewall: network.firewall,
+            mac: network.mac.clone(),
+            mtu: network.mtu,
+            queues: network.queues,
+        }
+    }
+}
+
+impl PlacementSection {
+    /// `None` for a machine that is placed as its cluster.
+    fn of(placement: &MachinePlacement) -> Option<Self> {
+        (*placement != MachinePlacement::default()).then(|| Self {
+            node: placement.node.clone(),
+            storage: placement.storage.clone(),
+            iso_storage: placement.iso_storage.clone(),
+        })
+    }
+}
+
+impl From<&StaticAddress> for StaticAddressSection {
+    fn from(address: &StaticAddress) -> Self {
+        Self {
+            prefix_length: address.prefix_length,
+            gateway: address.gateway,
+            name_servers: address
+                .name_servers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            search_domain: address.search_domain.clone(),
         }
     }
 }
@@ -400,7 +517,8 @@ nothing: 1
 cluster: {nothing: 1}
 talos: {nothing: 1}
 proxmox: {nothing: 1}
-machines: [{nothing: 1, disks: [{nothing: 1}], network: {nothing: 1}}]
+machines: [{nothing: 1, disks: [{nothing: 1}], network: {nothing: 1}, additionalNetworks: [{nothing: 1}],
+            placement: {nothing: 1}, staticAddress: {nothing: 1}}]
 openbao: {nothing: 1}
 argocd: {nothing: 1}
 ";
@@ -464,7 +582,7 @@ argocd: {nothing: 1}
     fn the_reader_and_the_schema_know_the_same_fields_at_every_level() {
         let reader = fields_of_the_reader();
 
-        assert_eq!(reader.len(), 9);
+        assert_eq!(reader.len(), 12);
         assert_eq!(reader, fields_of_the_schema());
     }
 
@@ -478,7 +596,24 @@ argocd: {nothing: 1}
             .tpm()
             .without_guest_agent()
             .tags(["a"])
-            .description("one");
+            .description("one")
+            .on_node("pve-02")
+            .iso_storage("images")
+            .additional_network(
+                Network::new("vmbr1")
+                    .mac("BC:24:11:00:00:01")
+                    .mtu(9000)
+                    .queues(4),
+            )
+            .static_address(
+                StaticAddress::new(24)
+                    .gateway(IpAddr::from([10, 0, 0, 254]))
+                    .name_server(IpAddr::from([10, 0, 0, 253]))
+                    .search_domain("a.b"),
+            )
+            .pool("talos")
+            .start_on_boot()
+            .option("hostpci0", "mapping=gpu");
         let release = TalosRelease::new("1.10.7")
             .secure_boot()
             .kubernetes_version("1.33.4");

@@ -1,7 +1,7 @@
 //! Reads a YAML mapping field by field and keeps every problem with its path.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -225,6 +225,39 @@ impl Fields {
                 }
             })
             .collect()
+    }
+
+    /// A mapping of any names to scalars, as they were written.
+    pub(super) fn scalars(&self, name: &'static str) -> BTreeMap<String, String> {
+        let path = self.path_of(name);
+        let map = match self.take(name) {
+            None => return BTreeMap::new(),
+            Some(Value::Mapping(map)) => map,
+            Some(other) => {
+                let allowed = "must be a mapping of names to values";
+                self.report(Diagnostic::new(path, describe(&other), allowed));
+                return BTreeMap::new();
+            }
+        };
+        let entries = map.into_iter().filter_map(|(key, value)| {
+            let key = key.as_str().map_or_else(|| describe(&key), str::to_owned);
+            let text = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => u8::from(flag).to_string(),
+                other => {
+                    let allowed = "must be a text, a number, true or false";
+                    self.report(Diagnostic::new(
+                        format!("{path}.{key}"),
+                        describe(&other),
+                        allowed,
+                    ));
+                    return None;
+                }
+            };
+            Some((key, text))
+        });
+        entries.collect()
     }
 
     /// Reports fields that do not exist.

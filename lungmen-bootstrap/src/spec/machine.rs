@@ -1,5 +1,6 @@
 //! The desired virtual machines of a cluster.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -139,7 +140,7 @@ impl Disk {
     }
 }
 
-/// The network device of a machine.
+/// A network device of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -150,6 +151,12 @@ pub struct Network {
     pub vlan: Option<u16>,
     /// Whether the Proxmox firewall filters the device.
     pub firewall: bool,
+    /// The MAC address; `None` lets Proxmox VE make one up, which the VM keeps.
+    pub mac: Option<String>,
+    /// The MTU in bytes, 1 for that of the bridge; `None` is Proxmox VE's default, 1500.
+    pub mtu: Option<u16>,
+    /// The number of packet queues, 1 to 64; `None` is one queue.
+    pub queues: Option<u8>,
 }
 
 impl Network {
@@ -160,6 +167,9 @@ impl Network {
             bridge: bridge.into(),
             vlan: None,
             firewall: false,
+            mac: None,
+            mtu: None,
+            queues: None,
         }
     }
 
@@ -174,6 +184,76 @@ impl Network {
     #[must_use]
     pub const fn firewall(mut self) -> Self {
         self.firewall = true;
+        self
+    }
+
+    /// Gives the device this MAC address, `BC:24:11:00:00:01`, for example for a DHCP reservation.
+    #[must_use]
+    pub fn mac(mut self, mac: impl Into<String>) -> Self {
+        self.mac = Some(mac.into());
+        self
+    }
+
+    /// Sets the MTU in bytes; 1 takes that of the bridge.
+    #[must_use]
+    pub const fn mtu(mut self, mtu: u16) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// Sets the number of packet queues.
+    #[must_use]
+    pub const fn queues(mut self, queues: u8) -> Self {
+        self.queues = Some(queues);
+        self
+    }
+}
+
+/// How a machine gets its declared address without DHCP: Proxmox VE writes it to a nocloud drive, which Talos reads at every
+/// boot, before it has a configuration too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StaticAddress {
+    /// The length of the network prefix, 24 for a network of 256 IPv4 addresses.
+    pub prefix_length: u8,
+    /// The gateway of the default route.
+    pub gateway: Option<IpAddr>,
+    /// The name servers; none leaves those of the Proxmox node.
+    pub name_servers: Vec<IpAddr>,
+    /// The DNS search domain. Talos reads it from v1.11 on.
+    pub search_domain: Option<String>,
+}
+
+impl StaticAddress {
+    /// The declared address in a network with this prefix length, without a gateway.
+    #[must_use]
+    pub const fn new(prefix_length: u8) -> Self {
+        Self {
+            prefix_length,
+            gateway: None,
+            name_servers: Vec::new(),
+            search_domain: None,
+        }
+    }
+
+    /// The gateway of the default route.
+    #[must_use]
+    pub const fn gateway(mut self, gateway: IpAddr) -> Self {
+        self.gateway = Some(gateway);
+        self
+    }
+
+    /// Adds a name server.
+    #[must_use]
+    pub fn name_server(mut self, address: IpAddr) -> Self {
+        self.name_servers.push(address);
+        self
+    }
+
+    /// The DNS search domain.
+    #[must_use]
+    pub fn search_domain(mut self, domain: impl Into<String>) -> Self {
+        self.search_domain = Some(domain.into());
         self
     }
 }
@@ -207,6 +287,32 @@ impl Placement {
     }
 }
 
+/// Where one machine differs from the placement of its cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MachinePlacement {
+    /// Another Proxmox node.
+    pub node: Option<String>,
+    /// Another storage of the disks.
+    pub storage: Option<String>,
+    /// Another storage of the ISO.
+    pub iso_storage: Option<String>,
+}
+
+impl MachinePlacement {
+    /// The placement of the machine, given that of its cluster.
+    #[must_use]
+    pub fn within(&self, cluster: &Placement) -> Placement {
+        let own = |own: &Option<String>, shared: &String| own.as_ref().unwrap_or(shared).clone();
+        Placement {
+            node: own(&self.node, &cluster.node),
+            storage: own(&self.storage, &cluster.storage),
+            iso_storage: own(&self.iso_storage, &cluster.iso_storage),
+        }
+    }
+}
+
 /// One machine of the cluster: a Proxmox VM that becomes a Talos node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -219,12 +325,18 @@ pub struct MachineSpec {
     pub(crate) memory_mib: u64,
     pub(crate) cpu: String,
     pub(crate) disks: Vec<Disk>,
+    pub(crate) placement: MachinePlacement,
     pub(crate) network: Network,
+    pub(crate) additional_networks: Vec<Network>,
+    pub(crate) static_address: Option<StaticAddress>,
     pub(crate) efi: Efi,
     pub(crate) tpm: bool,
     pub(crate) guest_agent: bool,
     pub(crate) tags: Vec<String>,
     pub(crate) description: String,
+    pub(crate) pool: Option<String>,
+    pub(crate) start_on_boot: Option<bool>,
+    pub(crate) options: BTreeMap<String, String>,
     pub(crate) patches: Vec<PatchSource>,
 }
 
@@ -242,12 +354,18 @@ impl MachineSpec {
             memory_mib: 8192,
             cpu: "x86-64-v2-AES".into(),
             disks: vec![Disk::new(32)],
+            placement: MachinePlacement::default(),
             network,
+            additional_networks: Vec::new(),
+            static_address: None,
             efi: Efi::FourMib,
             tpm: false,
             guest_agent: true,
             tags: Vec::new(),
             description: String::new(),
+            pool: None,
+            start_on_boot: None,
+            options: BTreeMap::new(),
             patches: Vec::new(),
         }
     }
@@ -284,6 +402,63 @@ impl MachineSpec {
     #[must_use]
     pub fn disks(mut self, disks: impl IntoIterator<Item = Disk>) -> Self {
         self.disks = disks.into_iter().collect();
+        self
+    }
+
+    /// The Proxmox node, when it is not that of the cluster.
+    #[must_use]
+    pub fn on_node(mut self, node: impl Into<String>) -> Self {
+        self.placement.node = Some(node.into());
+        self
+    }
+
+    /// The storage of the disks, when it is not that of the cluster.
+    #[must_use]
+    pub fn storage(mut self, storage: impl Into<String>) -> Self {
+        self.placement.storage = Some(storage.into());
+        self
+    }
+
+    /// The storage of the ISO, when it is not that of the cluster.
+    #[must_use]
+    pub fn iso_storage(mut self, storage: impl Into<String>) -> Self {
+        self.placement.iso_storage = Some(storage.into());
+        self
+    }
+
+    /// Adds a network device after the first one; repeatable.
+    #[must_use]
+    pub fn additional_network(mut self, network: Network) -> Self {
+        self.additional_networks.push(network);
+        self
+    }
+
+    /// Gives the first network device the declared address from the first boot on, without DHCP.
+    #[must_use]
+    pub fn static_address(mut self, address: StaticAddress) -> Self {
+        self.static_address = Some(address);
+        self
+    }
+
+    /// The pool of Proxmox VE that the VM becomes a member of. Only the creation of the VM sets it.
+    #[must_use]
+    pub fn pool(mut self, pool: impl Into<String>) -> Self {
+        self.pool = Some(pool.into());
+        self
+    }
+
+    /// Starts the VM together with its Proxmox node.
+    #[must_use]
+    pub const fn start_on_boot(mut self) -> Self {
+        self.start_on_boot = Some(true);
+        self
+    }
+
+    /// Any other option of the VM by its name at Proxmox VE, such as `hostpci0`. An option that another field sets is
+    /// refused when the specification is checked.
+    #[must_use]
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.insert(key.into(), value.into());
         self
     }
 
@@ -333,6 +508,11 @@ impl MachineSpec {
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// The first network device and the additional ones, in order.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
+        std::iter::once(&self.network).chain(&self.additional_networks)
     }
 
     /// The same machine at another address.

@@ -1,6 +1,8 @@
 //! From YAML text to [`Spec`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use serde_yaml::Value;
@@ -9,7 +11,9 @@ use super::fields::Fields;
 use super::{ArgoCdTarget, DEFAULT_MOUNT, OpenBaoTarget, Spec};
 use crate::error::{Error, Result};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Placement, Role};
+use crate::spec::machine::{
+    Disk, Efi, MachinePlacement, MachineSpec, Network, Placement, Role, StaticAddress,
+};
 use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
 
@@ -119,7 +123,7 @@ fn machine(fields: Fields, files: PatchFiles<'_>) -> Option<MachineSpec> {
     let name: Option<String> = fields.required("name", "a DNS name");
     let vm_id = fields.required("vmId", "a whole number from 100 to 999999999");
     let address = fields.required("address", "an IP address");
-    let network = network(&fields);
+    let network = network(fields.section("network"));
     let details = Details::read(&fields, files);
     fields.finish();
     let mut machine = MachineSpec::new(name?, vm_id?, address?, network?);
@@ -139,6 +143,12 @@ struct Details {
     guest_agent: Option<bool>,
     tags: Vec<String>,
     description: Option<String>,
+    placement: MachinePlacement,
+    additional_networks: Vec<Network>,
+    static_address: Option<StaticAddress>,
+    pool: Option<String>,
+    start_on_boot: Option<bool>,
+    options: BTreeMap<String, String>,
     patches: Vec<PatchSource>,
 }
 
@@ -159,6 +169,18 @@ impl Details {
             guest_agent: flag(fields, "guestAgent"),
             tags: fields.texts("tags"),
             description: fields.optional("description", "a text"),
+            placement: machine_placement(fields),
+            additional_networks: fields
+                .sections("additionalNetworks")
+                .into_iter()
+                .filter_map(network)
+                .collect(),
+            static_address: fields
+                .optional_section("staticAddress")
+                .and_then(static_address),
+            pool: fields.optional("pool", "a pool of Proxmox VE"),
+            start_on_boot: flag(fields, "startOnBoot"),
+            options: fields.scalars("options"),
             patches: patches(fields, files),
         }
     }
@@ -182,6 +204,12 @@ impl Details {
             Some(self.disks).filter(|disks| !disks.is_empty()),
         );
         machine.tags = self.tags;
+        machine.placement = self.placement;
+        machine.additional_networks = self.additional_networks;
+        machine.static_address = self.static_address;
+        machine.pool = self.pool;
+        machine.start_on_boot = self.start_on_boot;
+        machine.options = self.options;
         machine.patches = self.patches;
     }
 }
@@ -196,15 +224,64 @@ fn disk(fields: Fields) -> Option<Disk> {
     size.map(|_| disk)
 }
 
-fn network(machine: &Fields) -> Option<Network> {
-    let fields = machine.section("network");
+fn machine_placement(machine: &Fields) -> MachinePlacement {
+    let fields = machine.section("placement");
+    let placement = MachinePlacement {
+        node: fields.optional("node", "the name of a Proxmox node"),
+        storage: fields.optional("storage", "the storage of the disks (content type images)"),
+        iso_storage: fields.optional("isoStorage", "the storage of the ISO (content type iso)"),
+    };
+    fields.finish();
+    placement
+}
+
+fn static_address(fields: Fields) -> Option<StaticAddress> {
+    let prefix: Option<u8> = fields.required(
+        "prefixLength",
+        "the length of the network prefix, for example 24",
+    );
+    let gateway = fields.optional("gateway", "an IP address");
+    let path = fields.path_of("nameServers");
+    let name_servers = fields.texts("nameServers").into_iter().enumerate();
+    let name_servers = name_servers.filter_map(|(index, text)| {
+        let address = text.parse::<IpAddr>();
+        if address.is_err() {
+            fields.report(Diagnostic::new(
+                format!("{path}[{index}]"),
+                &text,
+                "must be an IP address",
+            ));
+        }
+        address.ok()
+    });
+    let name_servers = name_servers.collect();
+    let search_domain = fields.optional("searchDomain", "a DNS domain");
+    fields.finish();
+    Some(StaticAddress {
+        gateway,
+        name_servers,
+        search_domain,
+        ..StaticAddress::new(prefix?)
+    })
+}
+
+fn network(fields: Fields) -> Option<Network> {
     let bridge: Option<String> = fields.required("bridge", "a bridge of the Proxmox node");
     let vlan = fields.optional("vlan", "a VLAN tag from 1 to 4094");
     let firewall = flag(&fields, "firewall").unwrap_or(false);
+    let mac = fields.optional("mac", "a MAC address, for example BC:24:11:00:00:01");
+    let mtu = fields.optional(
+        "mtu",
+        "an MTU in bytes, 576 to 65520, or 1 for that of the bridge",
+    );
+    let queues = fields.optional("queues", "a number of queues from 1 to 64");
     fields.finish();
     let mut network = Network::new(bridge?);
     network.vlan = vlan;
     network.firewall = firewall;
+    network.mac = mac;
+    network.mtu = mtu;
+    network.queues = queues;
     Some(network)
 }
 

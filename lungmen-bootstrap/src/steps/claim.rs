@@ -76,8 +76,8 @@ async fn generate(context: &Context) -> Result<SecretsBundle> {
 /// A VM with the name of a machine and a derived UUID was created by an earlier run, whose record must exist somewhere.
 async fn refuse_unrecorded_machines(context: &Context) -> Result<()> {
     let desired = context.desired();
-    let node = context.clients().proxmox.node(desired.node.clone());
     for machine in &desired.machines {
+        let node = context.clients().proxmox.node(machine.place.node.clone());
         let Some(config) = node.vm(machine.vm.id()).find_config().await? else {
             continue;
         };

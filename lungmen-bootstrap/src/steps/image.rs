@@ -1,11 +1,16 @@
-//! The installation ISO on the Proxmox storage: complete, with the length that the factory states.
+//! The installation ISO on every storage that a machine boots from: complete, with the length that the factory states.
+//!
+//! Storages of the same name on two nodes have their own files, unless they are shared.
 
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use proxmox_client::id::{StorageName, VolumeId};
 use proxmox_client::storage::{Content, DownloadRequest, Storage, UploadRequest, VolumeInfo};
 use proxmox_client::{ErrorKind as ProxmoxKind, Reason, Task};
 
+use crate::desired::NodeStorage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
@@ -16,80 +21,173 @@ use crate::state::journal::RecordState;
 const VOLUME: &str = "volume";
 const LENGTH: &str = "length";
 
+/// On how many storages the ISO is stored at a time.
+const AT_ONCE: usize = 4;
+
 #[derive(Default)]
 pub(crate) struct StoreIso {
     /// The length of the image at the factory, once it is known.
     length: OnceLock<u64>,
+    /// The storages, shared ones once.
+    places: OnceLock<Vec<NodeStorage>>,
+    /// Where a task of this run ended without error.
+    stored: Mutex<BTreeSet<NodeStorage>>,
 }
 
 /// A complete ISO.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredIso {
     volume: String,
+    place: NodeStorage,
     /// `None` where neither the storage nor the factory states it.
     length: Option<u64>,
+}
+
+/// The ISO on one storage.
+enum Copy {
+    Complete(StoredIso),
+    Missing(String),
 }
 
 impl Step for StoreIso {
     const ID: StepId = StepId::Image;
     const KIND: Kind = Kind::Act;
-    type Output = StoredIso;
+    type Output = Vec<StoredIso>;
 
-    /// An upload is copied onto its final name on the server, so a listed ISO can be half a copy: only its length proves
-    /// that it is complete.
-    async fn observe(&self, context: &Context) -> Result<Observation<StoredIso>> {
-        let volume = context.desired().iso_volume.to_string();
-        let Some(found) = find(context).await? else {
-            return Ok(Observation::absent(format!("{volume} does not exist")));
-        };
-        // From 9.2 on the size can be missing where it would be slow to determine.
-        let Some(size) = found.size else {
-            let length = self.length.get().copied();
-            return Ok(Observation::Done(StoredIso { volume, length }));
-        };
-        let length = self.length(context).await?;
-        if length.is_none_or(|length| length == size) {
-            let length = Some(size);
-            return Ok(Observation::Done(StoredIso { volume, length }));
+    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
+        let mut complete = Vec::new();
+        let mut missing = Vec::new();
+        for place in self.places(context).await? {
+            match self.copy(context, place).await? {
+                Copy::Complete(iso) => complete.push(iso),
+                Copy::Missing(reason) => missing.push(reason),
+            }
         }
-        let length = length.unwrap_or_default();
-        if size < length && was_started(context).await? {
-            return Ok(Observation::absent(format!(
-                "{volume} is incomplete: {size} of {length} bytes"
-            )));
-        }
-        Err(different_file(context, size, length))
+        Ok(match missing.is_empty() {
+            true => Observation::Done(complete),
+            false => Observation::absent(missing.join(", ")),
+        })
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        let storage = iso_storage(context);
         self.prewarm(context).await?;
         context.before_effect().await?;
-        self.remove_partial_copy(context, &storage).await?;
-        if fetched_by_the_node(context, &storage).await? {
-            return Ok(());
-        }
-        upload(context, &storage).await
+        let places = self.places(context).await?.iter();
+        let storing: Vec<_> = places.map(|place| self.store(context, place)).collect();
+        futures_util::stream::iter(storing)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
-    fn summary(&self, iso: &StoredIso) -> String {
-        match iso.length {
-            Some(length) => format!("{}, {} MiB", iso.volume, length >> 20),
-            None => iso.volume.clone(),
-        }
+    fn summary(&self, isos: &Self::Output) -> String {
+        let is_spread = isos.len() > 1;
+        let line = |iso: &StoredIso| {
+            let node = is_spread.then(|| format!(" on node {}", iso.place.node));
+            let length = iso.length.map(|length| format!(", {} MiB", length >> 20));
+            let or_empty = Option::unwrap_or_default;
+            format!("{}{}{}", iso.volume, or_empty(node), or_empty(length))
+        };
+        isos.iter().map(line).collect::<Vec<_>>().join("; ")
     }
 
-    fn evidence(&self, iso: &StoredIso) -> Vec<(&'static str, String)> {
-        let length = iso.length.map(|length| (LENGTH, length.to_string()));
+    fn evidence(&self, isos: &Self::Output) -> Vec<(&'static str, String)> {
+        let length = isos.iter().find_map(|iso| iso.length);
+        let length = length.map(|length| (LENGTH, length.to_string()));
         length.into_iter().collect()
     }
 
     fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
-        vec![(VOLUME, context.desired().iso_volume.to_string())]
+        let places = context.desired().iso_storages().into_iter();
+        let names: Vec<String> = places.map(|place| reference(context, &place)).collect();
+        vec![(VOLUME, names.join(","))]
     }
 }
 
 impl StoreIso {
+    /// The storages of all machines. A shared one has the files of every node, so it counts once.
+    async fn places(&self, context: &Context) -> Result<&[NodeStorage]> {
+        if let Some(places) = self.places.get() {
+            return Ok(places);
+        }
+        let mut by_storage: BTreeMap<StorageName, Vec<NodeStorage>> = BTreeMap::new();
+        for place in context.desired().iso_storages() {
+            by_storage
+                .entry(place.storage.clone())
+                .or_default()
+                .push(place);
+        }
+        let mut places = Vec::new();
+        for mut copies in by_storage.into_values() {
+            if copies.len() > 1 && storage(context, &copies[0]).status().await?.shared {
+                copies.truncate(1);
+            }
+            places.append(&mut copies);
+        }
+        Ok(self.places.get_or_init(|| places))
+    }
+
+    /// An upload is copied onto its final name on the server, so a listed ISO can be half a copy: only its length proves
+    /// that it is complete.
+    async fn copy(&self, context: &Context, place: &NodeStorage) -> Result<Copy> {
+        let volume = volume(context, place)?;
+        let complete = |length| {
+            Copy::Complete(StoredIso {
+                volume: volume.to_string(),
+                place: place.clone(),
+                length,
+            })
+        };
+        let Some(found) = find(context, place).await? else {
+            return Ok(Copy::Missing(format!(
+                "{volume} does not exist{}",
+                at(context, place)
+            )));
+        };
+        let length = self.length(context).await?;
+        let size = size(context, place, &found).await;
+        let (Some(size), Some(length)) = (size, length) else {
+            return match self.was_stored(context, place).await? {
+                true => Ok(complete(length.or(size))),
+                false => Err(unknown_size(&volume, place, size)),
+            };
+        };
+        if is_length(length, size) {
+            return Ok(complete(Some(length)));
+        }
+        if size < length && was_started(context, place).await? {
+            return Ok(Copy::Missing(format!(
+                "{volume} is incomplete{}: {size} of {length} bytes",
+                at(context, place)
+            )));
+        }
+        Err(different_file(&volume, place, size, length))
+    }
+
+    /// Stores the ISO where it is not complete.
+    async fn store(&self, context: &Context, place: &NodeStorage) -> Result<()> {
+        if let Copy::Complete(_) = self.copy(context, place).await? {
+            return Ok(());
+        }
+        let storage = storage(context, place);
+        self.remove_partial_copy(context, place, &storage).await?;
+        if !fetched_by_the_node(context, &storage).await? {
+            upload(context, &storage).await?;
+        }
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.insert(place.clone());
+        Ok(())
+    }
+
+    /// Whether the end of the task that stored the ISO was seen: the proof where the storage states no size.
+    async fn was_stored(&self, context: &Context, place: &NodeStorage) -> Result<bool> {
+        let seen = {
+            let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            stored.contains(place)
+        };
+        Ok(seen || is_recorded(context, place, &[RecordState::Done]).await?)
+    }
+
     /// The length of the image: as recorded when it was stored, else as the factory states it.
     async fn length(&self, context: &Context) -> Result<Option<u64>> {
         if let Some(length) = self.length.get() {
@@ -128,68 +226,150 @@ impl StoreIso {
     }
 
     /// Removes a copy that a run of this cluster left incomplete, and nothing else.
-    async fn remove_partial_copy(&self, context: &Context, storage: &Storage) -> Result<()> {
-        let Some(found) = find(context).await? else {
+    async fn remove_partial_copy(
+        &self,
+        context: &Context,
+        place: &NodeStorage,
+        storage: &Storage,
+    ) -> Result<()> {
+        let Some(found) = find(context, place).await? else {
             return Ok(());
         };
-        let incomplete = found.size.zip(self.length.get().copied());
+        let size = size(context, place, &found).await;
+        let incomplete = size.zip(self.length.get().copied());
         let is_incomplete = incomplete.is_some_and(|(size, length)| size < length);
-        if !is_incomplete || !was_started(context).await? {
+        if !is_incomplete || !was_started(context, place).await? {
             return Ok(());
         }
-        let volume = &context.desired().iso_volume;
+        let volume = volume(context, place)?;
         let limit = context.timing().task;
-        if let Some(task) = storage.delete(volume).await? {
+        if let Some(task) = storage.delete(&volume).await? {
             proxmox_task::finish(context, "the partial copy to be removed", &task, limit).await?;
         }
-        context.note(format!("removed the partial copy {volume}"));
+        context.note(format!(
+            "removed the partial copy {volume}{}",
+            at(context, place)
+        ));
         Ok(())
     }
 }
 
-fn iso_storage(context: &Context) -> Storage {
-    let desired = context.desired();
-    context
-        .clients()
-        .proxmox
-        .node(desired.node.clone())
-        .storage(desired.iso_storage.clone())
+fn storage(context: &Context, place: &NodeStorage) -> Storage {
+    let node = context.clients().proxmox.node(place.node.clone());
+    node.storage(place.storage.clone())
 }
 
-async fn find(context: &Context) -> Result<Option<VolumeInfo>> {
-    Ok(iso_storage(context)
-        .find(&context.desired().iso_volume)
-        .await?)
+fn volume(context: &Context, place: &NodeStorage) -> Result<VolumeId> {
+    let file = &context.desired().iso_file;
+    Ok(VolumeId::of_file(
+        &place.storage,
+        Content::Iso.as_str(),
+        file,
+    )?)
 }
 
-/// Whether the storage lists the ISO, complete or not.
+/// ` on node pve-01` in a cluster of several nodes.
+fn at(context: &Context, place: &NodeStorage) -> String {
+    match context.desired().nodes().len() {
+        1 => String::new(),
+        _ => format!(" on node {}", place.node),
+    }
+}
+
+/// What the journal calls the ISO on this storage.
+fn reference(context: &Context, place: &NodeStorage) -> String {
+    let NodeStorage { node, storage } = place;
+    format!("{node}/{storage}:iso/{}", context.desired().iso_file)
+}
+
+async fn find(context: &Context, place: &NodeStorage) -> Result<Option<VolumeInfo>> {
+    let volume = volume(context, place)?;
+    Ok(storage(context, place).find(&volume).await?)
+}
+
+/// The size of the file. From Proxmox VE 9.2 on it can be missing in the list; then it is asked for by itself.
+async fn size(context: &Context, place: &NodeStorage, found: &VolumeInfo) -> Option<u64> {
+    if found.size.is_some() {
+        return found.size;
+    }
+    let details = storage(context, place).volume(&found.id).await;
+    details.ok().and_then(|details| details.size)
+}
+
+/// Whether a file of this size is the whole image. The size of a single volume is that of its blocks of 512 bytes.
+fn is_length(length: u64, size: u64) -> bool {
+    size == length || size == length.next_multiple_of(512)
+}
+
+/// Whether a storage lists the ISO, complete or not.
 pub(super) async fn is_listed(context: &Context) -> Result<bool> {
-    Ok(find(context).await?.is_some())
+    for place in context.desired().iso_storages() {
+        if find(context, &place).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a run of this cluster began to store the ISO, so that a partial copy is its own.
-async fn was_started(context: &Context) -> Result<bool> {
-    let volume = context.desired().iso_volume.to_string();
-    Ok(context.journal().records().await?.iter().any(|record| {
-        record.step == StepId::Image.name() && record.references.get(VOLUME) == Some(&volume)
+async fn was_started(context: &Context, place: &NodeStorage) -> Result<bool> {
+    is_recorded(context, place, &[RecordState::Started, RecordState::Done]).await
+}
+
+async fn is_recorded(
+    context: &Context,
+    place: &NodeStorage,
+    states: &[RecordState],
+) -> Result<bool> {
+    let wanted = reference(context, place);
+    let records = context.journal().records().await?;
+    let mut records = records
+        .iter()
+        .filter(|record| states.contains(&record.state));
+    Ok(records.any(|record| {
+        record.step == StepId::Image.name() && is_about(record.references.get(VOLUME), &wanted)
     }))
 }
 
+/// Whether a list of references has this one. Earlier releases recorded the volume without its node.
+fn is_about(recorded: Option<&String>, wanted: &str) -> bool {
+    let volume = wanted.split_once('/').map(|(_, volume)| volume);
+    let recorded = recorded.map(String::as_str).unwrap_or_default();
+    recorded
+        .split(',')
+        .any(|name| name == wanted || Some(name) == volume)
+}
+
+/// The length that was recorded for this image, on whatever storage.
 async fn recorded_length(context: &Context) -> Result<Option<u64>> {
-    let volume = context.desired().iso_volume.to_string();
+    let file = format!(":iso/{}", context.desired().iso_file);
     let records = context.journal().records().await?;
     Ok(records
         .iter()
         .rev()
         .filter(|record| record.state == RecordState::Done)
-        .filter(|record| record.references.get(VOLUME) == Some(&volume))
+        .filter(|record| {
+            let recorded = record.references.get(VOLUME);
+            recorded.is_some_and(|names| names.split(',').any(|name| name.ends_with(&file)))
+        })
         .find_map(|record| record.references.get(LENGTH)?.parse().ok()))
 }
 
-fn different_file(context: &Context, size: u64, length: u64) -> Error {
-    let desired = context.desired();
+/// Neither the size of the file nor the end of its upload is known.
+fn unknown_size(volume: &VolumeId, place: &NodeStorage, size: Option<u64>) -> Error {
+    let who = match size {
+        Some(_) => "the factory does not state the length of the image",
+        None => "the storage does not state the size of the file",
+    };
+    Error::new(ErrorKind::NotReady, "check the ISO")
+        .with_target(format!("{volume} on node {}", place.node))
+        .with_message(format!("whether the file is complete is unknown: {who}"))
+        .with_hint("Remove the file from the storage and run again, which stores it.")
+}
+
+fn different_file(volume: &VolumeId, place: &NodeStorage, size: u64, length: u64) -> Error {
     Error::new(ErrorKind::Conflict, "check the ISO")
-        .with_target(desired.iso_volume.to_string())
+        .with_target(format!("{volume} on node {}", place.node))
         .with_message(format!(
             "the file has {size} bytes, the image of the factory has {length}"
         ))

@@ -101,7 +101,7 @@ fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
     context
         .clients()
         .proxmox
-        .node(context.desired().node.clone())
+        .node(machine.place.node.clone())
         .vm(machine.vm.id())
 }
 
@@ -153,6 +153,11 @@ async fn absent(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<
     let proxmox = &context.clients().proxmox;
     for guest in proxmox.cluster().guests().await? {
         if guest.vmid == vm.id() && guest.node != *vm.node() {
+            let other = proxmox.node(guest.node.clone()).vm(guest.vmid);
+            let config = other.find_config().await?;
+            if config.is_some_and(|config| ownership(machine, &config) == Ownership::Ours) {
+                return Err(elsewhere(machine, vm, &other));
+            }
             return Err(not_ours(vm, &format!("it is on node {}", guest.node)));
         }
         let same_name = guest.name.as_deref() == Some(machine.vm.name());
@@ -196,6 +201,24 @@ fn not_ours(vm: &Vm, what: &str) -> Error {
             vm.id()
         ))
         .with_hint("Choose another machines[].vmId, or remove the VM if it is not needed.")
+}
+
+/// The VM of the machine was migrated, or the specification was changed.
+fn elsewhere(machine: &DesiredMachine, vm: &Vm, other: &Vm) -> Error {
+    let name = &machine.spec.name;
+    Error::new(ErrorKind::Conflict, "check the VM")
+        .with_target(name.clone())
+        .with_message(format!(
+            "VM {} is on node {}, the specification places it on node {}",
+            vm.id(),
+            other.node(),
+            vm.node()
+        ))
+        .with_hint(format!(
+            "Set machines[].placement.node of {name} to {}, or migrate the VM to node {}.",
+            other.node(),
+            vm.node()
+        ))
 }
 
 fn moved(machine: &DesiredMachine, vm: &Vm, other: &Vm) -> Error {
@@ -283,7 +306,7 @@ async fn update_stopped(
         .vm
         .drift(config)
         .iter()
-        .filter(|diff| can_change(diff))
+        .filter(|diff| can_change(machine, diff))
         .fold(ConfigUpdate::new(), |update, diff| {
             update.option(&diff.path, value_of(diff, config))
         });
@@ -299,8 +322,11 @@ async fn update_stopped(
 }
 
 /// Options that change nothing on a disk.
-fn can_change(diff: &Diff) -> bool {
-    const OPTIONS: [&str; 10] = [
+fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
+    const OPTIONS: [&str; 13] = [
+        "ipconfig0",
+        "nameserver",
+        "searchdomain",
         "cores",
         "sockets",
         "memory",
@@ -312,7 +338,9 @@ fn can_change(diff: &Diff) -> bool {
         "onboot",
         "agent",
     ];
-    OPTIONS.contains(&diff.path.as_str()) || diff.path.starts_with("net")
+    OPTIONS.contains(&diff.path.as_str())
+        || diff.path.starts_with("net")
+        || machine.spec.options.contains_key(&diff.path)
 }
 
 /// A network card keeps its MAC address, by which DHCP servers know the machine.

@@ -1,13 +1,17 @@
 //! Credentials, privileges, storages and names at every server, checked before anything is changed.
 
+use std::collections::BTreeMap;
+
 use proxmox_client::access::Requirement;
-use proxmox_client::id::StorageName;
+use proxmox_client::id::NodeName;
+use proxmox_client::node::NetworkInfo;
 use proxmox_client::storage::Content;
 
-use crate::desired::DesiredMachine;
+use crate::desired::{DesiredMachine, NodeStorage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::spec::machine::Network;
 use crate::state::claim;
 
 /// Privileges on the VM itself (facts of Proxmox VE 8 and 9 alike).
@@ -64,37 +68,53 @@ async fn proxmox(context: &Context) -> Result<String> {
     let desired = context.desired();
     let client = &context.clients().proxmox;
     let version = client.version().await?;
-    let vnets = vnets(context).await;
-    client.preflight(&requirements(context, &vnets)).await?;
-    storage_takes(
-        context,
-        &desired.storage,
-        Content::Images,
-        "proxmox.storage",
-    )
-    .await?;
-    storage_takes(
-        context,
-        &desired.iso_storage,
-        Content::Iso,
-        "proxmox.isoStorage",
-    )
-    .await?;
-    warn_about_bridges(context).await;
+    let networks = Networks::read(context).await;
+    client.preflight(&requirements(context, &networks)).await?;
+    for place in desired.disk_storages() {
+        storage_takes(context, &place, Content::Images, "storage").await?;
+    }
+    for place in desired.iso_storages() {
+        storage_takes(context, &place, Content::Iso, "isoStorage").await?;
+    }
+    warn_about_bridges(context, &networks);
     Ok(format!("Proxmox VE {version}"))
 }
 
-/// The networks of SDN zones that the token may use. Others are local bridges, or are not visible.
-async fn vnets(context: &Context) -> Vec<String> {
-    let desired = context.desired();
-    let node = context.clients().proxmox.node(desired.node.clone());
-    let visible = node.bridges().await.unwrap_or_default();
-    let vnets = visible.into_iter().filter(|network| network.kind == "vnet");
-    vnets.map(|network| network.iface).collect()
+/// The networks that the token sees on each node that machines are placed on.
+struct Networks(BTreeMap<NodeName, Vec<NetworkInfo>>);
+
+impl Networks {
+    /// A node whose networks cannot be read is left out: the start of the VM decides.
+    async fn read(context: &Context) -> Self {
+        let mut networks = BTreeMap::new();
+        for node in context.desired().nodes() {
+            let bridges = context.clients().proxmox.node(node.clone()).bridges().await;
+            if let Ok(bridges) = bridges {
+                networks.insert(node.clone(), bridges);
+            }
+        }
+        Self(networks)
+    }
+
+    /// Whether this is a network of an SDN zone that the token may use. Others are local bridges, or are not visible.
+    fn is_vnet(&self, node: &NodeName, name: &str) -> bool {
+        let known = self.0.get(node).into_iter().flatten();
+        known
+            .into_iter()
+            .any(|network| network.kind == "vnet" && network.iface == name)
+    }
+
+    /// Whether the node lists the network; `true` where its networks are unknown.
+    fn may_have(&self, node: &NodeName, name: &str) -> bool {
+        let Some(known) = self.0.get(node) else {
+            return true;
+        };
+        known.iter().any(|network| network.iface == name)
+    }
 }
 
 /// Everything that the token must be allowed, on Proxmox VE 8 and 9 alike. `docs/proxmox-role.md` grants exactly this.
-fn requirements(context: &Context, vnets: &[String]) -> Vec<Requirement> {
+fn requirements(context: &Context, networks: &Networks) -> Vec<Requirement> {
     let desired = context.desired();
     let mut required = Vec::new();
     for machine in &desired.machines {
@@ -104,16 +124,20 @@ fn requirements(context: &Context, vnets: &[String]) -> Vec<Requirement> {
             // 9 replaced VM.Monitor.
             required.push(Requirement::new(path, "VM.GuestAgent.Audit").or("VM.Monitor"));
         }
-        // The path of a vnet has the zone, which the list of networks does not tell.
-        if !vnets.contains(&machine.spec.network.bridge) {
-            required.push(Requirement::new(network_path(machine), "SDN.Use"));
+        for network in machine.spec.networks() {
+            // The path of a vnet has the zone, which the list of networks does not tell.
+            if !networks.is_vnet(&machine.place.node, &network.bridge) {
+                required.push(Requirement::new(network_path(network), "SDN.Use"));
+            }
         }
     }
-    for (storage, privilege) in [
-        (&desired.storage, "Datastore.AllocateSpace"),
-        (&desired.iso_storage, "Datastore.AllocateTemplate"),
-    ] {
-        let path = format!("/storage/{storage}");
+    let disks = desired.disk_storages().into_iter();
+    let images = desired.iso_storages().into_iter();
+    for (place, privilege) in disks
+        .map(|place| (place, "Datastore.AllocateSpace"))
+        .chain(images.map(|place| (place, "Datastore.AllocateTemplate")))
+    {
+        let path = format!("/storage/{}", place.storage);
         required.push(Requirement::new(path.as_str(), privilege));
         required.push(Requirement::new(path, "Datastore.Audit"));
     }
@@ -121,8 +145,7 @@ fn requirements(context: &Context, vnets: &[String]) -> Vec<Requirement> {
 }
 
 /// Where Proxmox VE (8 and later) checks that a machine may use its bridge, or its VLAN on the bridge.
-fn network_path(machine: &DesiredMachine) -> String {
-    let network = &machine.spec.network;
+fn network_path(network: &Network) -> String {
     let bridge = format!("/sdn/zones/localnetwork/{}", network.bridge);
     match network.vlan {
         Some(tag) => format!("{bridge}/{tag}"),
@@ -132,43 +155,54 @@ fn network_path(machine: &DesiredMachine) -> String {
 
 async fn storage_takes(
     context: &Context,
-    name: &StorageName,
+    place: &NodeStorage,
     content: Content,
     field: &str,
 ) -> Result<()> {
-    let node = context
-        .clients()
-        .proxmox
-        .node(context.desired().node.clone());
-    let storage = node.storage(name.clone()).status().await?;
-    if storage.supports(content) {
+    let node = context.clients().proxmox.node(place.node.clone());
+    let storage = node.storage(place.storage.clone()).status().await?;
+    let message = if !storage.supports(content) {
+        format!("the storage does not accept content of type {content}")
+    } else if !storage.enabled || !storage.active {
+        "the storage is not active on this node".to_owned()
+    } else {
         return Ok(());
-    }
+    };
+    let affected: Vec<&str> = context
+        .desired()
+        .machines
+        .iter()
+        .filter(|machine| is_placed_on(machine, place))
+        .map(|machine| machine.spec.name.as_str())
+        .collect();
     Err(Error::new(ErrorKind::Rejected, "check the storage")
-        .with_target(format!("{name} on node {}", context.desired().node))
-        .with_message(format!(
-            "the storage does not accept content of type {content}"
-        ))
+        .with_target(place.to_string())
+        .with_message(format!("{message}; {} needs it", affected.join(", ")))
         .with_hint(format!(
-            "Enable the content type, or set {field} to another storage."
+            "Correct the storage at Proxmox VE, or set proxmox.{field} or machines[].placement.{field} to another one."
         )))
 }
 
+fn is_placed_on(machine: &DesiredMachine, place: &NodeStorage) -> bool {
+    let own = &machine.place;
+    own.node == place.node && [&own.storage, &own.iso_storage].contains(&&place.storage)
+}
+
 /// A bridge that is not listed may also be one that the token may not see: the start of the VM decides.
-async fn warn_about_bridges(context: &Context) {
-    let desired = context.desired();
-    let node = context.clients().proxmox.node(desired.node.clone());
-    let Ok(bridges) = node.bridges().await else {
-        return;
-    };
-    for machine in &desired.machines {
-        let wanted = &machine.spec.network.bridge;
-        if !bridges.iter().any(|bridge| bridge.iface == *wanted) {
-            context.warn(format!(
-                "Node {} lists no bridge {wanted}: it does not exist, or the privilege SDN.Use on it is missing.",
-                desired.node
-            ));
+fn warn_about_bridges(context: &Context, networks: &Networks) {
+    let mut missing = Vec::new();
+    for machine in &context.desired().machines {
+        for network in machine.spec.networks() {
+            let wanted = (&machine.place.node, &network.bridge);
+            if !networks.may_have(wanted.0, wanted.1) && !missing.contains(&wanted) {
+                missing.push(wanted);
+            }
         }
+    }
+    for (node, bridge) in missing {
+        context.warn(format!(
+            "Node {node} lists no bridge {bridge}: it does not exist, or the privilege SDN.Use on it is missing."
+        ));
     }
 }
 

@@ -100,7 +100,7 @@ impl ClusterBootstrap {
             talos_version: desired.talos_version(),
             kubernetes_version: run.results.kubernetes_version,
             schematic_id: desired.schematic_id.to_string(),
-            iso: desired.iso_volume.to_string(),
+            iso: desired.iso_volumes().join(", "),
             installer: desired.installer.clone(),
             machines: self.machines(),
             output: self.context().artifacts().folder().map(Path::to_path_buf),

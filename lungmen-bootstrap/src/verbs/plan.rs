@@ -1,11 +1,12 @@
 //! `plan()`: what a run will do, computed without any call.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::desired::{DesiredCluster, DesiredMachine};
+use crate::desired::{DesiredCluster, DesiredMachine, NodeStorage, Place};
 use crate::run::step::StepId;
 
 /// The steps of a run with what each of them ensures. It holds no secrets.
@@ -86,16 +87,18 @@ impl Details<'_> {
                 .iter()
                 .map(|text| format!("warning: {text}"))
                 .collect(),
-            StepId::Preflight => vec![format!(
-                "Proxmox VE node {}, storages {} and {}",
-                self.desired.node, self.desired.storage, self.desired.iso_storage
-            )],
+            StepId::Preflight => self.place_details(),
             StepId::Claim => vec![self.claim_details()],
             StepId::Schematic => self.schematic_details(),
-            StepId::Image => vec![self.desired.iso_volume.to_string()],
-            StepId::Machine => self.desired.machines.iter().map(machine_line).collect(),
+            StepId::Image => self.image_details(),
+            StepId::Machine => self.machine_details(),
             StepId::FirstBoot => self.each_machine(|machine| {
-                format!("{} at {}", machine.spec.name, machine.spec.address)
+                let source = if machine.spec.static_address.is_some() {
+                    ", without DHCP"
+                } else {
+                    ""
+                };
+                format!("{} at {}{source}", machine.spec.name, machine.spec.address)
             }),
             StepId::Configuration => self.configuration_details(),
             StepId::Apply => self
@@ -120,6 +123,41 @@ impl Details<'_> {
 
     fn each_machine(&self, line: impl Fn(&DesiredMachine) -> String) -> Vec<String> {
         self.desired.machines.iter().map(line).collect()
+    }
+
+    fn machine_details(&self) -> Vec<String> {
+        let is_spread = self.desired.nodes().len() > 1;
+        self.each_machine(|machine| match is_spread {
+            true => format!("{}, node {}", machine_line(machine), machine.place.node),
+            false => machine_line(machine),
+        })
+    }
+
+    /// One line for each placement that machines have.
+    fn place_details(&self) -> Vec<String> {
+        let machines = self.desired.machines.iter();
+        let places: BTreeSet<_> = machines.map(|machine| &machine.place).collect();
+        let line = |place: &Place| {
+            format!(
+                "Proxmox VE node {}, storages {} and {}",
+                place.node, place.storage, place.iso_storage
+            )
+        };
+        places.into_iter().map(line).collect()
+    }
+
+    /// The volumes; with the nodes when there are several, because a storage that is not shared has its own files there.
+    fn image_details(&self) -> Vec<String> {
+        let storages = self.desired.iso_storages();
+        if self.desired.nodes().len() == 1 {
+            return self.desired.iso_volumes();
+        }
+        let file = &self.desired.iso_file;
+        let line = |place: NodeStorage| {
+            let NodeStorage { node, storage } = place;
+            format!("{storage}:iso/{file} on node {node}, once where the storage is shared")
+        };
+        storages.into_iter().map(line).collect()
     }
 
     fn schematic_details(&self) -> Vec<String> {
@@ -185,6 +223,10 @@ fn machine_line(machine: &DesiredMachine) -> String {
         .iter()
         .map(|disk| format!("{} GiB", disk.size_gib))
         .collect();
+    let bridges: Vec<&str> = spec
+        .networks()
+        .map(|network| network.bridge.as_str())
+        .collect();
     format!(
         "VM {} {}: {} cores, {} MiB, disks {}, bridge {}",
         spec.vm_id,
@@ -192,6 +234,6 @@ fn machine_line(machine: &DesiredMachine) -> String {
         spec.cores,
         spec.memory_mib,
         disks.join(" + "),
-        spec.network.bridge
+        bridges.join(" + ")
     )
 }

@@ -269,6 +269,7 @@ impl PveMockBuilder {
             bridges: self.bridges,
             accounts: self.accounts,
             volumes: BTreeMap::new(),
+            files_elsewhere: BTreeMap::new(),
             vms: BTreeMap::new(),
             tasks: BTreeMap::new(),
             failing_tasks: VecDeque::new(),

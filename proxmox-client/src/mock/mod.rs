@@ -48,7 +48,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::credentials::{ApiToken, Credentials};
-use crate::id::{VmId, VolumeId};
+use crate::id::{NodeName, VmId, VolumeId};
 use crate::retry::RetryPolicy;
 use crate::tls::{Fingerprint, TlsTrust};
 use crate::vm::guest::GuestInterface;
@@ -286,16 +286,18 @@ impl PveMock {
         self.inner.shared.state().volumes.get(id).cloned()
     }
 
-    /// All files and disks.
+    /// A file or disk as this node sees it: the nodes have their own files on a storage that is not shared.
+    #[must_use]
+    pub fn volume_on(&self, node: &NodeName, id: &VolumeId) -> Option<VolumeRecord> {
+        self.inner.shared.state().volume_on(node, id).cloned()
+    }
+
+    /// All files and disks of all nodes.
     #[must_use]
     pub fn volumes(&self) -> Vec<VolumeRecord> {
-        self.inner
-            .shared
-            .state()
-            .volumes
-            .values()
-            .cloned()
-            .collect()
+        let state = self.inner.shared.state();
+        let elsewhere = state.files_elsewhere.values();
+        state.volumes.values().chain(elsewhere).cloned().collect()
     }
 
     /// Puts a file onto a storage, as if it had been uploaded earlier.
@@ -306,6 +308,17 @@ impl PveMock {
         let content = id.name().split('/').next().unwrap_or_default().to_owned();
         let record = VolumeRecord::file(id, &content, body.into(), None);
         let added = self.inner.shared.state().add_volume(record);
+        assert_eq!(added, Ok(()), "a file for the mock");
+    }
+
+    /// Puts a file onto the storage of this node, as [`add_file`](Self::add_file) does on the first one.
+    ///
+    /// # Panics
+    /// When the storage does not exist or is full.
+    pub fn add_file_on(&self, node: &NodeName, id: VolumeId, body: impl Into<Bytes>) {
+        let content = id.name().split('/').next().unwrap_or_default().to_owned();
+        let record = VolumeRecord::file(id, &content, body.into(), None);
+        let added = self.inner.shared.state().add_file(node, record);
         assert_eq!(added, Ok(()), "a file for the mock");
     }
 
@@ -340,12 +353,21 @@ impl PveMock {
         debug_assert!(stopped.is_ok());
     }
 
-    /// Adds a stopped VM with these options, as if another client had created it.
+    /// Adds a stopped VM with these options on the first node, as if another client had created it.
     ///
     /// # Panics
     /// When a drive cannot be allocated.
     pub fn add_vm(&self, id: VmId, options: &[(&str, &str)]) {
-        let added = self.inner.shared.state().add_vm(id, options);
+        let added = self.inner.shared.state().add_vm(None, id, options);
+        assert_eq!(added, Ok(()), "a VM for the mock");
+    }
+
+    /// Adds a stopped VM on this node, as [`add_vm`](Self::add_vm) does on the first one.
+    ///
+    /// # Panics
+    /// When a drive cannot be allocated.
+    pub fn add_vm_on(&self, node: &NodeName, id: VmId, options: &[(&str, &str)]) {
+        let added = self.inner.shared.state().add_vm(Some(node), id, options);
         assert_eq!(added, Ok(()), "a VM for the mock");
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> 
     if vm.running {
         return Err(format!("VM {id} already running"));
     }
-    let options = vm.planned();
+    let (options, node) = (vm.planned(), vm.node.clone());
     let mut log = Vec::new();
     check_processors(state, &options)?;
     for (name, value) in &options {
@@ -118,7 +118,7 @@ pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> 
         }
         if is_drive(name)
             && let Some(Ok(volume)) = values.get("file").map(VolumeId::new)
-            && !state.volumes.contains_key(&volume)
+            && state.volume_on(&node, &volume).is_none()
         {
             return Err(format!("volume '{volume}' does not exist"));
         }

@@ -135,6 +135,8 @@ pub struct VolumeRecord {
     pub size: u64,
     /// The VM that a disk belongs to.
     pub vmid: Option<VmId>,
+    /// The node whose file it is, where every node has its own: a storage that is not shared, on another node than the first.
+    pub node: Option<NodeName>,
     /// The bytes of a file; empty for disks.
     pub body: Bytes,
     /// The SHA-256 of the bytes in hexadecimal digits.
@@ -150,6 +152,7 @@ impl VolumeRecord {
             content: content.to_owned(),
             size: body.len() as u64,
             vmid: None,
+            node: None,
             sha256: hex(&Sha256::digest(&body)),
             body,
             origin,
@@ -258,6 +261,8 @@ pub(super) struct State {
     pub(super) pools: Pools,
     pub(super) datacenter: Datacenter,
     pub(super) volumes: BTreeMap<VolumeId, VolumeRecord>,
+    /// Files of storages that every node has for itself, on other nodes than the first one.
+    pub(super) files_elsewhere: BTreeMap<(NodeName, VolumeId), VolumeRecord>,
     pub(super) vms: BTreeMap<VmId, MockVm>,
     pub(super) tasks: BTreeMap<String, TaskRecord>,
     pub(super) failing_tasks: VecDeque<String>,
@@ -378,9 +383,15 @@ impl State {
             .sum()
     }
 
-    /// Adds a finished VM.
-    pub(super) fn add_vm(&mut self, id: VmId, options: &[(&str, &str)]) -> Result<(), String> {
-        let node = self.nodes.first().ok_or("no node")?.name.clone();
+    /// Adds a finished VM, on the first node unless another one is given.
+    pub(super) fn add_vm(
+        &mut self,
+        node: Option<&NodeName>,
+        id: VmId,
+        options: &[(&str, &str)],
+    ) -> Result<(), String> {
+        let first = self.nodes.first().map(|node| &node.name);
+        let node = node.or(first).ok_or("no node")?.clone();
         let given = options
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -389,6 +400,44 @@ impl State {
         self.vms.insert(id, MockVm::new(node, options));
         self.emit(&MockEvent::VmCreated { vmid: id });
         Ok(())
+    }
+
+    /// The node that has the file for itself: storages of the same name are different ones unless they are shared. Disks
+    /// bear the id of their VM, so that two nodes never have the same one.
+    pub(super) fn owner_of(&self, node: &NodeName, id: &VolumeId) -> Option<NodeName> {
+        let is_file = ["iso/", "import/", "vztmpl/", "snippets/"]
+            .iter()
+            .any(|folder| id.name().starts_with(folder));
+        let storage = self.storage(id.storage().as_str()).ok()?;
+        let first = &self.nodes.first()?.name;
+        let is_own = storage.holds_files() && !storage.shared && storage.is_on(first);
+        (is_file && is_own && node != first).then(|| node.clone())
+    }
+
+    /// The volume as this node sees it.
+    pub(super) fn volume_on(&self, node: &NodeName, id: &VolumeId) -> Option<&VolumeRecord> {
+        match self.owner_of(node, id) {
+            Some(owner) => self.files_elsewhere.get(&(owner, id.clone())),
+            None => self.volumes.get(id),
+        }
+    }
+
+    /// Removes the volume that this node sees.
+    pub(super) fn remove_volume(&mut self, node: &NodeName, id: &VolumeId) -> Option<VolumeRecord> {
+        match self.owner_of(node, id) {
+            Some(owner) => self.files_elsewhere.remove(&(owner, id.clone())),
+            None => self.volumes.remove(id),
+        }
+    }
+
+    /// Puts a file onto the storage of this node.
+    pub(super) fn add_file(
+        &mut self,
+        node: &NodeName,
+        mut volume: VolumeRecord,
+    ) -> Result<(), String> {
+        volume.node = self.owner_of(node, &volume.id);
+        self.add_volume(volume)
     }
 
     /// Puts a file or disk onto its storage.
@@ -402,7 +451,10 @@ impl State {
         }
         let is_file = volume.vmid.is_none();
         let id = volume.id.clone();
-        self.volumes.insert(id.clone(), volume);
+        match volume.node.clone() {
+            Some(owner) => self.files_elsewhere.insert((owner, id.clone()), volume),
+            None => self.volumes.insert(id.clone(), volume),
+        };
         if is_file {
             self.emit(&MockEvent::VolumeAdded { volume: id });
         }

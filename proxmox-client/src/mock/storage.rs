@@ -119,8 +119,10 @@ pub(super) fn content(context: &Context<'_>, state: &State) -> Reply {
     let storage = state.usable_storage(&node, context.param("storage"))?;
     let wanted = context.optional("content");
     let vmid = context.optional("vmid");
-    let volumes = state.volumes.values().filter(|volume| {
+    let elsewhere = state.files_elsewhere.values();
+    let volumes = state.volumes.values().chain(elsewhere).filter(|volume| {
         volume.id.storage() == storage.name
+            && volume.node == state.owner_of(&node, &volume.id)
             && wanted.is_none_or(|content| volume.content == content)
             && vmid.is_none_or(|vmid| volume.vmid.is_some_and(|id| id.to_string() == vmid))
             // A name that begins with a dot is stored and never listed.
@@ -176,7 +178,7 @@ pub(super) fn volume(context: &Context<'_>, state: &State) -> Reply {
     let storage = state.usable_storage(&node, context.param("storage"))?;
     let id = volume_id(context, state)?;
     let path = storage.path_of(id.name());
-    let found = state.volumes.get(&id);
+    let found = state.volume_on(&node, &id);
     let volume = found
         .ok_or_else(|| Refusal::died(format!("volume_size_info on '{id}' failed - no format")))?;
     Ok(
@@ -232,8 +234,7 @@ pub(super) fn delete(context: &Context<'_>, state: &mut State) -> Reply {
         &["Datastore.Allocate"],
     )?;
     let owner = state
-        .volumes
-        .get(&volume)
+        .volume_on(&node, &volume)
         .and_then(|record| record.vmid)
         .map(|id| id.to_string());
     let owner = owner.or_else(|| {
@@ -252,9 +253,10 @@ pub(super) fn delete(context: &Context<'_>, state: &mut State) -> Reply {
     };
     let path = storage.path_of(volume.name());
     let removed = volume.clone();
+    let place = node.clone();
     let effect: Effect = Box::new(move |state| {
         let mut log = Vec::new();
-        match state.volumes.remove(&removed) {
+        match state.remove_volume(&place, &removed) {
             Some(_) => state.emit(&MockEvent::VolumeRemoved {
                 volume: removed.clone(),
             }),
@@ -341,7 +343,7 @@ fn target(context: &Context<'_>, state: &State, file_name: &str) -> Result<Volum
 }
 
 pub(super) fn upload(context: &Context<'_>, state: &mut State, upload: &Upload) -> Reply {
-    state.node(context.param("node"))?;
+    let place = state.node(context.param("node"))?;
     let volume = target(context, state, &upload.file_name)?;
     let content = context.param("content").to_owned();
     let checksum = Checksum::of(context);
@@ -370,8 +372,8 @@ pub(super) fn upload(context: &Context<'_>, state: &mut State, upload: &Upload) 
         log.push(format!("target file: {path}"));
         log.push(format!("file size is: {}", body.len()));
         log.push(format!("command: cp -- {temporary} {path}"));
-        state.volumes.remove(&volume);
-        state.add_volume(VolumeRecord::file(volume, &content, body, None))?;
+        state.remove_volume(&place, &volume);
+        state.add_file(&place, VolumeRecord::file(volume, &content, body, None))?;
         log.push("finished file import successfully".to_owned());
         Ok(log)
     };
@@ -400,6 +402,7 @@ pub(super) fn download(context: &Context<'_>, state: &mut State) -> Reply {
         .storage(context.param("storage"))?
         .path_of(volume.name());
     let job = Download {
+        node: node.clone(),
         path,
         volume,
         content: context.param("content").to_owned(),
@@ -419,6 +422,7 @@ pub(super) fn download(context: &Context<'_>, state: &mut State) -> Reply {
 }
 
 struct Download {
+    node: NodeName,
     path: String,
     volume: VolumeId,
     content: String,
@@ -439,7 +443,7 @@ impl Download {
                 return Box::new(move |_| Err(problem.to_owned()));
             }
         }
-        let existing = shared.state().volumes.get(&self.volume).cloned();
+        let existing = shared.state().volume_on(&self.node, &self.volume).cloned();
         if let Some(existing) = existing {
             let result = self.meet_existing(&existing);
             return Box::new(move |_| result);
@@ -470,12 +474,8 @@ impl Download {
             None => body,
         };
         let (url, path) = (self.url.clone(), self.path);
-        state.add_volume(VolumeRecord::file(
-            self.volume,
-            &self.content,
-            body,
-            Some(self.url),
-        ))?;
+        let record = VolumeRecord::file(self.volume, &self.content, body, Some(self.url));
+        state.add_file(&self.node, record)?;
         Ok(vec![
             format!("downloading {url} to {path}"),
             format!("download of '{url}' to '{path}' finished"),

@@ -250,7 +250,7 @@ fn store_drive(
     } else {
         let volume = VolumeId::new(file.clone()).map_err(|error| error.to_string())?;
         usable(state, node, &volume.storage()).map(drop)?;
-        let known = state.volumes.get(&volume);
+        let known = state.volume_on(node, &volume);
         let size = known
             .ok_or_else(|| format!("volume '{file}' does not exist"))?
             .size;

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -15,8 +14,6 @@ use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockBui
 
 /// The port of the API server on a node.
 pub(super) const KUBERNETES_PORT: u16 = 6443;
-const JOIN_INTERVAL: Duration = Duration::from_millis(5);
-const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// etcd of the node is healthy: it starts the API server, or joins the cluster whose API server runs.
 pub(super) async fn control_plane_is_up(servers: &Arc<Servers>, machine: &Machine) {
@@ -30,15 +27,11 @@ pub(super) async fn control_plane_is_up(servers: &Arc<Servers>, machine: &Machin
     join_kubernetes(servers, machine).await;
 }
 
-/// The node runs with its configuration. When the cluster runs, workers join it, and control plane nodes its etcd.
+/// The node runs with its configuration: a worker joins a cluster that runs. Control plane nodes join its etcd first, by
+/// themselves, and Kubernetes once their member is healthy.
 pub(super) async fn configured(servers: &Servers, machine: &Machine) {
-    if servers.kubernetes().is_none() {
-        return;
-    }
-    match parsed(machine) {
-        Some(document) if is_control_plane(&document) => join_etcd(machine).await,
-        Some(_) => join_kubernetes(servers, machine).await,
-        None => {}
+    if parsed(machine).is_some_and(|document| !is_control_plane(&document)) {
+        join_kubernetes(servers, machine).await;
     }
 }
 
@@ -78,20 +71,12 @@ async fn follow_kubernetes(
     }
 }
 
-/// A control plane node joins etcd, which real nodes do by themselves once they reach another member.
-async fn join_etcd(machine: &Machine) {
-    let client = machine.talos.client();
-    let poll = talos_client::Poll::every(JOIN_INTERVAL).deadline(JOIN_DEADLINE);
-    // A member that cannot join is missing, as on hardware; the wait for it reports that.
-    let _ = client.machine().bootstrap_and_wait(poll).await;
-}
-
 /// The kubelet of the machine registers its node. Nothing happens when it has.
 async fn join_kubernetes(servers: &Servers, machine: &Machine) {
     let (Some(kubernetes), Some(document)) = (servers.kubernetes(), parsed(machine)) else {
         return;
     };
-    let name = hostname(&document).unwrap_or_else(|| default_hostname(machine.declared));
+    let name = node_name(&document, machine);
     if is_control_plane(&document) {
         kubernetes.add_control_plane(name, machine.declared).await;
     } else {
@@ -144,7 +129,7 @@ fn with_nodes(servers: &Servers, mut config: KubernetesMockBuilder) -> Kubernete
         let Some(document) = parsed(&machine) else {
             continue;
         };
-        let name = hostname(&document).unwrap_or_else(|| default_hostname(machine.declared));
+        let name = node_name(&document, &machine);
         config = if is_control_plane(&document) {
             config.control_plane(name, machine.declared)
         } else {
@@ -162,10 +147,13 @@ fn is_control_plane(document: &MachineConfig) -> bool {
     document.machine_type() != Some("worker")
 }
 
-/// The host name up to its first dot: the name of the Node object.
-fn hostname(document: &MachineConfig) -> Option<String> {
-    let name = document.hostname()?;
-    Some(name.split('.').next().unwrap_or(name).to_owned())
+/// The name of the Node object: the host name up to its first dot. The configuration overrides the nocloud drive.
+fn node_name(document: &MachineConfig, machine: &Machine) -> String {
+    let configured = document.hostname().map(str::to_owned);
+    let name = configured
+        .or_else(|| machine.hostname.clone())
+        .unwrap_or_else(|| default_hostname(machine.declared));
+    name.split('.').next().unwrap_or(&name).to_owned()
 }
 
 fn default_hostname(address: IpAddr) -> String {

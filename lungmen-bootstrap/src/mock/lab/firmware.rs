@@ -46,7 +46,7 @@ pub(super) fn boot(pve: &PveMock, vm: &VmRecord) -> Boot {
     for slot in order(vm) {
         if let Some(Drive::Cdrom(Cdrom::Image(volume))) = vm.config.drives.get(&slot) {
             let image = pve
-                .volume(volume)
+                .volume_on(&vm.node, volume)
                 .and_then(|volume| inspect_image(&volume.body));
             if let Some(image) = image.filter(ImageIdentity::is_iso) {
                 return boot_iso(vm, image);

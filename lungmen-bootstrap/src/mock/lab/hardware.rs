@@ -7,7 +7,7 @@ use proxmox_client::mock::{MockStorage, PveMock, PveMockBuilder};
 
 use crate::error::Result;
 use crate::spec::Spec;
-use crate::spec::machine::Placement;
+use crate::spec::machine::{MachineSpec, Placement};
 
 /// Builder for a Proxmox VE with the nodes, storages and bridges that `spec` names, and nothing else.
 ///
@@ -27,28 +27,37 @@ pub(super) fn proxmox(spec: &Spec) -> Result<PveMockBuilder> {
             Content::Both => MockStorage::directory(name, &["iso", "import", "images"]),
         });
     }
-    let bridges: BTreeSet<&str> = spec
-        .machines
-        .iter()
-        .map(|machine| machine.network.bridge.as_str())
+    let machines = spec.machines.iter();
+    let bridges: BTreeSet<&str> = machines
+        .clone()
+        .flat_map(MachineSpec::networks)
+        .map(|network| network.bridge.as_str())
         .collect();
     for bridge in bridges {
         builder = builder.bridge(bridge);
     }
+    let pools: BTreeSet<&str> = machines
+        .filter_map(|machine| machine.pool.as_deref())
+        .collect();
+    for pool in pools {
+        builder = builder.pool(pool);
+    }
     Ok(builder)
 }
 
-/// Every placement of the specification.
-fn placements(spec: &Spec) -> impl Iterator<Item = &Placement> {
-    std::iter::once(&spec.placement)
+/// The placement of the cluster, then those of its machines.
+fn placements(spec: &Spec) -> impl Iterator<Item = Placement> {
+    let machines = spec.machines.iter();
+    let own = machines.map(|machine| machine.placement.within(&spec.placement));
+    std::iter::once(spec.placement.clone()).chain(own)
 }
 
 /// The nodes, each once. The first one is the one that clients contact.
-fn nodes(spec: &Spec) -> Vec<&str> {
+fn nodes(spec: &Spec) -> Vec<String> {
     let mut nodes = Vec::new();
     for placement in placements(spec) {
-        if !nodes.contains(&placement.node.as_str()) {
-            nodes.push(placement.node.as_str());
+        if !nodes.contains(&placement.node) {
+            nodes.push(placement.node);
         }
     }
     nodes
@@ -61,12 +70,12 @@ enum Content {
     Both,
 }
 
-fn storages(spec: &Spec) -> BTreeMap<&str, Content> {
+fn storages(spec: &Spec) -> BTreeMap<String, Content> {
     let mut storages = BTreeMap::new();
     for placement in placements(spec) {
         for (name, content) in [
-            (placement.storage.as_str(), Content::Disks),
-            (placement.iso_storage.as_str(), Content::Images),
+            (placement.storage, Content::Disks),
+            (placement.iso_storage, Content::Images),
         ] {
             storages
                 .entry(name)

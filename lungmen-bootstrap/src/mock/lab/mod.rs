@@ -10,6 +10,7 @@ mod argocd;
 mod cluster;
 mod firmware;
 mod hardware;
+mod nocloud;
 mod node;
 mod pace;
 mod servers;

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use factory_client::mock::ImageIdentity;
 use futures_util::StreamExt as _;
@@ -15,13 +14,11 @@ use talos_client::mock::{BootOrder, Delays as TalosDelays, MockDisk, MockEvent, 
 
 use super::cluster;
 use super::firmware::{self, Boot};
+use super::nocloud::Nocloud;
 use super::pace::Delays;
 use super::servers::{LabEvent, Machine, Servers};
 
 const GUEST_AGENT: &str = "siderolabs/qemu-guest-agent";
-/// How often, and how many times, a control plane node is looked up before a worker boots.
-const CONTROL_PLANE_INTERVAL: Duration = Duration::from_millis(5);
-const CONTROL_PLANE_PROBES: u32 = 1000;
 /// The prefix length of the lab's network.
 const PREFIX: u8 = 24;
 
@@ -61,40 +58,29 @@ async fn power_on(servers: &Arc<Servers>, vm: VmId) {
         return;
     }
     match firmware::boot(&servers.pve, &record) {
-        Boot::Iso(image) if servers.is_worker(vm) && control_plane(servers).is_none() => {
-            let servers = Arc::clone(servers);
-            tokio::spawn(async move {
-                wait_for_control_plane(&servers).await;
-                first_boot(&servers, &record, &image).await;
-            });
-        }
         Boot::Iso(image) => first_boot(servers, &record, &image).await,
         Boot::Nothing(reason) => servers.emit_no_boot(vm, &reason),
     }
 }
 
-/// The mock of a worker needs to know the node that signs its certificates. A lab without one boots it after the deadline.
-async fn wait_for_control_plane(servers: &Servers) {
-    for _ in 0..CONTROL_PLANE_PROBES {
-        if control_plane(servers).is_some() {
-            return;
-        }
-        tokio::time::sleep(CONTROL_PLANE_INTERVAL).await;
-    }
-}
-
 async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIdentity) {
-    let dhcp = servers.next_dhcp_address();
-    let declared = servers.declared_address(record.id, dhcp);
-    let mut builder = build(record, image, declared, &servers.delays());
-    if let Some(signer) = control_plane(servers).filter(|_| servers.is_worker(record.id)) {
-        builder = builder.trustd(&signer);
+    let nocloud = Nocloud::read(record);
+    let first = match nocloud.as_ref().and_then(|drive| drive.address) {
+        Some(address) => address,
+        None => servers.next_dhcp_address(),
+    };
+    let declared = servers.declared_address(record.id, first);
+    let hostname = nocloud.map(|drive| drive.hostname);
+    let mut builder = build(record, image, declared, &servers.delays()).network(&servers.network);
+    if let Some(hostname) = &hostname {
+        builder = builder.hostname(hostname);
     }
     let talos = builder.start().await;
     let machine = Machine {
         talos: talos.clone(),
-        dhcp,
+        first,
         declared,
+        hostname,
         has_agent: image.has_extension(GUEST_AGENT)
             && record
                 .config
@@ -107,15 +93,6 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
     servers.emit(LabEvent::Booted { vm: record.id });
     tokio::spawn(follow_node(Arc::downgrade(servers), record.id, machine));
     talos.power_on();
-}
-
-/// The control plane node that signs the certificates of workers.
-fn control_plane(servers: &Servers) -> Option<TalosMock> {
-    servers
-        .machines()
-        .into_iter()
-        .find(|(vm, _)| !servers.is_worker(*vm))
-        .map(|(_, machine)| machine.talos)
 }
 
 fn build(

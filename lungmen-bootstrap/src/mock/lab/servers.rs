@@ -10,7 +10,7 @@ use futures_util::Stream;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
 use serde::{Deserialize, Serialize};
-use talos_client::mock::TalosMock;
+use talos_client::mock::{Network, TalosMock};
 
 use super::argocd;
 use super::firmware::NoBoot;
@@ -54,11 +54,13 @@ pub(crate) struct Expected {
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     pub(super) talos: TalosMock,
-    /// Its address before it is configured.
-    pub(super) dhcp: IpAddr,
+    /// Its address before it is configured: from DHCP, or from its nocloud drive.
+    pub(super) first: IpAddr,
     /// Its address once it is configured.
     pub(super) declared: IpAddr,
     pub(super) has_agent: bool,
+    /// The host name that its nocloud drive gives it.
+    pub(super) hostname: Option<String>,
     /// The Talos version of its image.
     pub(super) version: String,
 }
@@ -69,7 +71,7 @@ impl Machine {
         if self.talos.config().is_some() {
             self.declared
         } else {
-            self.dhcp
+            self.first
         }
     }
 }
@@ -93,6 +95,8 @@ pub(super) struct Servers {
     pub(super) openbao: OpenBaoMock,
     pub(super) openbao_client: openbao::Client,
     pub(super) argocd: ArgoCdMock,
+    /// The network of the nodes: members of one cluster find each other, their authorities distinguish clusters.
+    pub(super) network: Network,
     pace: Mutex<Pace>,
     /// While saved servers are restored, there are no delays.
     restoring: Mutex<bool>,
@@ -123,6 +127,7 @@ impl Servers {
             openbao_client: openbao.client(),
             openbao,
             argocd,
+            network: Network::new(),
             pace: Mutex::new(pace),
             restoring: Mutex::new(restoring),
             state: Mutex::default(),

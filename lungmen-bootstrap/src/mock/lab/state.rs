@@ -12,7 +12,7 @@ use factory_client::mock::inspect_image;
 use factory_client::{Schematic, TalosVersion};
 use futures_util::StreamExt as _;
 use proxmox_client::Poll;
-use proxmox_client::id::{VmId, VolumeId};
+use proxmox_client::id::{NodeName, VmId, VolumeId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use talos_client::machine::ApplyOptions;
@@ -58,6 +58,9 @@ impl Default for Note {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct SavedImage {
+    /// The node that has the file for itself.
+    #[serde(default)]
+    node: Option<String>,
     volume: String,
     schematic: String,
     version: String,
@@ -67,6 +70,8 @@ struct SavedImage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct SavedVm {
     id: u32,
+    #[serde(default)]
+    node: Option<String>,
     options: Vec<(String, String)>,
     is_running: bool,
     config: Option<String>,
@@ -187,6 +192,7 @@ fn collect(servers: &Servers) -> Saved {
 fn image(volume: &proxmox_client::mock::VolumeRecord) -> Option<SavedImage> {
     let identity = inspect_image(&volume.body)?;
     Some(SavedImage {
+        node: volume.node.as_ref().map(ToString::to_string),
         volume: volume.id.to_string(),
         schematic: identity.schematic.canonical(),
         version: identity.version.to_string(),
@@ -203,6 +209,7 @@ fn vm(servers: &Servers, id: VmId) -> Option<SavedVm> {
     let talos = servers.talos(id);
     Some(SavedVm {
         id: id.get(),
+        node: Some(record.node.to_string()),
         options: servers.options_of(id),
         is_running: record.running,
         config: talos
@@ -228,8 +235,15 @@ pub(super) async fn restore(servers: &Arc<Servers>, saved: Saved) -> Result<()> 
     for image in saved.images {
         restore_image(servers, image).await?;
     }
-    for vm in saved.vms {
-        restore_vm(servers, vm).await?;
+    // Control planes sign the certificates of workers.
+    let mut vms = saved.vms;
+    vms.sort_by_key(|vm| VmId::new(vm.id).is_ok_and(|id| servers.is_worker(id)));
+    // The first member that is restored makes the etcd cluster again, the others join it.
+    let first_member = vms.iter().find(|vm| vm.is_running && vm.is_bootstrapped);
+    let first_member = first_member.map(|vm| vm.id);
+    for vm in vms {
+        let is_first = first_member == Some(vm.id);
+        restore_vm(servers, vm, is_first).await?;
     }
     for secret in saved.secrets {
         let values: SecretMap = secret
@@ -255,18 +269,28 @@ async fn restore_image(servers: &Servers, image: SavedImage) -> Result<()> {
     let mut body = Vec::new();
     let wanted = request.of(created.id, TalosVersion::parse(&image.version)?);
     factory.download_to_writer(&wanted, &mut body).await?;
-    servers.pve.add_file(VolumeId::new(image.volume)?, body);
+    let volume = VolumeId::new(image.volume)?;
+    match image.node {
+        Some(node) => servers.pve.add_file_on(&NodeName::new(node)?, volume, body),
+        None => servers.pve.add_file(volume, body),
+    }
     Ok(())
 }
 
-async fn restore_vm(servers: &Arc<Servers>, saved: SavedVm) -> Result<()> {
+async fn restore_vm(servers: &Arc<Servers>, saved: SavedVm, is_first: bool) -> Result<()> {
     let id = VmId::new(saved.id)?;
     let options: Vec<(&str, &str)> = saved
         .options
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    servers.pve.add_vm(id, &options);
+    match &saved.node {
+        Some(node) => {
+            let node = NodeName::new(node.as_str())?;
+            servers.pve.add_vm_on(&node, id, &options);
+        }
+        None => servers.pve.add_vm(id, &options),
+    }
     servers.remember_options(id, saved.options.clone());
     if !saved.is_running {
         return Ok(());
@@ -309,9 +333,15 @@ async fn restore_vm(servers: &Arc<Servers>, saved: SavedVm) -> Result<()> {
         matches!(event, MockEvent::Configured)
     })
     .await?;
-    if saved.is_bootstrapped {
+    if is_first {
         let poll = talos_client::Poll::every(Duration::from_millis(1)).deadline(DEADLINE);
         talos.client().machine().bootstrap_and_wait(poll).await?;
+    }
+    if saved.is_bootstrapped {
+        happened("the etcd member", |event| {
+            matches!(event, MockEvent::EtcdHealthy)
+        })
+        .await?;
     }
     Ok(())
 }

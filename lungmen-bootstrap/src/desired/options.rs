@@ -1,0 +1,144 @@
+//! Options of a VM that have no field of their own.
+
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::machine::MachineSpec;
+
+/// The options that fields of the specification set.
+const FIELDS: [(&str, &str); 22] = [
+    ("vmid", "vmId"),
+    ("name", "name"),
+    ("cores", "cores"),
+    ("sockets", "cores"),
+    ("memory", "memoryMiB"),
+    ("cpu", "cpu"),
+    ("scsi", "disks"),
+    ("ide", "disks"),
+    ("sata", "disks"),
+    ("virtio", "disks"),
+    ("net", "network or additionalNetworks"),
+    ("ipconfig", "staticAddress"),
+    ("nameserver", "staticAddress.nameServers"),
+    ("searchdomain", "staticAddress.searchDomain"),
+    ("efidisk", "efi"),
+    ("tpmstate", "tpm"),
+    ("agent", "guestAgent"),
+    ("tags", "tags"),
+    ("description", "description"),
+    ("pool", "pool"),
+    ("onboot", "startOnBoot"),
+    ("node", "placement.node"),
+];
+
+/// The options that have one right value for a Talos node, or that mean something else than an option.
+const FIXED: [(&str, &str); 14] = [
+    ("ostype", "is always l26"),
+    ("machine", "is always q35"),
+    ("bios", "is always ovmf"),
+    ("scsihw", "is always virtio-scsi-single"),
+    ("boot", "is always the system disk, then the ISO"),
+    (
+        "bootdisk",
+        "is replaced by the boot order, which is the system disk, then the ISO",
+    ),
+    ("cdrom", "is replaced by the drive of the ISO"),
+    (
+        "smbios1",
+        "has the UUID by which a VM proves that it belongs to the cluster",
+    ),
+    ("start", "is decided by the run"),
+    ("template", "would make the VM unable to start"),
+    ("citype", "must stay nocloud, which is the default"),
+    ("archive", "would restore a backup"),
+    ("force", "would overwrite another VM"),
+    ("delete", "is not an option of a VM"),
+];
+
+/// The options as they are sent; `None` when one of them is refused.
+pub(super) fn check(
+    path: &str,
+    machine: &MachineSpec,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<(String, String)>> {
+    let before = diagnostics.len();
+    for (name, value) in &machine.options {
+        if let Some(reason) = refusal(name, machine) {
+            diagnostics.add(Diagnostic::new(
+                format!("{path}.options.{name}"),
+                value,
+                reason,
+            ));
+        }
+    }
+    let options = machine.options.clone().into_iter().collect();
+    (diagnostics.len() == before).then_some(options)
+}
+
+fn refusal(name: &str, machine: &MachineSpec) -> Option<String> {
+    let class = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is = |(known, _): &&(&str, &str)| *known == name || *known == class;
+    if let Some((_, field)) = FIELDS.iter().find(is) {
+        return Some(format!("must be set by the field {field}"));
+    }
+    if let Some((_, reason)) = FIXED.iter().find(is) {
+        return Some(format!("must not be set: the option {reason}"));
+    }
+    let is_word = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if !is_word {
+        return Some("must have the name of a VM option, such as hostpci0".to_owned());
+    }
+    let is_cloud_init = matches!(
+        name,
+        "cicustom" | "ciuser" | "cipassword" | "ciupgrade" | "sshkeys"
+    );
+    (is_cloud_init && machine.static_address.is_none()).then(|| {
+        "must not be set without staticAddress, which adds the drive that has it".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::machine::Network;
+
+    fn help(name: &str) -> Option<String> {
+        let machine = MachineSpec::new("a", 100, [10, 0, 2, 10].into(), Network::new("vmbr0"))
+            .option(name, "1");
+        let mut diagnostics = Diagnostics::default();
+        let options = check("m", &machine, &mut diagnostics);
+        assert_eq!(options.is_none(), !diagnostics.is_empty());
+        diagnostics.first()?.help.clone()
+    }
+
+    #[test]
+    fn an_option_with_a_field_of_its_own_names_the_field() {
+        for (name, field) in [
+            ("memory", "memoryMiB"),
+            ("net1", "additionalNetworks"),
+            ("scsi3", "disks"),
+            ("ipconfig0", "staticAddress"),
+            ("onboot", "startOnBoot"),
+        ] {
+            assert!(
+                help(name).is_some_and(|help| help.ends_with(field)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_option_that_must_stay_as_it_is_says_why() {
+        assert!(help("smbios1").unwrap().contains("UUID"));
+        assert!(help("boot").unwrap().contains("system disk"));
+        assert!(help("a b").unwrap().contains("name of a VM option"));
+    }
+
+    #[test]
+    fn any_other_option_is_accepted() {
+        for name in ["hostpci0", "balloon", "numa", "serial0", "vga"] {
+            assert_eq!(help(name), None, "{name}");
+        }
+    }
+}
