@@ -115,13 +115,13 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (builder, _lab) = if arguments.live {
         (live::bootstrap(spec)?, None)
     } else {
-        let lab = start_lab(arguments).await?;
+        let lab = start_lab(arguments, &spec).await?;
         (lab.bootstrap(spec), Some(lab))
     };
     bootstrap(arguments, builder).await
 }
 
-async fn start_lab(arguments: &Arguments) -> Result<Lab, Failure> {
+async fn start_lab(arguments: &Arguments, spec: &Spec) -> Result<Lab, Failure> {
     let pace = if arguments.fast {
         Pace::Fast
     } else {
@@ -130,6 +130,7 @@ async fn start_lab(arguments: &Arguments) -> Result<Lab, Failure> {
     // A second run finds the servers as the first one left them.
     Ok(Lab::builder()
         .pace(pace)
+        .spec(spec)
         .state(arguments.output.join("lab.json"))
         .start()
         .await?)
