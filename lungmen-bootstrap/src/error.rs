@@ -2,11 +2,13 @@
 
 pub(crate) mod from_clients;
 mod kind;
+mod server;
 
 use std::error::Error as StdError;
 use std::fmt;
 
 pub use kind::ErrorKind;
+pub use server::Server;
 
 use crate::run::report::StepReport;
 use crate::run::step::StepId;
@@ -27,6 +29,7 @@ struct Inner {
     kind: ErrorKind,
     step: Option<StepId>,
     machine: Option<String>,
+    origin: Option<Server>,
     server: Option<String>,
     operation: &'static str,
     target: String,
@@ -65,6 +68,7 @@ impl Error {
                 kind,
                 step: None,
                 machine: None,
+                origin: None,
                 server: None,
                 operation,
                 target: String::new(),
@@ -156,9 +160,17 @@ impl Error {
         self
     }
 
-    /// Sets the server that the error came from.
-    pub(crate) fn of_server(mut self, server: Option<&str>) -> Self {
-        self.inner.server = server.map(str::to_owned);
+    /// Sets the server that the error came from, and its address without credentials.
+    pub(crate) fn of_server(mut self, origin: Server, address: String) -> Self {
+        self.inner.origin = Some(origin);
+        self.inner.server = Some(address);
+        self
+    }
+
+    /// Sets the server and the address as far as they are known.
+    pub(crate) fn of_origin(mut self, origin: Option<Server>, address: Option<&str>) -> Self {
+        self.inner.origin = origin;
+        self.inner.server = address.map(str::to_owned);
         self
     }
 
@@ -192,7 +204,13 @@ impl Error {
         self.inner.machine.as_deref()
     }
 
-    /// The server that the error came from: its endpoint without credentials.
+    /// Which server the error came from.
+    #[must_use]
+    pub fn origin(&self) -> Option<Server> {
+        self.inner.origin
+    }
+
+    /// The address of the server that the error came from, without credentials.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         self.inner.server.as_deref()
@@ -228,10 +246,13 @@ impl Error {
         &self.inner.message
     }
 
-    /// What to do about it, where that is known.
+    /// What to do about it: for this cause where it is known, else for errors of this kind.
     #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.inner.hint.as_deref()
+    pub fn hint(&self) -> &str {
+        match &self.inner.hint {
+            Some(hint) => hint,
+            None => self.inner.kind.advice(),
+        }
     }
 
     /// All findings about the specification; empty for other kinds.
@@ -302,9 +323,10 @@ impl Error {
         for cause in self.causes() {
             text.push_str(&format!("\n  caused by: {cause}"));
         }
-        if let Some(hint) = self.hint() {
-            text.push_str(&format!("\n  hint: {hint}"));
+        if let Some((origin, address)) = self.origin().zip(self.server()) {
+            text.push_str(&format!("\n  server: {origin} at {address}"));
         }
+        text.push_str(&format!("\n  hint: {}", self.hint()));
         let repeat = match (self.is_safe_to_repeat(), self.is_retryable()) {
             (true, true) => "Running again is safe: finished steps are detected and not repeated.",
             (true, false) => {

@@ -21,7 +21,7 @@ pub use proxmox_client;
 pub use secrecy;
 pub use talos_client;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, Server};
 pub use run::bootstrap::ClusterBootstrap;
 pub use run::builder::ClusterBootstrapBuilder;
 pub use run::dial::{AddressBook, Direct};

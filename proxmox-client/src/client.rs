@@ -35,6 +35,12 @@ impl Client {
         ClientBuilder::new(endpoint, credentials.into())
     }
 
+    /// The address of the node that the client calls, without credentials and without `/api2/json`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        self.transport.server()
+    }
+
     pub(crate) fn from_transport(transport: Arc<Transport>) -> Self {
         Self { transport }
     }

@@ -181,7 +181,7 @@ async fn secrets_are_imported_by_an_explicit_call_only() {
 
     let error = world.run_until(StepId::Claim).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{}", error.report());
-    assert!(error.hint().unwrap().contains("import"));
+    assert!(error.hint().contains("import"));
 
     world
         .builder()

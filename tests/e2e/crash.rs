@@ -1,7 +1,6 @@
 //! A process that is killed at an event is finished by the next process: a real child, and no chance to clean up.
 //!
-//! `cargo test` samples the events; `LUNGMEN_CRASH_MATRIX=1 cargo test -p lungmen-tests --test e2e crash` kills at each of
-//! them.
+//! `cargo test` samples the events; with `LUNGMEN_MATRIX=full` a process is killed at each of them.
 
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -91,10 +90,8 @@ fn a_process_killed_at_an_event_is_finished_by_the_next() {
     let whole = tempfile::tempdir().unwrap();
     run_child(whole.path(), usize::MAX);
     let total: usize = read(whole.path(), "events").parse().unwrap();
-    let every = std::env::var_os("LUNGMEN_CRASH_MATRIX").is_some();
-    let distance = if every { 1 } else { (total / 5).max(1) };
 
-    for at in (1..total).step_by(distance) {
+    for at in crate::support::sample((1..total).collect(), 5) {
         let folder = tempfile::tempdir().unwrap();
         let killed = run_child(folder.path(), at);
         assert!(!killed.success(), "event {at} was not met");

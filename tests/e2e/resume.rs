@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use lungmen_bootstrap::{Event, Outcome, StepId};
 use talos_client::mock::{Fault, Route};
 
-use crate::support::{World, acting_steps, outcome};
+use crate::support::{World, acting_steps, assert_made_once, outcome, side_by_side};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_ended_after_a_step_is_finished_by_the_next() {
@@ -67,32 +66,6 @@ async fn a_run_that_is_dropped_at_any_event_is_finished_by_the_next() {
     .await;
 }
 
-/// Works on several worlds at a time, because most of a run is waiting.
-async fn side_by_side<T, W: Future<Output = ()>>(
-    cases: impl IntoIterator<Item = T>,
-    work: impl Fn(T) -> W,
-) {
-    futures_util::stream::iter(cases.into_iter().map(work))
-        .buffer_unordered(4)
-        .collect::<()>()
-        .await;
-}
-
-/// Every object of the cluster was made exactly once.
-fn assert_made_once(world: &World, case: &str) {
-    let creates = world
-        .lab
-        .proxmox()
-        .calls()
-        .into_iter()
-        .filter(|call| call.method == http::Method::POST && call.path.ends_with("/qemu"));
-    assert_eq!(creates.count(), 1, "{case}: VMs created");
-    let talos = world.lab.talos(crate::support::vm()).unwrap();
-    talos.assert_called(Route::ApplyConfiguration, 1);
-    talos.assert_called(Route::Bootstrap, 1);
-    assert_eq!(world.lab.argocd().clusters().len(), 1, "{case}: clusters");
-}
-
 /// Starts a run and drops it when the event of this number comes.
 async fn drop_after(world: &World, stop_at: usize) {
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -144,5 +117,5 @@ async fn two_runs_in_one_folder_are_refused() {
         lungmen_bootstrap::journal::FileJournal::open(world.file("lungmen.journal")).unwrap_err();
 
     assert_eq!(second.kind(), lungmen_bootstrap::ErrorKind::Conflict);
-    assert!(second.hint().is_some());
+    assert!(second.report().contains("hint: "));
 }

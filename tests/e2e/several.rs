@@ -2,6 +2,7 @@
 
 use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::{MachineSpec, Outcome, Spec, StepId};
+use std::sync::Arc;
 
 use lungmen_bootstrap::mock::Lab;
 
@@ -130,8 +131,8 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
     assert_eq!(nodes(&world.lab), 4);
 
     // The old lab ends, and writes its state, before the new one starts.
-    world.lab = Lab::start().await.unwrap();
-    world.lab = Lab::builder().state(&file).start().await.unwrap();
+    world.lab = Arc::new(Lab::start().await.unwrap());
+    world.lab = Arc::new(Lab::builder().state(&file).start().await.unwrap());
     let restored = run(&world, &spec).await;
 
     assert!(restored.was_complete(), "{restored:?}");

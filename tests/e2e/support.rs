@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures_util::StreamExt as _;
 use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, LabBuilder};
@@ -39,7 +40,7 @@ pub(crate) fn existing_secrets() -> Import {
 
 /// A lab, a folder, and everything that happened.
 pub(crate) struct World {
-    pub(crate) lab: Lab,
+    pub(crate) lab: Arc<Lab>,
     pub(crate) output: TempDir,
     import: Option<Import>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -62,7 +63,7 @@ impl World {
 
     pub(crate) async fn with(builder: LabBuilder) -> Self {
         Self {
-            lab: builder.start().await.unwrap(),
+            lab: Arc::new(builder.start().await.unwrap()),
             output: tempfile::tempdir().unwrap(),
             import: Some(existing_secrets()),
             events: Arc::default(),
@@ -137,4 +138,40 @@ pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
     StepId::ALL
         .into_iter()
         .filter(|step| !NOT_ACTING.contains(step))
+}
+
+/// All cases when the complete matrix is asked for (`LUNGMEN_MATRIX=full`), else about `count` of them, evenly spread.
+pub(crate) fn sample<T>(cases: Vec<T>, count: usize) -> Vec<T> {
+    if std::env::var_os("LUNGMEN_MATRIX").is_some_and(|value| value == "full") {
+        return cases;
+    }
+    let distance = (cases.len() / count).max(1);
+    cases.into_iter().step_by(distance).collect()
+}
+
+/// Every object of the cluster was made exactly once.
+#[track_caller]
+pub(crate) fn assert_made_once(world: &World, case: &str) {
+    let creates = world
+        .lab
+        .proxmox()
+        .calls()
+        .into_iter()
+        .filter(|call| call.method == http::Method::POST && call.path.ends_with("/qemu"));
+    assert_eq!(creates.count(), 1, "{case}: VMs created");
+    let talos = world.lab.talos(vm()).unwrap();
+    talos.assert_called(talos_client::mock::Route::ApplyConfiguration, 1);
+    talos.assert_called(talos_client::mock::Route::Bootstrap, 1);
+    assert_eq!(world.lab.argocd().clusters().len(), 1, "{case}: clusters");
+}
+
+/// Works on several worlds at a time, because most of a run is waiting.
+pub(crate) async fn side_by_side<T, W: Future<Output = ()>>(
+    cases: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> W,
+) {
+    futures_util::stream::iter(cases.into_iter().map(work))
+        .buffer_unordered(4)
+        .collect::<()>()
+        .await;
 }

@@ -2,11 +2,13 @@
 
 use std::error::Error as StdError;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Server};
 use crate::services;
 
 /// The error of a client: what all of them have in common.
 trait ClientError: StdError + Send + Sync + 'static {
+    /// The server of the client; `None` when the type has several.
+    const ORIGIN: Option<Server>;
     /// The kind that it becomes. `None` for a kind that this crate does not know.
     fn kind_of_run(&self) -> Option<ErrorKind>;
     fn hint(&self) -> Option<String>;
@@ -25,7 +27,7 @@ impl<E: ClientError> From<E> for Error {
         let server = source.server().map(str::to_owned);
         let error = Self::of_client(kind, operation, &target, source)
             .uncertain(uncertain)
-            .of_server(server.as_deref());
+            .of_origin(E::ORIGIN, server.as_deref());
         match hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -34,8 +36,10 @@ impl<E: ClientError> From<E> for Error {
 }
 
 macro_rules! client_error {
-    ($error:ty, $kind:path, $hint:path, $server:path) => {
+    ($error:ty, $origin:expr, $kind:path, $hint:path, $server:path) => {
         impl ClientError for $error {
+            const ORIGIN: Option<Server> = $origin;
+
             fn kind_of_run(&self) -> Option<ErrorKind> {
                 $kind(self)
             }
@@ -60,30 +64,35 @@ macro_rules! client_error {
 
 client_error!(
     proxmox_client::Error,
+    Some(Server::ProxmoxVe),
     proxmox_error,
     proxmox_hint,
     proxmox_client::Error::server
 );
 client_error!(
     factory_client::Error,
+    Some(Server::ImageFactory),
     factory_error,
     factory_hint,
     factory_client::Error::server
 );
 client_error!(
     talos_client::Error,
+    Some(Server::Talos),
     talos_error,
     talos_hint,
     talos_client::Error::server
 );
 client_error!(
     argocd_client::Error,
+    Some(Server::ArgoCd),
     argocd_error,
     argocd_hint,
     argocd_client::Error::server
 );
 client_error!(
     services::Error,
+    None,
     service_error,
     service_hint,
     services::Error::server

@@ -90,6 +90,51 @@ impl ErrorKind {
         Self::SecretsLost,
         Self::Io,
     ];
+
+    /// What to do about an error of this kind when nothing more exact is known.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "Fix the listed fields and run again.",
+            Self::Configuration => "Correct the setting of the client that the message names.",
+            Self::InvalidInput => "Correct the argument that the message names.",
+            Self::Connect => "Check the address of the server, DNS, firewall and proxy.",
+            Self::Certificate => {
+                "Trust the authority or the fingerprint of the server, and compare the clocks."
+            }
+            Self::Timeout | Self::Interrupted => {
+                "Check that the server is healthy and the network to it stable."
+            }
+            Self::Unauthenticated => {
+                "Check that the credentials are those of this server and have not expired."
+            }
+            Self::Forbidden => "Grant the missing right to the account of the credentials.",
+            Self::NotFound => "Create what is missing, or correct its name in the specification.",
+            Self::AlreadyExists => {
+                "Remove what exists if it is not needed, or choose another name."
+            }
+            Self::NotOurs => {
+                "Choose another name, id or address, or remove the foreign object yourself."
+            }
+            Self::Conflict => "Compare both sides, and correct the one that is wrong.",
+            Self::NoSpace => "Free space at the server, or choose another storage.",
+            Self::Busy => "Wait until the other operation has ended.",
+            Self::NotReady => "Wait until the server is ready.",
+            Self::Unsupported => "Use a version of the server that supports the request.",
+            Self::Rejected => "Correct what the server rejects; its own text says what.",
+            Self::Server => {
+                "Read the log of the server: it failed, and its text is all that it told."
+            }
+            Self::TaskFailed => "Read the log of the task at the server.",
+            Self::Decode => {
+                "Check that the address is that of the server itself, not of a proxy or portal before it."
+            }
+            Self::Deadline => "Resolve the last cause, or raise the deadline of this wait.",
+            Self::PermissionRequired => "Allow the change explicitly if it is wanted.",
+            Self::SecretsLost => "Restore the secrets bundle from a backup and import it.",
+            Self::Io => "Check the path, its permissions and the free space.",
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {

@@ -39,7 +39,9 @@ pub(crate) fn client(
     machine: &DesiredMachine,
 ) -> Result<Client> {
     let endpoint = endpoint(context, machine.spec.address);
-    Ok(Client::builder(endpoint, identity.credentials()).build()?)
+    Ok(Client::builder(endpoint, identity.credentials())
+        .timeout(context.timing().request)
+        .build()?)
 }
 
 /// The intervals and the deadline of a wait of the Talos client.

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 use crate::run::event::{EventKind, Outcome};
 use crate::run::report::{StepReport, StepState, StepStatus};
+use crate::run::server::located;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::journal::{Record, RecordState};
 use crate::state::lease::Lease;
@@ -208,7 +209,7 @@ impl Run {
 }
 
 fn failed(context: &Context, step: StepId, error: Error) -> Stop {
-    let error = error.at_step(step);
+    let error = located(context, error.at_step(step));
     context.emit(EventKind::StepFailed {
         error: error.to_string(),
     });

@@ -8,6 +8,7 @@ pub(crate) mod dial;
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod report;
+pub(crate) mod server;
 pub(crate) mod step;
 pub(crate) mod timing;
 pub(crate) mod wait;

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Timing {
     /// The longest interval between two probes, where the server cannot be watched. Intervals start at 50 ms. Default 1 s.
     pub interval: Duration,
+    /// For one request to a Talos node or to the Kubernetes API. The other clients have their own setting. Default 30 s.
+    pub request: Duration,
     /// For the Image Factory to build the ISO. Default 30 min.
     pub image_build: Duration,
     /// For the ISO to arrive on the Proxmox storage. Default 30 min.
@@ -43,6 +45,7 @@ impl Default for Timing {
         }
         Self {
             interval: Duration::from_secs(1),
+            request: Duration::from_secs(30),
             image_build: minutes(30),
             image_transfer: minutes(30),
             task: minutes(10),
@@ -64,6 +67,7 @@ impl Timing {
     pub const fn uniform(interval: Duration, deadline: Duration) -> Self {
         Self {
             interval,
+            request: deadline,
             image_build: deadline,
             image_transfer: deadline,
             task: deadline,
@@ -88,6 +92,7 @@ impl Timing {
     pub(crate) fn bounded_by(mut self, limit: Duration) -> Self {
         for deadline in [
             &mut self.interval,
+            &mut self.request,
             &mut self.image_build,
             &mut self.image_transfer,
             &mut self.task,

@@ -92,9 +92,28 @@ impl Wait {
                 last.text
             ));
         match last.error {
-            Some(cause) => error.with_source(cause),
+            Some(cause) => error
+                .of_origin(cause.origin(), cause.server())
+                .with_source(cause),
             None => error,
         }
+    }
+}
+
+/// Does `work` within `limit`, for a call whose client would wait longer than the step may.
+///
+/// # Errors
+/// Those of the work; `Deadline` when it has not ended in time, and may have taken effect.
+pub(crate) async fn within<T, E: Into<Error>>(
+    limit: Duration,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Error::new(ErrorKind::Deadline, operation)
+            .with_message(format!("no response within {}", DurationText(limit)))
+            .uncertain(true)),
     }
 }
 

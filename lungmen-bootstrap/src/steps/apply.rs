@@ -15,7 +15,7 @@ use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::first_interval;
+use crate::run::wait::{first_interval, within};
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
@@ -149,13 +149,14 @@ impl Apply<'_> {
             return Ok(());
         }
         let client = MaintenanceClient::builder(endpoint.clone())
+            .timeout(context.timing().request)
             // The node that was found and checked, and no other.
             .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
             .build()?;
         context.before_effect().await?;
-        let applied = client
-            .apply_configuration(&node.config, ApplyOptions::default())
-            .await?;
+        let applying = client.apply_configuration(&node.config, ApplyOptions::default());
+        let limit = context.timing().install;
+        let applied = within(limit, "apply configuration", applying).await?;
         for warning in applied.warnings {
             context.warn(format!("{}: {warning}", node.machine.spec.name));
         }

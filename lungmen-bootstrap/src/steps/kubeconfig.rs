@@ -9,7 +9,7 @@ use crate::nodes;
 use crate::nodes::identity::Identity;
 use crate::run::context::{Context, KubernetesAccess};
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{Probed, Wait};
+use crate::run::wait::{Probed, Wait, within};
 use crate::services;
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
@@ -74,10 +74,9 @@ impl Step for FetchKubeconfig<'_> {
         }
         let machine = context.desired().first_control_plane();
         // Every call makes a new client certificate; the node computes it from its configuration.
-        let text = nodes::client(context, self.identity, machine)?
-            .machine()
-            .kubeconfig()
-            .await?;
+        let node = nodes::client(context, self.identity, machine)?.machine();
+        let limit = context.timing().kubernetes;
+        let text = within(limit, "fetch kubeconfig", node.kubeconfig()).await?;
         wait_until_accepted(context, || client(context, &text)).await?;
         context.artifacts().write(&Artifact::Kubeconfig, &text)?;
         if context.artifacts().folder().is_none() {
@@ -135,5 +134,6 @@ fn client(context: &Context, kubeconfig: &SecretString) -> Result<Client> {
     let machine = context.desired().first_control_plane();
     Ok(Client::builder(Kubeconfig::parse(kubeconfig)?)
         .dial(super::kubernetes_socket(context, machine))
+        .timeout(context.timing().request)
         .build()?)
 }

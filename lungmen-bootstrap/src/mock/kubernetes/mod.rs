@@ -374,6 +374,12 @@ impl KubernetesMock {
         self.cluster.calls.all()
     }
 
+    /// The route of each request in [`calls`](Self::calls).
+    #[must_use]
+    pub fn called_routes(&self) -> Vec<Route> {
+        self.cluster.calls.routes()
+    }
+
     /// Asserts how many times `route` was called.
     ///
     /// # Panics

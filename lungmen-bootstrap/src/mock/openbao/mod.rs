@@ -243,6 +243,12 @@ impl OpenBaoMock {
         self.server.calls.all()
     }
 
+    /// The route of each request in [`calls`](Self::calls).
+    #[must_use]
+    pub fn called_routes(&self) -> Vec<Route> {
+        self.server.calls.routes()
+    }
+
     /// Asserts how many times `route` was called.
     ///
     /// # Panics

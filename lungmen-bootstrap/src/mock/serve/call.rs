@@ -44,6 +44,11 @@ impl<R: PartialEq + Copy> CallLog<R> {
             .collect()
     }
 
+    /// The route of each call, in order.
+    pub(in crate::mock) fn routes(&self) -> Vec<R> {
+        lock(&self.calls).iter().map(|(route, _)| *route).collect()
+    }
+
     /// # Panics
     ///
     /// When `route` was not called exactly `times` times.

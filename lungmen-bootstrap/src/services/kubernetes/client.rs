@@ -230,7 +230,11 @@ impl Client {
     /// Sends once and decodes the response.
     pub(super) async fn send(&self, request: ApiRequest) -> Result<Value> {
         let text = self.send_text(&request).await?;
-        serde_json::from_str(&text).map_err(|error| decode_failure(request.operation(), &error))
+        serde_json::from_str(&text).map_err(|error| {
+            decode_failure(request.operation(), &error)
+                .with_target(request.target())
+                .with_server(self.kubeconfig().server().as_str())
+        })
     }
 
     /// Sends a request that may be repeated, by the retry policy.

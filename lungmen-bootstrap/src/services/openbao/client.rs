@@ -181,8 +181,9 @@ impl Client {
     ///
     /// `Connect`, `Certificate`, `Timeout`, `Interrupted`; `Decode` when the server is not OpenBao.
     pub async fn health(&self) -> Result<Health> {
-        let request = Request::read("read health", "sys/health").any_status();
-        Health::decode(&self.inner.transport.send(&request, None).await?)
+        let request = Request::read("read health", "sys/health").any_status_with("initialized");
+        let health = Health::decode(&self.inner.transport.send(&request, None).await?);
+        health.map_err(|error| error.with_server(self.address().as_str()))
     }
 
     /// Reads how many key shares have been entered since the server was sealed. Needs no login.
@@ -192,7 +193,8 @@ impl Client {
     /// `Connect`, `Certificate`, `Timeout`, `Interrupted`; `Decode` when the server is not OpenBao.
     pub async fn seal_status(&self) -> Result<SealStatus> {
         let request = Request::read("read seal status", "sys/seal-status");
-        SealStatus::decode(&self.inner.transport.send(&request, None).await?)
+        let status = SealStatus::decode(&self.inner.transport.send(&request, None).await?);
+        status.map_err(|error| error.with_server(self.address().as_str()))
     }
 
     /// Logs in, unless the client has a session or the credentials are a token. Other calls log in by themselves.

@@ -256,6 +256,7 @@ impl Kv {
         let fail = |kind, message: String| {
             Err(Error::new(kind, OPERATION)
                 .with_target(self.name(path))
+                .with_server(self.client.address().as_str())
                 .with_message(message))
         };
         if !self.client.health().await?.is_usable() {

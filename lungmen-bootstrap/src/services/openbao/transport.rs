@@ -25,7 +25,7 @@ pub(super) struct Request {
     path: String,
     body: Option<Value>,
     idempotency: Idempotency,
-    any_status: bool,
+    any_status_with: Option<&'static str>,
 }
 
 impl Request {
@@ -64,7 +64,7 @@ impl Request {
             path,
             body: None,
             idempotency: Idempotency::Safe,
-            any_status: false,
+            any_status_with: None,
         }
     }
 
@@ -74,9 +74,14 @@ impl Request {
         self
     }
 
-    /// Accepts the body of every response, whatever its status: `sys/health` uses the status to report the state.
-    pub(super) fn any_status(mut self) -> Self {
-        self.any_status = true;
+    fn accepts(&self, body: Option<&Value>) -> bool {
+        let field = self.any_status_with.and_then(|field| body?.get(field));
+        field.is_some()
+    }
+
+    /// Accepts a body with this field whatever the status: `sys/health` uses the status to report the state.
+    pub(super) fn any_status_with(mut self, field: &'static str) -> Self {
+        self.any_status_with = Some(field);
         self
     }
 }
@@ -181,7 +186,7 @@ impl Transport {
             .await
             .map_err(|error| unsent(request.operation, error))?;
         let body: Option<Value> = serde_json::from_slice(&bytes).ok();
-        if status.is_success() || (request.any_status && body.is_some()) {
+        if status.is_success() || request.accepts(body.as_ref()) {
             return match body {
                 Some(body) => Ok(body),
                 None if bytes.is_empty() => Ok(Value::Null),

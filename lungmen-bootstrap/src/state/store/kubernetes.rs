@@ -162,6 +162,10 @@ impl SecretStore for KubernetesStore {
         )
     }
 
+    fn server(&self) -> Option<String> {
+        Some(self.client.kubeconfig().server().to_string())
+    }
+
     async fn preflight(&self) -> Result<()> {
         for resource in [("", "secrets"), ("coordination.k8s.io", "leases")] {
             for verb in ["get", "create", "update"] {

@@ -134,6 +134,11 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
     /// The store in the words of an error text: `OpenBao secret/talos/lungmen.akn`. Never a secret.
     fn describe(&self) -> String;
 
+    /// The address of the server behind the store, without credentials; `None` when there is no server.
+    fn server(&self) -> Option<String> {
+        None
+    }
+
     /// Checks without writing that the other operations can work. May be repeated.
     ///
     /// # Errors

@@ -40,6 +40,10 @@ impl SecretStore for OpenBaoStore {
         format!("OpenBao {}/{}", self.kv.mount(), self.path)
     }
 
+    fn server(&self) -> Option<String> {
+        Some(self.kv.client().address().to_string())
+    }
+
     async fn preflight(&self) -> Result<()> {
         for document in [Document::Record, Document::Lease] {
             let path = self.path(document);
