@@ -40,6 +40,20 @@ impl<T: Clone + Send + 'static> Log<T> {
         items.get(index).cloned()
     }
 
+    /// The index of the last but `count` item that is meant.
+    pub(super) fn tail(&self, count: usize, is_meant: impl Fn(&T) -> bool) -> usize {
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = items
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, item)| is_meant(item));
+        meant
+            .take(count)
+            .last()
+            .map_or(items.len(), |(index, _)| index)
+    }
+
     /// Everything from an index on, past and future, until the log is dropped.
     pub(super) fn follow(self: &Arc<Self>, from: usize) -> BoxStream<'static, T> {
         let state = (Arc::downgrade(self), self.length.subscribe(), from);

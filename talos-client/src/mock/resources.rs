@@ -17,14 +17,17 @@ use super::node::{self, Etcd, Mode, State};
 use super::store::{Content, Key};
 
 use crate::api::cosi::{
-    BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineStatus, MachineType,
-    NodeAddresses, NodeStatus, ResourceSpec, RunningService, SecurityState, SingletonSpec, Stage,
-    StaticPodStatus, SystemDisk, SystemInformation, TimeStatus, VersionStatus,
+    BlockDevice, ExtensionStatus, HostnameStatus, LocalEtcdMember, MachineConfigStatus,
+    MachineStatus, MachineType, NodeAddresses, NodeStatus, ResourceSpec, RunningService,
+    SecurityState, SingletonSpec, Stage, StaticPodStatus, SystemDisk, SystemInformation,
+    TimeStatus, VersionStatus,
 };
 use crate::api::pb::definitions::{
     block, etcd, extensions, hardware, k8s, network, runtime, time, v1alpha1,
 };
 use crate::api::pb::{common, resource};
+use crate::config::TalosVersion;
+use crate::yaml::{Node, Scalar, Style};
 
 /// The control plane's static pods.
 pub(super) const COMPONENTS: [&str; 3] = [
@@ -101,10 +104,35 @@ fn put<T: ResourceSpec>(
         (T::TYPE, id.into()),
         Content {
             namespace: T::NAMESPACE,
+            owner: owner(T::TYPE),
+            annotation: None,
             proto: message.encode_to_vec(),
             yaml: yaml.into(),
         },
     );
+}
+
+/// The controllers of v1.12.11 that write the resources.
+fn owner(kind: &str) -> &'static str {
+    match kind.split('.').next().unwrap_or(kind) {
+        "MachineStatuses" => "runtime.MachineStatusController",
+        "Versions" => "runtime.VersionController",
+        "SecurityStates" => "runtime.SecurityStateController",
+        "TimeStatuses" => "time.SyncController",
+        "SystemInformations" => "hardware.SystemInfoController",
+        "Disks" => "block.DisksController",
+        "SystemDisks" => "block.SystemDiskController",
+        "HostnameStatuses" => "network.HostnameSpecController",
+        "NodeAddresses" => "network.NodeAddressController",
+        "Services" => "v1alpha1.ServiceController",
+        "EtcdMembers" => "etcd.MemberController",
+        "MachineTypes" => "config.MachineTypeController",
+        "NodeStatuses" => "k8s.NodeStatusController",
+        "StaticPodStatuses" => "k8s.KubeletStaticPodController",
+        "Members" => "cluster.MemberController",
+        // Extensions and the configuration are put there before controllers run.
+        _ => "",
+    }
 }
 
 fn machine(setup: &Setup, state: &State, resources: &mut Resources) {
@@ -336,7 +364,7 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
     let Some(config) = &state.config else {
         return;
     };
-    secrets(config, resources);
+    secrets(config, minor_of(state), resources);
     let (number, word) = if config.is_control_plane {
         (2, "controlplane")
     } else {
@@ -379,28 +407,43 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
     }
 }
 
+fn minor_of(state: &State) -> u64 {
+    TalosVersion::parse(&state.image.version)
+        .unwrap_or_else(|_| TalosVersion::latest())
+        .release()
+        .minor
+}
+
 /// What only administrators may read: the configuration, and the authority of the machine API.
 ///
 /// The specification of the configuration is the document itself (facts of Talos v1.10, resource MachineConfigs).
-fn secrets(config: &NodeConfig, resources: &mut Resources) {
+fn secrets(config: &NodeConfig, minor: u64, resources: &mut Resources) {
     let text = config.text.expose_secret();
-    let mut proto = vec![0x0a];
-    prost::encoding::encode_varint(text.len() as u64, &mut proto);
-    proto.extend_from_slice(text.as_bytes());
-    resources.insert(
-        ("MachineConfigs.config.talos.dev", "v1alpha1".to_owned()),
-        Content {
-            namespace: "config",
-            proto,
-            yaml: text.to_owned(),
-        },
-    );
+    let proto = resource::config::MachineConfigSpec {
+        yaml_marshalled: text.as_bytes().to_vec(),
+    };
+    // Since v1.12 the specification is one text that holds the documents.
+    let is_text = minor >= 12;
+    let yaml = if is_text {
+        Node::from(Scalar::new(text, Style::Literal)).to_yaml()
+    } else {
+        text.to_owned()
+    };
+    for id in [MachineConfigStatus::ACTIVE, MachineConfigStatus::PERSISTENT] {
+        put::<MachineConfigStatus>(resources, id, &proto, yaml.clone());
+        let key = (MachineConfigStatus::TYPE, id.to_owned());
+        if let Some(content) = resources.get_mut(&key) {
+            content.annotation = is_text.then_some(("talos.dev/yaml-spec", "1"));
+        }
+    }
     let key = config.talos_ca.key.as_ref();
     let key = key.map(|key| STANDARD.encode(key.expose_secret()));
     resources.insert(
         ("OSRootSecrets.secrets.talos.dev", "os".to_owned()),
         Content {
             namespace: "secrets",
+            owner: "secrets.RootOSController",
+            annotation: None,
             proto: Vec::new(),
             yaml: format!(
                 "issuingCA:\n    crt: {}\n    key: {}\n",

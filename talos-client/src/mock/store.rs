@@ -14,6 +14,9 @@ pub(super) type Key = (&'static str, String);
 #[derive(Clone, PartialEq)]
 pub(super) struct Content {
     pub(super) namespace: &'static str,
+    /// The controller that writes it.
+    pub(super) owner: &'static str,
+    pub(super) annotation: Option<(&'static str, &'static str)>,
     pub(super) proto: Vec<u8>,
     pub(super) yaml: String,
 }
@@ -52,14 +55,33 @@ impl std::fmt::Debug for StoredChange {
 pub(super) struct Store {
     records: Mutex<BTreeMap<Key, Record>>,
     changes: Arc<Log<StoredChange>>,
+    /// Tells the bookmarks of this store from others.
+    cookie: [u8; 8],
 }
 
 impl Store {
     pub(super) fn new() -> Self {
+        let mut cookie = [0; 8];
+        // Without randomness bookmarks of two mocks look alike, which no test depends on.
+        let _ = getrandom::fill(&mut cookie);
         Self {
             records: Mutex::new(BTreeMap::new()),
             changes: Log::new(),
+            cookie,
         }
+    }
+
+    /// The place of the change at `index`: eight bytes of the store, and the index.
+    pub(super) fn bookmark(&self, index: i64) -> Vec<u8> {
+        [self.cookie, index.to_be_bytes()].concat()
+    }
+
+    /// The index after the place that a bookmark names.
+    pub(super) fn after_bookmark(&self, bookmark: &[u8]) -> Option<usize> {
+        let (cookie, index) = bookmark.split_first_chunk::<8>()?;
+        let index = i64::from_be_bytes(index.try_into().ok()?);
+        let next = usize::try_from(index).ok()?.checked_add(1)?;
+        (*cookie == self.cookie && next <= self.changes.len()).then_some(next)
     }
 
     /// Makes these the resources that exist.
@@ -100,24 +122,22 @@ impl Store {
         }
     }
 
-    pub(super) fn get(&self, kind: &str, id: &str) -> Option<pb::Resource> {
+    pub(super) fn get(&self, kind: &str, namespace: &str, id: &str) -> Option<pb::Resource> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records
             .iter()
-            .find(|((of, name), _)| *of == kind && name == id)
+            .find(|((of, name), record)| {
+                *of == kind && name == id && record.content.namespace == namespace
+            })
             .map(|(key, record)| resource(key, record))
     }
 
-    pub(super) fn list(&self, kind: &str) -> Vec<pb::Resource> {
-        self.list_and_position(kind).0
-    }
-
-    /// The present resources of a type, and where in the changes they stand.
-    pub(super) fn list_and_position(&self, kind: &str) -> (Vec<pb::Resource>, usize) {
+    /// The present resources of a type in a namespace, and where in the changes they stand.
+    pub(super) fn list(&self, kind: &str, namespace: &str) -> (Vec<pb::Resource>, usize) {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let found = records
             .iter()
-            .filter(|((of, _), _)| *of == kind)
+            .filter(|((of, _), record)| *of == kind && record.content.namespace == namespace)
             .map(|(key, record)| resource(key, record))
             .collect();
         (found, self.changes.len())
@@ -147,7 +167,14 @@ fn resource(key: &Key, record: &Record) -> pb::Resource {
             r#type: key.0.to_owned(),
             id: key.1.clone(),
             version: record.version.to_string(),
+            owner: record.content.owner.to_owned(),
             phase: "running".to_owned(),
+            annotations: record
+                .content
+                .annotation
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
             created: Some(record.created.into()),
             updated: Some(record.updated.into()),
             ..Default::default()

@@ -2,13 +2,15 @@
 
 use futures_util::StreamExt as _;
 use secrecy::ExposeSecret;
-use talos_client::ErrorKind;
 use talos_client::cosi::{
-    Change, LocalEtcdMember, MachineStatus, MachineType, NodeDiagnostic, NodeStatus, SecurityState,
-    Stage, StaticPodStatus, SystemDisk, TimeStatus,
+    BlockDevice, Bookmark, Change, LocalEtcdMember, MachineConfigStatus, MachineStatus,
+    MachineType, NodeDiagnostic, NodeStatus, ResourceQuery, ResourceType, SecurityState, Stage,
+    StaticPodStatus, SystemDisk, TimeStatus, WatchRequest,
 };
+use talos_client::machine::RebootMode;
 use talos_client::mock::TalosMock;
 use talos_client::secrets::Role;
+use talos_client::{Code, ErrorKind};
 
 use super::support::{
     client, client_with, configured, control_plane, in_maintenance, poll, running,
@@ -159,4 +161,162 @@ async fn without_a_ready_node_the_stage_is_reached_and_readiness_is_not() {
 
     mock.set_node_ready();
     assert!(machine.wait_for_ready(poll()).await.unwrap().is_ready);
+}
+
+#[tokio::test]
+async fn every_type_of_a_release_is_found_by_its_aliases() {
+    for version in ["v1.10.7", "v1.14.0"] {
+        let mock = in_maintenance(TalosMock::builder().version(version)).await;
+        let resources = mock.maintenance_client().resources();
+
+        let definitions = resources.definitions().await.unwrap();
+        assert!(definitions.len() > 140, "{version}");
+        let config = resources.definition("mc").await.unwrap();
+        assert_eq!(config.resource_type, "MachineConfigs.config.talos.dev");
+        assert!(config.is_sensitive);
+        let disks = resources.definition("Disks.Block.talos.dev").await.unwrap();
+        assert_eq!(disks.default_namespace, "runtime");
+        assert_eq!(disks.print_columns[0].json_path, "{.pretty_size}");
+
+        // The words of talosctl; the first are recorded from a node at v1.14.0-beta.1.
+        let several = resources.definition("ns").await.unwrap_err();
+        assert_eq!(several.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            several.message(),
+            "resource type \"ns\" is ambiguous: [namespaces.meta.cosi.dev networkstatuses.net.talos.dev \
+             nodestatuses.kubernetes.talos.dev]"
+        );
+        let none = resources.definition("dreams").await.unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::NotFound);
+        assert_eq!(none.message(), "resource \"dreams\" is not registered");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_of_any_type_has_its_metadata() {
+    let mock = running(TalosMock::builder()).await;
+    let resources = client_with(&mock, Role::Reader).resources();
+    let definition = resources.definition("machinestatus").await.unwrap();
+    let of = ResourceType::from(&definition);
+
+    let status = resources.any(&of, "machine").await.unwrap();
+
+    assert_eq!(status.metadata.owner, "runtime.MachineStatusController");
+    assert_eq!(status.metadata.namespace, "runtime");
+    let text = status.to_yaml().unwrap();
+    let text = text.expose_secret();
+    assert!(text.starts_with("metadata:\n    namespace: runtime\n    type: MachineStatuses.runtime.talos.dev\n    id: machine\n    version: "), "{text}");
+    assert!(
+        text.contains("\nspec:\n    stage: running\n    status:\n        ready: true\n"),
+        "{text}"
+    );
+    assert!(!format!("{status:?}").contains("stage"));
+
+    let elsewhere = of.in_namespace("dreams");
+    let error = resources.any(&elsewhere, "machine").await.unwrap_err();
+    assert_eq!(error.message(), "namespace \"dreams\" is not supported");
+}
+
+#[tokio::test]
+async fn a_query_selects_on_the_node() {
+    let mock = in_maintenance(TalosMock::builder()).await;
+    let resources = mock.maintenance_client().resources();
+
+    let query = ResourceQuery::all().id_matches("^sd[b-z]$");
+    let disks = resources
+        .list_matching::<BlockDevice>(&query)
+        .await
+        .unwrap();
+    assert_eq!(disks.len(), 1);
+    assert_eq!(disks[0].spec.device, "/dev/sdb");
+
+    let labelled = ResourceQuery::all().label_exists("talos.dev/none");
+    assert!(
+        resources
+            .list_matching::<BlockDevice>(&labelled)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let broken = ResourceQuery::all().id_matches("(");
+    let error = resources
+        .list_matching::<BlockDevice>(&broken)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(Code::InvalidArgument));
+    assert!(
+        error.message().starts_with("failed to compile regexp"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_after_its_bookmark() {
+    let mock = running(TalosMock::builder()).await;
+    let resources = client(&mock).resources();
+    let mut watch = resources.watch_from::<MachineStatus>(&WatchRequest::all());
+    let present = watch.next().await.unwrap().unwrap();
+    assert!(matches!(present.change, Change::Created(_)));
+    let marker = watch.next().await.unwrap().unwrap();
+    assert!(matches!(marker.change, Change::Bootstrapped));
+    drop(watch);
+
+    // What happens while nobody watches is told afterwards.
+    client(&mock)
+        .machine()
+        .reboot(RebootMode::Default)
+        .await
+        .unwrap();
+    client(&mock)
+        .machine()
+        .wait_for_ready(poll())
+        .await
+        .unwrap();
+    let request = WatchRequest::all().after(marker.bookmark.as_ref().unwrap());
+    let mut later = client(&mock)
+        .resources()
+        .watch_from::<MachineStatus>(&request);
+    let missed = later.next().await.unwrap().unwrap();
+    assert!(matches!(missed.change, Change::Updated(_)), "{missed:?}");
+
+    let unknown = WatchRequest::all().after(&Bookmark::from_bytes([7; 16]));
+    let mut unknown = client(&mock)
+        .resources()
+        .watch_from::<MachineStatus>(&unknown);
+    let error = unknown.next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(Code::FailedPrecondition));
+    assert_eq!(error.message(), "invalid watch bookmark");
+}
+
+#[tokio::test]
+async fn the_configuration_is_read_back_by_administrators_only() {
+    for version in ["v1.10.7", "v1.12.11"] {
+        let config = control_plane(version);
+        let mock = configured(TalosMock::builder().version(version), &config).await;
+        let resources = client(&mock).resources();
+
+        let active = resources
+            .machine_config(MachineConfigStatus::ACTIVE)
+            .await
+            .unwrap();
+
+        assert_eq!(active.text.expose_secret(), config.expose_secret());
+        let yaml = resources.yaml("config", "MachineConfigs.config.talos.dev", "v1alpha1");
+        assert_eq!(yaml.await.unwrap().expose_secret(), config.expose_secret());
+        let printed = resources
+            .any(&ResourceType::of::<MachineConfigStatus>(), "persistent")
+            .await
+            .unwrap()
+            .to_yaml()
+            .unwrap();
+        let end = printed
+            .expose_secret()
+            .split_once("\nspec: |\n    ")
+            .unwrap()
+            .1;
+        assert!(end.starts_with("version: v1alpha1"), "{version}");
+        let reader = client_with(&mock, Role::Reader).resources();
+        let error = reader.machine_config("v1alpha1").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+    }
 }

@@ -66,6 +66,10 @@ pub struct Resource<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
+    /// The namespace it lives in.
+    pub namespace: String,
+    /// The registered name of its type.
+    pub resource_type: String,
     /// Its id within type and namespace.
     pub id: String,
     /// A counter, or `undefined`.
@@ -76,8 +80,14 @@ pub struct ResourceMetadata {
     pub created: Option<Timestamp>,
     /// When it was last changed.
     pub updated: Option<Timestamp>,
+    /// The controller that writes it; empty for some.
+    pub owner: String,
+    /// The controllers that must act before it is destroyed.
+    pub finalizers: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A change of a watched resource.
@@ -121,12 +131,17 @@ pub(super) fn resource<T: ResourceSpec>(resource: pb::Resource) -> Result<Resour
     })
 }
 
-pub(super) fn change<T: ResourceSpec>(event: pb::Event) -> Result<Option<Change<T>>> {
+/// What an event says about resources of the type `of`, each of which `decode` takes from the wire.
+pub(super) fn change<T>(
+    event: pb::Event,
+    of: &str,
+    decode: impl Fn(pb::Resource) -> Result<Resource<T>>,
+) -> Result<Option<Change<T>>> {
     let kind = event.event_type();
     let found = event.resource.unwrap_or_default();
     Ok(match kind {
-        pb::EventType::Created => Some(Change::Created(resource(found)?)),
-        pb::EventType::Updated => Some(Change::Updated(resource(found)?)),
+        pb::EventType::Created => Some(Change::Created(decode(found)?)),
+        pb::EventType::Updated => Some(Change::Updated(decode(found)?)),
         // A tombstone has no content.
         pb::EventType::Destroyed => Some(Change::Destroyed(metadata(
             found.metadata.unwrap_or_default(),
@@ -135,20 +150,25 @@ pub(super) fn change<T: ResourceSpec>(event: pb::Event) -> Result<Option<Change<
         pb::EventType::Noop => None,
         pb::EventType::Errored => {
             return Err(Error::new(ErrorKind::Interrupted, "watch resources")
-                .with_target(T::TYPE)
+                .with_target(of)
                 .with_message(event.error.unwrap_or_default()));
         }
     })
 }
 
-fn metadata(metadata: pb::Metadata) -> ResourceMetadata {
+pub(super) fn metadata(metadata: pb::Metadata) -> ResourceMetadata {
     ResourceMetadata {
+        namespace: metadata.namespace,
+        resource_type: metadata.r#type,
         id: metadata.id,
         version: metadata.version,
         is_tearing_down: metadata.phase == "tearingDown",
         created: timestamp(metadata.created),
         updated: timestamp(metadata.updated),
+        owner: metadata.owner,
+        finalizers: metadata.finalizers,
         labels: metadata.labels.into_iter().collect(),
+        annotations: metadata.annotations.into_iter().collect(),
     }
 }
 
@@ -157,6 +177,10 @@ mod tests {
     use super::*;
     use crate::api::cosi::TimeStatus;
     use crate::api::pb::definitions::time as wire;
+
+    fn change(event: pb::Event) -> Result<Option<Change<TimeStatus>>> {
+        super::change(event, TimeStatus::TYPE, resource)
+    }
 
     fn event(kind: pb::EventType, spec: Option<wire::StatusSpec>) -> pb::Event {
         pb::Event {
@@ -178,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_tombstone_has_an_id_and_no_content() {
-        let change = change::<TimeStatus>(event(pb::EventType::Destroyed, None))
+        let change = change(event(pb::EventType::Destroyed, None))
             .unwrap()
             .unwrap();
 
@@ -194,7 +218,7 @@ mod tests {
             sync_disabled: false,
         };
 
-        let change = change::<TimeStatus>(event(pb::EventType::Updated, Some(spec)))
+        let change = change(event(pb::EventType::Updated, Some(spec)))
             .unwrap()
             .unwrap();
 
@@ -208,7 +232,7 @@ mod tests {
         let mut overrun = event(pb::EventType::Errored, None);
         overrun.error = Some("buffer overrun: namespace runtime".to_owned());
 
-        let error = change::<TimeStatus>(overrun).unwrap_err();
+        let error = change(overrun).unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::Interrupted);
         assert!(error.is_retryable());

@@ -48,6 +48,10 @@ pub(crate) mod google {
 pub(crate) mod cosi {
     pub(crate) mod resource {
         include!("cosi.resource.rs");
+
+        pub(crate) mod meta {
+            include!("cosi.resource.meta.rs");
+        }
     }
 }
 
@@ -109,9 +113,10 @@ mod tests {
     use prost_types::DescriptorProto;
     use serde_json::{Map, Value, json};
 
-    /// The services whose `.proto` files import all others.
-    const ROOTS: [&str; 6] = [
+    /// The services, and what a node says about types, whose `.proto` files import all others.
+    const ROOTS: [&str; 7] = [
         "cluster.proto",
+        "cosi_meta.proto",
         "cosi_resource.proto",
         "inspect.proto",
         "machine.proto",
