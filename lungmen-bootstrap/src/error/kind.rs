@@ -123,7 +123,7 @@ impl ErrorKind {
             Self::Unsupported => "Use a version of the server that supports the request.",
             Self::Rejected => "Correct what the server rejects; its own text says what.",
             Self::Server => {
-                "Read the log of the server: it failed, and its text is all that it told."
+                "Read the log of the server: the response has no more of the cause."
             }
             Self::TaskFailed => "Read the log of the task at the server.",
             Self::Decode => {
