@@ -4,55 +4,130 @@ use std::io::Write as _;
 
 use lungmen_bootstrap::{Cluster, PartialRun, Plan, StepReport};
 
+use crate::arguments::Arguments;
 use crate::failure::Failure;
 
-pub(crate) fn plan(plan: &Plan, json: bool) {
-    if json {
-        print_json(plan);
-    } else {
-        print(&plan.to_string());
+const SIMULATED: &str = "Simulated: every server is a mock in this process, and nothing of it is real. \
+                         For real servers: --live.";
+
+/// Prints results, for people or as JSON lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    json: bool,
+    is_simulated: bool,
+    /// The flags that the next command needs to find the same cluster.
+    flags: String,
+}
+
+impl Output {
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        Self {
+            json: arguments.json,
+            is_simulated: !arguments.live,
+            flags: arguments.repeated(),
+        }
+    }
+
+    /// The first line of a simulation says that it is one.
+    pub(crate) fn begin(&self) {
+        if self.is_simulated && self.json {
+            print_json(&serde_json::json!({ "event": "simulated", "text": SIMULATED }));
+        } else if self.is_simulated {
+            print(&format!("{SIMULATED}\n"));
+        }
+    }
+
+    /// The last line as well. In JSON the result stays the last line.
+    pub(crate) fn end(&self) {
+        if self.is_simulated && !self.json {
+            print(&format!("\n{SIMULATED}\n"));
+        }
+    }
+
+    pub(crate) fn plan(&self, plan: &Plan) {
+        if self.json {
+            print_json(plan);
+        } else {
+            print(&plan.to_string());
+        }
+    }
+
+    pub(crate) fn success(&self, cluster: &Cluster) {
+        if self.json {
+            print_json(cluster);
+            return;
+        }
+        let mut text = steps_table(&cluster.steps);
+        text.push_str("\nfiles\n");
+        for file in &cluster.files {
+            text.push_str(&format!("  {:o}  {}\n", file.mode, file.path.display()));
+        }
+        if cluster.was_complete() {
+            text.push_str(match cluster.warnings.is_empty() {
+                true => "\neverything was already done\n",
+                false => "\neverything was already done, with the warnings above\n",
+            });
+        }
+        text.push_str("\nnext\n");
+        text.push_str(&match self.is_simulated {
+            true => self.next_in_the_lab(),
+            false => next_with_real_tools(cluster),
+        });
+        print(&text);
+    }
+
+    pub(crate) fn reached(&self, progress: &PartialRun) {
+        if self.json {
+            print_json(progress);
+        } else {
+            print(&steps_table(&progress.steps));
+        }
+    }
+
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let text = failure.report();
+        if self.json {
+            print_json(&serde_json::json!({ "event": "failed", "error": text }));
+        } else {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    pub(crate) fn interrupted(&self) {
+        let text = "interrupted; run the same command again to go on where it stopped";
+        if self.json {
+            print_json(&serde_json::json!({ "event": "interrupted", "text": text }));
+        } else {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// The servers of the Lab live in this program only, so no other tool reaches them.
+    fn next_in_the_lab(&self) -> String {
+        let flags = &self.flags;
+        format!("  cargo run --example lungmen -- plan{flags}\n")
     }
 }
 
-pub(crate) fn success(cluster: &Cluster, json: bool) {
-    if json {
-        print_json(cluster);
-        return;
-    }
-    let mut text = steps_table(&cluster.steps);
-    text.push_str("\nfiles\n");
-    for file in &cluster.files {
-        text.push_str(&format!("  {:o}  {}\n", file.mode, file.path.display()));
-    }
-    if cluster.was_complete() {
-        text.push_str("\neverything was already done\n");
-    }
-    text.push_str(&next_commands(cluster));
-    print(&text);
-}
-
-pub(crate) fn reached(progress: &PartialRun, json: bool) {
-    if json {
-        print_json(progress);
-    } else {
-        print(&steps_table(&progress.steps));
-    }
-}
-
-pub(crate) fn failure(failure: &Failure, json: bool) {
-    let text = failure.report();
-    if json {
-        print_json(&serde_json::json!({ "event": "failed", "error": text }));
-    } else {
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-}
-
-pub(crate) fn interrupted() {
-    let _ = writeln!(
-        std::io::stderr(),
-        "interrupted; run the same command again to go on where it stopped"
+fn next_with_real_tools(cluster: &Cluster) -> String {
+    let output = cluster
+        .output
+        .as_deref()
+        .unwrap_or(std::path::Path::new("."))
+        .display();
+    let node = cluster
+        .machines
+        .first()
+        .map_or_else(String::new, |machine| machine.address.to_string());
+    let server = cluster.endpoint.as_str().trim_end_matches('/');
+    let mut text = format!(
+        "  kubectl --kubeconfig '{output}/kubeconfig' get nodes\n  \
+         talosctl --talosconfig '{output}/talosconfig' --nodes {node} health\n"
     );
+    if cluster.argocd_cluster.is_some() {
+        text.push_str(&format!("  argocd app list --cluster {server}\n"));
+    }
+    text
 }
 
 fn steps_table(steps: &[StepReport]) -> String {
@@ -70,25 +145,6 @@ fn steps_table(steps: &[StepReport]) -> String {
         ));
     }
     text
-}
-
-fn next_commands(cluster: &Cluster) -> String {
-    let output = cluster
-        .output
-        .as_deref()
-        .unwrap_or(std::path::Path::new("."))
-        .display();
-    let node = cluster
-        .machines
-        .first()
-        .map_or_else(String::new, |machine| machine.address.to_string());
-    format!(
-        "\nnext\n  \
-         kubectl --kubeconfig {output}/kubeconfig get nodes\n  \
-         talosctl --talosconfig {output}/talosconfig --nodes {node} health\n  \
-         argocd app list --cluster {}\n",
-        cluster.endpoint.as_str().trim_end_matches('/')
-    )
 }
 
 fn print(text: &str) {

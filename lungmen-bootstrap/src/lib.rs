@@ -40,4 +40,5 @@ pub use spec::release::TalosRelease;
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
 pub use state::{claim, guard, journal, lease, record, store};
-pub use verbs::plan::{Plan, PlannedStep};
+pub use verbs::outline::{Outline, OutlinedStep};
+pub use verbs::plan::{Action, Change, Plan, PlannedItem, PlannedStep, RemovedMachine, Verdict};

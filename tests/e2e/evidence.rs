@@ -334,7 +334,7 @@ fn machines_with_the_same_file_name_are_refused_together_with_other_findings() {
     };
     spec.machines.extend([text("w.a", 1), text("w.b", 2)]);
 
-    let error = spec.bootstrap().plan().unwrap_err();
+    let error = spec.bootstrap().outline().unwrap_err();
 
     let all: Vec<String> = error
         .diagnostics()
@@ -357,7 +357,7 @@ fn a_patch_that_changes_the_identity_of_the_cluster_is_refused() {
         let mut spec = spec();
         spec.patches.push(PatchSource::new("identity", patch));
 
-        let error = spec.bootstrap().plan().unwrap_err();
+        let error = spec.bootstrap().outline().unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{patch}");
         let all: Vec<String> = error

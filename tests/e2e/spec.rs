@@ -5,7 +5,7 @@ use lungmen_bootstrap::{Error, ErrorKind, PatchSource, Spec};
 use crate::support::{World, spec_file};
 
 /// The owner's specification with some lines replaced.
-fn edited(edits: &[(&str, &str)]) -> Result<Spec, Error> {
+pub(crate) fn edited(edits: &[(&str, &str)]) -> Result<Spec, Error> {
     let folder = spec_file().parent().unwrap().to_owned();
     let mut text = std::fs::read_to_string(spec_file()).unwrap();
     for (from, to) in edits {
@@ -18,7 +18,7 @@ fn edited(edits: &[(&str, &str)]) -> Result<Spec, Error> {
 /// The problems of the specification with some lines replaced, one line each.
 fn problems(edits: &[(&str, &str)]) -> Vec<String> {
     let error = match edited(edits) {
-        Ok(spec) => spec.bootstrap().plan().unwrap_err(),
+        Ok(spec) => spec.bootstrap().outline().unwrap_err(),
         Err(error) => error,
     };
     assert_eq!(error.kind(), ErrorKind::InvalidSpec);
@@ -43,7 +43,7 @@ fn assert_refused(edits: &[(&str, &str)], path: &str, allowed: &str) {
 
 #[test]
 fn the_specification_of_the_example_is_sound() {
-    edited(&[]).unwrap().bootstrap().plan().unwrap();
+    edited(&[]).unwrap().bootstrap().outline().unwrap();
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_patch_that_does_not_parse_is_refused_with_file_and_line() {
         "machine:\n  network:\n   hostname: a\n  - b\n",
     );
 
-    let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
+    let error = spec.bootstrap().config_patch(patch).outline().unwrap_err();
 
     let text = error.diagnostics()[0].to_string();
     assert!(
@@ -175,7 +175,7 @@ fn a_patch_that_the_node_would_refuse_is_refused() {
     let spec = edited(&[]).unwrap();
     let patch = PatchSource::new("typo.yaml", "machine:\n  hostnme: a\n");
 
-    let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
+    let error = spec.bootstrap().config_patch(patch).outline().unwrap_err();
 
     let text = error.diagnostics()[0].to_string();
     assert!(
@@ -193,7 +193,7 @@ fn tpm_encryption_needs_a_tpm() {
             .unwrap()
             .bootstrap()
             .config_patch(PatchSource::new("encryption.yaml", encryption))
-            .plan()
+            .outline()
     };
 
     let error = with(&[]).unwrap_err();
@@ -214,7 +214,7 @@ fn an_installer_of_another_platform_is_refused() {
         "machine:\n  install:\n    image: ghcr.io/siderolabs/installer:v1.10.4\n",
     );
 
-    let error = spec.bootstrap().config_patch(patch).plan().unwrap_err();
+    let error = spec.bootstrap().config_patch(patch).outline().unwrap_err();
 
     assert!(error.diagnostics().len() >= 2, "{:?}", error.diagnostics());
 }

@@ -207,7 +207,7 @@ fn the_specification_of_the_guide_is_valid() {
     let no_files = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let spec = Spec::parse(&yaml.join("\n"), no_files).unwrap();
 
-    spec.bootstrap().plan().unwrap();
+    spec.bootstrap().outline().unwrap();
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn flags_and_variables_of_the_guide_are_those_of_the_program() {
                     let field = flag.replace('-', "_");
                     let known = flag.is_empty()
                         || flag == "example"
-                        || program.contains(&format!("    {field}:"));
+                        || program.contains(&format!(" {field}:"));
                     assert!(known, "{}: --{flag}", path.display());
                 }
             }

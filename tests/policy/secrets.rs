@@ -121,7 +121,10 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     texts.push(("error", format!("{error:?}")));
     world.lab.argocd().allow("clusters", "create");
     let bootstrap = world.bootstrap();
-    texts.push(("plan", bootstrap.plan().to_string()));
+    texts.push(("outline", bootstrap.outline().to_string()));
+    let plan = bootstrap.plan().await;
+    texts.push(("plan", plan.to_string()));
+    texts.push(("plan", serde_json::to_string(&plan).unwrap()));
     texts.push(("bootstrap", format!("{bootstrap:?}")));
     let cluster = bootstrap.run().await.unwrap();
     drop(bootstrap);

@@ -4,7 +4,7 @@
 
 use secrecy::ExposeSecret as _;
 use talos_client::Client;
-use talos_client::config::{MachineConfig, diff};
+use talos_client::config::{Diff, MachineConfig, diff};
 use talos_client::cosi::{
     ExtensionStatus, HostnameStatus, MachineType, SecurityState, SystemInformation,
 };
@@ -175,14 +175,11 @@ fn mismatch(kind: ErrorKind, machine: &DesiredMachine, message: String) -> Error
 pub(crate) async fn config_diff(
     client: &Client,
     wanted: &MachineConfig,
-) -> talos_client::Result<Vec<String>> {
+) -> talos_client::Result<Vec<Diff>> {
     let running = client
         .resources()
         .yaml("config", "MachineConfigs.config.talos.dev", "v1alpha1")
         .await?;
     let running = MachineConfig::parse(running.expose_secret())?;
-    Ok(diff(&running, wanted)
-        .iter()
-        .map(ToString::to_string)
-        .collect())
+    Ok(diff(&running, wanted))
 }

@@ -2,7 +2,7 @@
 
 use crate::run::builder::ClusterBootstrapBuilder;
 use crate::run::context::Context;
-use crate::verbs::plan::Plan;
+use crate::verbs::outline::Outline;
 
 /// A checked bootstrap, ready to run. Clones are cheap and share everything.
 #[derive(Clone)]
@@ -35,11 +35,12 @@ impl ClusterBootstrap {
         &self.context
     }
 
-    /// What a run will do. Makes no call and changes nothing.
+    /// The steps of a run with what each of them ensures, from the specification alone: no call, nothing is read.
+    /// [`plan`](Self::plan) asks the servers what is left to do.
     #[must_use]
-    pub fn plan(&self) -> Plan {
+    pub fn outline(&self) -> Outline {
         let context = &self.context;
-        Plan::of(
+        Outline::of(
             context.desired(),
             context.options().merge_talosconfig.as_deref(),
         )

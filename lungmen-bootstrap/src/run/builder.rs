@@ -26,7 +26,7 @@ use crate::state::guard::BootstrapPermission;
 use crate::state::journal::{Journal, MemoryJournal};
 use crate::state::lease::LeaseOptions;
 use crate::state::store::{DirectoryStore, MemoryStore, OpenBaoStore, SecretStore};
-use crate::verbs::plan::Plan;
+use crate::verbs::outline::Outline;
 
 /// Collects what a run needs. Nothing is checked before [`build`](Self::build), which reports all diagnostics together.
 #[must_use = "nothing happens before `build` and `run`"]
@@ -271,13 +271,14 @@ impl ClusterBootstrapBuilder {
         self.inputs.openbao.as_ref()
     }
 
-    /// What a run would do. Needs no client and makes no call.
+    /// The steps of a run with what each of them ensures, from the specification alone. Needs no client and makes no call;
+    /// [`ClusterBootstrap::plan`] asks the servers what is left to do.
     ///
     /// # Errors
     /// `InvalidSpec` with all diagnostics of the specification.
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn outline(&self) -> Result<Outline> {
         let desired = DesiredCluster::check(&self.inputs)?;
-        Ok(Plan::of(
+        Ok(Outline::of(
             &desired,
             self.options.merge_talosconfig.as_deref(),
         ))

@@ -32,7 +32,7 @@ pub(super) fn spec_from_value(value: Value, files: PatchFiles<'_>) -> Result<Spe
     if found.is_empty() {
         return Ok(spec);
     }
-    if let Err(error) = spec.bootstrap().plan() {
+    if let Err(error) = spec.bootstrap().outline() {
         found.append_new(error.diagnostics());
     }
     Err(Error::invalid_spec(found))

@@ -1,7 +1,7 @@
 //! The configurations: applied, and running on the machines they were made for.
 
 use secrecy::ExposeSecret as _;
-use talos_client::config::MachineConfig;
+use talos_client::config::{Diff, MachineConfig};
 use talos_client::machine::{ApplyMode, ApplyOptions};
 use talos_client::{Client, MaintenanceClient, MaintenanceTrust, Probe};
 
@@ -24,12 +24,12 @@ pub(crate) struct Apply<'a> {
 
 /// What a node still needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Need {
+pub(crate) enum Need {
     Nothing,
     /// It does not answer with the identity of the cluster.
     Configuration,
     /// It runs another configuration; the differences, with secrets redacted.
-    Changes(Vec<String>),
+    Changes(Vec<Diff>),
 }
 
 impl Step for Apply<'_> {
@@ -100,7 +100,7 @@ impl Apply<'_> {
     }
 
     /// Compares the node at the declared address with the specification.
-    async fn need(&self, context: &Context, node: &Progress) -> Result<Need> {
+    pub(crate) async fn need(&self, context: &Context, node: &Progress) -> Result<Need> {
         let Some(client) = self.answering(context, &node.machine).await? else {
             return Ok(Need::Configuration);
         };
@@ -134,6 +134,17 @@ impl Apply<'_> {
             Err(error) if error.is_retryable() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the node says that the change needs a reboot. It computes that without changing anything.
+    pub(crate) async fn needs_reboot(&self, context: &Context, node: &Progress) -> Result<bool> {
+        let client = nodes::client(context, self.identity, &node.machine)?;
+        let options = ApplyOptions::default().mode(ApplyMode::Auto).dry_run();
+        let answer = client
+            .machine()
+            .apply_configuration(&node.config, options)
+            .await?;
+        Ok(answer.mode == Some(ApplyMode::Reboot))
     }
 
     /// Applies the configuration to a node in maintenance mode.

@@ -74,7 +74,7 @@ async fn generate(context: &Context) -> Result<SecretsBundle> {
 }
 
 /// A VM with the name of a machine and a derived UUID was created by an earlier run, whose record must exist somewhere.
-async fn refuse_unrecorded_machines(context: &Context) -> Result<()> {
+pub(crate) async fn refuse_unrecorded_machines(context: &Context) -> Result<()> {
     let desired = context.desired();
     for machine in &desired.machines {
         let node = context.clients().proxmox.node(machine.place.node.clone());
@@ -101,7 +101,7 @@ fn lost(context: &Context, vm_id: u32) -> Error {
         )
 }
 
-fn refuse_unrecorded_file(context: &Context) -> Result<()> {
+pub(crate) fn refuse_unrecorded_file(context: &Context) -> Result<()> {
     let artifacts = context.artifacts();
     if artifacts.read(&Artifact::Secrets)?.is_none() {
         return Ok(());

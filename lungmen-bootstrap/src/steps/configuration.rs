@@ -101,15 +101,26 @@ impl Configure {
 }
 
 /// The files of the cluster with the content they must have.
-struct Files {
-    identity: Identity,
+pub(crate) struct Files {
+    pub(crate) identity: Identity,
     configs: Vec<(Artifact, SecretString)>,
     secrets: SecretString,
     talosconfig: SecretString,
 }
 
+/// How a file of the output directory compares with what it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It has the content, and nobody else can read it; or no file is written at all.
+    Current,
+    Missing,
+    Outdated,
+    /// Others can read it.
+    Exposed,
+}
+
 impl Files {
-    fn of(context: &Context, bundle: SecretsBundle) -> Result<Self> {
+    pub(crate) fn of(context: &Context, bundle: SecretsBundle) -> Result<Self> {
         let desired = context.desired();
         let identity = Identity::of(bundle, Timestamp::now())?;
         let configs = desired
@@ -137,6 +148,31 @@ impl Files {
         .chain(self.configs.iter().map(|(artifact, text)| (artifact, text)))
     }
 
+    /// The configuration of a machine.
+    pub(crate) fn config(&self, artifact: &Artifact) -> Option<&SecretString> {
+        let mut configs = self.configs.iter();
+        Some(&configs.find(|(other, _)| other == artifact)?.1)
+    }
+
+    /// Every file with whether the output directory has it as it must be.
+    pub(crate) fn present(&self, context: &Context) -> Result<Vec<(&Artifact, Presence)>> {
+        let artifacts = context.artifacts();
+        self.all()
+            .map(|(artifact, text)| {
+                let presence = if artifacts.has(artifact, text)? {
+                    Presence::Current
+                } else if artifacts.read(artifact)?.is_none() {
+                    Presence::Missing
+                } else if !artifacts.is_private(artifact) {
+                    Presence::Exposed
+                } else {
+                    Presence::Outdated
+                };
+                Ok((artifact, presence))
+            })
+            .collect()
+    }
+
     fn first_difference(&self, context: &Context) -> Result<Option<&Artifact>> {
         for (artifact, text) in self.all() {
             if !context.artifacts().has(artifact, text)? {
@@ -147,7 +183,7 @@ impl Files {
     }
 
     /// Configurations of machines that were named otherwise, with the secrets of this cluster.
-    fn leftovers(&self, context: &Context) -> Vec<PathBuf> {
+    pub(crate) fn leftovers(&self, context: &Context) -> Vec<PathBuf> {
         let wanted = context.desired().artifacts();
         let authority = self.identity.authority_in_configs();
         context.artifacts().leftovers(&wanted, &authority)

@@ -118,7 +118,7 @@ impl BootstrapEtcd<'_> {
     }
 
     /// The data of every declared control plane, in the order of the specification.
-    async fn states(&self, context: &Context) -> Result<Vec<(String, EtcdData)>> {
+    pub(crate) async fn states(&self, context: &Context) -> Result<Vec<(String, EtcdData)>> {
         let mut found: BTreeMap<String, EtcdData> = each(control_planes(context), |machine| {
             etcd::data(context, self.identity, machine)
         })
@@ -175,7 +175,7 @@ impl BootstrapEtcd<'_> {
 }
 
 /// The bootstrap decision as the store has it now.
-async fn control(context: &Context) -> Result<RunControl> {
+pub(crate) async fn control(context: &Context) -> Result<RunControl> {
     let store = context.store().as_ref();
     match claim::find(store, &context.wanted()).await? {
         Some(claimed) => Ok(claimed.record.control),

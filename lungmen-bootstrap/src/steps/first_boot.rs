@@ -37,7 +37,10 @@ impl Step for FindNodes {
             let context = &context.for_machine(&machine.spec.name);
             let what = format!("{} to boot", machine.spec.name);
             Wait::new(what, context, context.timing().first_boot)
-                .until(context, || self.probe(context, machine, authority))
+                .until(context, || {
+                    let running = self.machines.get(&machine.spec.name);
+                    probe(context, machine, running, authority)
+                })
                 .await
                 .map_err(with_boot_hint)
         })
@@ -60,24 +63,21 @@ fn with_boot_hint(error: Error) -> Error {
     }
 }
 
-impl FindNodes {
-    /// Probes the declared address, then those that the guest agent reports.
-    async fn probe(
-        &self,
-        context: &Context,
-        machine: &DesiredMachine,
-        authority: &CertificateAuthority,
-    ) -> Result<Probed<FoundNode>> {
-        let running = self.machines.get(&machine.spec.name);
-        let mut causes = Vec::new();
-        for address in candidates(machine, running, &mut causes).await {
-            match probe_address(context, machine, address, authority).await? {
-                Probed::Pending(cause) => causes.push(cause),
-                found => return Ok(found),
-            }
+/// Probes the declared address once, then those that the guest agent reports. Changes nothing.
+pub(crate) async fn probe(
+    context: &Context,
+    machine: &DesiredMachine,
+    running: Option<&RunningMachine>,
+    authority: &CertificateAuthority,
+) -> Result<Probed<FoundNode>> {
+    let mut causes = Vec::new();
+    for address in candidates(machine, running, &mut causes).await {
+        match probe_address(context, machine, address, authority).await? {
+            Probed::Pending(cause) => causes.push(cause),
+            found => return Ok(found),
         }
-        Ok(Probed::Pending(causes.join("; ")))
     }
+    Ok(Probed::Pending(causes.join("; ")))
 }
 
 async fn probe_address(

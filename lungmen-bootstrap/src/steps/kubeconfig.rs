@@ -90,7 +90,7 @@ impl Step for FetchKubeconfig<'_> {
     }
 }
 
-fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {
+pub(crate) fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {
     match access {
         KubernetesAccess::Client(client) => Ok(client.clone()),
         KubernetesAccess::Kubeconfig(kubeconfig) => {
@@ -130,7 +130,7 @@ fn is_starting(error: &services::Error) -> bool {
 }
 
 /// A client for the cluster through its first control plane node, so that DNS and load balancers may come later.
-fn client(context: &Context, kubeconfig: &SecretString) -> Result<Client> {
+pub(crate) fn client(context: &Context, kubeconfig: &SecretString) -> Result<Client> {
     let machine = context.desired().first_control_plane();
     Ok(Client::builder(Kubeconfig::parse(kubeconfig)?)
         .dial(super::kubernetes_socket(context, machine))

@@ -89,7 +89,8 @@ impl Step for CreateMachines {
     }
 }
 
-enum State {
+/// What Proxmox VE has of a machine.
+pub(crate) enum State {
     Absent,
     /// A task is creating it; its configuration is not complete yet.
     BeingCreated,
@@ -97,7 +98,7 @@ enum State {
     Running(Box<VmConfig>),
 }
 
-fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
+pub(crate) fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
     context
         .clients()
         .proxmox
@@ -122,8 +123,17 @@ async fn bring_up(context: &Context, machine: &DesiredMachine) -> Result<()> {
     start(context, &vm).await
 }
 
-/// The state of the VM. A VM under its id that the cluster did not create is an error.
+/// The state of the VM, with a warning for each difference from the specification.
 async fn observe(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
+    let state = look(context, machine, vm).await?;
+    if let State::Running(config) | State::Stopped(config) = &state {
+        report_drift(context, machine, config);
+    }
+    Ok(state)
+}
+
+/// The state of the VM. A VM under its id that the cluster did not create is an error. Changes nothing.
+pub(crate) async fn look(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<State> {
     let Some(config) = vm.find_config().await? else {
         return absent(context, machine, vm).await;
     };
@@ -138,7 +148,6 @@ async fn observe(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result
         }
         Ownership::Ours if config.lock.as_deref() == Some("create") => Ok(State::BeingCreated),
         Ownership::Ours => {
-            report_drift(context, machine, &config);
             if vm.status().await?.is_running() {
                 Ok(State::Running(Box::new(config)))
             } else {
@@ -322,7 +331,7 @@ async fn update_stopped(
 }
 
 /// Options that change nothing on a disk.
-fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
+pub(crate) fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
     const OPTIONS: [&str; 13] = [
         "ipconfig0",
         "nameserver",

@@ -64,7 +64,7 @@ impl Step for Preflight {
     }
 }
 
-async fn proxmox(context: &Context) -> Result<String> {
+pub(crate) async fn proxmox(context: &Context) -> Result<String> {
     let desired = context.desired();
     let client = &context.clients().proxmox;
     let version = client.version().await?;
@@ -207,7 +207,7 @@ fn warn_about_bridges(context: &Context, networks: &Networks) {
 }
 
 /// Rights on the store, and the record in it: another cluster's record is found before anything is created.
-async fn store(context: &Context) -> Result<String> {
+pub(crate) async fn store(context: &Context) -> Result<String> {
     let store = context.store().as_ref();
     store.preflight().await?;
     if let Some(claimed) = claim::find(store, &context.wanted()).await? {
@@ -216,7 +216,7 @@ async fn store(context: &Context) -> Result<String> {
     Ok(store.describe())
 }
 
-async fn argocd(context: &Context) -> Result<String> {
+pub(crate) async fn argocd(context: &Context) -> Result<String> {
     let (client, target) = super::register::argocd(context)?;
     let version = client.version().await?;
     if !client.user_info().await?.logged_in {

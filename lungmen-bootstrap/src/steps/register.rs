@@ -32,31 +32,11 @@ impl Step for Register<'_> {
     }
 
     async fn observe(&self, context: &Context) -> Result<Observation<ServerUrl>> {
-        let (argocd, target) = argocd(context)?;
-        let Some(access) = self.kubernetes.argocd_manager().find().await? else {
-            return Ok(Observation::absent("the service account is incomplete"));
+        let (argocd, _) = argocd(context)?;
+        let (server, token) = match self.registration(context).await? {
+            Observation::Done(registered) => registered,
+            Observation::Absent(missing) => return Ok(Observation::Absent(missing)),
         };
-        let server = server(context)?;
-        let Some(cluster) = argocd.clusters().find(&server).await? else {
-            return Ok(Observation::absent("the cluster is not registered"));
-        };
-        if cluster.name != target.cluster_name {
-            return Err(taken(&server, &cluster.name));
-        }
-        let removed = removed_labels(&cluster, target);
-        if !removed.is_empty() {
-            return Ok(Observation::absent(format!(
-                "labels are no longer in the specification: {}",
-                removed.join(", ")
-            )));
-        }
-        // A new cluster at the same address has another authority and another token.
-        let token = access.bearer_token.clone();
-        if !ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
-            return Ok(Observation::absent(
-                "labels or credentials of the registration are outdated",
-            ));
-        }
         match self.dead_credentials(argocd, &server, &token).await? {
             Some(reason) => Ok(Observation::Absent(reason)),
             None => Ok(Observation::Done(server)),
@@ -96,6 +76,40 @@ impl Step for Register<'_> {
 }
 
 impl Register<'_> {
+    /// Compares the registration with the service account and the specification, by reads alone. The credentials are not
+    /// tried: Argo CD tries them with an update.
+    pub(crate) async fn registration(
+        &self,
+        context: &Context,
+    ) -> Result<Observation<(ServerUrl, SecretString)>> {
+        let (argocd, target) = argocd(context)?;
+        let Some(access) = self.kubernetes.argocd_manager().find().await? else {
+            return Ok(Observation::absent("the service account is incomplete"));
+        };
+        let server = server(context)?;
+        let Some(cluster) = argocd.clusters().find(&server).await? else {
+            return Ok(Observation::absent("the cluster is not registered"));
+        };
+        if cluster.name != target.cluster_name {
+            return Err(taken(&server, &cluster.name));
+        }
+        let removed = removed_labels(&cluster, target);
+        if !removed.is_empty() {
+            return Ok(Observation::absent(format!(
+                "labels are no longer in the specification: {}",
+                removed.join(", ")
+            )));
+        }
+        // A new cluster at the same address has another authority and another token.
+        let token = access.bearer_token.clone();
+        if !ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
+            return Ok(Observation::absent(
+                "labels or credentials of the registration are outdated",
+            ));
+        }
+        Ok(Observation::Done((server, token)))
+    }
+
     /// Why the registration is no longer good, though it reads as it was written: the annotation with the fingerprint says
     /// what was sent once, not what the cluster accepts today.
     async fn dead_credentials(
@@ -147,6 +161,21 @@ fn removed_labels(cluster: &Cluster, target: &ArgoCdTarget) -> Vec<String> {
         .collect()
 }
 
+/// A label as it is, and as the specification wants it.
+pub(crate) type LabelChange = (String, Option<String>, Option<String>);
+
+/// The labels that a run sets, changes and removes; labels of others are never among them.
+pub(crate) fn label_changes(cluster: &Cluster, target: &ArgoCdTarget) -> Vec<LabelChange> {
+    let set = target.labels.iter().filter_map(|(key, value)| {
+        let found = cluster.labels.get(key);
+        (found != Some(value)).then(|| (key.clone(), found.cloned(), Some(value.clone())))
+    });
+    let removed = removed_labels(cluster, target)
+        .into_iter()
+        .map(|key| (key.clone(), cluster.labels.get(&key).cloned(), None));
+    set.chain(removed).collect()
+}
+
 async fn remove_labels(context: &Context, argocd: &ArgoCd, removed: &[String]) -> Result<()> {
     if removed.is_empty() {
         return Ok(());
@@ -188,7 +217,7 @@ fn cluster_spec(
         .fold(spec, |spec, (key, value)| spec.label(key, value)))
 }
 
-pub(super) fn argocd(context: &Context) -> Result<(&ArgoCd, &ArgoCdTarget)> {
+pub(crate) fn argocd(context: &Context) -> Result<(&ArgoCd, &ArgoCdTarget)> {
     let client = context.clients().argocd.as_ref();
     let target = context.desired().argocd.as_ref();
     client.zip(target).ok_or_else(|| {
@@ -197,11 +226,11 @@ pub(super) fn argocd(context: &Context) -> Result<(&ArgoCd, &ArgoCdTarget)> {
     })
 }
 
-pub(super) fn server(context: &Context) -> Result<ServerUrl> {
+pub(crate) fn server(context: &Context) -> Result<ServerUrl> {
     Ok(ServerUrl::parse(context.desired().endpoint.as_str())?)
 }
 
-pub(super) fn taken(server: &ServerUrl, name: &str) -> Error {
+pub(crate) fn taken(server: &ServerUrl, name: &str) -> Error {
     Error::new(ErrorKind::Conflict, "look for the cluster in Argo CD")
         .with_target(server.to_string())
         .with_message(format!("the address is already registered as {name:?}"))

@@ -1,5 +1,6 @@
 //! What a user can ask for, one file per verb.
 
 pub(crate) mod apply;
+pub(crate) mod outline;
 pub(crate) mod plan;
 pub(crate) mod status;

@@ -1,4 +1,4 @@
-//! `plan()`: what a run will do, computed without any call.
+//! `outline()`: what a run ensures, computed without any call.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,20 +9,20 @@ use serde::Serialize;
 use crate::desired::{DesiredCluster, DesiredMachine, NodeStorage, Place};
 use crate::run::step::StepId;
 
-/// The steps of a run with what each of them ensures. It holds no secrets.
+/// The steps of a run with what each of them ensures, from the specification alone. It holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Plan {
+pub struct Outline {
     /// The name of the cluster.
     pub cluster: String,
     /// The steps in order.
-    pub steps: Vec<PlannedStep>,
+    pub steps: Vec<OutlinedStep>,
 }
 
-/// One step of a [`Plan`].
+/// One step of a [`Outline`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct PlannedStep {
+pub struct OutlinedStep {
     /// The step.
     pub step: StepId,
     /// What it achieves, in one line.
@@ -31,7 +31,7 @@ pub struct PlannedStep {
     pub details: Vec<String>,
 }
 
-impl PlannedStep {
+impl OutlinedStep {
     pub(crate) fn new(step: StepId, details: impl IntoIterator<Item = String>) -> Self {
         Self {
             step,
@@ -41,7 +41,7 @@ impl PlannedStep {
     }
 }
 
-impl Plan {
+impl Outline {
     pub(crate) fn of(desired: &DesiredCluster, merge_talosconfig: Option<&Path>) -> Self {
         let details = Details {
             desired,
@@ -51,15 +51,15 @@ impl Plan {
             cluster: desired.cluster.to_string(),
             steps: StepId::ALL
                 .into_iter()
-                .map(|step| PlannedStep::new(step, details.of(step)))
+                .map(|step| OutlinedStep::new(step, details.of(step)))
                 .collect(),
         }
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for Outline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "plan for cluster {}", self.cluster)?;
+        writeln!(f, "outline of cluster {}", self.cluster)?;
         for (index, step) in self.steps.iter().enumerate() {
             writeln!(f, "\n{:>2}. {} ({})", index + 1, step.title, step.step)?;
             for detail in &step.details {
