@@ -122,9 +122,7 @@ impl ErrorKind {
             Self::NotReady => "Wait until the server is ready.",
             Self::Unsupported => "Use a version of the server that supports the request.",
             Self::Rejected => "Correct what the server rejects; its own text says what.",
-            Self::Server => {
-                "Read the log of the server: the response has no more of the cause."
-            }
+            Self::Server => "Read the log of the server: the response has no more of the cause.",
             Self::TaskFailed => "Read the log of the task at the server.",
             Self::Decode => {
                 "Check that the address is that of the server itself, not of a proxy or portal before it."
