@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use crate::client::Client;
 use crate::credentials::{Authenticator, Credentials};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limiter::Limiter;
 use crate::retry::RetryPolicy;
 use crate::tls::TlsTrust;
-use crate::transport::{CONCURRENT_REQUESTS, Transport};
+use crate::transport::Transport;
 
 /// Builder for [`Client`], made by [`Client::builder`].
 #[must_use = "a builder does nothing until `build`"]
@@ -25,6 +25,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     timeout: Duration,
     upload_timeout: Duration,
+    limiter: Limiter,
     proxy: Option<Url>,
     plain_http: bool,
 }
@@ -39,6 +40,7 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
             upload_timeout: Duration::from_secs(600),
+            limiter: Limiter::new(),
             proxy: None,
             plain_http: false,
         }
@@ -78,6 +80,13 @@ impl ClientBuilder {
     /// It also limits the wait for the response, which arrives only after the node has stored the whole file.
     pub fn upload_timeout(mut self, timeout: Duration) -> Self {
         self.upload_timeout = timeout;
+        self
+    }
+
+    /// Sets how much work a node and a storage get at the same time. The default is a limiter of this client alone;
+    /// give a clone of one limiter to all clients of a cluster.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = limiter;
         self
     }
 
@@ -141,8 +150,7 @@ impl ClientBuilder {
             retry: self.retry,
             timeout: self.timeout,
             upload_timeout: self.upload_timeout,
-            permits: Semaphore::new(CONCURRENT_REQUESTS),
-            uploading: Mutex::default(),
+            limiter: self.limiter,
         })))
     }
 

@@ -11,6 +11,7 @@ mod docs;
 mod envelope;
 mod error;
 pub mod id;
+mod limiter;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod node;
@@ -37,6 +38,7 @@ pub use credentials::Credentials;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
+pub use limiter::{Limiter, StorageTurn};
 pub use node::Node;
 pub use poll::{Poll, WaitState};
 pub use pool::Pool;

@@ -21,6 +21,9 @@ pub(crate) struct Request {
     /// The path with placeholders: what logs show.
     pub(crate) route: &'static str,
     pub(crate) path: String,
+    /// The node that answers, where the path names one.
+    pub(crate) node: Option<String>,
+    pub(crate) storage: Option<String>,
     pub(crate) target: String,
     pub(crate) params: Vec<(String, String)>,
     pub(crate) idempotency: Idempotency,
@@ -56,6 +59,8 @@ impl Request {
             method,
             route,
             path: fill(route, args),
+            node: argument(route, args, "{node}"),
+            storage: argument(route, args, "{storage}"),
             target: String::new(),
             params: Vec::new(),
             idempotency,
@@ -76,6 +81,8 @@ impl Request {
             method,
             route: "raw",
             path: encoded.join("/"),
+            node: node_of_path(path),
+            storage: None,
             params: Vec::new(),
             timeout: None,
         }
@@ -111,6 +118,21 @@ fn idempotency_of(method: &Method) -> Idempotency {
     }
 }
 
+/// The value of a placeholder.
+fn argument(route: &str, args: &[&str], name: &str) -> Option<String> {
+    let placeholders = route.split('/').filter(|segment| segment.starts_with('{'));
+    let mut values = placeholders.zip(args);
+    let (_, value) = values.find(|(segment, _)| *segment == name)?;
+    Some((*value).to_owned())
+}
+
+fn node_of_path(path: &str) -> Option<String> {
+    let mut segments = path.trim_start_matches('/').split('/');
+    let names_a_node = segments.next() == Some("nodes");
+    let node = segments.next().filter(|node| !node.is_empty())?;
+    names_a_node.then(|| node.to_owned())
+}
+
 fn fill(route: &str, args: &[&str]) -> String {
     let mut args = args.iter();
     let segments = route.split('/').map(|segment| {
@@ -139,6 +161,25 @@ mod tests {
         assert_eq!(
             request.path,
             "/nodes/pve-01/tasks/UPID%3Apve-01%3A0%3Aci%40pve%21boot%3A/status"
+        );
+    }
+
+    #[test]
+    fn a_request_knows_the_node_and_the_storage_that_do_the_work() {
+        let route = "/nodes/{node}/storage/{storage}/upload";
+        let upload = Request::post("upload", route, &["pve-02", "local"]);
+        let raw = Request::raw(Method::GET, "/nodes/pve-03/status");
+
+        assert_eq!(upload.node.as_deref(), Some("pve-02"));
+        assert_eq!(upload.storage.as_deref(), Some("local"));
+        assert_eq!(raw.node.as_deref(), Some("pve-03"));
+        for path in ["/nodes", "/nodes/", "/version", "/cluster/nodes/x"] {
+            assert_eq!(Request::raw(Method::GET, path).node, None, "{path}");
+        }
+        // A storage of the cluster is a configuration.
+        assert_eq!(
+            Request::get("read", "/storage/{storage}", &["a"]).node,
+            None
         );
     }
 

@@ -7,12 +7,12 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use hyper::ext::ReasonPhrase;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Semaphore};
 use tracing::debug;
 
 use crate::credentials::Authenticator;
 use crate::envelope::{Envelope, ServerResponse, decode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limiter::Limiter;
 use crate::poll::DurationText;
 use crate::request::Request;
 use crate::retry::{RetryPolicy, retry_after};
@@ -26,14 +26,8 @@ pub(crate) struct Transport {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Duration,
     pub(crate) upload_timeout: Duration,
-    /// The server has three workers, and each request occupies one until the response is complete.
-    pub(crate) permits: Semaphore,
-    /// An upload is written inside the event loop of a worker: one at a time.
-    pub(crate) uploading: Mutex<()>,
+    pub(crate) limiter: Limiter,
 }
-
-/// The number of requests of one client that are sent at the same time.
-pub(crate) const CONCURRENT_REQUESTS: usize = 4;
 
 impl Transport {
     /// Sends and decodes the result.
@@ -89,8 +83,10 @@ impl Transport {
         headers: HeaderMap,
         attempt: usize,
     ) -> Result<Envelope> {
-        // The semaphore is never closed, so the permit is always granted.
-        let _permit = self.permits.acquire().await.ok();
+        let _turn = self
+            .limiter
+            .request_turn(request.node.as_deref(), self.server())
+            .await;
         let started = Instant::now();
         let url = format!("{}{}", self.base, request.path);
         let builder = self
@@ -124,7 +120,9 @@ impl Transport {
         form: reqwest::multipart::Form,
         progress: &Progress,
     ) -> Result<Envelope> {
-        let _turn = self.uploading.lock().await;
+        let node = request.node.as_deref().unwrap_or_default();
+        let storage = request.storage.as_deref().unwrap_or_default();
+        let _turn = self.limiter.upload_turn(node, storage, self.server()).await;
         progress.mark();
         let started = Instant::now();
         let authentication = self.authenticate(&request.method).await?;

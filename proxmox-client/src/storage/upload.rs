@@ -233,7 +233,8 @@ impl Storage {
     ///
     /// An existing file of that name is **overwritten**, and is incomplete while the task runs; look with
     /// [`Storage::find`] first. The file first lands in `/var/tmp` of the *contacted* node, which needs the space. A
-    /// client sends one upload at a time, because an upload slows down all other requests to the node. The body is
+    /// client sends one upload at a time, because an upload slows down all other requests to the node, and a storage gets
+    /// one at a time of all clients that share a [`Limiter`](crate::Limiter). The body is
     /// consumed, so that nothing is repeated.
     ///
     /// Needs `Datastore.AllocateTemplate` on the storage. The server rejects an upload without it by closing the

@@ -6,6 +6,7 @@
 mod credentials;
 mod decisions;
 mod guest;
+mod limiter;
 mod mock_scenario;
 mod mock_strictness;
 mod mock_wire;

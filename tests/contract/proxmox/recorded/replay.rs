@@ -561,6 +561,9 @@ async fn the_mock_answers_the_recorded_sequences_as_the_real_servers_did() {
             "{release}: {} of {total} exchanges agree",
             total - wrong.len()
         );
+        for text in wrong.values() {
+            println!("{release} differs: {text}");
+        }
         let agree = total - wrong.len();
         let known = |text: &String| KNOWN.iter().any(|(name, _)| text.contains(name));
         let of_release = wrong.into_values().filter(|text| !known(text));
