@@ -76,6 +76,20 @@ pub(crate) enum Command {
     /// Ask every server what a run has left to do; changes nothing. Exit code 0: nothing, 2: something, 1: a run would fail,
     /// or something is unknown and nothing else is left to do.
     Plan,
+    /// Destroy the cluster, or one machine of it. Secrets are kept: the cluster record and the files.
+    Destroy {
+        /// The name of the cluster, as a confirmation.
+        #[arg(long, value_name = "CLUSTER")]
+        yes: String,
+
+        /// Destroy only this machine: a worker, or one that left the specification.
+        #[arg(long, value_name = "NAME")]
+        machine: Option<String>,
+
+        /// Remove the entry in Argo CD although applications target the cluster.
+        #[arg(long)]
+        despite_applications: bool,
+    },
 }
 
 impl Arguments {

@@ -16,7 +16,9 @@ use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
-use lungmen_bootstrap::{ClusterBootstrap, ClusterBootstrapBuilder, Spec, StepId, Verdict};
+use lungmen_bootstrap::{
+    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Spec, StepId, Verdict,
+};
 
 use arguments::{Arguments, Command};
 use failure::Failure;
@@ -143,6 +145,21 @@ async fn perform(
 ) -> Result<ExitCode, Failure> {
     match arguments.command() {
         Command::Run => complete(arguments, bootstrap, output).await,
+        Command::Destroy {
+            yes,
+            machine,
+            despite_applications,
+        } => {
+            let mut options = DestroyOptions::confirmed(yes);
+            if let Some(name) = machine {
+                options = options.only_machine(name);
+            }
+            if despite_applications {
+                options = options.despite_applications();
+            }
+            output.destroyed(&bootstrap.destroy(&options).await?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Plan => {
             let last = arguments.until.unwrap_or(StepId::Applications);
             let plan = bootstrap.plan_until(last).await;

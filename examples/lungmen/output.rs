@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use lungmen_bootstrap::{Cluster, PartialRun, Plan, StepReport};
+use lungmen_bootstrap::{Cluster, Destroyed, PartialRun, Plan, StepReport};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
@@ -70,7 +70,7 @@ impl Output {
         }
         text.push_str("\nnext\n");
         text.push_str(&match self.is_simulated {
-            true => self.next_in_the_lab(),
+            true => self.next_in_the_lab(cluster.name.as_str()),
             false => next_with_real_tools(cluster),
         });
         print(&text);
@@ -82,6 +82,25 @@ impl Output {
         } else {
             print(&steps_table(&progress.steps));
         }
+    }
+
+    pub(crate) fn destroyed(&self, destroyed: &Destroyed) {
+        if self.json {
+            print_json(destroyed);
+            return;
+        }
+        let mut text = String::from("\ndeleted\n");
+        for removal in &destroyed.removed {
+            text.push_str(&format!("  {}: {}\n", removal.what, removal.proof));
+        }
+        if destroyed.removed.is_empty() {
+            text.push_str("  nothing: nothing was left\n");
+        }
+        text.push_str("\nkept\n");
+        for kept in &destroyed.kept {
+            text.push_str(&format!("  {}: {}\n", kept.what, kept.why));
+        }
+        print(&text);
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
@@ -103,9 +122,12 @@ impl Output {
     }
 
     /// The servers of the Lab live in this program only, so no other tool reaches them.
-    fn next_in_the_lab(&self) -> String {
+    fn next_in_the_lab(&self, cluster: &str) -> String {
         let flags = &self.flags;
-        format!("  cargo run --example lungmen -- plan{flags}\n")
+        format!(
+            "  cargo run --example lungmen -- plan{flags}\n  \
+             cargo run --example lungmen -- destroy{flags} --yes '{cluster}' --despite-applications\n"
+        )
     }
 }
 

@@ -123,6 +123,7 @@ impl Observer for Progress {
             EventKind::Transfer { what, done, total } => {
                 self.status(step, transferred(what, *done, *total));
             }
+            EventKind::Deleting { what } => self.line(&format!("  {step:>17}  - deleting {what}")),
             EventKind::Note { text } => self.line(&format!("  {step:>17}  · {text}")),
             EventKind::Warning { text } => self.line(&format!("  {step:>17}  ! {text}")),
             EventKind::StepFinished {

@@ -4,6 +4,7 @@
 mod claim;
 mod complete;
 mod crash;
+mod destroy;
 mod evidence;
 mod fault_matrix;
 mod faults;

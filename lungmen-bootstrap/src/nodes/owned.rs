@@ -40,6 +40,26 @@ pub(crate) async fn vms(context: &Context, id: &ClusterId) -> Result<Vec<OwnedVm
     Ok(found)
 }
 
+/// Whether the VM exists and is one of the cluster, by its configuration as it is now. The context has the record.
+///
+/// # Errors
+/// Those of Proxmox VE: a VM that cannot be read is not decided.
+pub(crate) async fn is_owned(context: &Context, vm: &Vm) -> Result<bool> {
+    let id = &context.record()?.cluster_id;
+    Ok(proven_name(id, vm).await?.is_some())
+}
+
+/// The name of a VM whose UUID follows from it.
+async fn proven_name(id: &ClusterId, vm: &Vm) -> Result<Option<String>> {
+    let Some(config) = vm.find_config().await? else {
+        return Ok(None);
+    };
+    let name = config.name.unwrap_or_default();
+    let uuid = config.smbios.and_then(|smbios| smbios.uuid);
+    let is_proven = uuid.is_some_and(|uuid| MachineUuid::derive(id.as_str(), &name).is(&uuid));
+    Ok(is_proven.then_some(name))
+}
+
 /// The list is a few seconds old, so name and UUID are those of the configuration.
 async fn owned(context: &Context, id: &ClusterId, guest: GuestInfo) -> Result<Option<OwnedVm>> {
     let vm = context
@@ -47,16 +67,9 @@ async fn owned(context: &Context, id: &ClusterId, guest: GuestInfo) -> Result<Op
         .proxmox
         .node(guest.node.clone())
         .vm(guest.vmid);
-    let Some(config) = vm.find_config().await? else {
+    let Some(name) = proven_name(id, &vm).await? else {
         return Ok(None);
     };
-    let (Some(name), Some(uuid)) = (config.name, config.smbios.and_then(|smbios| smbios.uuid))
-    else {
-        return Ok(None);
-    };
-    if !MachineUuid::derive(id.as_str(), &name).is(&uuid) {
-        return Ok(None);
-    }
     let mut machines = context.desired().machines.iter();
     let is_declared = machines.any(|machine| machine.spec.name == name);
     Ok(Some(OwnedVm {

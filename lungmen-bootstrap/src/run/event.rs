@@ -89,6 +89,11 @@ pub enum EventKind {
         /// Out of how much, when it is known.
         total: Option<u64>,
     },
+    /// Something is about to be deleted; it was proven to belong to the cluster.
+    Deleting {
+        /// What is deleted.
+        what: String,
+    },
     /// A part of the step is finished: a check passed, a file was written.
     Note {
         /// What is finished.

@@ -137,6 +137,18 @@ impl Artifacts {
         Ok(true)
     }
 
+    /// Removes the file. Returns whether there was one.
+    pub(crate) fn remove(&self, artifact: &Artifact) -> Result<bool> {
+        let Some(path) = self.file(artifact) else {
+            return Ok(false);
+        };
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == IoKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("remove", &path.display().to_string(), error)),
+        }
+    }
+
     fn create_folder(&self) -> std::io::Result<()> {
         let Some(folder) = &self.folder else {
             return Ok(());

@@ -37,6 +37,44 @@ pub(crate) fn merge(context: &Context, path: &Path) -> Result<()> {
         .map_err(|error| Error::io("write", &path.display().to_string(), error))
 }
 
+/// Removes the context of the cluster, whatever it is called there, and gives back its names. Another context becomes the
+/// current one; the only context of a file stays, because a talosconfig cannot be without.
+pub(crate) fn remove(context: &Context, path: &Path) -> Result<Vec<String>> {
+    let mut theirs = read(path)?;
+    let ours = ours(context)?;
+    let wanted = ours.current_context()?;
+    let (same, others): (Vec<_>, Vec<_>) = theirs
+        .contexts()
+        .map(|(name, context)| (name.to_owned(), is_same(context, wanted)))
+        .partition(|(_, is_same)| *is_same);
+    if let Some((other, _)) = others.first()
+        && same.iter().any(|(name, _)| name == theirs.current())
+    {
+        theirs.use_context(other)?;
+    }
+    let mut removed = Vec::new();
+    for (name, _) in same {
+        removed.append(&mut theirs.remove(&literal(&name))?.removed);
+    }
+    if !removed.is_empty() {
+        write_private(path, theirs.to_yaml().expose_secret().as_bytes())
+            .map_err(|error| Error::io("write", &path.display().to_string(), error))?;
+    }
+    Ok(removed)
+}
+
+/// A pattern that matches this name only.
+fn literal(name: &str) -> String {
+    let mut pattern = String::new();
+    for c in name.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
 fn ours(context: &Context) -> Result<Talosconfig> {
     let text = context
         .artifacts()

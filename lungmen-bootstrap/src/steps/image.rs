@@ -254,7 +254,7 @@ impl StoreIso {
     }
 }
 
-fn storage(context: &Context, place: &NodeStorage) -> Storage {
+pub(crate) fn storage(context: &Context, place: &NodeStorage) -> Storage {
     let node = context.clients().proxmox.node(place.node.clone());
     node.storage(place.storage.clone())
 }
@@ -282,7 +282,7 @@ fn reference(context: &Context, place: &NodeStorage) -> String {
     format!("{node}/{storage}:iso/{}", context.desired().iso_file)
 }
 
-async fn find(context: &Context, place: &NodeStorage) -> Result<Option<VolumeInfo>> {
+pub(crate) async fn find(context: &Context, place: &NodeStorage) -> Result<Option<VolumeInfo>> {
     let volume = volume(context, place)?;
     Ok(storage(context, place).find(&volume).await?)
 }
@@ -312,7 +312,7 @@ pub(super) async fn is_listed(context: &Context) -> Result<bool> {
 }
 
 /// Whether a run of this cluster began to store the ISO, so that a partial copy is its own.
-async fn was_started(context: &Context, place: &NodeStorage) -> Result<bool> {
+pub(crate) async fn was_started(context: &Context, place: &NodeStorage) -> Result<bool> {
     is_recorded(context, place, &[RecordState::Started, RecordState::Done]).await
 }
 

@@ -183,14 +183,14 @@ async fn absent(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ownership {
+pub(crate) enum Ownership {
     Ours,
     Other,
     /// A VM that is being created has no SMBIOS UUID yet.
     Undecided,
 }
 
-fn ownership(machine: &DesiredMachine, config: &VmConfig) -> Ownership {
+pub(crate) fn ownership(machine: &DesiredMachine, config: &VmConfig) -> Ownership {
     let uuid = config
         .smbios
         .as_ref()

@@ -1,6 +1,7 @@
 //! What a user can ask for, one file per verb.
 
 pub(crate) mod apply;
+pub(crate) mod destroy;
 pub(crate) mod outline;
 pub(crate) mod plan;
 pub(crate) mod status;

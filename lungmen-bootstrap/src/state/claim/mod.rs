@@ -33,6 +33,7 @@ use exchange::exchange;
 pub(crate) use exchange::{WriteOutcome, outcome};
 pub use import::{Import, import};
 use transition::{Claim, Command, Settled};
+pub(crate) use update::forget_bootstrap;
 pub use update::{choose_bootstrap, record_bootstrapped};
 
 /// What a run wants to be the cluster.

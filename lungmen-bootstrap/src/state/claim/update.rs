@@ -120,6 +120,17 @@ pub async fn record_bootstrapped(
     .await
 }
 
+/// Records that the cluster has no etcd any more, because its machines were deleted on purpose. May be repeated.
+///
+/// # Errors
+/// As [`choose_bootstrap`].
+pub(crate) async fn forget_bootstrap(store: &dyn SecretStore, token: u64) -> Result<ClusterRecord> {
+    update(store, "record the end of the cluster", |control| {
+        control.forgotten(token)
+    })
+    .await
+}
+
 async fn update(
     store: &dyn SecretStore,
     operation: &'static str,

@@ -117,6 +117,18 @@ impl<M: Clone + PartialEq> RunControl<M> {
         }))
     }
 
+    /// Makes certain that no bootstrap is recorded, after every control plane was deleted on purpose: the next etcd is a new one.
+    pub(crate) fn forgotten(&self, token: u64) -> Result<Change<Self>, Stale> {
+        self.fenced(token)?;
+        Ok(match &self.bootstrap {
+            None => Change::Keep,
+            Some(_) => Change::Write(Self {
+                fence: token,
+                bootstrap: None,
+            }),
+        })
+    }
+
     fn fenced(&self, token: u64) -> Result<(), Stale> {
         if self.fence > token {
             Err(Stale { newest: self.fence })
@@ -152,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_bootstrap_leaves_the_fence() {
+        let forgotten = chosen("tal01", 1).forgotten(2).unwrap();
+        let empty = RunControl::<String> {
+            fence: 2,
+            bootstrap: None,
+        };
+
+        assert_eq!(forgotten, Change::Write(empty.clone()));
+        assert_eq!(empty.forgotten(3).unwrap(), Change::Keep);
+    }
+
+    #[test]
     fn a_run_with_an_older_token_writes_nothing() {
         let record = RunControl::<String> {
             fence: 5,
@@ -166,6 +190,7 @@ mod tests {
             record.bootstrapped(&"tal01".to_owned(), None, 4),
             Err(Stale { newest: 5 })
         );
+        assert_eq!(record.forgotten(4), Err(Stale { newest: 5 }));
     }
 
     #[test]
