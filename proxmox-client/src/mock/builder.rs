@@ -31,6 +31,7 @@ pub struct PveMockBuilder {
     cpus: u32,
     storages: Vec<MockStorage>,
     bridges: Vec<MockBridge>,
+    cards: Vec<String>,
     accounts: Accounts,
     pools: Vec<String>,
     client_token: Option<(String, SecretString)>,
@@ -47,6 +48,7 @@ impl PveMockBuilder {
             cpus: 16,
             storages: Vec::new(),
             bridges: Vec::new(),
+            cards: Vec::new(),
             accounts: Accounts::default(),
             pools: Vec::new(),
             client_token: None,
@@ -125,6 +127,12 @@ impl PveMockBuilder {
             port: None,
             address: None,
         });
+        self
+    }
+
+    /// Adds a network card that is there and in no configuration, beside the `eno1` of the bridges.
+    pub fn network_card(mut self, name: &str) -> Self {
+        self.cards.push(name.to_owned());
         self
     }
 
@@ -267,6 +275,7 @@ impl PveMockBuilder {
             quorate: true,
             storages: self.storages,
             bridges: self.bridges,
+            cards: self.cards,
             accounts: self.accounts,
             volumes: BTreeMap::new(),
             files_elsewhere: BTreeMap::new(),

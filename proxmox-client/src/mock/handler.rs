@@ -172,7 +172,7 @@ fn node_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<R
         Route::Time => Ok(node::time()),
         Route::Services => Ok(node::services()),
         Route::Certificates => Ok(node::certificates(context)),
-        Route::CpuModels => Ok(node::cpu_models()),
+        Route::CpuModels => Ok(node::cpu_models(state)),
         Route::CpuFlags => Ok(node::cpu_flags()),
         Route::Machines => Ok(node::machines()),
         Route::MigrationCapabilities => Ok(json!({ "has-dbus-vmstate": false })),
@@ -189,22 +189,16 @@ fn node_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<R
     })
 }
 
-/// The mock sends no HEAD request; it knows what the URL says.
+/// Checks the right to ask, and returns the URL that the server then asks for.
 fn url_metadata(context: &Context<'_>) -> Reply {
     let caller = context.caller;
     let node = format!("/nodes/{}", context.param("node"));
     let allowed = caller.may(&node, &["Sys.AccessNetwork"])
         || (caller.may("/", &["Sys.Audit"]) && caller.may("/", &["Sys.Modify"]));
-    if !allowed {
-        return Err(Refusal::forbidden());
+    match allowed {
+        true => Ok(context.param("url").into()),
+        false => Err(Refusal::forbidden()),
     }
-    let url = context.param("url");
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let media = match name.ends_with(".iso") {
-        true => "application/x-iso9660-image",
-        false => "application/octet-stream",
-    };
-    Ok(json!({ "filename": name, "mimetype": media, "size": 0 }))
 }
 
 fn back_up(context: &Context<'_>, state: &mut State) -> Reply {

@@ -20,14 +20,17 @@ mod directory;
 mod event;
 mod fault;
 mod faults;
+mod fetch;
 mod firewall;
 mod handler;
+mod json;
 mod lifecycle;
 mod multipart;
 mod node;
 mod pool;
 mod power;
 mod privileges;
+mod redirect;
 mod reply;
 mod route;
 mod server;
@@ -432,39 +435,5 @@ impl Shared {
 
     fn take_fault(&self, route: Route) -> Option<Fault> {
         self.server.faults.take(route)
-    }
-
-    /// Downloads a URL as the node's wget does. The error is wget's exit code, or its last line where it has one.
-    async fn fetch(&self, url: &Url) -> Result<Bytes, String> {
-        let exit_code = |code: u8| format!("exit code {code}");
-        let trust = match url.scheme() {
-            "https" => &self.server.download_trust,
-            _ => &TlsTrust::Pinned(NO_CERTIFICATE),
-        };
-        let tls = trust
-            .client_config(url.scheme())
-            .map_err(|_| exit_code(5))?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .build()
-            .map_err(|_| exit_code(5))?;
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        if tokio::net::lookup_host((host, port)).await.is_err() {
-            return Err(format!("wget: unable to resolve host address '{host}'"));
-        }
-        let response = client.get(url.clone()).send().await;
-        let response = response.map_err(|error| match crate::tls::find_tls_error(&error) {
-            Some(_) => exit_code(5),
-            None if error.is_connect() => {
-                format!("Connecting to {host}:{port}... failed: Connection refused.")
-            }
-            None => exit_code(4),
-        })?;
-        if !response.status().is_success() {
-            return Err(exit_code(8));
-        }
-        response.bytes().await.map_err(|_| exit_code(4))
     }
 }

@@ -122,17 +122,10 @@ pub(super) fn certificates(context: &Context<'_>) -> Value {
     ])
 }
 
-pub(super) fn cpu_models() -> Value {
-    let models = [
-        ("Icelake-Server-v6", "GenuineIntel"),
-        ("EPYC-Genoa", "AuthenticAMD"),
-        ("x86-64-v2-AES", "default"),
-        ("x86-64-v3", "default"),
-        ("host", "default"),
-        ("max", "default"),
-    ];
-    let items = models.map(|(name, vendor)| json!({ "name": name, "vendor": vendor, "custom": 0 }));
-    items.into_iter().collect()
+pub(super) fn cpu_models(state: &State) -> Value {
+    let items = super::check::cpu::listed(state.contract.release());
+    let items = items.map(|(name, vendor)| json!({ "name": name, "vendor": vendor, "custom": 0 }));
+    items.collect()
 }
 
 pub(super) fn cpu_flags() -> Value {
@@ -164,6 +157,13 @@ pub(super) fn networks(context: &Context<'_>, state: &State) -> Reply {
         items.push(json!({
             "iface": "eno1", "type": "eth", "method": "manual", "method6": "manual",
             "families": ["inet"], "priority": 3,
+        }));
+        // A card that the configuration does not name (measured on 9.2.11).
+        items.extend(state.cards.iter().map(|card| {
+            json!({
+                "iface": card, "type": "eth", "method": "manual", "method6": "manual",
+                "families": ["inet"], "active": 1, "exists": 1,
+            })
         }));
     }
     if kind.is_none_or(|kind| matches!(kind, "bridge" | "any_bridge" | "any_local_bridge")) {

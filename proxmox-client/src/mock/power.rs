@@ -1,11 +1,11 @@
 //! Power.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::event::MockEvent;
 use super::handler::Context;
 use super::reply::{Refusal, Reply};
-use super::state::State;
+use super::state::{MockVm, State};
 use super::task::{self, TaskSubject};
 use super::vm_config::{drive_values, is_drive};
 use crate::id::{VmId, VolumeId};
@@ -17,28 +17,31 @@ pub(super) fn status(context: &Context<'_>, state: &State) -> Reply {
     let id = context.vm_id()?;
     let vm = state.vm(context.param("node"), id)?;
     let mut answer = super::vm::summary(id, vm);
+    answer["ha"] = json!({ "managed": u8::from(state.datacenter.is_managed(id)) });
+    if vm.options.contains_key("agent") {
+        answer["agent"] = 1.into();
+    }
+    add_details(vm, &mut answer);
+    Ok(answer)
+}
+
+/// What only the process of a running VM knows.
+pub(super) fn add_details(vm: &MockVm, answer: &mut Value) {
     answer["qmpstatus"] = match (vm.running, vm.paused) {
         (true, true) => "paused",
         (true, false) => "running",
         (false, _) => "stopped",
     }
     .into();
-    answer["ha"] = json!({ "managed": u8::from(state.datacenter.is_managed(id)) });
-    if vm.options.contains_key("agent") {
-        answer["agent"] = 1.into();
+    if !vm.running {
+        return;
     }
-    if vm.running {
-        answer["running-machine"] = vm
-            .options
-            .get("machine")
-            .map_or("pc", String::as_str)
-            .into();
-        answer["running-qemu"] = "10.1.2".into();
-        answer["proxmox-support"] = json!({});
-        answer["balloon"] = answer["maxmem"].clone();
-        answer["ballooninfo"] = json!({ "actual": answer["maxmem"], "max_mem": answer["maxmem"] });
-    }
-    Ok(answer)
+    let machine = vm.options.get("machine").map_or("pc", String::as_str);
+    answer["running-machine"] = machine.into();
+    answer["running-qemu"] = "10.1.2".into();
+    answer["proxmox-support"] = json!({});
+    answer["balloon"] = answer["maxmem"].clone();
+    answer["ballooninfo"] = json!({ "actual": answer["maxmem"], "max_mem": answer["maxmem"] });
 }
 
 /// Whether a power call looks at the VM before it starts its task.

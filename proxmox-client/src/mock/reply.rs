@@ -135,6 +135,13 @@ pub(super) fn into_response(reply: Reply, texts_in_body: bool) -> Response<Body>
             let data = paged.remove(PAGED).unwrap_or_default();
             response(200, json!({ "data": data, "total": total }).to_string())
         }
+        Ok(Value::Object(mut plain)) if plain.contains_key(PLAIN) => {
+            let text = plain.remove(PLAIN).unwrap_or_default();
+            let mut response = response(200, text.as_str().unwrap_or_default().to_owned());
+            let kind = HeaderValue::from_static("text/plain");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
         Ok(data) => response(200, json!({ "data": data }).to_string()),
         Err(refusal) => refusal.into_response(texts_in_body),
     }
@@ -156,6 +163,13 @@ pub(super) fn into_extjs(reply: Reply) -> Response<Body> {
         }
     };
     response(200, body.to_string())
+}
+
+const PLAIN: &str = "$plain";
+
+/// A text without an envelope.
+pub(super) fn plain_text(text: String) -> Value {
+    json!({ PLAIN: text })
 }
 
 const PAGED: &str = "$page";

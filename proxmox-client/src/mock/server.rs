@@ -7,7 +7,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -15,12 +14,13 @@ use tokio_rustls::TlsAcceptor;
 use super::auth::{Acl, Caller, has_token};
 use super::body::{self, Body, HangUp};
 use super::call::Call;
+use super::check::Release;
 use super::fault::Fault;
 use super::handler::{Context, handle};
 use super::multipart::{self, Stall, Upload};
 use super::reply::{Refusal, Reply, into_extjs, into_response, response};
 use super::route::Route;
-use super::{Shared, state::State};
+use super::{Shared, json, redirect, state::State};
 
 /// Answers connections until it is aborted.
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
@@ -31,6 +31,9 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
         tokio::spawn(async move {
             match tls {
                 None => connection(stream, shared).await,
+                Some(_) if redirect::speaks_plain_http(&stream).await => {
+                    redirect::redirect(stream).await;
+                }
                 Some(acceptor) => {
                     // TLS handshake failures are ignored; the client reports them.
                     if let Ok(stream) = acceptor.accept(stream).await {
@@ -79,7 +82,8 @@ async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<B
         head,
         body: body.to_bytes(),
     };
-    let parsed = match incoming.parse(&route)? {
+    let release = shared.state().contract.release();
+    let parsed = match incoming.parse(release, &route)? {
         Ok(parsed) => parsed,
         Err(refusal) => return Ok(respond(&shared, Err(refusal))),
     };
@@ -95,7 +99,14 @@ async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<B
     {
         return response;
     }
-    let response = respond(&shared, run(&shared, &route, &parsed));
+    let reply = match (route.route, run(&shared, &route, &parsed)) {
+        (Route::UrlMetadata, Ok(url)) => {
+            let url = url.as_str().unwrap_or_default().to_owned();
+            shared.url_metadata(&url).await
+        }
+        (_, reply) => reply,
+    };
+    let response = respond(&shared, reply);
     match fault {
         Some(fault) => with_effect(fault, response).await,
         None => Ok(response),
@@ -362,7 +373,7 @@ impl Head {
 
 impl Received {
     /// All parameters: path, body, query. The upload parser closes the connection where it stalls.
-    fn parse(&self, found: &Found) -> Result<Result<Parsed, Refusal>, HangUp> {
+    fn parse(&self, release: Release, found: &Found) -> Result<Result<Parsed, Refusal>, HangUp> {
         let mut params = found.path_params.clone();
         let mut upload = None;
         let content_type = header_text(&self.head.headers, header::CONTENT_TYPE);
@@ -380,9 +391,9 @@ impl Received {
             params.push(("filename".to_owned(), parsed.file_name.clone()));
             upload = Some(parsed);
         } else if content_type.starts_with("application/json") {
-            match serde_json::from_slice(&self.body) {
-                Ok(body) => params.extend(json_params(&body)),
-                Err(error) => return Ok(Err(Refusal::plain(500, error.to_string()))),
+            match json::params(release, &self.body) {
+                Ok(members) => params.extend(members),
+                Err(refusal) => return Ok(Err(refusal)),
             }
         } else {
             params.extend(form(&self.body));
@@ -398,23 +409,6 @@ impl Received {
         });
         Ok(Ok(Parsed { params, upload }))
     }
-}
-
-/// The members of a JSON body as parameters; the items of a list one by one.
-fn json_params(body: &Value) -> Vec<(String, String)> {
-    let mut params = Vec::new();
-    for (name, value) in body.as_object().into_iter().flatten() {
-        match value {
-            Value::Array(items) => {
-                let items = items.iter().filter_map(crate::wire::text);
-                params.extend(items.map(|item| (name.clone(), item)));
-            }
-            value => {
-                params.extend(crate::wire::text(value).map(|text| (name.clone(), text)));
-            }
-        }
-    }
-    params
 }
 
 impl Parsed {

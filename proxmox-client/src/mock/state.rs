@@ -256,6 +256,8 @@ pub(super) struct State {
     pub(super) cpus: u32,
     pub(super) storages: Vec<MockStorage>,
     pub(super) bridges: Vec<MockBridge>,
+    /// Network cards beside the one of the bridges.
+    pub(super) cards: Vec<String>,
     pub(super) accounts: Accounts,
     pub(super) directory: Directory,
     pub(super) pools: Pools,

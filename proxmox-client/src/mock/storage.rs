@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256, Sha512};
 use url::Url;
 
 use super::Shared;
+use super::check::Release;
 use super::event::MockEvent;
 use super::handler::Context;
 use super::multipart::Upload;
@@ -181,8 +182,13 @@ pub(super) fn volume(context: &Context<'_>, state: &State) -> Reply {
     let found = state.volume_on(&node, &id);
     let volume = found
         .ok_or_else(|| Refusal::died(format!("volume_size_info on '{id}' failed - no format")))?;
+    // Release 8 reads the format off the content of the file; the list has `iso` in both (measured).
+    let format = match (state.contract.release(), volume.content.as_str()) {
+        (Release::Eight, "iso") => "raw",
+        _ => format_of(volume),
+    };
     Ok(
-        json!({ "path": path, "size": volume.size.next_multiple_of(512), "used": volume.size, "format": format_of(volume) }),
+        json!({ "path": path, "size": volume.size.next_multiple_of(512), "used": volume.size, "format": format }),
     )
 }
 
@@ -397,6 +403,9 @@ pub(super) fn download(context: &Context<'_>, state: &mut State) -> Reply {
         .storage(context.param("storage"))?
         .path_of(volume.name());
     task::print(state, &id, format!("downloading {url} to {destination}"));
+    for line in wget_begins(&url) {
+        task::print(state, &id, line);
+    }
     let doomed = state.failing_tasks.pop_front();
     let path = state
         .storage(context.param("storage"))?
@@ -419,6 +428,17 @@ pub(super) fn download(context: &Context<'_>, state: &mut State) -> Reply {
         task::set_effect(&shared, &mut shared.state(), &id, effect);
     });
     Ok(text.into())
+}
+
+/// What wget prints before the other server has answered.
+fn wget_begins(url: &Url) -> [String; 3] {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    [
+        format!("--2026-11-25 23:42:18--  {url}"),
+        format!("Connecting to {host}:{port}... connected."),
+        "HTTP request sent, awaiting response... ".to_owned(),
+    ]
 }
 
 struct Download {
@@ -473,11 +493,12 @@ impl Download {
             Some(method) => self.decompressed(method, body)?,
             None => body,
         };
-        let (url, path) = (self.url.clone(), self.path);
+        let (url, path, size) = (self.url.clone(), self.path, body.len());
         let record = VolumeRecord::file(self.volume, &self.content, body, Some(self.url));
         state.add_file(&self.node, record)?;
         Ok(vec![
-            format!("downloading {url} to {path}"),
+            format!("Length: {size}"),
+            format!("Saving to: '{path}.tmp_dwnl.16661'"),
             format!("download of '{url}' to '{path}' finished"),
         ])
     }

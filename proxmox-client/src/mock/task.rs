@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::handler::Context;
-use super::reply::{Refusal, Reply, page};
+use super::reply::{Refusal, Reply, page, plain_text};
 use super::state::State;
 use crate::id::NodeName;
 use crate::upid::TaskId;
@@ -155,7 +155,7 @@ fn finish(state: &mut State, id: &str) {
     match result {
         Ok(log) => {
             let warnings = log.iter().filter(|line| line.starts_with("WARN")).count();
-            task.log = log;
+            task.log.extend(log);
             let exit = match warnings {
                 0 => "OK".to_owned(),
                 count => format!("WARNINGS: {count}"),
@@ -165,7 +165,7 @@ fn finish(state: &mut State, id: &str) {
         }
         Err(text) => {
             task.exit = text.lines().next().map(str::to_owned);
-            task.log = vec![format!("TASK ERROR: {text}")];
+            task.log.push(format!("TASK ERROR: {text}"));
         }
     }
 }
@@ -263,6 +263,10 @@ pub(super) fn log(context: &Context<'_>, state: &mut State) -> Reply {
         Some(task) if task.log.is_empty() => vec!["no content".to_owned()],
         Some(task) => task.log.clone(),
     };
+    if context.optional("download") == Some("1") {
+        let lines = lines.iter().map(|line| format!("{line}\n"));
+        return Ok(plain_text(lines.collect()));
+    }
     let limit = if limit == 0 { usize::MAX } else { limit };
     let shown = lines.iter().enumerate().skip(start).take(limit);
     let items = shown.map(|(index, text)| json!({ "n": index + 1, "t": text }));

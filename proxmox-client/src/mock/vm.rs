@@ -759,7 +759,15 @@ pub(super) fn list(context: &Context<'_>, state: &State) -> Reply {
     let visible = state.vms.iter().filter(|(id, vm)| {
         vm.node == node && context.caller.may(&format!("/vms/{id}"), &["VM.Audit"])
     });
-    Ok(visible.map(|(id, vm)| summary(*id, vm)).collect())
+    let full = context.optional("full") == Some("1");
+    let items = visible.map(|(id, vm)| {
+        let mut item = summary(*id, vm);
+        if full {
+            super::power::add_details(vm, &mut item);
+        }
+        item
+    });
+    Ok(items.collect())
 }
 
 /// The entry of a VM in a list; a field without a value is absent.

@@ -69,6 +69,39 @@ const MODELS: &[&str] = &[
     "x86-64-v4",
 ];
 
+/// Versions and variants that the lists of the real servers are known to have, with the first release that has them.
+const LISTED: &[(&str, Release)] = &[
+    ("Icelake-Server-v5", Release::Eight),
+    ("Icelake-Server-v6", Release::Nine),
+    ("Skylake-Server-noTSX-IBRS", Release::Eight),
+];
+
+/// The models that a node lists, with their vendors. A real node lists 80 (8.4.21) or 94 (9.2.11); these are the ones
+/// that are known.
+pub(in crate::mock) fn listed(
+    release: Release,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let variants = LISTED
+        .iter()
+        .filter(move |(_, first)| *first == Release::Eight || release == Release::Nine)
+        .map(|(name, _)| name);
+    MODELS
+        .iter()
+        .chain(variants)
+        .map(|name| (*name, vendor(name)))
+}
+
+fn vendor(model: &str) -> &'static str {
+    let begins = |starts: &[&str]| starts.iter().any(|start| model.starts_with(start));
+    if begins(&["athlon", "phenom", "Opteron", "EPYC"]) {
+        "AuthenticAMD"
+    } else if begins(&["host", "max", "kvm", "qemu", "x86-64"]) {
+        "default"
+    } else {
+        "GenuineIntel"
+    }
+}
+
 /// Endings of a model for its versions and for what it lacks.
 const ENDINGS: &[&str] = &["-IBRS", "-noTSX", "-noTSX-IBRS", "-IBPB"];
 

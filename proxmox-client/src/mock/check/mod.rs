@@ -3,7 +3,7 @@
 //! This is code of its own, not that of the client: a mock that decoded with the client's parser would accept whatever
 //! the client happens to print.
 
-mod cpu;
+pub(super) mod cpu;
 mod named;
 mod pattern;
 mod property;

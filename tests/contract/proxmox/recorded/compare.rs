@@ -28,6 +28,7 @@ const VOLATILE: &[&str] = &[
     "diskread",
     "diskwrite",
     "endtime",
+    "free",
     "gateway",
     "ip",
     "level",
@@ -161,6 +162,12 @@ pub(super) fn text(value: &Value) -> String {
     // An identity that the server drew; the one of the recording's own request stays.
     if text.starts_with("uuid=") && !text.contains("11111111-") {
         return "uuid=drawn".to_owned();
+    }
+    // The time at which wget began.
+    if text.starts_with("--20")
+        && let Some((_, url)) = text.split_once("--  ")
+    {
+        return format!("--began--  {url}");
     }
     // A temporary name has the number of a process.
     if let Some((before, after)) = text.split_once(".tmp_dwnl.") {
