@@ -103,3 +103,66 @@ async fn the_catalogue_of_a_factory_is_the_embedded_one() {
     assert_eq!(extensions, committed);
     assert_eq!(overlays, read("factory-client/data/overlays.txt"));
 }
+
+/// Files that were taken from elsewhere: neither code nor pages, and not what the examples and docs show.
+const DATA: [&str; 10] = [
+    "argocd-client/proto",
+    "argocd-client/src/mock/data",
+    "argocd-client/testdata",
+    "factory-client/data",
+    "proxmox-client/src/mock/contract",
+    "talos-client/proto",
+    "talos-client/src/config/schema",
+    "talos-client/src/mock",
+    "talos-client/src/api/pb",
+    "tests/data",
+];
+
+#[test]
+fn every_file_of_data_has_a_recipe_and_every_recipe_has_files() {
+    let recipes = read("tests/RECIPES.md");
+    let patterns: Vec<String> = recipes
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+        .flat_map(|cell| cell.trim_end_matches('`').split("`, `"))
+        .map(str::to_owned)
+        .collect();
+    let files: Vec<String> = DATA.iter().flat_map(|folder| data_files(folder)).collect();
+    let named = |pattern: &str, file: &str| glob(pattern).is_match(file);
+
+    let without_recipe: Vec<&String> = files
+        .iter()
+        .filter(|file| !patterns.iter().any(|pattern| named(pattern, file)))
+        .collect();
+    let without_files: Vec<&String> = patterns
+        .iter()
+        .filter(|pattern| !files.iter().any(|file| named(pattern, file)))
+        .collect();
+
+    assert_eq!((without_recipe, without_files), (Vec::new(), Vec::new()));
+}
+
+/// Files below `folder`, without code that a person writes and pages that describe data.
+fn data_files(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(crate::root().join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(data_files(&path));
+        } else if !path.ends_with(".md") && (!path.ends_with(".rs") || path.contains("/pb/")) {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// `*` stands for a part of a name, `{a,b}` for one of several.
+fn glob(pattern: &str) -> regex::Regex {
+    let expression = regex::escape(pattern)
+        .replace(r"\*", "[^/]*")
+        .replace(r"\{", "(")
+        .replace(r"\}", ")")
+        .replace(',', "|");
+    regex::Regex::new(&format!("^{expression}$")).unwrap()
+}

@@ -7,10 +7,15 @@
 
 mod argocd;
 mod catalogue;
+#[path = "../golden/talos/digest.rs"]
+mod digest;
 mod json;
 mod proxmox;
+mod talos_answers;
 mod talos_golden;
 mod talos_types;
+#[path = "../golden/talos/validate_input.rs"]
+mod validate_input;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -68,6 +73,16 @@ enum Recipe {
     },
     /// The golden machine configurations of a Talos release, from its talosctl
     TalosGolden {
+        /// The talosctl of the release
+        talosctl: PathBuf,
+        /// The release, such as v1.15.0
+        version: String,
+        /// The folder of the data
+        #[arg(long, default_value = "tests/data/talos")]
+        data: PathBuf,
+    },
+    /// What a Talos release answers to the cases of patches and of validation, from its talosctl
+    TalosAnswers {
         /// The talosctl of the release
         talosctl: PathBuf,
         /// The release, such as v1.15.0
@@ -140,6 +155,11 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             version,
             data,
         } => talos_golden::generate(&data, &talosctl, &version),
+        Recipe::TalosAnswers {
+            talosctl,
+            version,
+            data,
+        } => talos_answers::answers(&data, &talosctl, &version),
         Recipe::FactoryCatalogue {
             factory,
             versions,

@@ -155,7 +155,7 @@ fn verdicts_and_exit_codes_are_those_of_the_reference() {
     let mut failures = Vec::new();
 
     for case in cases() {
-        std::fs::write(&config, case.text()).unwrap();
+        std::fs::write(&config, case.input.text()).unwrap();
         let (version, expected) = case.results.last_key_value().unwrap();
         let mut command = Command::new(program());
         command.arg("validate").arg("--config").arg(&config);

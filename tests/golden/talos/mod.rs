@@ -1,6 +1,7 @@
 //! The reference answers of the Talos configuration tools.
 
 mod cli;
+mod digest;
 mod generate;
 mod generate_rules;
 mod patch;
@@ -10,4 +11,5 @@ mod secrets;
 mod talosconfig;
 mod validate;
 mod validate_hostile;
+mod validate_input;
 mod yaml;
