@@ -7,6 +7,7 @@
 
 mod argocd;
 mod catalogue;
+#[allow(clippy::unwrap_used, clippy::panic, reason = "shared with the tests")]
 #[path = "../golden/talos/digest.rs"]
 mod digest;
 mod json;
@@ -14,6 +15,7 @@ mod proxmox;
 mod talos_answers;
 mod talos_golden;
 mod talos_types;
+#[allow(clippy::unwrap_used, reason = "shared with the tests")]
 #[path = "../golden/talos/validate_input.rs"]
 mod validate_input;
 
