@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::poll::DurationText;
 use crate::response::ErrorResponse;
 use crate::retry::{RetryPolicy, retry_after};
-use crate::tls::find_tls_error;
+use crate::tls::is_certificate_failure;
 
 const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
 const GRPC_TOKEN: &str = "grpc-metadata-token";
@@ -388,13 +388,6 @@ pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
     call.error(kind)
         .with_message(innermost(&error))
         .with_source(error)
-}
-
-fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
-    matches!(
-        find_tls_error(error),
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    )
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {

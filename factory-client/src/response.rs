@@ -127,10 +127,8 @@ fn redact(text: &str) -> String {
 
 /// A failure without a response: certificate, connection, or an interruption.
 pub(crate) fn connection_error(request: &Request, error: reqwest::Error) -> Error {
-    let tls = tls::find_tls_error(&error);
-    let is_certificate = tls.is_some_and(|tls| !matches!(tls, rustls::Error::PeerIncompatible(_)));
-    let mismatch = tls.and_then(tls::pin_mismatch);
-    let kind = if is_certificate {
+    let mismatch = tls::find_tls_error(&error).and_then(tls::pin_mismatch);
+    let kind = if tls::is_certificate_failure(&error) {
         ErrorKind::Certificate
     } else if error.is_connect() {
         ErrorKind::Connect

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError,
+    RootCertStore,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls_platform_verifier::Verifier;
@@ -290,6 +293,38 @@ pub(crate) fn find_tls_error<'a>(
     None
 }
 
+/// Whether the cause is a certificate that one side does not accept. Such a failure is never repeated.
+///
+/// A failure of the handshake for another reason (protocol version, cipher suites) is none.
+pub(crate) fn is_certificate_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    match find_tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => is_about_certificates(*alert),
+        Some(error) => matches!(
+            error,
+            rustls::Error::InvalidCertificate(_)
+                | rustls::Error::InvalidCertRevocationList(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::UnsupportedNameType
+        ),
+        None => false,
+    }
+}
+
+/// Alerts by which a server refuses the certificate of the client.
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
+}
+
 /// The pin mismatch inside a TLS failure.
 pub(crate) fn pin_mismatch(error: &rustls::Error) -> Option<PinMismatch> {
     match error {
@@ -337,6 +372,32 @@ mod tls_tests {
         let nested = std::io::Error::other(std::io::Error::other(tls));
 
         assert!(pin_mismatch(find_tls_error(&nested).unwrap()).is_some());
+    }
+
+    #[test]
+    fn only_certificates_are_certificate_failures() {
+        let certificates = [
+            rustls::Error::InvalidCertificate(CertificateError::Expired),
+            rustls::Error::NoCertificatesPresented,
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+            rustls::Error::AlertReceived(AlertDescription::UnknownCA),
+        ];
+        let others = [
+            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
+            rustls::Error::AlertReceived(AlertDescription::CloseNotify),
+            rustls::Error::HandshakeNotComplete,
+        ];
+
+        assert!(
+            certificates
+                .into_iter()
+                .all(|tls| is_certificate_failure(&std::io::Error::other(tls)))
+        );
+        assert!(
+            !others
+                .into_iter()
+                .any(|tls| is_certificate_failure(&std::io::Error::other(tls)))
+        );
     }
 
     #[test]

@@ -384,14 +384,14 @@ mod tests {
         let error = Error::new(ErrorKind::Deadline, "wait for the node")
             .with_target("10.0.2.10:50000")
             .with_message("timed out after 20m")
-            .with_hint("look at the console")
+            .with_hint("Look at the console.")
             .with_source(std::io::Error::other("connection refused"))
             .at_step(StepId::Apply);
 
         assert_eq!(
             error.report(),
             "error: step apply: wait for the node (10.0.2.10:50000): timed out after 20m\n  \
-             caused by: connection refused\n  hint: look at the console\n  \
+             caused by: connection refused\n  hint: Look at the console.\n  \
              Running again is safe: finished steps are detected and not repeated."
         );
     }

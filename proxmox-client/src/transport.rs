@@ -217,17 +217,8 @@ fn log(request: &Request, attempt: usize, started: Instant, result: &Result<Serv
 /// The error of a request that got no response.
 fn failure(error: reqwest::Error, request: &Request) -> Error {
     let error = error.without_url();
-    let tls_error = tls::find_tls_error(&error);
-    let mismatch = tls_error.and_then(tls::pin_mismatch);
-    let untrusted = matches!(
-        tls_error,
-        Some(
-            rustls::Error::InvalidCertificate(_)
-                | rustls::Error::NoCertificatesPresented
-                | rustls::Error::UnsupportedNameType
-        )
-    );
-    let kind = if untrusted {
+    let mismatch = tls::find_tls_error(&error).and_then(tls::pin_mismatch);
+    let kind = if tls::is_certificate_failure(&error) {
         ErrorKind::Certificate
     } else if error.is_connect() {
         ErrorKind::Connect

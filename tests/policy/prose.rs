@@ -126,3 +126,29 @@ fn every_step_is_in_the_tables_of_the_readme_and_of_the_architecture() {
         assert!(architecture.contains(&format!("\n| {step} |")), "{step}");
     }
 }
+
+#[test]
+fn hints_are_sentences() {
+    let hint = r#"with_hint\(\s*(?:&?format!\(\s*)?"((?:[^"\\]|\\[\s\S])*)""#;
+    let hint = regex::Regex::new(hint).unwrap();
+    let mut hints = 0;
+    let mut found = Vec::new();
+    for path in FOLDERS
+        .into_iter()
+        .flat_map(|folder| crate::files(folder, &[".rs"]))
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for text in hint
+            .captures_iter(&text)
+            .map(|hint| hint.get(1).unwrap().as_str())
+        {
+            hints += 1;
+            let begins = text.starts_with(|c: char| c.is_ascii_uppercase() || c == '`' || c == '{');
+            if !begins || !text.ends_with(['.', '}']) {
+                found.push(format!("{}: {text}", path.display()));
+            }
+        }
+    }
+    assert!(hints > 30, "the test no longer finds the hints");
+    assert_eq!(found, [""; 0]);
+}

@@ -10,7 +10,7 @@ use url::Url;
 use super::OPERATION;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
-use crate::tls::{TlsTrust, find_tls_error};
+use crate::tls::{TlsTrust, is_certificate_failure};
 
 /// Time for one request to the provider.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -182,11 +182,14 @@ fn client(trust: &TlsTrust, scheme: &str) -> Result<reqwest::Client> {
 
 async fn send<T: DeserializeOwned>(request: reqwest::RequestBuilder, target: &str) -> Result<T> {
     let lost = |error: reqwest::Error| {
-        let kind = match find_tls_error(&error) {
-            Some(_) => ErrorKind::Certificate,
-            None if error.is_connect() => ErrorKind::Connect,
-            None if error.is_timeout() => ErrorKind::Timeout,
-            None => ErrorKind::Interrupted,
+        let kind = if is_certificate_failure(&error) {
+            ErrorKind::Certificate
+        } else if error.is_connect() {
+            ErrorKind::Connect
+        } else if error.is_timeout() {
+            ErrorKind::Timeout
+        } else {
+            ErrorKind::Interrupted
         };
         Error::new(kind, OPERATION)
             .with_target(target)

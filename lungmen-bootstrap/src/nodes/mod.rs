@@ -78,5 +78,5 @@ pub(crate) fn foreign(machine: &DesiredMachine, certificate: &PresentedCertifica
             "another cluster or service answers there, with a certificate of {}",
             certificate.subject
         ))
-        .with_hint("machines[].address must be free for this machine. Nothing was sent to the other service.")
+        .with_hint("Set machines[].address to one that is free for this machine. Nothing was sent to the other service.")
 }

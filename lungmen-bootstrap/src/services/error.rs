@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::tls::{PinMismatch, find_tls_error, pin_mismatch};
+use super::tls::{PinMismatch, find_tls_error, is_certificate_failure, pin_mismatch};
 
 /// The result of every fallible call of [`kubernetes`](super::kubernetes) and [`openbao`](super::openbao).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -349,19 +349,6 @@ impl Error {
                 | ErrorKind::Io
         )
     }
-}
-
-/// Whether the cause is a certificate that one side does not accept.
-fn is_certificate_failure(error: &(dyn StdError + 'static)) -> bool {
-    matches!(
-        find_tls_error(error),
-        Some(
-            rustls::Error::InvalidCertificate(_)
-                | rustls::Error::InvalidCertRevocationList(_)
-                | rustls::Error::NoCertificatesPresented
-                | rustls::Error::AlertReceived(_)
-        )
-    )
 }
 
 fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {

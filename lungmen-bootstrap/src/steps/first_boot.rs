@@ -161,5 +161,5 @@ fn another_machine(machine: &DesiredMachine, endpoint: &Endpoint, uuid: &str) ->
             "the Talos node at this address is another machine: its SMBIOS UUID is {uuid}, that of {} is {}",
             machine.spec.name, machine.uuid
         ))
-        .with_hint("machines[].address must be free for this machine. The other machine was not changed.")
+        .with_hint("Set machines[].address to one that is free for this machine. The other machine was not changed.")
 }

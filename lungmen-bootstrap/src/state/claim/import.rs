@@ -56,7 +56,9 @@ async fn claim_with(
             "cluster {} is recorded with another secrets bundle; nothing was changed",
             claimed.record.title()
         ))
-        .with_hint("import into an empty store, or remove the record yourself if it is not needed"))
+        .with_hint(
+            "Import into an empty store, or remove the record yourself if it is not needed.",
+        ))
 }
 
 async fn import_stored(store: &dyn SecretStore, wanted: &Wanted) -> Result<Claimed> {

@@ -203,7 +203,7 @@ fn foreign(store: &dyn SecretStore, wanted: &Wanted, found: &ClusterRecord) -> E
             title(&wanted.cluster, &wanted.endpoint)
         ))
         .with_hint(
-            "choose another store or path for this cluster, or correct name and endpoint in the specification",
+            "Choose another store or path for this cluster, or correct name and endpoint in the specification.",
         )
 }
 

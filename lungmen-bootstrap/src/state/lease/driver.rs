@@ -116,7 +116,7 @@ fn held(store: &dyn SecretStore, by: &HeldBy, waited: Duration) -> Error {
         .with_message(format!(
             "{holder} works on this cluster{waited}; its last heartbeat was at {heartbeat}"
         ))
-        .with_hint("wait until the other run has ended, or stop it; this run did nothing")
+        .with_hint("Wait until the other run has ended, or stop it. This run did nothing.")
 }
 
 /// Carries the commands of a tenure until nothing is on its way.

@@ -143,7 +143,7 @@ impl Held {
             .with_message(format!(
                 "{message}; this run stopped before its next effect"
             ))
-            .with_hint("run again when the other run has ended: finished steps are recognised")
+            .with_hint("Run again when the other run has ended: finished steps are recognised.")
     }
 }
 
