@@ -40,6 +40,8 @@ struct Inner {
     /// The source is the error of a client and has the whole message; this error adds step and hint.
     speaks_for_source: bool,
     source: Option<Source>,
+    /// The failures of other machines in the same step.
+    others: Vec<Error>,
     /// What the run had done before.
     steps: Vec<StepReport>,
     warnings: Vec<String>,
@@ -78,6 +80,7 @@ impl Error {
                 diagnostics: Diagnostics::default(),
                 speaks_for_source: false,
                 source: None,
+                others: Vec::new(),
                 steps: Vec::new(),
                 warnings: Vec::new(),
             }),
@@ -160,6 +163,31 @@ impl Error {
         self
     }
 
+    /// One error for the failures of several machines, in the order in which they ended; `None` without a failure.
+    ///
+    /// It speaks of the first machine whose failure running again does not resolve, because that one needs somebody, else
+    /// of the first that failed.
+    pub(crate) fn of_machines(mut failures: Vec<Self>) -> Option<Self> {
+        let first = failures.iter().position(|error| !error.is_retryable());
+        if failures.is_empty() {
+            return None;
+        }
+        let mut error = failures.remove(first.unwrap_or(0));
+        for mut other in failures {
+            let nested = std::mem::take(&mut other.inner.others);
+            error.inner.others.push(other);
+            error.inner.others.extend(nested);
+        }
+        Some(error)
+    }
+
+    /// The same error with the failures of the other machines changed alike.
+    pub(crate) fn with_each_other(mut self, change: impl Fn(Self) -> Self) -> Self {
+        let others = std::mem::take(&mut self.inner.others);
+        self.inner.others = others.into_iter().map(change).collect();
+        self
+    }
+
     /// Sets the server that the error came from, and its address without credentials.
     pub(crate) fn of_server(mut self, origin: Server, address: String) -> Self {
         self.inner.origin = Some(origin);
@@ -202,6 +230,16 @@ impl Error {
     #[must_use]
     pub fn machine(&self) -> Option<&str> {
         self.inner.machine.as_deref()
+    }
+
+    /// The failures of other machines in the same step, when several were worked on at the same time.
+    ///
+    /// This error speaks of the first failure that running again does not resolve, else of the first one.
+    /// [`is_retryable`](Self::is_retryable), [`is_safe_to_repeat`](Self::is_safe_to_repeat) and
+    /// [`may_have_taken_effect`](Self::may_have_taken_effect) speak of all of them.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.inner.others
     }
 
     /// Which server the error came from.
@@ -265,13 +303,13 @@ impl Error {
     /// because every step observes before it acts.
     #[must_use]
     pub fn may_have_taken_effect(&self) -> bool {
-        self.inner.may_have_taken_effect
+        self.inner.may_have_taken_effect || self.others().iter().any(Self::may_have_taken_effect)
     }
 
     /// Whether running again, with nothing changed, can succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
+        let is_passing = matches!(
             self.inner.kind,
             ErrorKind::Connect
                 | ErrorKind::Timeout
@@ -281,17 +319,38 @@ impl Error {
                 | ErrorKind::Deadline
                 | ErrorKind::Server
                 | ErrorKind::TaskFailed
-        )
+        );
+        is_passing && self.others().iter().all(Self::is_retryable)
     }
 
     /// Whether running again can do no harm. It is `false` only where a person has to decide first.
     #[must_use]
     pub fn is_safe_to_repeat(&self) -> bool {
-        !matches!(self.inner.kind, ErrorKind::SecretsLost | ErrorKind::NotOurs)
+        let is_undecided = matches!(self.inner.kind, ErrorKind::SecretsLost | ErrorKind::NotOurs);
+        !is_undecided && self.others().iter().all(Self::is_safe_to_repeat)
     }
 
     /// The error and its causes in one line, for events.
     pub(crate) fn cause_line(&self) -> String {
+        let mut text = self.own_line();
+        for other in self.others() {
+            text.push_str("; also ");
+            text.push_str(&other.own_line());
+        }
+        text
+    }
+
+    /// The error in one line, with the failures of the other machines.
+    pub(crate) fn with_others_line(&self) -> String {
+        let mut text = self.to_string();
+        for other in self.others() {
+            text.push_str(&format!("; also {other}"));
+        }
+        text
+    }
+
+    /// The error and its causes in one line, without the failures of other machines.
+    fn own_line(&self) -> String {
         let mut text = self.to_string();
         for cause in self.causes() {
             text.push_str(": ");
@@ -327,6 +386,10 @@ impl Error {
             text.push_str(&format!("\n  server: {origin} at {address}"));
         }
         text.push_str(&format!("\n  hint: {}", self.hint()));
+        for other in self.others() {
+            text.push_str(&format!("\n  also failed: {}", other.own_line()));
+            text.push_str(&format!("\n    hint: {}", other.hint()));
+        }
         let repeat = match (self.is_safe_to_repeat(), self.is_retryable()) {
             (true, true) => "Running again is safe: finished steps are detected and not repeated.",
             (true, false) => {
@@ -394,6 +457,29 @@ mod tests {
              caused by: connection refused\n  hint: Look at the console.\n  \
              Running again is safe: finished steps are detected and not repeated."
         );
+    }
+
+    #[test]
+    fn failures_of_several_machines_are_one_error_that_tells_all_of_them() {
+        let passing = Error::new(ErrorKind::Deadline, "wait").at_machine("tal01".into());
+        let lasting = Error::new(ErrorKind::NotOurs, "check the VM").at_machine("tal02".into());
+        let third = Error::new(ErrorKind::Timeout, "start")
+            .uncertain(true)
+            .at_machine("tal03".into());
+
+        let error = Error::of_machines(vec![passing, lasting, third]).unwrap();
+
+        assert_eq!(error.machine(), Some("tal02"));
+        let others: Vec<_> = error.others().iter().map(Error::machine).collect();
+        assert_eq!(others, [Some("tal01"), Some("tal03")]);
+        assert!(!error.is_retryable() && !error.is_safe_to_repeat());
+        assert!(error.may_have_taken_effect());
+        for text in [error.report(), error.cause_line()] {
+            for name in ["tal01", "tal02", "tal03"] {
+                assert!(text.contains(name), "{text}");
+            }
+        }
+        assert!(Error::of_machines(Vec::new()).is_none());
     }
 
     #[test]

@@ -8,11 +8,88 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lungmen_bootstrap::journal::FileJournal;
-use lungmen_bootstrap::mock::Lab;
-use lungmen_bootstrap::{Event, EventKind, Outcome};
+use lungmen_bootstrap::mock::{Lab, LabBuilder};
+use lungmen_bootstrap::{Event, EventKind, Outcome, Spec};
+use secrecy::ExposeSecret as _;
 
 const FOLDER: &str = "LUNGMEN_CRASH_FOLDER";
 const AT: &str = "LUNGMEN_CRASH_AT";
+const SPEC: &str = "LUNGMEN_CRASH_SPEC";
+
+/// The example that the child makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Example {
+    /// One machine, with secrets of its own.
+    One,
+    /// Three control planes and two workers on two Proxmox nodes, with given secrets.
+    Five,
+}
+
+/// Where the child is killed.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    /// At the event of this number.
+    Event(usize),
+    /// At the first event whose text contains this.
+    Text(&'static str),
+    Never,
+}
+
+impl Example {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::One => "lungmen.yaml",
+            Self::Five => "ha.yaml",
+        }
+    }
+
+    fn of_file(name: &str) -> Self {
+        match name {
+            "ha.yaml" => Self::Five,
+            _ => Self::One,
+        }
+    }
+
+    fn spec(self) -> Spec {
+        Spec::load(crate::support::spec_file().with_file_name(self.file())).unwrap()
+    }
+
+    fn lab(self) -> LabBuilder {
+        match self {
+            Self::One => Lab::builder(),
+            Self::Five => Lab::builder().spec(&self.spec()),
+        }
+    }
+}
+
+/// Whether the child is killed at this event, which has this number and text.
+fn is_met(at: &str, number: usize, event: &Event) -> bool {
+    match at.parse::<usize>() {
+        Ok(wanted) => number == wanted,
+        Err(_) => !at.is_empty() && serde_json::to_string(event).unwrap().contains(at),
+    }
+}
+
+/// What exists at the end, in one line.
+async fn inventory(lab: &Lab, spec: &Spec) -> String {
+    let pve = lab.proxmox();
+    let isos = pve.volumes().into_iter().filter(|v| v.content == "iso");
+    let mut members = Vec::new();
+    for talos in pve.vm_ids().into_iter().filter_map(|id| lab.talos(id)) {
+        let config = talos.config().unwrap();
+        if config.expose_secret().contains("type: controlplane") {
+            let list = talos.client().machine().local_etcd_members().await;
+            members.push(list.unwrap().len());
+        }
+    }
+    format!(
+        "{} of {} VMs, {} images, etcd members {members:?}, {} clusters at Argo CD",
+        pve.vm_ids().len(),
+        spec.machines.len(),
+        isos.count(),
+        lab.argocd().clusters().len(),
+    )
+}
 
 /// The child. It does nothing in an ordinary test run.
 #[tokio::test(flavor = "multi_thread")]
@@ -21,24 +98,28 @@ async fn child_process() {
         return;
     };
     let folder = Path::new(&folder);
-    let at: usize = std::env::var(AT).unwrap().parse().unwrap();
-    let lab = Lab::builder()
+    let at = std::env::var(AT).unwrap();
+    let example = Example::of_file(&std::env::var(SPEC).unwrap());
+    let lab = example
+        .lab()
         .state(folder.join("lab.json"))
         .start()
         .await
         .unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
-    let cluster = lab
-        .bootstrap(crate::support::spec())
-        .output(folder)
+    let mut builder = lab.bootstrap(example.spec()).output(folder);
+    if example == Example::Five {
+        builder = builder.import_secrets(crate::support::existing_secrets());
+    }
+    let cluster = builder
         .journal(FileJournal::open(folder.join("lungmen.journal")).unwrap())
         .observer(move |event: &Event| {
             // Waits are too many and prove nothing new; every effect is followed by one of the others.
             if !matches!(
                 event.kind,
                 EventKind::Waiting { .. } | EventKind::Transfer { .. }
-            ) && counted.fetch_add(1, Ordering::SeqCst) + 1 == at
+            ) && is_met(&at, counted.fetch_add(1, Ordering::SeqCst) + 1, event)
             {
                 // Ends the process at once, without unwinding and without destructors.
                 std::process::abort();
@@ -62,16 +143,24 @@ async fn child_process() {
         .map(|report| report.step.name())
         .collect();
     std::fs::write(folder.join("acted"), acted.join(", ")).unwrap();
+    let inventory = inventory(&lab, &example.spec()).await;
+    std::fs::write(folder.join("inventory"), inventory).unwrap();
 }
 
-fn run_child(folder: &Path, at: usize) -> ExitStatus {
+fn run_child(example: Example, folder: &Path, at: At) -> ExitStatus {
+    let text = match at {
+        At::Event(number) => number.to_string(),
+        At::Text(text) => text.to_owned(),
+        At::Never => String::new(),
+    };
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::child_process", "--nocapture"])
         .env(FOLDER, folder)
-        .env(AT, at.to_string())
+        .env(AT, text)
+        .env(SPEC, example.file())
         .output()
         .unwrap();
-    if at == usize::MAX {
+    if let At::Never = at {
         assert!(
             output.status.success(),
             "{}",
@@ -85,28 +174,54 @@ fn read(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
+/// Kills a child, lets another one finish, and checks that a third one has nothing to do.
+fn kill_and_finish(example: Example, at: At, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let killed = run_child(example, folder, at);
+    assert!(!killed.success(), "{at:?} was not met");
+    let secrets = std::fs::read_to_string(folder.join("secrets.yaml")).ok();
+
+    run_child(example, folder, At::Never);
+
+    let finished = read(folder, "secrets.yaml");
+    assert_eq!(
+        secrets.unwrap_or_else(|| finished.clone()),
+        finished,
+        "{at:?}"
+    );
+    assert_eq!(read(folder, "inventory"), expected, "{at:?}");
+    run_child(example, folder, At::Never);
+    assert_eq!(read(folder, "acted"), "", "{at:?}");
+    assert_eq!(read(folder, "inventory"), expected, "{at:?}");
+    assert_eq!(read(folder, "secrets.yaml"), finished, "{at:?}");
+}
+
 #[test]
 fn a_process_killed_at_an_event_is_finished_by_the_next() {
     let whole = tempfile::tempdir().unwrap();
-    run_child(whole.path(), usize::MAX);
+    run_child(Example::One, whole.path(), At::Never);
     let total: usize = read(whole.path(), "events").parse().unwrap();
+    let expected = "1 of 1 VMs, 1 images, etcd members [1], 1 clusters at Argo CD";
 
     for at in crate::support::sample((1..total).collect(), 5) {
-        let folder = tempfile::tempdir().unwrap();
-        let killed = run_child(folder.path(), at);
-        assert!(!killed.success(), "event {at} was not met");
-        let secrets = std::fs::read_to_string(folder.path().join("secrets.yaml")).ok();
+        kill_and_finish(Example::One, At::Event(at), expected);
+    }
+}
 
-        run_child(folder.path(), usize::MAX);
-
-        let finished = read(folder.path(), "secrets.yaml");
-        assert_eq!(
-            secrets.unwrap_or_else(|| finished.clone()),
-            finished,
-            "event {at}"
-        );
-        run_child(folder.path(), usize::MAX);
-        assert_eq!(read(folder.path(), "acted"), "", "event {at}");
-        assert_eq!(read(folder.path(), "secrets.yaml"), finished, "event {at}");
+/// Every restart also brings back a simulated world of several nodes.
+#[test]
+fn a_process_killed_between_five_machines_is_finished_by_the_next() {
+    let expected = "5 of 5 VMs, 2 images, etcd members [3, 3, 3], 1 clusters at Argo CD";
+    let points = [
+        At::Text("VM 2421002 is started"),
+        At::Text("Bootstrap is called"),
+        At::Text("VM 2421012 is created"),
+        At::Text("ha-cp-03.akn.chezmoi.sh: configuration accepted"),
+        At::Text("\"step\":\"image\",\"event\":\"acting\""),
+        At::Text("\"step\":\"register\",\"event\":\"step-finished\""),
+    ];
+    for at in crate::support::sample(points.to_vec(), 2) {
+        kill_and_finish(Example::Five, at, expected);
     }
 }

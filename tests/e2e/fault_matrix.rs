@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt as _, StreamExt as _};
 use lungmen_bootstrap::mock::{Fault as ServiceFault, Lab, kubernetes, openbao};
 use lungmen_bootstrap::{
-    ClusterBootstrapBuilder, Error, ErrorKind, Event, EventKind, StepId, Timing, openbao as bao,
+    ClusterBootstrapBuilder, Error, ErrorKind, Event, EventKind, Server, StepId, Timing,
+    openbao as bao,
 };
 use proxmox_client::id::NodeName;
 use talos_client::Code;
@@ -51,8 +52,9 @@ const TROUBLES: [Trouble; 8] = [
 ];
 
 impl Trouble {
-    /// Whether an error of this kind tells the truth about the trouble.
-    fn explains(self, kind: ErrorKind) -> bool {
+    /// Whether the error tells the truth about the trouble.
+    fn explains(self, target: Target, error: &Error) -> bool {
+        let kind = error.kind();
         let passing = matches!(
             kind,
             ErrorKind::Connect
@@ -63,7 +65,11 @@ impl Trouble {
                 | ErrorKind::Deadline
                 | ErrorKind::Server
         );
+        // Argo CD calls the API server itself, and reports whatever is refused there as a cluster that it cannot reach.
+        let through_argo_cd =
+            matches!(target, Target::Kubernetes(_)) && error.origin() == Some(Server::ArgoCd);
         match self {
+            Self::Forbidden if through_argo_cd => passing,
             Self::Forbidden => {
                 matches!(kind, ErrorKind::Forbidden | ErrorKind::Unauthenticated)
             }
@@ -328,7 +334,7 @@ async fn try_case(step: StepId, target: Target, trouble: Trouble) -> Option<Stri
         for (name, has) in [
             ("step", error.step().is_some()),
             ("server", error.server().is_some()),
-            ("true kind", trouble.explains(error.kind())),
+            ("true kind", trouble.explains(target, error)),
         ] {
             if !has {
                 findings.push(format!("no {name} ({}): {report}", error.kind()));

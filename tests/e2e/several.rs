@@ -1,10 +1,11 @@
 //! A cluster of several machines.
 
-use lungmen_bootstrap::machine::{Network, Placement, Role};
-use lungmen_bootstrap::{MachineSpec, Outcome, Spec, StepId};
 use std::sync::Arc;
 
+use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::mock::Lab;
+use lungmen_bootstrap::{Error, ErrorKind, MachineSpec, Outcome, Spec, StepId};
+use proxmox_client::mock::{Fault, Route};
 
 use crate::support::{World, outcome};
 
@@ -137,4 +138,33 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
 
     assert!(restored.was_complete(), "{restored:?}");
     assert_eq!(nodes(&world.lab), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_failures_of_several_machines_are_one_error_and_the_others_go_on() {
+    let world = World::new().await;
+    let refused = |number: u32| Fault::forbidden(&format!("/vms/{number}"), "VM.Allocate");
+    for number in [1, 2] {
+        let pve = world.lab.proxmox();
+        pve.fail_next(Route::CreateVm, refused(2_411_000 + number));
+    }
+    let bootstrap = world.builder_of(three_control_planes()).build().unwrap();
+
+    let error = bootstrap.run_until(StepId::Machine).await.unwrap_err();
+
+    let report = error.report();
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{report}");
+    let all = std::iter::once(&error).chain(error.others());
+    let mut failed: Vec<&str> = all.clone().filter_map(Error::machine).collect();
+    failed.sort_unstable();
+    failed.dedup();
+    assert_eq!(failed.len(), 2, "{report}");
+    assert!(failed.iter().all(|name| report.contains(name)), "{report}");
+    for failure in all {
+        assert_eq!(failure.step(), Some(StepId::Machine), "{report}");
+        assert!(failure.server().is_some(), "{report}");
+    }
+    let created = world.lab.proxmox().vm_ids();
+    assert_eq!(created.len(), 1);
+    assert!(world.lab.proxmox().vm(created[0]).unwrap().running);
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use lungmen_bootstrap::{EventKind, Spec, StepId, Timing};
+use lungmen_bootstrap::{Error, ErrorKind, EventKind, Spec, StepId, Timing};
 use proxmox_client::id::VmId;
 use talos_client::Code;
 use talos_client::machine::ResetRequest;
-use talos_client::mock::{Fault, MockEvent, Route};
+use talos_client::mock::{Call, Fault, MockEvent, Route};
 
 use crate::several::three_control_planes;
 use crate::support::World;
@@ -58,6 +58,171 @@ async fn a_node_with_etcd_data_is_joined_whoever_bootstrapped_it() {
 
         assert_eq!(bootstraps(&world), 0, "tal0{bootstrapped}");
     }
+}
+
+/// What the etcd of a control plane is like when a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Absent,
+    Present,
+    Unknown,
+}
+
+/// What an earlier run left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Journal {
+    /// Its journal, and the choice of tal01 on record: it was refused when it called Bootstrap.
+    Kept,
+    /// Nothing: no journal, no choice.
+    Lost,
+    /// The journal of another cluster.
+    Foreign,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    data: [Data; 3],
+    journal: Journal,
+    /// The index of the machine that the specification names first.
+    first: usize,
+}
+
+fn cases() -> Vec<Case> {
+    const STATES: [Data; 3] = [Data::Absent, Data::Present, Data::Unknown];
+    let mut cases = Vec::new();
+    for journal in [Journal::Kept, Journal::Lost, Journal::Foreign] {
+        for first in 0..3 {
+            for number in 0..27 {
+                let data = [number, number / 3, number / 9].map(|digit| STATES[digit % 3]);
+                cases.push(Case {
+                    data,
+                    journal,
+                    first,
+                });
+            }
+        }
+    }
+    // A step that shares no factor with any of the dimensions, so that a sample has something of each.
+    let total = cases.len();
+    (0..total).map(|index| cases[index * 65 % total]).collect()
+}
+
+/// Only Proxmox VE, the factory and the nodes matter here.
+fn small(first: usize) -> Spec {
+    let mut spec = three_control_planes();
+    spec.openbao = None;
+    spec.argocd = None;
+    spec.machines.rotate_left(first);
+    spec
+}
+
+/// Which nodes were told to bootstrap, by how many calls they received.
+fn told(world: &World) -> [usize; 3] {
+    [1, 2, 3].map(|number| {
+        let calls = node(world, number).calls();
+        let is_bootstrap = |call: &&Call| call.route == Some(Route::Bootstrap);
+        calls.iter().filter(is_bootstrap).count()
+    })
+}
+
+async fn run(world: &World, first: usize, limit: Duration) -> Result<(), Error> {
+    let mut timing = world.lab.timing();
+    timing.bootstrap = limit;
+    let builder = world.builder_of(small(first)).timing(timing);
+    let bootstrap = builder.build().unwrap();
+    bootstrap.run_until(StepId::EtcdBootstrap).await.map(drop)
+}
+
+async fn leave_behind(world: &World, journal: Journal) {
+    let bootstrap = world.builder_of(small(0)).build().unwrap();
+    bootstrap.run_until(StepId::Apply).await.unwrap();
+    drop(bootstrap);
+    let file = world.file("lungmen.journal");
+    match journal {
+        Journal::Kept => {
+            let refused = || Fault::status(Code::PermissionDenied, "not authorized");
+            for number in 1..=3 {
+                node(world, number).fail_always(Route::Bootstrap, refused());
+            }
+            let error = run(world, 0, Duration::from_secs(20)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Forbidden, "{}", error.report());
+            for number in 1..=3 {
+                node(world, number).clear_faults();
+            }
+        }
+        Journal::Lost => std::fs::remove_file(file).unwrap(),
+        Journal::Foreign => {
+            let text = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(file, text.replace("lungmen.akn", "other.akn")).unwrap();
+        }
+    }
+}
+
+/// Somebody else bootstrapped the nodes that have data, and those whose state is unknown say nothing about etcd.
+async fn plant(world: &World, data: [Data; 3]) {
+    for (number, data) in (1..).zip(data) {
+        let node = node(world, number);
+        match data {
+            Data::Absent => {}
+            Data::Present => loop {
+                match node.client().machine().bootstrap().await {
+                    Ok(()) => break,
+                    Err(error) if error.kind() == talos_client::ErrorKind::AlreadyExists => break,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            },
+            Data::Unknown => {
+                let silent = Fault::status(Code::Unavailable, "connection refused");
+                node.fail_always(Route::ServiceList, silent);
+            }
+        }
+    }
+}
+
+async fn try_case(case: Case) {
+    let world = World::new().await;
+    leave_behind(&world, case.journal).await;
+    plant(&world, case.data).await;
+    let before = told(&world);
+
+    let ended = run(&world, case.first, Duration::from_millis(400)).await;
+
+    let called = |since: [usize; 3]| -> Vec<usize> {
+        let now = told(&world);
+        (0..3).filter(|index| now[*index] > since[*index]).collect()
+    };
+    if case.data == [Data::Absent; 3] {
+        let chosen = match case.journal {
+            Journal::Kept => 0,
+            Journal::Lost | Journal::Foreign => case.first,
+        };
+        assert_eq!(called(before), [chosen], "{case:?}");
+    } else {
+        assert_eq!(called(before), [0; 0], "{case:?}: {ended:?}");
+    }
+    if case.data.contains(&Data::Unknown) {
+        assert!(ended.is_err(), "{case:?}: etcd of a silent node is unknown");
+    }
+    for number in 1..=3 {
+        node(&world, number).clear_faults();
+    }
+    let again = run(&world, case.first, Duration::from_secs(20)).await;
+    let is_present = case.data.contains(&Data::Present);
+    assert_eq!(called(before).len(), usize::from(!is_present), "{case:?}");
+    match again {
+        Ok(()) => {}
+        // Two nodes that somebody bootstrapped at the same time are two clusters, which is said.
+        Err(error) if error.report().contains("more than one etcd cluster") => {
+            let present = case.data.iter().filter(|data| **data == Data::Present);
+            assert!(present.count() > 1, "{case:?}: {}", error.report());
+        }
+        Err(error) => panic!("{case:?}: {}", error.report()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_of_etcd_states_bootstraps_at_most_one_node() {
+    crate::support::side_by_side(crate::support::sample(cases(), 8), try_case).await;
 }
 
 /// (c): the record says that the cluster was bootstrapped; one node is new and the others cannot be reached.

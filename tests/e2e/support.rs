@@ -140,10 +140,16 @@ pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
         .filter(|step| !NOT_ACTING.contains(step))
 }
 
-/// All cases when the complete matrix is asked for (`LUNGMEN_MATRIX=full`), else about `count` of them, evenly spread.
-pub(crate) fn sample<T>(cases: Vec<T>, count: usize) -> Vec<T> {
-    if std::env::var_os("LUNGMEN_MATRIX").is_some_and(|value| value == "full") {
-        return cases;
+/// About `count` of the cases, evenly spread. `LUNGMEN_MATRIX=full` asks for all of them, and another value for those whose
+/// `Debug` text contains it.
+pub(crate) fn sample<T: std::fmt::Debug>(mut cases: Vec<T>, count: usize) -> Vec<T> {
+    match std::env::var("LUNGMEN_MATRIX").ok().as_deref() {
+        Some("full") => return cases,
+        Some(text) => {
+            cases.retain(|case| format!("{case:?}").contains(text));
+            return cases;
+        }
+        None => {}
     }
     let distance = (cases.len() / count).max(1);
     cases.into_iter().step_by(distance).collect()

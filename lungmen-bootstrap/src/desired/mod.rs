@@ -2,7 +2,7 @@
 
 mod check;
 mod config;
-mod nocloud;
+pub(crate) mod nocloud;
 mod options;
 pub(crate) mod ownership;
 mod vm;

@@ -11,7 +11,7 @@ use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, StaticAddress};
 
 /// Where the drive is attached.
-pub(super) const DRIVE: Slot = Slot::Ide(0);
+pub(crate) const DRIVE: Slot = Slot::Ide(0);
 
 /// The options that Proxmox VE writes to the drive; none without a static address, `None` when it is not valid.
 pub(super) fn options(

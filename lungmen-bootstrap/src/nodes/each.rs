@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 
 use crate::desired::DesiredMachine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How many machines are worked on at a time.
 const AT_ONCE: usize = 16;
 
-/// Runs `work` for each machine. The first error ends the work on the others at their next await.
+/// Runs `work` for each machine, each one to its own end: a failure of one cuts short no other.
 ///
 /// # Errors
-/// The first error, with the name of its machine.
+/// One error with the failures of all machines that failed, each with the name of its machine.
 pub(crate) async fn each<'a, T, F, W>(
     machines: impl IntoIterator<Item = &'a DesiredMachine>,
     work: F,
@@ -35,8 +35,27 @@ where
             }
         })
         .collect();
-    futures_util::stream::iter(running)
+    let ended: Vec<Result<(String, T)>> = futures_util::stream::iter(running)
         .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await
+        .collect()
+        .await;
+    together(ended)
+}
+
+/// All values, or all errors in one.
+fn together<T>(ended: Vec<Result<(String, T)>>) -> Result<BTreeMap<String, T>> {
+    let mut done = BTreeMap::new();
+    let mut failed = Vec::new();
+    for result in ended {
+        match result {
+            Ok((name, value)) => {
+                done.insert(name, value);
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    match Error::of_machines(failed) {
+        Some(error) => Err(error),
+        None => Ok(done),
+    }
 }

@@ -4,16 +4,60 @@ use std::fmt;
 
 use talos_client::{Endpoint, PresentedCertificate};
 
+use crate::spec::machine::MachineSpec;
+
 /// A node that answers.
 #[derive(Debug, Clone)]
 pub(crate) enum FoundNode {
     /// In maintenance mode, without a configuration.
     Maintenance {
         endpoint: Endpoint,
+        source: AddressSource,
         certificate: Box<PresentedCertificate>,
     },
     /// Configured with the identity of the cluster.
-    Configured { endpoint: Endpoint },
+    Configured {
+        endpoint: Endpoint,
+        source: AddressSource,
+    },
+}
+
+/// How the address of a node was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressSource {
+    /// Declared, and given to the VM on its nocloud drive.
+    Static,
+    /// Declared, and reserved at a DHCP server for the declared MAC address.
+    Reserved,
+    /// Declared; how the node gets it is not declared.
+    Declared,
+    /// Another one, which the guest agent reports for the first network card.
+    GuestAgent,
+}
+
+impl AddressSource {
+    /// The source of the declared address of the machine.
+    pub(crate) fn declared(machine: &MachineSpec) -> Self {
+        let mut networks = machine.networks();
+        if machine.static_address.is_some() {
+            Self::Static
+        } else if networks.next().is_some_and(|network| network.mac.is_some()) {
+            Self::Reserved
+        } else {
+            Self::Declared
+        }
+    }
+}
+
+impl fmt::Display for AddressSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Static => "static address",
+            Self::Reserved => "declared address, reserved for the MAC address",
+            Self::Declared => "declared address",
+            Self::GuestAgent => "address from the guest agent",
+        })
+    }
 }
 
 impl FoundNode {
@@ -23,7 +67,13 @@ impl FoundNode {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         match self {
-            Self::Maintenance { endpoint, .. } | Self::Configured { endpoint } => endpoint,
+            Self::Maintenance { endpoint, .. } | Self::Configured { endpoint, .. } => endpoint,
+        }
+    }
+
+    fn source(&self) -> AddressSource {
+        match self {
+            Self::Maintenance { source, .. } | Self::Configured { source, .. } => *source,
         }
     }
 
@@ -43,6 +93,6 @@ impl fmt::Display for FoundNode {
         } else {
             "in maintenance mode"
         };
-        write!(f, "{} {mode}", self.endpoint())
+        write!(f, "{} {mode} ({})", self.endpoint(), self.source())
     }
 }

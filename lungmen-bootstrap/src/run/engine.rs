@@ -209,9 +209,10 @@ impl Run {
 }
 
 fn failed(context: &Context, step: StepId, error: Error) -> Stop {
-    let error = located(context, error.at_step(step));
+    let place = |error: Error| located(context, error.at_step(step));
+    let error = place(error).with_each_other(place);
     context.emit(EventKind::StepFailed {
-        error: error.to_string(),
+        error: error.with_others_line(),
     });
     Stop::Failed(error)
 }

@@ -32,6 +32,25 @@ fn poll(longest: Duration) -> Poll {
     Poll::every(first_interval(longest)).up_to(longest)
 }
 
+/// The end of a step that waits more than once: each wait gets what is left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    end: Instant,
+}
+
+impl Budget {
+    /// A budget that begins now.
+    pub(crate) fn new(total: Duration) -> Self {
+        let now = Instant::now();
+        let end = now.checked_add(total).unwrap_or(now);
+        Self { end }
+    }
+
+    pub(crate) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+}
+
 /// A wait: for what, at which intervals, and until when.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {

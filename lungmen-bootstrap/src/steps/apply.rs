@@ -152,6 +152,7 @@ impl Apply<'_> {
         let FoundNode::Maintenance {
             endpoint,
             certificate,
+            ..
         } = &node.found
         else {
             return Ok(());

@@ -1,6 +1,7 @@
 //! etcd, bootstrapped on exactly one control plane node. The guard decides from data, never from health.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use talos_client::Client;
 
@@ -10,9 +11,10 @@ use crate::nodes;
 use crate::nodes::each::each;
 use crate::nodes::etcd;
 use crate::nodes::identity::Identity;
+use crate::nodes::members::{self, Membership, View};
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{Probed, Wait};
+use crate::run::wait::{Budget, Probed, Wait};
 use crate::state::claim::{self, choose_bootstrap, record_bootstrapped};
 use crate::state::guard::{Decision, EtcdData, Refusal, decide};
 use crate::state::record::RunControl;
@@ -47,19 +49,32 @@ impl Step for BootstrapEtcd<'_> {
                 "etcd does not run on every node ({missing})"
             )));
         }
+        let extra = match self.membership(context).await? {
+            Membership::One { extra, .. } => extra,
+            Membership::Split(text) => return Err(members::split(&text)),
+            Membership::Incomplete(text) | Membership::Different(text) => {
+                return Ok(Observation::absent(format!("the etcd members: {text}")));
+            }
+        };
         if control(context).await?.bootstrap.is_none() {
             return Ok(Observation::absent("the bootstrap is not recorded"));
+        }
+        for member in &extra {
+            let (members, declared) = (health.len() + extra.len(), health.len());
+            context.warn(members::extra_warning(member, members, declared));
         }
         Ok(Observation::Done(health.len()))
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        self.bootstrap_or_join(context).await?;
+        let budget = Budget::new(context.timing().bootstrap);
+        self.bootstrap_or_join(context, budget).await?;
         each(control_planes(context), |machine| async move {
             let context = context.for_machine(&machine.spec.name);
-            self.wait_for_etcd(&context, machine).await
+            self.wait_for_etcd(&context, machine, budget).await
         })
         .await?;
+        self.wait_for_one_cluster(context, budget).await?;
         if let Some(machine) = control_planes(context).next() {
             let (name, token) = (&machine.spec.name, context.fencing_token());
             record_bootstrapped(context.store().as_ref(), name, None, token).await?;
@@ -81,8 +96,8 @@ impl BootstrapEtcd<'_> {
     }
 
     /// Decides and acts until some control plane has etcd data. Unknown data is waited for; the deadline refuses.
-    async fn bootstrap_or_join(&self, context: &Context) -> Result<()> {
-        let limit = context.timing().bootstrap;
+    async fn bootstrap_or_join(&self, context: &Context, budget: Budget) -> Result<()> {
+        let limit = budget.left();
         Wait::new("the etcd data of every control plane", context, limit)
             .until(context, || self.decide_and_act(context))
             .await
@@ -163,14 +178,60 @@ impl BootstrapEtcd<'_> {
         Ok(())
     }
 
-    async fn wait_for_etcd(&self, context: &Context, machine: &DesiredMachine) -> Result<()> {
-        let limit = context.timing().bootstrap;
+    async fn wait_for_etcd(
+        &self,
+        context: &Context,
+        machine: &DesiredMachine,
+        budget: Budget,
+    ) -> Result<()> {
+        let limit = budget.left();
         self.client(context, machine)?
             .machine()
             .wait_for_etcd_observed(nodes::poll(context, limit), nodes::reporter(context, limit))
             .await
             .map_err(with_old_data_hint)?;
         Ok(())
+    }
+
+    /// Compares what every control plane says about the members.
+    async fn membership(&self, context: &Context) -> Result<Membership> {
+        let views = each(control_planes(context), |machine| async move {
+            Ok(View::read(&self.client(context, machine)?).await?)
+        })
+        .await?;
+        Ok(members::compare(&views))
+    }
+
+    /// Waits until every control plane is a member of the same cluster.
+    async fn wait_for_one_cluster(&self, context: &Context, budget: Budget) -> Result<()> {
+        let disagreement = Mutex::new(None);
+        let last = &disagreement;
+        let what = "every control plane to be a member of one etcd cluster";
+        let waited = Wait::new(what, context, budget.left())
+            .until(context, || async move {
+                let membership = self.membership(context).await?;
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = None;
+                match membership {
+                    Membership::One { .. } => Ok(Probed::Ready(())),
+                    Membership::Split(text) => Err(members::split(&text)),
+                    Membership::Incomplete(text) => Ok(Probed::Pending(text)),
+                    Membership::Different(text) => {
+                        *last = Some(text.clone());
+                        Ok(Probed::Pending(text))
+                    }
+                }
+            })
+            .await;
+        let disagreement = disagreement
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        match (waited, disagreement) {
+            (Err(error), Some(text)) if error.kind() == ErrorKind::Deadline => {
+                Err(members::different(&text).with_source(error))
+            }
+            (waited, _) => waited,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
 use crate::nodes::each::each;
-use crate::nodes::found::FoundNode;
+use crate::nodes::found::{AddressSource, FoundNode};
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
@@ -71,8 +71,8 @@ pub(crate) async fn probe(
     authority: &CertificateAuthority,
 ) -> Result<Probed<FoundNode>> {
     let mut causes = Vec::new();
-    for address in candidates(machine, running, &mut causes).await {
-        match probe_address(context, machine, address, authority).await? {
+    for (address, source) in candidates(machine, running, &mut causes).await {
+        match probe_address(context, machine, (address, source), authority).await? {
             Probed::Pending(cause) => causes.push(cause),
             found => return Ok(found),
         }
@@ -83,14 +83,16 @@ pub(crate) async fn probe(
 async fn probe_address(
     context: &Context,
     machine: &DesiredMachine,
-    address: IpAddr,
+    (address, source): (IpAddr, AddressSource),
     authority: &CertificateAuthority,
 ) -> Result<Probed<FoundNode>> {
     let endpoint = nodes::endpoint(context, address);
     let cause = match talos_client::probe(&endpoint, Some(authority), nodes::PROBE).await? {
-        Probe::Configured(_) => return Ok(Probed::Ready(FoundNode::Configured { endpoint })),
+        Probe::Configured(_) => {
+            return Ok(Probed::Ready(FoundNode::Configured { endpoint, source }));
+        }
         Probe::Maintenance(certificate) => {
-            return same_machine(machine, endpoint, certificate).await;
+            return same_machine(machine, endpoint, source, certificate).await;
         }
         Probe::Foreign(certificate) => return Err(nodes::foreign(machine, &certificate)),
         Probe::Closed(error) => format!("{address}: {}", error.message()),
@@ -103,11 +105,14 @@ async fn candidates(
     machine: &DesiredMachine,
     running: Option<&RunningMachine>,
     causes: &mut Vec<String>,
-) -> Vec<IpAddr> {
-    let mut addresses = vec![machine.spec.address];
+) -> Vec<(IpAddr, AddressSource)> {
+    let declared = AddressSource::declared(&machine.spec);
+    let mut addresses = vec![(machine.spec.address, declared)];
     if let Some(running) = running.filter(|_| machine.spec.guest_agent) {
         match agent_address(running).await {
-            Ok(Some(address)) if address != machine.spec.address => addresses.push(address),
+            Ok(Some(address)) if address != machine.spec.address => {
+                addresses.push((address, AddressSource::GuestAgent));
+            }
             Ok(Some(_)) => {}
             Ok(None) => causes.push("guest agent: no address yet".into()),
             // The agent is optional: it disappears during the installation.
@@ -134,6 +139,7 @@ async fn agent_address(running: &RunningMachine) -> proxmox_client::Result<Optio
 async fn same_machine(
     machine: &DesiredMachine,
     endpoint: Endpoint,
+    source: AddressSource,
     certificate: PresentedCertificate,
 ) -> Result<Probed<FoundNode>> {
     let client = MaintenanceClient::builder(endpoint.clone())
@@ -143,6 +149,7 @@ async fn same_machine(
         Ok(information) if machine.uuid.is(&information.uuid) => {
             Ok(Probed::Ready(FoundNode::Maintenance {
                 endpoint,
+                source,
                 certificate: Box::new(certificate),
             }))
         }

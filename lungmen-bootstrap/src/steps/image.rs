@@ -3,7 +3,7 @@
 //! Storages of the same name on two nodes have their own files, unless they are shared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use proxmox_client::id::{StorageName, VolumeId};
@@ -26,12 +26,20 @@ const AT_ONCE: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct StoreIso {
-    /// The length of the image at the factory, once it is known.
-    length: OnceLock<u64>,
+    /// The length of the image at the factory, as far as it is known.
+    length: Mutex<Length>,
     /// The storages, shared ones once.
     places: OnceLock<Vec<NodeStorage>>,
     /// Where a task of this run ended without error.
     stored: Mutex<BTreeSet<NodeStorage>>,
+}
+
+/// The length that the factory states.
+#[derive(Debug, Default, Clone, Copy)]
+struct Length {
+    bytes: Option<u64>,
+    /// Whether the factory was asked again because a file has another length.
+    is_confirmed: bool,
 }
 
 /// A complete ISO.
@@ -155,6 +163,11 @@ impl StoreIso {
         if is_length(length, size) {
             return Ok(complete(Some(length)));
         }
+        // One wrong response must not condemn a file.
+        let length = self.confirmed_length(context).await?.unwrap_or(length);
+        if is_length(length, size) {
+            return Ok(complete(Some(length)));
+        }
         if size < length && was_started(context, place).await? {
             return Ok(Copy::Missing(format!(
                 "{volume} is incomplete{}: {size} of {length} bytes",
@@ -190,21 +203,45 @@ impl StoreIso {
 
     /// The length of the image: as recorded when it was stored, else as the factory states it.
     async fn length(&self, context: &Context) -> Result<Option<u64>> {
-        if let Some(length) = self.length.get() {
-            return Ok(Some(*length));
+        let known = self.known().bytes;
+        if known.is_some() {
+            return Ok(known);
         }
         if let Some(length) = recorded_length(context).await? {
             return Ok(Some(length));
         }
         self.prewarm(context).await?;
-        Ok(self.length.get().copied())
+        Ok(self.known().bytes)
+    }
+
+    /// The length as the factory states it now. It is asked once more in a run, whatever was stated or recorded before.
+    async fn confirmed_length(&self, context: &Context) -> Result<Option<u64>> {
+        if !self.known().is_confirmed {
+            let bytes = self.ask(context).await?;
+            *self.known() = Length {
+                bytes,
+                is_confirmed: true,
+            };
+        }
+        Ok(self.known().bytes)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Length> {
+        self.length.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the factory build the image: a download of an unbuilt one is silent for minutes and breaks.
     async fn prewarm(&self, context: &Context) -> Result<()> {
-        if self.length.get().is_some() {
+        if self.known().bytes.is_some() {
             return Ok(());
         }
+        let bytes = self.ask(context).await?;
+        self.known().bytes = bytes;
+        Ok(())
+    }
+
+    /// Asks for the image without its body, and waits until the factory has built it.
+    async fn ask(&self, context: &Context) -> Result<Option<u64>> {
         let deadline = context.timing().image_build;
         context.emit(EventKind::Waiting {
             waiting_for: "the Image Factory to build the image".into(),
@@ -219,10 +256,7 @@ impl StoreIso {
             .factory
             .prewarm(&context.desired().image, poll)
             .await?;
-        if let Some(length) = prewarmed.content_length {
-            self.length.get_or_init(|| length);
-        }
-        Ok(())
+        Ok(prewarmed.content_length)
     }
 
     /// Removes a copy that a run of this cluster left incomplete, and nothing else.
@@ -236,7 +270,7 @@ impl StoreIso {
             return Ok(());
         };
         let size = size(context, place, &found).await;
-        let incomplete = size.zip(self.length.get().copied());
+        let incomplete = size.zip(self.known().bytes);
         let is_incomplete = incomplete.is_some_and(|(size, length)| size < length);
         if !is_incomplete || !was_started(context, place).await? {
             return Ok(());

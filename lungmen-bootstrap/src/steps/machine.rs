@@ -6,7 +6,7 @@ use proxmox_client::cluster::GuestKind;
 use proxmox_client::vm::{ConfigUpdate, Diff, Vm, VmConfig};
 use proxmox_client::{Reason, Task};
 
-use crate::desired::DesiredMachine;
+use crate::desired::{DesiredMachine, nocloud};
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::each::each;
 use crate::nodes::proxmox_task;
@@ -349,7 +349,16 @@ pub(crate) fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
     ];
     OPTIONS.contains(&diff.path.as_str())
         || diff.path.starts_with("net")
+        || is_missing_nocloud_drive(machine, diff)
         || machine.spec.options.contains_key(&diff.path)
+}
+
+/// The drive that carries a static address. Proxmox VE makes it anew at every start, so adding it loses nothing; another
+/// device in its place stays.
+fn is_missing_nocloud_drive(machine: &DesiredMachine, diff: &Diff) -> bool {
+    machine.spec.static_address.is_some()
+        && diff.path == nocloud::DRIVE.to_string()
+        && diff.from.is_none()
 }
 
 /// A network card keeps its MAC address, by which DHCP servers know the machine.

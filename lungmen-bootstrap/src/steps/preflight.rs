@@ -1,6 +1,6 @@
 //! Credentials, privileges, storages and names at every server, checked before anything is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxmox_client::access::Requirement;
 use proxmox_client::id::NodeName;
@@ -76,6 +76,7 @@ pub(crate) async fn proxmox(context: &Context) -> Result<String> {
     for place in desired.iso_storages() {
         storage_takes(context, &place, Content::Iso, "isoStorage").await?;
     }
+    pools_exist(context).await?;
     warn_about_bridges(context, &networks);
     Ok(format!("Proxmox VE {version}"))
 }
@@ -181,6 +182,42 @@ async fn storage_takes(
         .with_hint(format!(
             "Correct the storage at Proxmox VE, or set proxmox.{field} or machines[].placement.{field} to another one."
         )))
+}
+
+/// Whether the pools of the machines exist. One that the token may not see is left to the creation of the VM.
+async fn pools_exist(context: &Context) -> Result<()> {
+    let machines = &context.desired().machines;
+    let pools: BTreeSet<&str> = machines
+        .iter()
+        .filter_map(|machine| machine.spec.pool.as_deref())
+        .collect();
+    for pool in pools {
+        match context.clients().proxmox.pool(pool).details().await {
+            Ok(_) => {}
+            Err(error) if error.kind() == proxmox_client::ErrorKind::Forbidden => {}
+            Err(error) if error.kind() == proxmox_client::ErrorKind::NotFound => {
+                return Err(missing_pool(machines, pool, error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn missing_pool(machines: &[DesiredMachine], pool: &str, error: proxmox_client::Error) -> Error {
+    let affected: Vec<&str> = machines
+        .iter()
+        .filter(|machine| machine.spec.pool.as_deref() == Some(pool))
+        .map(|machine| machine.spec.name.as_str())
+        .collect();
+    Error::new(ErrorKind::NotFound, "check the pool")
+        .with_target(format!("pool {pool}"))
+        .with_message(format!(
+            "the pool does not exist; {} needs it",
+            affected.join(", ")
+        ))
+        .with_hint("Create the pool at Proxmox VE, or correct machines[].pool.")
+        .with_source(error)
 }
 
 fn is_placed_on(machine: &DesiredMachine, place: &NodeStorage) -> bool {

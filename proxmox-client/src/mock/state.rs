@@ -32,6 +32,7 @@ pub struct MockStorage {
     pub(super) disabled: bool,
     pub(super) nodes: Vec<NodeName>,
     pub(super) shared: bool,
+    pub(super) states_sizes: bool,
 }
 
 impl MockStorage {
@@ -61,6 +62,7 @@ impl MockStorage {
             disabled: false,
             nodes: Vec::new(),
             shared: false,
+            states_sizes: true,
             name,
         }
     }
@@ -92,6 +94,12 @@ impl MockStorage {
     /// Lets all nodes see the same files.
     pub fn shared(mut self) -> Self {
         self.shared = true;
+        self
+    }
+
+    /// Leaves the sizes of volumes out, as a plug-in does that cannot tell them.
+    pub fn without_sizes(mut self) -> Self {
+        self.states_sizes = false;
         self
     }
 

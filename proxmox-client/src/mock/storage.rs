@@ -134,6 +134,9 @@ pub(super) fn content(context: &Context<'_>, state: &State) -> Reply {
             "volid": volume.id, "content": volume.content, "size": volume.size,
             "format": format_of(volume), "ctime": 1_760_000_000,
         });
+        if let (false, Some(item)) = (storage.states_sizes, item.as_object_mut()) {
+            item.remove("size");
+        }
         if let Some(vmid) = volume.vmid {
             item["vmid"] = vmid.get().into();
             item["used"] = volume.size.into();
@@ -181,6 +184,7 @@ pub(super) fn volume(context: &Context<'_>, state: &State) -> Reply {
     let path = storage.path_of(id.name());
     let found = state.volume_on(&node, &id);
     let volume = found
+        .filter(|_| storage.states_sizes)
         .ok_or_else(|| Refusal::died(format!("volume_size_info on '{id}' failed - no format")))?;
     // Release 8 reads the format off the content of the file; the list has `iso` in both (measured).
     let format = match (state.contract.release(), volume.content.as_str()) {
