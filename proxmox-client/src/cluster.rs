@@ -17,14 +17,14 @@ use crate::task::list::TaskInfo;
 use crate::vm::Vm;
 use crate::wire;
 
-pub use backup::{BackupJob, BackupRequest, ReplicationJob};
+pub use backup::{BackupCompression, BackupJob, BackupMode, BackupRequest, ReplicationJob};
 pub use firewall::{
-    FirewallAlias, FirewallOptions, FirewallOptionsUpdate, FirewallRule, FirewallRuleRequest,
-    IpSet, IpSetEntry,
+    FirewallAlias, FirewallOptions, FirewallOptionsUpdate, FirewallPolicy, FirewallRule,
+    FirewallRuleRequest, IpSet, IpSetEntry, RuleKind,
 };
-pub use ha::{HaGroup, HaResource, HaResourceRequest, HaRule, HaStatus};
+pub use ha::{HaGroup, HaResource, HaResourceRequest, HaRule, HaState, HaStatus};
 pub use mapping::HardwareMapping;
-pub use sdn::{VnetInfo, VnetRequest, ZoneInfo, ZoneRequest};
+pub use sdn::{VnetInfo, VnetRequest, ZoneInfo, ZoneKind, ZoneRequest};
 pub use state::{
     ClusterLogEntry, ClusterMember, ClusterOptions, GuestInfo, GuestKind, ResourceInfo,
     ResourceKind,

@@ -427,10 +427,35 @@ impl fmt::Display for Error {
         } else {
             write!(f, ": {}", lines.join("; ").trim_end_matches('.'))?;
         }
-        if inner.diagnostics.is_empty() {
-            return Ok(());
+        if !inner.diagnostics.is_empty() {
+            write!(f, ": {}", inner.diagnostics)?;
         }
-        write!(f, ": {}", inner.diagnostics)
+        match inner.detail.log_tail(&inner.message) {
+            Some(tail) => write!(f, " (log: {tail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lines of a task's log that an error prints.
+const PRINTED_LINES: usize = 3;
+
+impl Detail {
+    /// The end of a task's log, without what the message says already.
+    fn log_tail(&self, message: &str) -> Option<String> {
+        let Self::Task(failure, _) = self else {
+            return None;
+        };
+        let lines: Vec<&str> = failure
+            .log
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| {
+                !line.is_empty() && !line.starts_with("TASK ") && !message.contains(line)
+            })
+            .collect();
+        let tail = &lines[lines.len().saturating_sub(PRINTED_LINES)..];
+        (!tail.is_empty()).then(|| tail.join("; "))
     }
 }
 
@@ -496,6 +521,33 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "create VM (node pve-01, VM 104): Parameter verification failed: boot: invalid format"
+        );
+    }
+
+    #[test]
+    fn display_ends_with_the_log_of_a_failed_task() {
+        let log = [
+            "one",
+            "two",
+            "",
+            "copying failed",
+            "three",
+            "TASK ERROR: copying failed",
+        ];
+        let failure = TaskFailure {
+            id: "UPID:pve-01:0003A2F1:01C2D3E4:66A1B2C3:qmclone:104:ci@pve:"
+                .parse()
+                .unwrap(),
+            exit_text: "copying failed".to_owned(),
+            log: log.map(str::to_owned).to_vec(),
+        };
+        let error = Error::new(ErrorKind::TaskFailed, "wait for task")
+            .with_message("copying failed")
+            .with_task(failure, None);
+
+        assert_eq!(
+            error.to_string(),
+            "wait for task: copying failed (log: one; two; three)"
         );
     }
 

@@ -10,6 +10,8 @@ mod diagnostic;
 mod docs;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod hostile_input;
 pub mod id;
 mod limiter;
 #[cfg(feature = "mock")]
@@ -22,6 +24,7 @@ pub mod property;
 mod reason;
 mod request;
 mod retry;
+mod rule;
 pub mod storage;
 pub mod task;
 mod tls;

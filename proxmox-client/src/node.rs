@@ -10,6 +10,7 @@ use crate::docs::{read_errors, write_errors};
 use crate::error::Result;
 use crate::id::{NodeName, StorageName, VmId};
 use crate::request::Request;
+use crate::rule;
 use crate::storage::{Storage, StorageInfo};
 use crate::task::Task;
 use crate::version::Version;
@@ -158,6 +159,7 @@ impl Node {
     pub async fn network(&self, iface: &str) -> Result<NetworkInfo> {
         let route = "/nodes/{node}/network/{iface}";
         let request = Request::get("read network", route, &[self.name.as_str(), iface])
+            .check("iface", iface, rule::INTERFACE)
             .target(format!("{}, interface {iface}", self.target()));
         let found: network::Unnamed = self.client.call(request).await?;
         Ok(found.named(iface))

@@ -8,6 +8,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::{StorageName, VmId};
 use crate::params::joined;
 use crate::request::Request;
+use crate::rule;
 use crate::wire::response;
 
 response!(
@@ -63,7 +64,7 @@ impl Pool {
     fn request(&self, method: Method, operation: &'static str) -> Request {
         Request::new(operation, method, "/pools", &[])
             .target(format!("pool {}", self.id))
-            .param("poolid", &self.id)
+            .fitting("poolid", &self.id, rule::POOL)
     }
 
     /// The comment and the members. Needs `Pool.Audit` on the pool.
@@ -74,8 +75,9 @@ impl Pool {
         let route = "/pools/{poolid}";
         // The path form is the only one that PVE 8.0 has, and cannot name a nested pool.
         if !self.id.contains('/') {
-            let request =
-                Request::get("read pool", route, &[&self.id]).target(format!("pool {}", self.id));
+            let request = Request::get("read pool", route, &[&self.id])
+                .target(format!("pool {}", self.id))
+                .check("poolid", &self.id, rule::POOL);
             return self.client.call(request).await;
         }
         let request = self.request(Method::GET, "read pool");

@@ -5,7 +5,11 @@ use std::time::Duration;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind, Result};
+use crate::params::Params;
 use crate::retry::Idempotency;
+use crate::rule::Rule;
 
 /// Everything but unreserved characters is encoded in a path segment: task ids contain `@` and
 /// `!`, and the server refuses a URL with an `@` before its first slash.
@@ -28,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) params: Vec<(String, String)>,
     pub(crate) idempotency: Idempotency,
     pub(crate) timeout: Option<Duration>,
+    /// Why it must not be sent.
+    problems: Vec<Diagnostic>,
 }
 
 impl Request {
@@ -65,6 +71,7 @@ impl Request {
             params: Vec::new(),
             idempotency,
             timeout: None,
+            problems: Vec::new(),
         }
     }
 
@@ -85,6 +92,7 @@ impl Request {
             storage: None,
             params: Vec::new(),
             timeout: None,
+            problems: Vec::new(),
         }
     }
 
@@ -101,6 +109,35 @@ impl Request {
     pub(crate) fn params(mut self, params: impl IntoIterator<Item = (String, String)>) -> Self {
         self.params.extend(params);
         self
+    }
+
+    /// The parameters of a request value, with what is wrong with them.
+    pub(crate) fn with(mut self, params: &Params) -> Self {
+        self.params.extend(params.iter());
+        self.problems.extend(params.problems());
+        self
+    }
+
+    /// A parameter that must fit a rule.
+    pub(crate) fn fitting(self, name: &str, value: impl Into<String>, rule: Rule) -> Self {
+        let value = value.into();
+        self.check(name, &value, rule).param(name, value)
+    }
+
+    /// Checks a value that is sent otherwise, such as a part of the path.
+    pub(crate) fn check(mut self, name: &str, value: &str, rule: Rule) -> Self {
+        self.problems.extend(rule.problem(name, value));
+        self
+    }
+
+    /// Refuses a request whose values the server would refuse.
+    pub(crate) fn refuse_problems(&self) -> Result<()> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidInput, self.operation)
+            .with_target(self.target.clone())
+            .with_diagnostics(self.problems.iter().cloned().collect()))
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {

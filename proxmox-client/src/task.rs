@@ -19,7 +19,7 @@ use crate::request::Request;
 use crate::upid::TaskId;
 use crate::wire;
 
-pub use list::{TaskFilter, TaskInfo};
+pub use list::{TaskFilter, TaskInfo, TaskSource};
 pub use progress::TaskProgress;
 
 /// A background task of a node. Dropping the handle does not stop the task.

@@ -38,6 +38,7 @@ impl Transport {
 
     /// Sends until it succeeds or must not be repeated.
     pub(crate) async fn send(&self, request: &Request) -> Result<Envelope> {
+        request.refuse_problems()?;
         let attempt = |number| async move {
             match self.attempt(request, number).await {
                 // Not repeated here: each request without an agent occupies a worker of the server for 3 s.

@@ -7,6 +7,7 @@ use crate::docs::{read_errors, write_errors};
 use crate::error::{ErrorKind, Result};
 use crate::params::{joined, request};
 use crate::request::Request;
+use crate::rule;
 use crate::wire::{field, response};
 
 response!(
@@ -98,13 +99,13 @@ request!(
     /// A user to create, or changes to one.
     UserRequest() {
         /// The comment.
-        comment: String = "comment",
+        comment: String = "comment" is TEXT_2048,
         /// The address for mail.
-        email: String = "email",
+        email: String = "email" is TEXT_254,
         /// The end of the account in seconds since 1970.
         expires_at: u64 = "expire",
         /// The groups, separated by commas.
-        groups: String = "groups",
+        groups: String = "groups" is GROUPS,
         ; flags {
             /// Lets the user log in.
             enable = "enable" "1",
@@ -129,13 +130,13 @@ request!(
     }
 
     /// Roles to grant on a path, or to take away. `roles` is a list separated by commas.
-    AclUpdate(path: String = "path", roles: String = "roles") {
+    AclUpdate(path: String = "path" is ACCESS_PATH, roles: String = "roles" is ROLES) {
         /// The users, separated by commas.
-        users: String = "users",
+        users: String = "users" is USERS,
         /// The tokens, separated by commas.
-        tokens: String = "tokens",
+        tokens: String = "tokens" is TOKENS,
         /// The groups, separated by commas.
-        groups: String = "groups",
+        groups: String = "groups" is GROUPS,
         ; flags {
             /// Removes the entries instead of adding them.
             delete = "delete" "1",
@@ -189,8 +190,8 @@ impl Access {
     pub async fn create_user(&self, id: &str, user: &UserRequest) -> Result<()> {
         let request = Request::post("create user", "/access/users", &[])
             .target(format!("user {id}"))
-            .param("userid", id)
-            .params(user.params.iter());
+            .fitting("userid", id, rule::USER)
+            .with(&user.params);
         self.client.run(request).await
     }
 
@@ -200,8 +201,9 @@ impl Access {
     #[doc = write_errors!("`NotFound` when there is no such user")]
     pub async fn update_user(&self, id: &str, update: &UserRequest) -> Result<()> {
         let request = Request::put("change user", "/access/users/{userid}", &[id])
+            .check("userid", id, rule::USER)
             .target(format!("user {id}"))
-            .params(update.params.iter());
+            .with(&update.params);
         self.client.run(request).await
     }
 
@@ -211,6 +213,7 @@ impl Access {
     #[doc = write_errors!()]
     pub async fn delete_user(&self, id: &str) -> Result<bool> {
         let request = Request::delete("delete user", "/access/users/{userid}", &[id])
+            .check("userid", id, rule::USER)
             .target(format!("user {id}"));
         self.delete(request).await
     }
@@ -229,6 +232,7 @@ impl Access {
     #[doc = read_errors!("`NotFound` when there is no such user")]
     pub async fn tokens(&self, user: &str) -> Result<Vec<TokenInfo>> {
         let request = Request::get("list tokens", "/access/users/{userid}/token", &[user])
+            .check("userid", user, rule::USER)
             .target(format!("user {user}"));
         self.client.call(request).await
     }
@@ -245,8 +249,10 @@ impl Access {
     ) -> Result<NewToken> {
         let route = "/access/users/{userid}/token/{tokenid}";
         let request = Request::post("create token", route, &[user, name])
+            .check("userid", user, rule::USER)
+            .check("tokenid", name, rule::TOKEN_NAME)
             .target(format!("token {user}!{name}"))
-            .params(token.params.iter());
+            .with(&token.params);
         self.client.call(request).await
     }
 
@@ -257,8 +263,10 @@ impl Access {
     pub async fn update_token(&self, user: &str, name: &str, update: &TokenRequest) -> Result<()> {
         let route = "/access/users/{userid}/token/{tokenid}";
         let request = Request::put("change token", route, &[user, name])
+            .check("userid", user, rule::USER)
+            .check("tokenid", name, rule::TOKEN_NAME)
             .target(format!("token {user}!{name}"))
-            .params(update.params.iter());
+            .with(&update.params);
         self.client.run(request).await
     }
 
@@ -269,6 +277,8 @@ impl Access {
     pub async fn delete_token(&self, user: &str, name: &str) -> Result<bool> {
         let route = "/access/users/{userid}/token/{tokenid}";
         let request = Request::delete("delete token", route, &[user, name])
+            .check("userid", user, rule::USER)
+            .check("tokenid", name, rule::TOKEN_NAME)
             .target(format!("token {user}!{name}"));
         self.delete(request).await
     }
@@ -305,7 +315,7 @@ impl Access {
     pub async fn create_role(&self, id: &str, privileges: &[&str]) -> Result<()> {
         let request = Request::post("create role", "/access/roles", &[])
             .target(format!("role {id}"))
-            .param("roleid", id)
+            .fitting("roleid", id, rule::ROLE)
             .param("privs", joined(privileges));
         self.client.run(request).await
     }
@@ -316,6 +326,7 @@ impl Access {
     #[doc = write_errors!("`NotFound` when there is no such role")]
     pub async fn update_role(&self, id: &str, privileges: &[&str]) -> Result<()> {
         let request = Request::put("change role", "/access/roles/{roleid}", &[id])
+            .check("roleid", id, rule::ROLE)
             .target(format!("role {id}"))
             .param("privs", joined(privileges));
         self.client.run(request).await
@@ -327,6 +338,7 @@ impl Access {
     #[doc = write_errors!()]
     pub async fn delete_role(&self, id: &str) -> Result<bool> {
         let request = Request::delete("delete role", "/access/roles/{roleid}", &[id])
+            .check("roleid", id, rule::ROLE)
             .target(format!("role {id}"));
         self.delete(request).await
     }
@@ -348,7 +360,7 @@ impl Access {
     /// # Errors
     #[doc = write_errors!("`NotFound` when a role, user or token does not exist")]
     pub async fn update_acl(&self, update: &AclUpdate) -> Result<()> {
-        let request = Request::put("change ACL", "/access/acl", &[]).params(update.params.iter());
+        let request = Request::put("change ACL", "/access/acl", &[]).with(&update.params);
         self.client.run(request).await
     }
 }

@@ -8,6 +8,7 @@ use crate::node::Node;
 use crate::params::{joined, request};
 use crate::request::Request;
 use crate::task::Task;
+use crate::vm::text_enum;
 use crate::wire::response;
 
 response!(
@@ -46,15 +47,41 @@ response!(
     }
 );
 
+text_enum!(
+    /// What a VM does while it is backed up.
+    BackupMode {
+        /// It runs; the disks are read as they were at the start.
+        Snapshot = "snapshot",
+        /// It is suspended.
+        Suspend = "suspend",
+        /// It is shut down, and started again at once.
+        Stop = "stop",
+    }
+);
+
+text_enum!(
+    /// How a backup is compressed.
+    BackupCompression {
+        /// Not at all, the server's default.
+        None = "0",
+        /// LZO: quick.
+        Lzo = "lzo",
+        /// gzip.
+        Gzip = "gzip",
+        /// Zstandard: quick and small.
+        Zstd = "zstd",
+    }
+);
+
 request!(
     /// A backup to start.
     BackupRequest(storage: StorageName = "storage") {
         /// `snapshot` (the default), `suspend` or `stop`.
-        mode: String = "mode",
+        mode: BackupMode = "mode",
         /// `0`, `gzip`, `lzo` or `zstd`.
-        compress: String = "compress",
+        compress: BackupCompression = "compress",
         /// The notes; `{{guestname}}` and others are replaced.
-        notes: String = "notes-template",
+        notes: String = "notes-template" is TEXT_1024,
         /// Which backups to keep afterwards, as a property string.
         keep: String = "prune-backups",
         ; flags {
@@ -74,7 +101,7 @@ impl Node {
         let request = Request::post("back up VMs", "/nodes/{node}/vzdump", &[self.name.as_str()])
             .target(format!("{}, VMs {list}", self.target()))
             .param("vmid", list)
-            .params(backup.params.iter());
+            .with(&backup.params);
         self.client.start_task(request).await
     }
 }

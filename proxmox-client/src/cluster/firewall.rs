@@ -1,6 +1,7 @@
 //! Types of the firewall, which VMs and the cluster share.
 
 use crate::params::request;
+use crate::vm::text_enum;
 use crate::wire::response;
 
 response!(
@@ -85,15 +86,41 @@ response!(
     }
 );
 
+text_enum!(
+    /// What happens to packets that no rule decides.
+    FirewallPolicy {
+        /// They pass.
+        Accept = "ACCEPT",
+        /// They are refused with an answer.
+        Reject = "REJECT",
+        /// They are dropped.
+        Drop = "DROP",
+    }
+);
+
+text_enum!(
+    /// Which packets a rule is about.
+    RuleKind {
+        /// Those to the VM.
+        In = "in",
+        /// Those from the VM.
+        Out = "out",
+        /// Those that the node forwards.
+        Forward = "forward",
+        /// The rules of a security group, named by the action.
+        Group = "group",
+    }
+);
+
 request!(
     /// Changes to the options of the firewall of a VM.
     FirewallOptionsUpdate() {
         /// `ACCEPT`, `REJECT` or `DROP` for traffic to the VM without a rule.
-        policy_in: String = "policy_in",
+        policy_in: FirewallPolicy = "policy_in",
         /// `ACCEPT`, `REJECT` or `DROP` for traffic from the VM without a rule.
-        policy_out: String = "policy_out",
+        policy_out: FirewallPolicy = "policy_out",
         /// Applies the change only while the configuration has this digest.
-        digest: String = "digest",
+        digest: String = "digest" is TEXT_64,
         ; flags {
             /// Enables the firewall.
             enable = "enable" "1",
@@ -112,21 +139,21 @@ request!(
 
     /// A rule to create, or changes to one. `kind` is `in`, `out` or `group`; `action` is `ACCEPT`, `REJECT`, `DROP` or the
     /// name of a group.
-    FirewallRuleRequest(kind: String = "type", action: String = "action") {
+    FirewallRuleRequest(kind: RuleKind = "type", action: String = "action" is FIREWALL_ACTION) {
         /// The predefined macro, for example `SSH`.
-        preset: String = "macro",
+        preset: String = "macro" is TEXT_128,
         /// The protocol.
         protocol: String = "proto",
         /// The source.
-        source: String = "source",
+        source: String = "source" is TEXT_512,
         /// The destination.
-        destination: String = "dest",
+        destination: String = "dest" is TEXT_512,
         /// The source ports.
         source_ports: String = "sport",
         /// The destination ports.
         destination_ports: String = "dport",
         /// The network card, for example `net0`.
-        iface: String = "iface",
+        iface: String = "iface" is INTERFACE,
         /// The comment.
         comment: String = "comment",
         /// Where the rule is inserted; new rules come first.

@@ -6,6 +6,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::VmId;
 use crate::params::request;
 use crate::request::Request;
+use crate::vm::text_enum;
 use crate::wire::response;
 
 response!(
@@ -70,19 +71,35 @@ response!(
     }
 );
 
+text_enum!(
+    /// What the cluster is to do with a guest.
+    HaState {
+        /// It runs, and is restarted or moved when it fails.
+        Started = "started",
+        /// It is kept stopped.
+        Stopped = "stopped",
+        /// Another word for `started`.
+        Enabled = "enabled",
+        /// It is kept stopped, and not moved when its node fails.
+        Disabled = "disabled",
+        /// It is left alone, as if it were not managed.
+        Ignored = "ignored",
+    }
+);
+
 request!(
     /// A VM that the cluster is to restart and move, or changes to one.
     HaResourceRequest() {
         /// The requested state: `started`, `stopped`, `disabled`, `ignored`.
-        state: String = "state",
+        state: HaState = "state",
         /// The group; before PVE 9.
-        group: String = "group",
+        group: String = "group" is OPTION,
         /// How often a failed start is repeated on the same node.
         max_restart: u32 = "max_restart",
         /// How often the VM is moved after failed starts.
         max_relocate: u32 = "max_relocate",
         /// The comment.
-        comment: String = "comment",
+        comment: String = "comment" is TEXT_4096,
         ; flags {}
     }
 );
@@ -115,7 +132,7 @@ impl Cluster {
         let request = Request::post("add HA resource", "/cluster/ha/resources", &[])
             .target(format!("VM {vm}"))
             .param("sid", format!("vm:{vm}"))
-            .params(resource.params.iter());
+            .with(&resource.params);
         self.client.run(request).await
     }
 
@@ -127,7 +144,7 @@ impl Cluster {
         let sid = format!("vm:{vm}");
         let request = Request::put("change HA resource", "/cluster/ha/resources/{sid}", &[&sid])
             .target(format!("VM {vm}"))
-            .params(update.params.iter());
+            .with(&update.params);
         self.client.run(request).await
     }
 

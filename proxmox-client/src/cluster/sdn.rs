@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::params::request;
 use crate::request::Request;
 use crate::task::Task;
+use crate::vm::text_enum;
 use crate::wire::response;
 
 response!(
@@ -42,28 +43,44 @@ response!(
     }
 );
 
+text_enum!(
+    /// How a zone connects the nodes.
+    ZoneKind {
+        /// Not at all: each node has a bridge of its own.
+        Simple = "simple",
+        /// By VLANs of a bridge.
+        Vlan = "vlan",
+        /// By stacked VLANs.
+        QinQ = "qinq",
+        /// By VXLAN tunnels between the nodes.
+        Vxlan = "vxlan",
+        /// By VXLAN with BGP.
+        Evpn = "evpn",
+    }
+);
+
 request!(
     /// A zone to create.
-    ZoneRequest(zone: String = "zone", kind: String = "type") {
+    ZoneRequest(zone: String = "zone" is SDN_NAME, kind: ZoneKind = "type") {
         /// The bridge of a VLAN zone.
         bridge: String = "bridge",
         /// The nodes, separated by commas.
-        nodes: String = "nodes",
+        nodes: String = "nodes" is NODES,
         /// The MTU.
         mtu: u32 = "mtu",
         /// The peers of a VXLAN zone, separated by commas.
-        peers: String = "peers",
+        peers: String = "peers" is ADDRESSES,
         /// The IP address management.
         ipam: String = "ipam",
         ; flags {}
     }
 
     /// A vnet to create.
-    VnetRequest(vnet: String = "vnet", zone: String = "zone") {
+    VnetRequest(vnet: String = "vnet" is SDN_NAME, zone: String = "zone" is SDN_NAME) {
         /// The VLAN or VXLAN ID.
-        tag: u32 = "tag",
+        tag: u32 = "tag" is VNET_TAG,
         /// A longer name.
-        alias: String = "alias",
+        alias: String = "alias" is VNET_ALIAS,
         ; flags {
             /// Lets VMs add a VLAN ID of their own.
             vlan_aware = "vlanaware" "1",
@@ -88,7 +105,7 @@ impl Cluster {
     #[doc = write_errors!("`AlreadyExists` when the name is taken")]
     pub async fn create_zone(&self, zone: &ZoneRequest) -> Result<()> {
         let request =
-            Request::post("create SDN zone", "/cluster/sdn/zones", &[]).params(zone.params.iter());
+            Request::post("create SDN zone", "/cluster/sdn/zones", &[]).with(&zone.params);
         self.client.run(request).await
     }
 
@@ -108,7 +125,7 @@ impl Cluster {
     #[doc = write_errors!("`AlreadyExists` when the name is taken")]
     pub async fn create_vnet(&self, vnet: &VnetRequest) -> Result<()> {
         let request =
-            Request::post("create SDN vnet", "/cluster/sdn/vnets", &[]).params(vnet.params.iter());
+            Request::post("create SDN vnet", "/cluster/sdn/vnets", &[]).with(&vnet.params);
         self.client.run(request).await
     }
 

@@ -158,8 +158,9 @@ impl Contract {
         Value::Object(self.calls.clone())
     }
 
-    /// The access rule of a call.
-    pub(super) fn permissions(&self, method: &Method, template: &str) -> Option<&Value> {
+    /// The access rule of a call, as the server describes it; `None` when only `root@pam` may make it.
+    #[must_use]
+    pub fn permissions(&self, method: &Method, template: &str) -> Option<&Value> {
         self.call(method, template)?.get("permissions")
     }
 

@@ -118,6 +118,25 @@ mod tests {
     }
 
     #[test]
+    fn hostile_bodies_are_read_or_refused() {
+        let seeds = [
+            "--b\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\niso\r\n--b\r\nContent-Disposition: form-data; \
+             name=\"filename\"; filename=\"x.iso\"\r\nContent-Type: application/octet-stream\r\n\r\nbytes\r\n--b--\r\n",
+            "--b\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\nimport\r\n--b\r\nContent-Disposition: form-data; \
+             name=\"checksum\"\r\n\r\nab\r\n--b\r\nContent-Disposition: form-data; name=\"filename\"; \
+             filename=\"x.raw\"\r\n\r\n\r\n--b--\r\n",
+        ];
+        crate::hostile_input::attack(&seeds, |bytes| {
+            let body = Bytes::copy_from_slice(bytes);
+            if let Ok(upload) = read(&body, "multipart/form-data; boundary=b") {
+                assert!(upload.body.len() < body.len());
+            }
+            let boundary = String::from_utf8_lossy(bytes);
+            let _ = read(&body, &format!("multipart/form-data; boundary={boundary}"));
+        });
+    }
+
+    #[test]
     fn parts_in_order_are_accepted() {
         let body = body(&[
             ("content", "iso"),

@@ -5,6 +5,7 @@ use url::Url;
 use super::Node;
 use crate::docs::read_errors;
 use crate::error::Result;
+use crate::rule;
 use crate::wire::response;
 
 response!(
@@ -27,11 +28,11 @@ impl Node {
     /// HEAD with 403 (signed URLs, Image Factory redirects) can still serve the file.
     ///
     /// # Errors
-    #[doc = read_errors!("`Server` when the other server does not accept the request")]
+    #[doc = read_errors!("`InvalidInput` for another scheme; `Server` when the other server does not accept the request")]
     pub async fn url_metadata(&self, url: &Url) -> Result<UrlMetadata> {
         let request = self
             .get("read URL metadata", "/nodes/{node}/query-url-metadata")
-            .param("url", url.as_str());
+            .fitting("url", url.as_str(), rule::HTTP_URL);
         self.client.call(request).await
     }
 }

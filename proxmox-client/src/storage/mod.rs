@@ -17,13 +17,14 @@ use crate::docs::{read_errors, write_errors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeName, StorageName, VmId, VolumeId};
 use crate::request::Request;
+use crate::rule;
 use crate::task::Task;
 use crate::vm::Size;
 
 pub use checksum::Checksum;
 pub use download::{Compression, DownloadRequest};
 pub use info::{StorageConfig, StorageInfo, VolumeDetails, VolumeInfo, VolumeUpdate};
-pub use prune::{PrunableBackup, PruneRequest};
+pub use prune::{BackedUpGuest, PrunableBackup, PruneRequest};
 pub use upload::{Upload, UploadRequest};
 
 /// What a file is for; a storage is configured for some of these.
@@ -184,7 +185,7 @@ impl Storage {
     pub async fn update_volume(&self, volume: &VolumeId, update: &VolumeUpdate) -> Result<()> {
         let request = self
             .volume_request(Method::PUT, "change volume", volume)
-            .params(update.params.iter());
+            .with(&update.params);
         self.client.run(request).await
     }
 
@@ -214,7 +215,7 @@ impl Storage {
         let request = Request::post(OPERATION, route, &self.args())
             .target(format!("{}, volume {name}", self.target()))
             .param("vmid", vm.to_string())
-            .param("filename", name)
+            .fitting("filename", name, rule::FILLED)
             .param("size", kib.to_string());
         self.client.call(request).await
     }
@@ -227,7 +228,7 @@ impl Storage {
         let route = "/nodes/{node}/storage/{storage}/prunebackups";
         let request = Request::get("list prunable backups", route, &self.args())
             .target(self.target())
-            .params(prune.params.iter());
+            .with(&prune.params);
         self.client.call(request).await
     }
 
@@ -240,7 +241,7 @@ impl Storage {
         let route = "/nodes/{node}/storage/{storage}/prunebackups";
         let request = Request::delete("prune backups", route, &self.args())
             .target(self.target())
-            .params(prune.params.iter());
+            .with(&prune.params);
         self.client.start_task(request).await
     }
 

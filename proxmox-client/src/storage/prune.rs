@@ -2,7 +2,18 @@
 
 use crate::id::{VmId, VolumeId};
 use crate::params::request;
+use crate::vm::text_enum;
 use crate::wire::response;
+
+text_enum!(
+    /// Whose backups.
+    BackedUpGuest {
+        /// Those of VMs.
+        Vm = "qemu",
+        /// Those of containers.
+        Container = "lxc",
+    }
+);
 
 request!(
     /// Which backups to keep, for [`Storage::prune_backups`](super::Storage::prune_backups). `keep` is a property string
@@ -11,7 +22,7 @@ request!(
         /// Considers the backups of this VM only.
         vm: VmId = "vmid",
         /// Considers backups of VMs (`qemu`) or containers (`lxc`) only.
-        guest_type: String = "type",
+        guest_type: BackedUpGuest = "type",
         ; flags {}
     }
 );

@@ -8,6 +8,7 @@ use crate::params::request;
 use crate::request::Request;
 use crate::task::{Task, TaskStatus};
 use crate::upid::TaskId;
+use crate::vm::text_enum;
 use crate::wire::response;
 
 response!(
@@ -41,11 +42,23 @@ impl TaskInfo {
     }
 }
 
+text_enum!(
+    /// Which tasks are listed.
+    TaskSource {
+        /// Those that have ended, the server's default.
+        Archive = "archive",
+        /// Those that run.
+        Active = "active",
+        /// Both.
+        All = "all",
+    }
+);
+
 request!(
     /// Which tasks of a node to list. Without a setter: the newest 50 that have ended.
     TaskFilter() {
         /// `active` for running tasks, `archive` for ended ones (the default), `all` for both.
-        source: String = "source",
+        source: TaskSource = "source",
         /// Tasks of this VM.
         vm: VmId = "vmid",
         /// Tasks of this type, for example `qmcreate`.
@@ -75,7 +88,7 @@ impl Node {
     pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskInfo>> {
         let request = Request::get("list tasks", "/nodes/{node}/tasks", &[self.name.as_str()])
             .target(self.target())
-            .params(filter.params.iter());
+            .with(&filter.params);
         self.client.call(request).await
     }
 
@@ -108,7 +121,7 @@ impl Node {
         // A running task is not in the list of the ended ones, and the other way round: the list of both is one file
         // that the server writes when a task starts and ends.
         let filter = TaskFilter::new()
-            .source("all")
+            .source(TaskSource::All)
             .vm(vm)
             .worker(worker)
             .since(since);

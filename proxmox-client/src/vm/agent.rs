@@ -17,6 +17,7 @@ use crate::docs::{read_errors, write_errors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::{Poll, Probed};
 use crate::request::Request;
+use crate::rule;
 use crate::wire::{self, response};
 
 response!(
@@ -270,9 +271,9 @@ impl Vm {
     #[doc = read_errors!("`NotReady`, `Rejected` and `Conflict` as described for [this module](self); `NotFound`")]
     pub async fn read_guest_file(&self, path: &str) -> Result<GuestFile> {
         let route = "/nodes/{node}/qemu/{vmid}/agent/file-read";
-        let request = self
-            .agent_get("read file of guest", route)
-            .param("file", path);
+        let request =
+            self.agent_get("read file of guest", route)
+                .fitting("file", path, rule::FILLED);
         self.client.call(request).await
     }
 
@@ -292,7 +293,7 @@ impl Vm {
         let route = "/nodes/{node}/qemu/{vmid}/agent/file-write";
         let request = self
             .agent_post(OPERATION, route)
-            .param("file", path)
+            .fitting("file", path, rule::FILLED)
             .param("content", content);
         self.client.run(request).await
     }

@@ -1,6 +1,6 @@
 //! Copies of a VM, and templates.
 
-use super::{Slot, Vm};
+use super::{ImageFormat, Slot, Vm};
 use crate::docs::write_errors;
 use crate::error::Result;
 use crate::id::{NodeName, StorageName, VmId};
@@ -11,17 +11,17 @@ request!(
     /// A copy of a VM. Without [`full`](Self::full) a template is cloned with linked disks, and a VM with full ones.
     CloneRequest(new_id: VmId = "newid") {
         /// The name of the copy.
-        name: String = "name",
+        name: String = "name" is DNS_NAME,
         /// The description of the copy.
         description: String = "description",
         /// The pool of the copy.
-        pool: String = "pool",
+        pool: String = "pool" is POOL,
         /// The storage of the disks; full copies only.
         storage: StorageName = "storage",
         /// The image format; full copies to storages of files only.
-        format: String = "format",
+        format: ImageFormat = "format",
         /// Copies the state of this snapshot.
-        snapshot: String = "snapname",
+        snapshot: String = "snapname" is SNAPSHOT,
         /// The node of the copy; needs shared storages.
         target: NodeName = "target",
         /// The largest transfer rate in KiB/s.
@@ -47,7 +47,7 @@ impl Vm {
     pub async fn clone_vm(&self, clone: &CloneRequest) -> Result<Task> {
         let request = self
             .post("clone VM", "/nodes/{node}/qemu/{vmid}/clone")
-            .params(clone.params.iter());
+            .with(&clone.params);
         self.client.start_task(request).await
     }
 

@@ -1,20 +1,21 @@
 //! Reading and changing the configuration of a VM, its disks included.
 
-use super::{ConfigUpdate, PendingOption, Size, Slot, Vm, VmConfig};
+use super::{CloudInitPart, ConfigUpdate, ImageFormat, PendingOption, Size, Slot, Vm, VmConfig};
 use crate::docs::{read_errors, write_errors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::StorageName;
 use crate::params::{joined, request};
 use crate::reason::Reason;
+use crate::rule;
 use crate::task::Task;
 
 request!(
     /// Where a disk is moved to.
     MoveDiskRequest(storage: StorageName = "storage") {
         /// The image format on the target, for storages of files.
-        format: String = "format",
+        format: ImageFormat = "format",
         /// Moves the disk only while the configuration has this digest.
-        digest: String = "digest",
+        digest: String = "digest" is TEXT_40,
         /// The largest transfer rate in KiB/s.
         bandwidth_limit: u64 = "bwlimit",
         ; flags {
@@ -176,7 +177,9 @@ impl Vm {
         if options.is_empty() {
             return Err(Error::field(OPERATION, "revert", "names no option"));
         }
-        let request = self.put(OPERATION, CONFIG).param("revert", joined(options));
+        let request = self
+            .put(OPERATION, CONFIG)
+            .fitting("revert", joined(options), rule::OPTIONS);
         self.client.run(request).await
     }
 
@@ -217,7 +220,7 @@ impl Vm {
         let request = self
             .post("move disk", "/nodes/{node}/qemu/{vmid}/move_disk")
             .param("disk", slot.to_string())
-            .params(to.params.iter());
+            .with(&to.params);
         self.client.start_task(request).await
     }
 
@@ -246,7 +249,7 @@ impl Vm {
         }
         let mut request = self
             .put(OPERATION, "/nodes/{node}/qemu/{vmid}/unlink")
-            .param("idlist", joined(options));
+            .fitting("idlist", joined(options), rule::OPTIONS);
         if force {
             request = request.param("force", "1");
         }
@@ -275,13 +278,15 @@ impl Vm {
             .await
     }
 
-    /// The generated cloud-init file of one kind: `user`, `network` or `meta`. Needs `VM.Audit`.
+    /// A generated file of the cloud-init drive. Needs `VM.Audit`.
     ///
     /// # Errors
     #[doc = read_errors!("`NotFound` when the VM is not on this node")]
-    pub async fn cloud_init_dump(&self, kind: &str) -> Result<String> {
+    pub async fn cloud_init_dump(&self, part: impl Into<CloudInitPart>) -> Result<String> {
         let route = "/nodes/{node}/qemu/{vmid}/cloudinit/dump";
-        let request = self.get("dump cloud-init", route).param("type", kind);
+        let request = self
+            .get("dump cloud-init", route)
+            .param("type", part.into().as_str());
         self.client.call(request).await
     }
 }

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use super::Vm;
 use crate::docs::write_errors;
 use crate::error::Result;
+use crate::rule;
 use crate::wire::field;
 
 /// A ticket for a console, valid for about 40 seconds.
@@ -43,7 +44,7 @@ impl Vm {
     pub async fn serial_console(&self, port: Option<&str>) -> Result<ConsoleTicket> {
         let mut request = self.post("open serial console", "/nodes/{node}/qemu/{vmid}/termproxy");
         if let Some(port) = port {
-            request = request.param("serial", port);
+            request = request.fitting("serial", port, rule::SERIAL_PORT);
         }
         self.client.call(request).await
     }
@@ -66,7 +67,7 @@ impl Vm {
     pub async fn send_key(&self, key: &str) -> Result<()> {
         let request = self
             .put("send key", "/nodes/{node}/qemu/{vmid}/sendkey")
-            .param("key", key);
+            .fitting("key", key, rule::FILLED);
         self.client.run(request).await
     }
 
@@ -80,7 +81,7 @@ impl Vm {
     pub async fn monitor(&self, command: &str) -> Result<String> {
         let request = self
             .post("send monitor command", "/nodes/{node}/qemu/{vmid}/monitor")
-            .param("command", command);
+            .fitting("command", command, rule::FILLED);
         self.client.call(request).await
     }
 }

@@ -9,6 +9,7 @@ use crate::cluster::{
 use crate::docs::{read_errors, write_errors};
 use crate::error::Result;
 use crate::request::Request;
+use crate::rule;
 
 const OPTIONS: &str = "/nodes/{node}/qemu/{vmid}/firewall/options";
 const RULES: &str = "/nodes/{node}/qemu/{vmid}/firewall/rules";
@@ -35,7 +36,7 @@ impl Vm {
     pub async fn update_firewall_options(&self, update: &FirewallOptionsUpdate) -> Result<()> {
         let request = self
             .put("change firewall options", OPTIONS)
-            .params(update.params.iter());
+            .with(&update.params);
         self.client.run(request).await
     }
 
@@ -54,9 +55,7 @@ impl Vm {
     /// # Errors
     #[doc = write_errors!()]
     pub async fn add_firewall_rule(&self, rule: &FirewallRuleRequest) -> Result<()> {
-        let request = self
-            .post("add firewall rule", RULES)
-            .params(rule.params.iter());
+        let request = self.post("add firewall rule", RULES).with(&rule.params);
         self.client.run(request).await
     }
 
@@ -70,7 +69,7 @@ impl Vm {
         let mut request = Request::delete("delete firewall rule", RULE, &args)
             .target(format!("{}, rule {position}", self.target()));
         if let Some(digest) = digest {
-            request = request.param("digest", digest);
+            request = request.fitting("digest", digest, rule::TEXT_64);
         }
         self.client.run(request).await
     }
@@ -88,7 +87,9 @@ impl Vm {
     /// # Errors
     #[doc = write_errors!("`AlreadyExists` when the name is taken")]
     pub async fn create_ip_set(&self, name: &str) -> Result<()> {
-        let request = self.post("create IP set", IP_SETS).param("name", name);
+        let request = self
+            .post("create IP set", IP_SETS)
+            .fitting("name", name, rule::IP_SET);
         self.client.run(request).await
     }
 
@@ -109,7 +110,7 @@ impl Vm {
     pub async fn add_to_ip_set(&self, name: &str, cidr: &str) -> Result<()> {
         let request = self
             .ip_set_request("add to IP set", Method::POST, IP_SET, &[name])
-            .param("cidr", cidr);
+            .fitting("cidr", cidr, rule::IP_SET_ENTRY);
         self.client.run(request).await
     }
 
@@ -119,8 +120,9 @@ impl Vm {
     #[doc = write_errors!("`NotFound` when there is no such set")]
     pub async fn remove_from_ip_set(&self, name: &str, cidr: &str) -> Result<()> {
         let args = [name, cidr];
-        let request =
-            self.ip_set_request("remove from IP set", Method::DELETE, IP_SET_ENTRY, &args);
+        let request = self
+            .ip_set_request("remove from IP set", Method::DELETE, IP_SET_ENTRY, &args)
+            .check("cidr", cidr, rule::IP_SET_ENTRY);
         self.client.run(request).await
     }
 
@@ -143,10 +145,9 @@ impl Vm {
     ) -> Request {
         let mut args = vec![self.node.as_str(), &self.id_text];
         args.extend(rest);
-        Request::new(operation, method, route, &args).target(format!(
-            "{}, IP set {}",
-            self.target(),
-            rest.join(" ")
-        ))
+        let name = rest.first().copied().unwrap_or_default();
+        Request::new(operation, method, route, &args)
+            .target(format!("{}, IP set {}", self.target(), rest.join(" ")))
+            .check("name", name, rule::IP_SET)
     }
 }

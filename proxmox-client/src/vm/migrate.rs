@@ -38,7 +38,7 @@ request!(
         /// The largest transfer rate in KiB/s.
         bandwidth_limit: u64 = "bwlimit",
         /// The network over which the data is sent, in CIDR form.
-        network: String = "migration_network",
+        network: String = "migration_network" is NETWORK,
         ; flags {
             /// Moves a running VM without stopping it.
             online = "online" "1",
@@ -69,7 +69,7 @@ impl Vm {
     pub async fn migrate(&self, migration: &MigrateRequest) -> Result<Task> {
         let request = self
             .post("migrate VM", "/nodes/{node}/qemu/{vmid}/migrate")
-            .params(migration.params.iter());
+            .with(&migration.params);
         self.client.start_task(request).await
     }
 }

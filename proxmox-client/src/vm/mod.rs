@@ -48,7 +48,9 @@ pub use firmware::{EfiDisk, EfiType, TpmState};
 pub use machine::Machine;
 pub use migrate::{MigrateRequest, MigrationCheck};
 pub use net::{NetworkDevice, NetworkModel};
-pub use options::{Agent, Bios, OsType, ScsiController, Smbios, TpmVersion};
+pub use options::{
+    Agent, Bios, CloudInitPart, ImageFormat, OsType, ScsiController, Smbios, TpmVersion,
+};
 pub use pending::PendingOption;
 pub use size::Size;
 pub use snapshot::{SnapshotInfo, SnapshotRequest};

@@ -40,6 +40,30 @@ text_enum!(
 );
 
 text_enum!(
+    /// How a disk image is stored in a file.
+    ImageFormat {
+        /// Plain bytes.
+        Raw = "raw",
+        /// QEMU's format, with snapshots.
+        Qcow2 = "qcow2",
+        /// The format of VMware.
+        Vmdk = "vmdk",
+    }
+);
+
+text_enum!(
+    /// A file of a cloud-init drive.
+    CloudInitPart {
+        /// The user data.
+        User = "user",
+        /// The network configuration.
+        Network = "network",
+        /// The metadata.
+        Meta = "meta",
+    }
+);
+
+text_enum!(
     /// The version of a TPM.
     TpmVersion {
         /// What Talos' disk encryption needs.

@@ -5,6 +5,7 @@ use crate::docs::{read_errors, write_errors};
 use crate::error::Result;
 use crate::params::request;
 use crate::request::Request;
+use crate::rule;
 use crate::task::Task;
 use crate::wire::response;
 
@@ -26,7 +27,7 @@ response!(
 
 request!(
     /// A snapshot to make. The name begins with a letter and has at most 40 letters, digits, `-` and `_`.
-    SnapshotRequest(name: String = "snapname") {
+    SnapshotRequest(name: String = "snapname" is SNAPSHOT) {
         /// The description.
         description: String = "description",
         ; flags {
@@ -56,6 +57,7 @@ impl Vm {
         let args = [self.node.as_str(), &self.id_text, name];
         Request::new(operation, method, route, &args)
             .target(format!("{}, snapshot {name}", self.target()))
+            .check("snapname", name, rule::SNAPSHOT)
     }
 
     /// The configuration that a snapshot has. Needs `VM.Audit` or `VM.Snapshot`.
@@ -76,7 +78,7 @@ impl Vm {
     pub async fn create_snapshot(&self, snapshot: &SnapshotRequest) -> Result<Task> {
         let request = self
             .post("create snapshot", "/nodes/{node}/qemu/{vmid}/snapshot")
-            .params(snapshot.params.iter());
+            .with(&snapshot.params);
         self.client.start_task(request).await
     }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::{BootOrder, Drive, NetworkDevice, Slot, Tags, invalid_option};
-use crate::error::Result;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind, Result};
 use crate::property::PropertyString;
+use crate::rule;
 
 /// Options to set and options to remove.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,6 +78,23 @@ impl ConfigUpdate {
         self.set.is_empty() && self.delete.is_empty()
     }
 
+    /// Finds names and a digest that the server would refuse.
+    fn check(&self) -> Result<()> {
+        let names = self.set.iter().map(|(name, _)| ("option", name));
+        let deleted = self.delete.iter().map(|name| ("delete", name));
+        let mut problems: Vec<Diagnostic> = names
+            .chain(deleted)
+            .filter_map(|(field, name)| rule::OPTION.problem(field, name))
+            .collect();
+        let digest = self.digest.as_deref();
+        problems.extend(digest.and_then(|digest| rule::TEXT_40.problem("digest", digest)));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidInput, "check VM options")
+            .with_diagnostics(problems.into_iter().collect()))
+    }
+
     pub(super) fn to_params(&self) -> Result<Vec<(String, String)>> {
         for (name, value) in &self.set {
             // An empty value arrives as null in a form, and means something else.
@@ -83,6 +102,7 @@ impl ConfigUpdate {
                 return Err(invalid_option(name, "is empty; delete the option instead"));
             }
         }
+        self.check()?;
         let mut params = self.set.clone();
         if !self.delete.is_empty() {
             params.push(("delete".to_owned(), self.delete.join(",")));
@@ -128,6 +148,17 @@ mod tests {
     fn an_empty_value_is_not_sent() {
         assert!(ConfigUpdate::new().description("").to_params().is_err());
         assert!(ConfigUpdate::new().digest("abc").is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused_with_its_text() {
+        let update = ConfigUpdate::new().delete("net0 ").option("a b", 1);
+
+        let error = update.to_params().unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`net0 `"), "{error}");
+        assert!(error.to_string().contains("`a b`"), "{error}");
     }
 
     #[test]

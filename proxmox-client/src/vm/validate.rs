@@ -4,7 +4,7 @@
 use super::{Bios, BootDevice, Cdrom, Drive, EfiType, VmSpec, split_index};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::is_host_label;
+use crate::rule;
 
 /// Options that the server keeps for `root@pam` with a password; no API token may set them.
 const ROOT_ONLY: &[&str] = &[
@@ -93,7 +93,7 @@ impl VmSpec {
     }
 
     fn check_basics(&self, problems: &mut Problems) {
-        let dns_name = self.name.len() <= 253 && self.name.split('.').all(is_host_label);
+        let dns_name = self.name.len() <= 253 && rule::is_dns_name(&self.name);
         if !dns_name {
             let problem = format!(
                 "`{}` is not a DNS name (labels of letters, digits and inner hyphens, joined by dots)",
@@ -118,6 +118,10 @@ impl VmSpec {
             "balloon",
             "must not be more than the memory",
         );
+        let pool = self.pool.as_deref();
+        if let Some(problem) = pool.and_then(|pool| rule::POOL.problem("pool", pool)) {
+            problems.0.push(problem);
+        }
         let length = self
             .description
             .as_deref()

@@ -19,6 +19,8 @@ mod operations_vm;
 mod preflight;
 mod recorded;
 mod retry;
+mod roles;
+mod schema;
 mod socket;
 mod status_line;
 mod task;

@@ -1,5 +1,6 @@
 //! What the real servers answered, read by every typed call, and replayed against the mock.
 
+mod changes;
 mod compare;
 mod replay;
 mod typed;
@@ -54,6 +55,11 @@ impl Exchange {
 
     fn is_task_log(&self) -> bool {
         self.path.contains("/log?") && self.path.contains("UPID")
+    }
+
+    /// Family and name.
+    fn case(&self) -> String {
+        format!("{} / {}", self.family, self.name)
     }
 
     fn label(&self) -> String {

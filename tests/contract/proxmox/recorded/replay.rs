@@ -530,7 +530,7 @@ mod wire {
     }
 }
 
-/// Exchanges that the mock answers otherwise, and why.
+/// Exchanges that the mock answers otherwise, by family and name, and why.
 const KNOWN: &[(&str, &str)] = &[
     (
         "access / acl",
@@ -541,11 +541,11 @@ const KNOWN: &[(&str, &str)] = &[
         "the guest of the recording knows no exec",
     ),
     (
-        "file-read without rights",
+        "guest agent / file-read without rights",
         "the guest of the recording reads no files",
     ),
     (
-        "guests, full",
+        "vm power / guests, full",
         "the monitor of the recording was played, and reports one memory for every guest",
     ),
 ];
@@ -558,7 +558,7 @@ async fn the_mock_answers_the_recorded_sequences_as_the_real_servers_did() {
     let mut unexplained = Vec::new();
     for (release, data) in RELEASES {
         let mut replay = start(release).await;
-        let mut wrong: HashMap<u32, String> = HashMap::new();
+        let mut wrong: HashMap<u32, (String, String)> = HashMap::new();
         let all = exchanges(data);
         let mut total = 0;
         for exchange in &all {
@@ -567,20 +567,21 @@ async fn the_mock_answers_the_recorded_sequences_as_the_real_servers_did() {
             }
             total += 1;
             if let Some(problem) = replay.compare(exchange).await {
-                wrong.insert(exchange.seq, format!("{}: {problem}", exchange.label()));
+                let text = format!("{}: {problem}", exchange.label());
+                wrong.insert(exchange.seq, (exchange.case(), text));
             }
         }
         println!(
             "{release}: {} of {total} exchanges agree",
             total - wrong.len()
         );
-        for text in wrong.values() {
+        for (_, text) in wrong.values() {
             println!("{release} differs: {text}");
         }
         let agree = total - wrong.len();
-        let known = |text: &String| KNOWN.iter().any(|(name, _)| text.contains(name));
-        let of_release = wrong.into_values().filter(|text| !known(text));
-        unexplained.extend(of_release.map(|text| format!("{release}: {text}")));
+        let known = |case: &String| KNOWN.iter().any(|(name, _)| case == name);
+        let of_release = wrong.into_values().filter(|(case, _)| !known(case));
+        unexplained.extend(of_release.map(|(_, text)| format!("{release}: {text}")));
         if agree * 100 < total * FLOOR {
             unexplained.push(format!("{release}: only {agree} of {total} agree"));
         }

@@ -1,13 +1,19 @@
 //! Every recorded answer with every typed call that reads it.
 
+use std::collections::BTreeSet;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
 use proxmox_client::cluster::ResourceKind;
+use proxmox_client::mock::Contract;
 use proxmox_client::task::TaskFilter;
 use proxmox_client::{Client, ErrorKind, Result};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{Exchange, RELEASES, exchanges};
+use super::{Exchange, RELEASES, changes, exchanges};
 use crate::proxmox::client;
+use crate::proxmox::operation_table::operations;
 use crate::proxmox::socket::Socket;
 
 /// Drops the value of a call.
@@ -25,7 +31,11 @@ async fn typed(client: &Client, exchange: &Exchange) -> Option<Result<()>> {
         .next()
         .unwrap_or_default()
         .trim_end_matches('/');
+    let path = percent_decode_str(path).decode_utf8_lossy();
     let segments: Vec<&str> = path.split('/').collect();
+    if exchange.method != "GET" {
+        return changes::typed(client, exchange, &segments).await;
+    }
     let cluster = client.cluster();
     match segments.as_slice() {
         ["version"] => read!(client.version()),
@@ -92,7 +102,7 @@ async fn node_call(client: &Client, node: &str, rest: &[&str]) -> Option<Result<
                 ["snapshot"] => read!(vm.snapshots()),
                 ["feature"] => read!(vm.feature(proxmox_client::vm::Feature::Snapshot)),
                 ["agent", "network-get-interfaces"] => read!(vm.guest_interfaces()),
-                ["agent", "ping"] => read!(vm.agent_ping()),
+                ["agent", "get-osinfo"] => read!(vm.guest_os()),
                 _ => None,
             }
         }
@@ -100,18 +110,49 @@ async fn node_call(client: &Client, node: &str, rest: &[&str]) -> Option<Result<
     }
 }
 
+/// Recorded calls that the client has no typed call for, as template or path.
+const UNTYPED: &[&str] = &[
+    "GET ",
+    "GET /access/roles/{roleid}",
+    "GET /cluster/config/nodes",
+    "GET /nodes/{node}/capabilities/qemu/cpu-flags",
+    "GET /nodes/{node}/capabilities/qemu/migration",
+    "GET /nodes/{node}/qemu/{vmid}/agent",
+    "GET /nodes/{node}/qemu/{vmid}/status",
+    "GET /nodes/{node}/tasks/{upid}",
+    // Reads a pool as the list form does; `Pool::details` takes the other one except for nested pools.
+    "GET /pools",
+    // Made on its own by credentials with a password; `credentials.rs` has its answers.
+    "POST /access/ticket",
+    "POST /nodes/{node}/qemu/{vmid}/agent",
+];
+
+/// The call that an exchange made, as template.
+fn template(method: &str, path: &str) -> String {
+    let path = path.trim_start_matches("/api2/json");
+    let path = path.split('?').next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let path = path.trim_end_matches('/');
+    let found = Contract::pve_9().find(&method.parse::<Method>().unwrap(), path);
+    let path = found.map_or(path, |(template, _)| template);
+    format!("{method} {path}")
+}
+
+/// Exchanges with an answer for a typed call.
+fn answered(data: &str) -> impl Iterator<Item = Exchange> {
+    exchanges(data).into_iter().filter(|exchange| {
+        // The download of a log is the text itself.
+        exchange.status == Some(200)
+            && exchange.path.starts_with("/api2/json")
+            && !exchange.path.contains("download=1")
+    })
+}
+
 #[tokio::test]
 async fn every_recorded_answer_is_read_by_its_typed_call() {
-    let mut read = 0;
+    let (mut read, mut untyped) = (0, BTreeSet::new());
     for (release, data) in RELEASES {
-        let readable = exchanges(data).into_iter().filter(|exchange| {
-            // The download of a log is the text itself.
-            exchange.status == Some(200)
-                && exchange.method == "GET"
-                && exchange.path.starts_with("/api2/json")
-                && !exchange.path.contains("download=1")
-        });
-        for exchange in readable {
+        for exchange in answered(data) {
             let server = MockServer::start().await;
             let answer = ResponseTemplate::new(200).set_body_json(&exchange.response_body);
             Mock::given(any()).respond_with(answer).mount(&server).await;
@@ -119,12 +160,36 @@ async fn every_recorded_answer_is_read_by_its_typed_call() {
             match typed(&client(&server.uri()), &exchange).await {
                 Some(Ok(())) => read += 1,
                 Some(Err(error)) => panic!("{release}, {}: {error}", exchange.label()),
-                None => {}
+                None => {
+                    untyped.insert(template(&exchange.method, &exchange.path));
+                }
             }
         }
     }
     println!("{read} recorded answers were read by a typed call");
-    assert!(read > 200, "{read}");
+    assert!(read > 400, "{read}");
+    let untyped: Vec<&str> = untyped.iter().map(String::as_str).collect();
+    assert_eq!(untyped, UNTYPED);
+}
+
+/// Typed calls whose answers rest on the description of the API alone: the recorded servers had no high availability, SDN,
+/// replication, firewall, backups or mappings, and stubs for services and machine versions.
+const WITHOUT_RECORDING: &[&str] = &[];
+
+#[test]
+fn the_typed_calls_without_a_recorded_answer_are_known() {
+    let recorded: BTreeSet<String> = RELEASES
+        .iter()
+        .flat_map(|(_, data)| answered(data))
+        .map(|exchange| template(&exchange.method, &exchange.path))
+        .collect();
+    let called: BTreeSet<String> = operations()
+        .iter()
+        .map(|operation| template(operation.request.0, &operation.request.1))
+        .collect();
+
+    let without: Vec<&String> = called.difference(&recorded).collect();
+    assert_eq!(without, WITHOUT_RECORDING);
 }
 
 /// Texts with status 500 whose meaning depends on nothing but the text, and that the client does not tell apart.
