@@ -26,9 +26,8 @@ impl TaskProgress {
     #[must_use]
     pub fn of(line: &str) -> Option<Self> {
         let (before, _) = line.split_once('%')?;
-        let start = before
-            .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .map_or(0, |at| at + 1);
+        let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let start = rest.len();
         let percent: f64 = before[start..].parse().ok()?;
         let separated = before[..start]
             .chars()
@@ -58,6 +57,9 @@ mod tests {
             ("(150%)", None),
             ("url%20with%20escapes", None),
             ("", None),
+            // The character before the number has several bytes.
+            ("à7%", None),
+            ("«\u{a0}7%", Some(7.0)),
         ] {
             assert_eq!(
                 TaskProgress::of(line).map(|known| known.percent),

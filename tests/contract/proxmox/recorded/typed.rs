@@ -75,6 +75,10 @@ async fn node_call(client: &Client, node: &str, rest: &[&str]) -> Option<Result<
         ["version"] => read!(node.version()),
         ["dns"] => read!(node.dns()),
         ["time"] => read!(node.time()),
+        ["query-url-metadata"] => {
+            let url = "https://images.example.test/x.iso".parse().ok()?;
+            read!(node.url_metadata(&url))
+        }
         ["services"] => read!(node.services()),
         ["certificates", "info"] => read!(node.certificates()),
         ["capabilities", "qemu", "cpu"] => read!(node.cpu_models()),
@@ -120,8 +124,6 @@ const UNTYPED: &[&str] = &[
     "GET /nodes/{node}/qemu/{vmid}/agent",
     "GET /nodes/{node}/qemu/{vmid}/status",
     "GET /nodes/{node}/tasks/{upid}",
-    // Reads a pool as the list form does; `Pool::details` takes the other one except for nested pools.
-    "GET /pools",
     // Made on its own by credentials with a password; `credentials.rs` has its answers.
     "POST /access/ticket",
     "POST /nodes/{node}/qemu/{vmid}/agent",
@@ -136,6 +138,13 @@ fn template(method: &str, path: &str) -> String {
     let found = Contract::pve_9().find(&method.parse::<Method>().unwrap(), path);
     let path = found.map_or(path, |(template, _)| template);
     format!("{method} {path}")
+}
+
+fn is_rejection(exchange: &Exchange) -> bool {
+    exchange
+        .response_body
+        .pointer("/data/result/error")
+        .is_some()
 }
 
 /// Exchanges with an answer for a typed call.
@@ -159,6 +168,11 @@ async fn every_recorded_answer_is_read_by_its_typed_call() {
 
             match typed(&client(&server.uri()), &exchange).await {
                 Some(Ok(())) => read += 1,
+                // A rejection of the guest agent comes with status 200.
+                Some(Err(error)) if is_rejection(&exchange) => {
+                    assert_eq!(error.kind(), ErrorKind::Rejected, "{}", exchange.label());
+                    read += 1;
+                }
                 Some(Err(error)) => panic!("{release}, {}: {error}", exchange.label()),
                 None => {
                     untyped.insert(template(&exchange.method, &exchange.path));
@@ -173,8 +187,73 @@ async fn every_recorded_answer_is_read_by_its_typed_call() {
 }
 
 /// Typed calls whose answers rest on the description of the API alone: the recorded servers had no high availability, SDN,
-/// replication, firewall, backups or mappings, and stubs for services and machine versions.
-const WITHOUT_RECORDING: &[&str] = &[];
+/// replication, firewall, backups or mappings, stubs for services and machine versions, and a QEMU that was played.
+const WITHOUT_RECORDING: &[&str] = &[
+    "DELETE /cluster/ha/resources/{sid}",
+    "DELETE /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+    "DELETE /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
+    "DELETE /nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+    "DELETE /nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
+    "DELETE /nodes/{node}/storage/{storage}/prunebackups",
+    "GET /cluster/backup",
+    "GET /cluster/ha/groups",
+    "GET /cluster/ha/resources",
+    "GET /cluster/ha/rules",
+    "GET /cluster/ha/status/current",
+    "GET /cluster/mapping/pci",
+    "GET /cluster/mapping/usb",
+    "GET /cluster/replication",
+    "GET /cluster/sdn/vnets",
+    "GET /cluster/sdn/zones",
+    "GET /nodes/{node}/capabilities/qemu/machines",
+    "GET /nodes/{node}/certificates/info",
+    "GET /nodes/{node}/qemu/{vmid}/agent/exec-status",
+    "GET /nodes/{node}/qemu/{vmid}/agent/file-read",
+    "GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
+    "GET /nodes/{node}/qemu/{vmid}/agent/get-host-name",
+    "GET /nodes/{node}/qemu/{vmid}/agent/info",
+    "GET /nodes/{node}/qemu/{vmid}/cloudinit/dump",
+    "GET /nodes/{node}/qemu/{vmid}/firewall/ipset",
+    "GET /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+    "GET /nodes/{node}/qemu/{vmid}/firewall/options",
+    "GET /nodes/{node}/qemu/{vmid}/firewall/rules",
+    "GET /nodes/{node}/qemu/{vmid}/migrate",
+    "GET /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
+    "GET /nodes/{node}/services",
+    "GET /nodes/{node}/storage/{storage}/prunebackups",
+    "GET /nodes/{node}/time",
+    "POST /cluster/ha/resources",
+    "POST /cluster/sdn/vnets",
+    "POST /cluster/sdn/zones",
+    "POST /nodes/{node}/qemu/{vmid}/agent/exec",
+    "POST /nodes/{node}/qemu/{vmid}/agent/file-write",
+    "POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze",
+    "POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw",
+    "POST /nodes/{node}/qemu/{vmid}/clone",
+    "POST /nodes/{node}/qemu/{vmid}/firewall/ipset",
+    "POST /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+    "POST /nodes/{node}/qemu/{vmid}/firewall/rules",
+    "POST /nodes/{node}/qemu/{vmid}/migrate",
+    "POST /nodes/{node}/qemu/{vmid}/monitor",
+    "POST /nodes/{node}/qemu/{vmid}/move_disk",
+    "POST /nodes/{node}/qemu/{vmid}/snapshot",
+    "POST /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback",
+    "POST /nodes/{node}/qemu/{vmid}/status/reboot",
+    "POST /nodes/{node}/qemu/{vmid}/template",
+    "POST /nodes/{node}/qemu/{vmid}/termproxy",
+    "POST /nodes/{node}/qemu/{vmid}/vncproxy",
+    "POST /nodes/{node}/vzdump",
+    "PUT /access/roles/{roleid}",
+    "PUT /access/users/{userid}",
+    "PUT /access/users/{userid}/token/{tokenid}",
+    "PUT /cluster/ha/resources/{sid}",
+    "PUT /cluster/options",
+    "PUT /cluster/sdn",
+    "PUT /nodes/{node}/qemu/{vmid}/cloudinit",
+    "PUT /nodes/{node}/qemu/{vmid}/firewall/options",
+    "PUT /nodes/{node}/qemu/{vmid}/sendkey",
+    "PUT /nodes/{node}/storage/{storage}/content/{volume}",
+];
 
 #[test]
 fn the_typed_calls_without_a_recorded_answer_are_known() {
