@@ -2,7 +2,8 @@
 
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use talos_client::config::{ConfigPatch, MachineConfig, TalosVersion, diff};
+use talos_client::config::{ConfigPatch, MachineConfig, TalosVersion};
+use talos_client::yaml::{Node, documents_equal};
 
 /// The releases whose rules differ. The first byte of an input chooses one.
 pub const RELEASES: [&str; 5] = ["v1.10.7", "v1.11.6", "v1.12.11", "v1.13.9", "v1.14.0-rc.1"];
@@ -39,7 +40,15 @@ pub fn patch(base: &str, patches: &[&str], version: &TalosVersion) {
     let printed = printed.expose_secret();
     let read = MachineConfig::parse(printed)
         .unwrap_or_else(|error| panic!("{error}\nwas printed:\n{printed}"));
-    assert!(diff(&patched, &read).is_empty(), "{printed}");
+    // By content and place: a deletion of what is not there leaves an empty document behind, as in the reference up to v1.13.
+    let nodes = |config: &MachineConfig| -> Vec<Node> {
+        let documents = config.documents().iter();
+        documents.map(|document| document.node().clone()).collect()
+    };
+    assert!(
+        documents_equal(&nodes(&patched), &nodes(&read)),
+        "{printed}"
+    );
 }
 
 /// `text` as a quoted YAML scalar, so that any expression can be put into a document.

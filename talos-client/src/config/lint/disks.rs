@@ -12,6 +12,13 @@ const VOLUMES: [&str; 4] = [
     "SwapVolumeConfig",
 ];
 
+/// Kinds that choose volumes, and where; what they say of the disk can be judged without the volumes.
+const VOLUME_SELECTORS: [(&str, &str); 3] = [
+    ("ExistingVolumeConfig", "discovery.volumeSelector.match"),
+    ("LVMVolumeGroupConfig", "provisioning.volumeSelector.match"),
+    ("RAIDArrayConfig", "provisioning.volumeSelector.match"),
+];
+
 pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
     let install = Install::of(subject);
     found.extend(disk_and_selector(subject));
@@ -43,6 +50,15 @@ pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
             found.extend(too_large(document, &place, &disks));
             if kind != "VolumeConfig" {
                 found.extend(no_room(subject, &place, (&disks, system)));
+            }
+        }
+    }
+    for (kind, path) in VOLUME_SELECTORS {
+        for (name, document) in subject.documents(kind) {
+            let selector = document.at(path).text();
+            if !selector.is_empty() {
+                let disks = subject.not_ruled_out(Environment::Volume, selector, None);
+                found.extend(no_match(subject, &format!("{kind} {name}: {path}"), &disks));
             }
         }
     }
@@ -134,15 +150,25 @@ fn expression(selector: View<'_>) -> Option<String> {
 }
 
 impl<'a> Subject<'a> {
-    /// The disks an expression does not rule out.
+    /// The disks a disk selector does not rule out.
     fn candidates(self, expression: &str, system: Option<&LintDisk>) -> Vec<&'a LintDisk> {
+        self.not_ruled_out(Environment::Disk, expression, system)
+    }
+
+    fn not_ruled_out(
+        self,
+        environment: Environment,
+        expression: &str,
+        system: Option<&LintDisk>,
+    ) -> Vec<&'a LintDisk> {
         let fits = |disk: &&LintDisk| {
             let names = |name: &str, field: &str| match (name, system) {
                 ("disk", _) => disk.field(field),
                 ("system_disk", Some(system)) => Value::Bool(system.path == disk.path),
                 _ => Value::Unknown,
             };
-            cel::decide(expression, Environment::Disk, &names) != Some(false)
+            let release = self.context.version.contract();
+            cel::decide(expression, environment, release, &names) != Some(false)
         };
         self.context.disks.iter().filter(fits).collect()
     }
@@ -283,6 +309,28 @@ mod tests {
             "---\napiVersion: v1alpha1\nkind: UserVolumeConfig\nname: data\nprovisioning:\n  diskSelector:\n    match: \
              \"{selector}\"\n  minSize: {min_size}\n"
         )
+    }
+
+    #[test]
+    fn a_volume_selector_that_rules_out_every_disk_matches_nothing() {
+        let lint = |selector: &str| -> usize {
+            let text = format!(
+                "apiVersion: v1alpha1\nkind: RAIDArrayConfig\nname: data\nprovisioning:\n  volumeSelector:\n    match: \"{selector}\"\n"
+            );
+            let mut context = context();
+            context.version = TalosVersion::parse("v1.14.0-rc.1").unwrap();
+            let found = MachineConfig::parse(&text).unwrap().lint(&context);
+            found
+                .iter()
+                .filter(|found| found.id == Some(LintId::SelectorMatchesNothing))
+                .count()
+        };
+        assert_eq!(
+            lint("disk.transport == 'nvme' && volume.size > 1u * GiB"),
+            1
+        );
+        assert_eq!(lint("disk.size > 40u * GiB && volume.name == ''"), 0);
+        assert_eq!(lint("volume.label == 'data'"), 0);
     }
 
     #[test]

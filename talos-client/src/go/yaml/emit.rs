@@ -179,7 +179,14 @@ fn write_scalar(out: &mut String, scalar: &Scalar, block: Option<usize>) {
         // A string whatever it looks like: quotes say the same.
         Some("!!str" | "!") => return write_quoted(out, text),
         Some(tag) => {
-            out.push_str(tag);
+            // A tag without an exclamation mark was written in full, between angle brackets.
+            if tag.starts_with('!') {
+                out.push_str(tag);
+            } else {
+                out.push_str("!<");
+                out.push_str(tag);
+                out.push('>');
+            }
             out.push(' ');
         }
         None if plain_null => return out.push_str("null"),

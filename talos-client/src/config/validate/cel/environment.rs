@@ -1,7 +1,9 @@
 //! Names, constants and functions that Talos offers to the expressions of each kind of selector.
 
 use super::library::{self, Overload};
+use super::message::{self, DISK, LINK, VOLUME};
 use super::types::Type;
+use crate::config::VersionContract;
 
 /// What an expression is about, which decides the names it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +20,6 @@ pub(in crate::config) enum Environment {
     OutOfMemoryRanking,
 }
 
-pub(super) const DISK: &str = "talos.resource.definitions.block.DiskSpec";
-const VOLUME: &str = "talos.resource.definitions.block.DiscoveredVolumeSpec";
-const LINK: &str = "talos.resource.definitions.network.LinkStatusSpec";
-const VLAN: &str = "talos.resource.definitions.network.VLANSpec";
-
 /// Sizes are counted in `uint`, so a plain `10 * GB` mixes types and is refused by the compiler.
 const UNITS: [&str; 12] = [
     "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "kB", "MB", "GB", "TB", "PB", "EB",
@@ -35,54 +32,21 @@ const CONTROL_GROUP_CLASSES: [&str; 5] = [
     "System",
 ];
 
-const DISK_TEXTS: [&str; 11] = [
-    "model",
-    "serial",
-    "modalias",
-    "wwid",
-    "uuid",
-    "bus_path",
-    "sub_system",
-    "transport",
-    "dev_path",
-    "pretty_size",
-    "firmware_version",
-];
-const VOLUME_TEXTS: [&str; 12] = [
-    "name",
-    "uuid",
-    "label",
-    "partition_uuid",
-    "partition_type",
-    "partition_label",
-    "type",
-    "device_path",
-    "parent",
-    "dev_path",
-    "parent_dev_path",
-    "pretty_size",
-];
-const LINK_TEXTS: [&str; 13] = [
-    "queue_disc",
-    "kind",
-    "slave_kind",
-    "bus_path",
-    "pciid",
-    "driver",
-    "driver_version",
-    "firmware_version",
-    "product_id",
-    "vendor_id",
-    "product",
-    "vendor",
-    "alias",
-];
-
 impl Environment {
-    /// The type of a variable or constant.
-    pub(super) fn name(self, name: &str) -> Option<Type> {
+    /// The type of a variable or constant, or of a message, which is a type.
+    pub(super) fn name(self, name: &str, release: VersionContract) -> Option<Type> {
+        if name.contains('.') {
+            return message::named(name, self.messages(), release).map(Type::kind);
+        }
         match (self, name) {
-            (Self::Disk | Self::Volume, "disk") => Some(Type::Object(DISK)),
+            (_, "optional_type") if self.has_optionals() => {
+                Some(Type::kind(Type::Object("optional_type")))
+            }
+            (Self::Disk, "disk") => Some(Type::Object(DISK)),
+            // Volumes of v1.10 do not know their disk.
+            (Self::Volume, "disk") => {
+                (release > VersionContract::V1_10).then_some(Type::Object(DISK))
+            }
             (Self::Disk, "system_disk") => Some(Type::Bool),
             (Self::Volume, "volume") => Some(Type::Object(VOLUME)),
             (Self::Link, "link") => Some(Type::Object(LINK)),
@@ -101,6 +65,16 @@ impl Environment {
             (Self::OutOfMemoryRanking, "path") => Some(Type::Text),
             (Self::OutOfMemoryRanking, "class") => Some(Type::Int),
             _ => type_name(name),
+        }
+    }
+
+    /// The messages that can be constructed, apart from those of Protobuf.
+    const fn messages(self) -> &'static [&'static str] {
+        match self {
+            Self::Disk => &[DISK],
+            Self::Volume => &[VOLUME, DISK],
+            Self::Link => &[LINK],
+            Self::OutOfMemoryTrigger | Self::OutOfMemoryRanking => &[],
         }
     }
 
@@ -163,39 +137,4 @@ fn pressure(name: &str) -> Option<Type> {
     }
     let figure = name.strip_prefix("memory_")?;
     FIGURES.contains(&figure).then_some(Type::Double)
-}
-
-/// The type of a field of a message; `None` when there is no such field.
-pub(super) fn field(object: &str, field: &str) -> Option<Type> {
-    match (object, field) {
-        (DISK, "size" | "io_size" | "sector_size") => Some(Type::Uint),
-        (DISK, "readonly" | "rotational" | "cdrom") => Some(Type::Bool),
-        (DISK, "secondary_disks" | "symlinks") => Some(Type::list(Type::Text)),
-        (DISK, name) if DISK_TEXTS.contains(&name) => Some(Type::Text),
-        (
-            VOLUME,
-            "size"
-            | "sector_size"
-            | "io_size"
-            | "block_size"
-            | "filesystem_block_size"
-            | "probed_size"
-            | "partition_index",
-        ) => Some(Type::Uint),
-        (VOLUME, name) if VOLUME_TEXTS.contains(&name) => Some(Type::Text),
-        (LINK, "index" | "link_index" | "flags" | "mtu" | "master_index") => Some(Type::Uint),
-        (LINK, "type" | "operational_state" | "port" | "duplex" | "speed_megabits") => {
-            Some(Type::Int)
-        }
-        (LINK, "hardware_addr" | "broadcast_addr" | "permanent_addr") => Some(Type::Bytes),
-        (LINK, "link_state") => Some(Type::Bool),
-        (LINK, "alt_names") => Some(Type::list(Type::Text)),
-        (LINK, "vlan") => Some(Type::Object(VLAN)),
-        (VLAN, "vid") => Some(Type::Uint),
-        (VLAN, "protocol") => Some(Type::Int),
-        // The fields of these are not listed here, so anything is accepted.
-        (LINK, "bridge_master" | "bond_master" | "wireguard") => Some(Type::Dyn),
-        (LINK, name) if LINK_TEXTS.contains(&name) => Some(Type::Text),
-        _ => None,
-    }
 }

@@ -1,6 +1,6 @@
 //! Evaluation with unknowns: what a lint can say about an expression without the machine.
 
-use super::syntax::{Expr, Node};
+use super::syntax::{Expr, Item, Node};
 use super::types::Type;
 
 /// A value, or `Unknown` for what is not given or not implemented here.
@@ -16,63 +16,184 @@ pub(in crate::config) enum Value {
 
 /// The value of an expression that passed the type checker.
 pub(super) fn evaluate(expr: &Expr, names: &dyn Fn(&str, &str) -> Value) -> Value {
-    match &expr.node {
-        Node::Literal(ty, text) => literal(ty, text),
-        Node::Identifier(name) => {
-            let name = name.trim_start_matches('.');
-            unit(name).unwrap_or_else(|| names(name, ""))
+    Evaluator {
+        names,
+        scope: Vec::new(),
+    }
+    .value(expr)
+}
+
+struct Evaluator<'a> {
+    names: &'a dyn Fn(&str, &str) -> Value,
+    /// Variables of the enclosing macros.
+    scope: Vec<(&'a str, Value)>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn value(&mut self, expr: &'a Expr) -> Value {
+        match &expr.node {
+            Node::Literal(ty, spelling) => literal(ty, spelling),
+            Node::Identifier(name) => self.named(name, ""),
+            Node::Select {
+                operand,
+                field,
+                presence: false,
+            } => match &operand.node {
+                Node::Identifier(name) => self.named(name, field),
+                _ => Value::Unknown,
+            },
+            Node::List(items) => self.list(items),
+            Node::Call {
+                function,
+                target,
+                arguments,
+            } => self.call(function, target.as_deref(), arguments),
+            Node::Select { .. } | Node::Map(_) | Node::Message(..) => Value::Unknown,
         }
-        Node::Select {
-            operand,
-            field,
-            presence: false,
-        } => match &operand.node {
-            Node::Identifier(name) => names(name.trim_start_matches('.'), field),
-            _ => Value::Unknown,
-        },
-        Node::List(items) => Value::List(items.iter().map(|item| evaluate(item, names)).collect()),
-        Node::Call {
-            function,
-            target,
-            arguments,
-        } => {
-            let values: Vec<Value> = target
-                .as_deref()
-                .into_iter()
-                .chain(arguments)
-                .map(|argument| evaluate(argument, names))
-                .collect();
-            call(function, &values)
+    }
+
+    /// A variable of a macro, a unit, or what the caller knows. A leading dot looks beyond the variables.
+    fn named(&self, name: &str, field: &str) -> Value {
+        let plain = name.trim_start_matches('.');
+        let mut scope = self.scope.iter().rev();
+        if let Some((_, value)) = scope.find(|(bound, _)| *bound == name) {
+            return match field {
+                "" => value.clone(),
+                _ => Value::Unknown,
+            };
         }
-        Node::Select { .. } | Node::Map(_) | Node::Message(_) => Value::Unknown,
+        match unit(plain) {
+            Some(value) if field.is_empty() => value,
+            _ => (self.names)(plain, field),
+        }
+    }
+
+    fn list(&mut self, items: &'a [Item]) -> Value {
+        if items.iter().any(|item| item.optional) {
+            return Value::Unknown;
+        }
+        Value::List(items.iter().map(|item| self.value(&item.value)).collect())
+    }
+
+    fn call(&mut self, function: &str, target: Option<&'a Expr>, arguments: &'a [Expr]) -> Value {
+        if let Some(range) = target
+            && let [variable, body] = arguments
+            && let Node::Identifier(variable) = &variable.node
+            && matches!(function, "all" | "exists" | "exists_one" | "filter" | "map")
+        {
+            return self.comprehension(function, range, (variable, body));
+        }
+        let operands = target.into_iter().chain(arguments);
+        let values: Vec<Value> = operands.map(|operand| self.value(operand)).collect();
+        call(function, &values)
+    }
+
+    fn comprehension(
+        &mut self,
+        function: &str,
+        range: &'a Expr,
+        (variable, body): (&'a str, &'a Expr),
+    ) -> Value {
+        let Value::List(items) = self.value(range) else {
+            return Value::Unknown;
+        };
+        let mut results = Vec::with_capacity(items.len());
+        for item in &items {
+            self.scope.push((variable, item.clone()));
+            results.push(self.value(body));
+            self.scope.pop();
+        }
+        match function {
+            "all" if results.contains(&Value::Bool(false)) => Value::Bool(false),
+            "exists" if results.contains(&Value::Bool(true)) => Value::Bool(true),
+            _ if !results.iter().all(known) => Value::Unknown,
+            "all" => Value::Bool(true),
+            "exists" => Value::Bool(false),
+            "map" => Value::List(results),
+            _ => {
+                let chosen = items.into_iter().zip(&results);
+                let chosen = chosen.filter(|(_, keep)| **keep == Value::Bool(true));
+                let chosen: Vec<Value> = chosen.map(|(item, _)| item).collect();
+                match function {
+                    "exists_one" => Value::Bool(chosen.len() == 1),
+                    _ => Value::List(chosen),
+                }
+            }
+        }
     }
 }
 
-fn literal(ty: &Type, text: &str) -> Value {
+fn literal(ty: &Type, spelling: &str) -> Value {
     match ty {
-        Type::Bool => Value::Bool(text == "true"),
-        Type::Int | Type::Uint => {
-            let digits = text.trim_end_matches(['u', 'U']);
-            let number = digits
-                .strip_prefix("0x")
-                .map_or_else(|| digits.parse(), |digits| i128::from_str_radix(digits, 16));
-            number.map_or(Value::Unknown, Value::Number)
-        }
-        Type::Text => unquoted(text).map_or(Value::Unknown, Value::Text),
+        Type::Bool => Value::Bool(spelling == "true"),
+        Type::Int | Type::Uint => integer(spelling).map_or(Value::Unknown, Value::Number),
+        Type::Text => text(spelling).map_or(Value::Unknown, Value::Text),
         _ => Value::Unknown,
     }
 }
 
-/// The text between the quotes; nothing when it has escapes.
-fn unquoted(text: &str) -> Option<String> {
-    let raw = text.starts_with(['r', 'R']);
-    let text = text.trim_start_matches(['r', 'R']);
+/// The value of an integer literal, signed or unsigned; nothing when it is beyond every range.
+pub(super) fn integer(spelling: &str) -> Option<i128> {
+    let digits = spelling.trim_end_matches(['u', 'U']);
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, digits),
+    };
+    let value = match digits.strip_prefix("0x") {
+        Some(digits) => i128::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    Some(sign * value.ok()?)
+}
+
+/// The text of a literal; the error is the compiler's.
+pub(super) fn text(spelling: &str) -> Result<String, &'static str> {
+    let raw = spelling.starts_with(['r', 'R']);
+    let quoted = spelling.trim_start_matches(['r', 'R']);
+    let is_triple = |quote: &&&str| quoted.len() >= 6 && quoted.starts_with(**quote);
     let width = ["\"\"\"", "'''"]
         .iter()
-        .find(|quote| text.len() >= 6 && text.starts_with(**quote))
+        .find(is_triple)
         .map_or(1, |quote| quote.len());
-    let inner = text.get(width..text.len().checked_sub(width)?)?;
-    (raw || !inner.contains('\\')).then(|| inner.to_owned())
+    let end = quoted.len().saturating_sub(width);
+    let inner = quoted.get(width..end).unwrap_or_default();
+    if raw || !inner.contains('\\') {
+        return Ok(inner.to_owned());
+    }
+    let mut characters = inner.chars();
+    let mut text = String::with_capacity(inner.len());
+    while let Some(c) = characters.next() {
+        text.push(if c == '\\' {
+            unescaped(&mut characters).ok_or("invalid unicode code point")?
+        } else {
+            c
+        });
+    }
+    Ok(text)
+}
+
+/// The character of an escape after its backslash, which the lexer has checked.
+fn unescaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
+    let kind = characters.next()?;
+    let mut code = |first: &str, count: usize, radix: u32| {
+        let rest = characters.by_ref().take(count);
+        let digits: String = first.chars().chain(rest).collect();
+        char::from_u32(u32::from_str_radix(&digits, radix).ok()?)
+    };
+    match kind {
+        'a' => Some('\u{7}'),
+        'b' => Some('\u{8}'),
+        'f' => Some('\u{c}'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'v' => Some('\u{b}'),
+        'x' | 'X' => code("", 2, 16),
+        'u' => code("", 4, 16),
+        'U' => code("", 8, 16),
+        '0'..='3' => code(&kind.to_string(), 2, 8),
+        other => Some(other),
+    }
 }
 
 fn unit(name: &str) -> Option<Value> {
@@ -121,6 +242,16 @@ fn call(function: &str, values: &[Value]) -> Value {
         ("startsWith", [Text(text), Text(part)]) => Bool(text.starts_with(part.as_str())),
         ("endsWith", [Text(text), Text(part)]) => Bool(text.ends_with(part.as_str())),
         ("contains", [Text(text), Text(part)]) => Bool(text.contains(part.as_str())),
+        ("matches", [Text(text), Text(pattern)]) => {
+            regex::Regex::new(pattern).map_or(Unknown, |regex| Bool(regex.is_match(text)))
+        }
+        ("size", [Text(text)]) => number(i128::try_from(text.chars().count()).ok()),
+        ("size", [List(items)]) => number(i128::try_from(items.len()).ok()),
+        ("_[_]", [List(items), Number(index)]) => usize::try_from(*index)
+            .ok()
+            .and_then(|index| items.get(index).cloned())
+            .unwrap_or(Unknown),
+        ("_+_", [List(left), List(right)]) => List([left.as_slice(), right].concat()),
         _ => Unknown,
     }
 }
@@ -168,11 +299,13 @@ fn glob(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::super::{Environment, decide};
     use super::Value;
+    use crate::config::VersionContract;
 
     fn decided(source: &str) -> Option<bool> {
         decide(
             source,
             Environment::Disk,
+            VersionContract::V1_13,
             &|name, field| match (name, field) {
                 ("disk", "size") => Value::Number(32 << 30),
                 ("disk", "transport") => Value::Text("virtio".to_owned()),
@@ -195,6 +328,26 @@ mod tests {
             ("disk.transport.startsWith(\"vir\") ? true : false", true),
             ("'/dev/disk/a' in disk.symlinks", true),
             ("disk.size == 0x800000000u", true),
+            (
+                "disk.symlinks.exists(link, link.startsWith('/dev/disk/'))",
+                true,
+            ),
+            ("disk.symlinks.all(link, link.endsWith('b'))", false),
+            (
+                "disk.symlinks.filter(link, link.contains('disk')).size() == 1",
+                true,
+            ),
+            (
+                "disk.symlinks.map(link, link + '!') == ['/dev/disk/a!']",
+                true,
+            ),
+            (
+                "disk.symlinks.exists_one(link, true) && disk.symlinks[0].matches('^/dev/.+a$')",
+                true,
+            ),
+            ("disk.transport == '\\x76\\151\\u0072tio'", true),
+            ("disk.transport.matches('sata|nvme')", false),
+            ("-1 < 0 && size(disk.transport) == 6", true),
         ] {
             assert_eq!(decided(source), Some(expected), "{source}");
         }
@@ -215,5 +368,10 @@ mod tests {
     fn invalid_conditions_and_impossible_sums_decide_nothing() {
         assert_eq!(decided("disk.nothing"), None);
         assert_eq!(decided("disk.size / 0u == 1u"), None);
+        assert_eq!(decided("disk.symlinks[1] == 'x'"), None);
+        assert_eq!(
+            decided("disk.secondary_disks.exists(name, name == 'x')"),
+            None
+        );
     }
 }

@@ -213,28 +213,62 @@ impl Lexer {
     }
 
     fn quoted(&mut self, prefix: usize, bytes: bool) {
+        let kind = if bytes { Kind::Bytes } else { Kind::Text };
         let raw = (0..prefix).any(|ahead| matches!(self.peek(ahead), Some('r' | 'R')));
         let quote = self.peek(prefix);
         let triple = self.peek(prefix + 1) == quote && self.peek(prefix + 2) == quote;
         let width = if triple { 3 } else { 1 };
-        let mut length = prefix + width;
+        match self.quoted_end(prefix + width, (quote, width), raw) {
+            Ok(end) => self.push(kind, end),
+            // Without an end three quotes are an empty text and the start of another one.
+            Err(_) if triple => self.push(kind, prefix + 2),
+            // Without an end the letters before the quote are a name.
+            Err(_) if prefix > 0 => self.push(Kind::Identifier, prefix),
+            Err(seen) => self.unknown(seen),
+        }
+    }
+
+    /// The length up to the closing quote, or up to the character that cannot be there.
+    fn quoted_end(
+        &self,
+        start: usize,
+        (quote, width): (Option<char>, usize),
+        raw: bool,
+    ) -> Result<usize, usize> {
+        let mut length = start;
         loop {
             match self.peek(length) {
-                // Without an end the letters before the quote are a name.
-                None | Some('\n' | '\r') if prefix > 0 && !triple => {
-                    self.push(Kind::Identifier, prefix);
-                    return self.quoted(0, false);
-                }
-                None => return self.unknown(length),
-                Some('\n' | '\r') if !triple => return self.unknown(length + 1),
-                Some('\\') if !raw => length += 2,
+                None => return Err(length),
+                Some('\n' | '\r') if width == 1 => return Err(length + 1),
+                Some('\\') if !raw => length = self.escape(length + 1)?,
                 c if c == quote && (0..width).all(|ahead| self.peek(length + ahead) == quote) => {
-                    break;
+                    return Ok(length + width);
                 }
                 Some(_) => length += 1,
             }
         }
-        let kind = if bytes { Kind::Bytes } else { Kind::Text };
-        self.push(kind, length + width);
+    }
+
+    /// The length after an escape whose backslash was read, or up to the character that is wrong.
+    fn escape(&self, at: usize) -> Result<usize, usize> {
+        let digits = |from: usize, count: usize, radix: u32| {
+            let wrong = (from..from + count)
+                .find(|ahead| !self.peek(*ahead).is_some_and(|c| c.is_digit(radix)));
+            match wrong {
+                Some(ahead) => Err((ahead + 1).min(self.chars.len() - self.at)),
+                None => Ok(from + count),
+            }
+        };
+        match self.peek(at) {
+            Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '"' | '\'' | '`' | '\\' | '?') => {
+                Ok(at + 1)
+            }
+            Some('x' | 'X') => digits(at + 1, 2, 16),
+            Some('u') => digits(at + 1, 4, 16),
+            Some('U') => digits(at + 1, 8, 16),
+            Some('0'..='3') => digits(at + 1, 2, 8),
+            Some(_) => Err(at + 1),
+            None => Err(at),
+        }
     }
 }

@@ -169,11 +169,32 @@ fn functions(name: &str) -> Vec<Overload> {
 pub(super) fn optionals(name: &str) -> Vec<Overload> {
     let any = || Type::Parameter('A');
     let optional = || Type::Optional(Box::new(any()));
+    let value = || Type::Parameter('B');
+    let list = || Type::list(any());
+    let map = || Type::map(any(), value());
+    let maybe = |inner: Type| Type::Optional(Box::new(inner));
     match name {
         "hasValue" => vec![Overload::member(vec![optional()], Type::Bool)],
         "value" => vec![Overload::member(vec![optional()], any())],
         "orValue" => vec![Overload::member(vec![optional(), any()], any())],
         "or" => vec![Overload::member(vec![optional(), optional()], optional())],
+        "optional.of" | "optional.ofNonZeroValue" => {
+            vec![Overload::global(vec![any()], optional())]
+        }
+        "optional.none" => vec![Overload::global(Vec::new(), optional())],
+        "optional.unwrap" => vec![Overload::global(vec![Type::list(optional())], list())],
+        "unwrapOpt" => vec![Overload::member(vec![Type::list(optional())], list())],
+        "first" | "last" => vec![Overload::member(vec![list()], optional())],
+        "_[?_]" => vec![
+            Overload::global(vec![list(), Type::Int], optional()),
+            Overload::global(vec![maybe(list()), Type::Int], optional()),
+            Overload::global(vec![map(), any()], maybe(value())),
+            Overload::global(vec![maybe(map()), any()], maybe(value())),
+        ],
+        "_[_]" => vec![
+            Overload::global(vec![maybe(list()), Type::Int], optional()),
+            Overload::global(vec![maybe(map()), any()], maybe(value())),
+        ],
         _ => Vec::new(),
     }
 }

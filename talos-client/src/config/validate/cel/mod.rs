@@ -3,14 +3,15 @@
 //! Talos compiles the expressions of disk, volume and link selectors and of the out-of-memory handler.
 //! Syntax, names, fields and types are checked here with the texts of that compiler. Validation evaluates nothing; a
 //! lint that knows the disks of a machine evaluates what it can.
-//! Not covered: construction of messages that exist, and the follow-up errors of a syntax error, of which only the first is
-//! reported.
+//! Not covered: construction of messages that no selector leads to, and the follow-up errors of a syntax error, of which only the
+//! first is reported.
 
 mod check;
 mod environment;
 mod evaluate;
 mod lexer;
 mod library;
+mod message;
 mod syntax;
 mod types;
 
@@ -19,6 +20,8 @@ pub(in crate::config) use evaluate::Value;
 
 use syntax::Expr;
 use types::Type;
+
+use crate::config::VersionContract;
 
 /// A problem and the character it points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +37,21 @@ impl Fault {
 }
 
 /// Checks that `source` is a boolean expression over `environment`; the error is the compiler's text.
-pub(super) fn check_bool(source: &str, environment: Environment) -> Result<(), String> {
-    check_type(source, environment, &Type::Bool)
+pub(super) fn check_bool(
+    source: &str,
+    environment: Environment,
+    release: VersionContract,
+) -> Result<(), String> {
+    compile(source, environment, release, &Type::Bool).map(drop)
 }
 
 /// Checks that `source` is an expression of type double over `environment`.
-pub(super) fn check_double(source: &str, environment: Environment) -> Result<(), String> {
-    check_type(source, environment, &Type::Double)
+pub(super) fn check_double(
+    source: &str,
+    environment: Environment,
+    release: VersionContract,
+) -> Result<(), String> {
+    compile(source, environment, release, &Type::Double).map(drop)
 }
 
 /// The value of a condition over `environment`; nothing when it is invalid or what `names` does not know decides it.
@@ -49,34 +60,40 @@ pub(super) fn check_double(source: &str, environment: Environment) -> Result<(),
 pub(in crate::config) fn decide(
     source: &str,
     environment: Environment,
+    release: VersionContract,
     names: &dyn Fn(&str, &str) -> Value,
 ) -> Option<bool> {
-    let expr = compile(source, environment, &Type::Bool).ok()?;
+    let expr = compile(source, environment, release, &Type::Bool).ok()?;
     match evaluate::evaluate(&expr, names) {
         Value::Bool(decided) => Some(decided),
         _ => None,
     }
 }
 
-fn check_type(source: &str, environment: Environment, wanted: &Type) -> Result<(), String> {
-    compile(source, environment, wanted).map(drop)
-}
-
-fn compile(source: &str, environment: Environment, wanted: &Type) -> Result<Expr, String> {
+fn compile(
+    source: &str,
+    environment: Environment,
+    release: VersionContract,
+    wanted: &Type,
+) -> Result<Expr, String> {
     let (tokens, mut faults) = lexer::tokens(source);
-    let parsed = syntax::parse(&tokens, environment.has_optionals());
-    if let Err(fault) = &parsed {
-        faults.push(fault.clone());
-    }
-    let expr = match parsed {
+    let expr = match syntax::parse(source, &tokens, environment.has_optionals()) {
         Ok(expr) if faults.is_empty() => expr,
-        _ => return Err(render(source, faults)),
+        Ok(_) => return Err(render(source, faults)),
+        Err(found) => {
+            faults.extend(found);
+            return Err(render(source, faults));
+        }
     };
-    let (found, faults) = check::check(&expr, environment);
+    let (found, faults) = check::check(&expr, environment, release);
     if !faults.is_empty() {
         return Err(render(source, faults));
     }
-    if found != *wanted {
+    let plain = match &found {
+        Type::Wrapper(inner) => inner,
+        other => other,
+    };
+    if plain != wanted {
         return Err(format!(
             "expression output type is {}, expected {wanted}",
             found.full_name()
@@ -126,7 +143,7 @@ mod tests {
     use super::*;
 
     fn disk(source: &str) -> Result<(), String> {
-        check_bool(source, Environment::Disk)
+        check_bool(source, Environment::Disk, VersionContract::V1_13)
     }
 
     #[test]
@@ -266,6 +283,193 @@ mod tests {
         }
     }
 
+    /// Position and text of each fault, as v1.13.9 gives them.
+    fn told(source: &str, environment: Environment) -> Vec<String> {
+        let text = check_bool(source, environment, VersionContract::V1_13).unwrap_err();
+        let lines = text.lines().filter(|line| !line.starts_with(" |"));
+        lines
+            .map(|line| line.trim_start_matches("ERROR: <input>:1:").to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn numbers_texts_and_names_have_their_limits() {
+        for (source, expected) in [
+            ("0xFFFFFFFFFFFFFFFFF > 1", &["1: invalid int literal"][..]),
+            (
+                "1 < 2 || -9223372036854775809 < 18446744073709551616u",
+                &["10: invalid int literal", "33: invalid uint literal"],
+            ),
+            ("1e999 > 1.0", &["1: invalid double literal"]),
+            ("'\\ud800' == ''", &["1: invalid unicode code point"]),
+            ("b'\\u0041' == b''", &["1: unable to unescape string"]),
+            ("if", &["1: reserved identifier: if"]),
+            ("loop(1)", &["1: reserved identifier: loop"]),
+            ("has(disk)", &["5: invalid argument to has() macro"]),
+            (
+                "[1].exists(1, true)",
+                &["12: argument must be a simple name"],
+            ),
+            ("[1].map(1, true)", &["9: argument is not an identifier"]),
+        ] {
+            let told = told(source, Environment::Disk);
+            assert_eq!(told[..expected.len()], *expected, "{source}");
+        }
+        for source in [
+            "-9223372036854775808 < 0",
+            "'\\x41\\101\\U0001F600' != ''",
+            "r'\\q' != ''",
+            "!!true",
+        ] {
+            assert_eq!(disk(source), Ok(()), "{source}");
+        }
+    }
+
+    #[test]
+    fn signs_and_literals_go_on_as_the_grammar_says() {
+        for (source, expected) in [
+            (
+                "[1 2]",
+                "4: Syntax error: extraneous input '2' expecting {']', ','}",
+            ),
+            (
+                "{1:2",
+                "5: Syntax error: mismatched input '<EOF>' expecting {'}', ','}",
+            ),
+            ("{1 2}", "4: Syntax error: missing ':' at '2'"),
+            (
+                "!- x",
+                "4: Syntax error: no viable alternative at input '- x'",
+            ),
+            (
+                "-!x",
+                "2: Syntax error: no viable alternative at input '-!'",
+            ),
+            (
+                "..x",
+                "2: Syntax error: no viable alternative at input '..'",
+            ),
+            (
+                "!-1.5",
+                "1: found no matching overload for '!_' applied to '(double)'",
+            ),
+            ("-1.foo", "3: type 'int' does not support field selection"),
+        ] {
+            assert_eq!(told(source, Environment::Disk), [expected], "{source}");
+        }
+    }
+
+    #[test]
+    fn fields_are_those_of_the_release_at_any_depth() {
+        let link = Environment::Link;
+        for (source, environment, since) in [
+            ("link.bridge_master.stp.enabled", link, (1, 10)),
+            (
+                "link.bond_master.mode == 1 && link.bond_master.use_carrier",
+                link,
+                (1, 10),
+            ),
+            (
+                "link.wireguard.peers.all(peer, peer.allowed_ips[0].prefix_length == 32)",
+                link,
+                (1, 10),
+            ),
+            ("link.vrf_master.table == 5", link, (1, 13)),
+            ("link.veth.peer_name == 'a'", link, (1, 14)),
+            ("disk.firmware_version == 'a'", Environment::Disk, (1, 14)),
+            ("volume.offset > 0u", Environment::Volume, (1, 12)),
+            ("disk.size > 0u", Environment::Volume, (1, 11)),
+        ] {
+            for minor in 10..=14 {
+                let release = VersionContract::new(1, minor);
+                let known = check_bool(source, environment, release).is_ok();
+                assert_eq!(known, (1, minor) >= since, "{source} in v1.{minor}");
+            }
+        }
+        assert_eq!(
+            told("!link.wireguard", link),
+            [
+                "1: found no matching overload for '!_' applied to '(talos.resource.definitions.network.WireguardSpec)'"
+            ]
+        );
+    }
+
+    #[test]
+    fn messages_are_constructed_where_the_environment_knows_them() {
+        for source in [
+            "google.protobuf.Duration{seconds: 1} == duration('1s')",
+            "google.protobuf.BoolValue{value: true}",
+            "google.protobuf.Struct{fields: {}} == {}",
+            "google.protobuf.Value{number_value: 1.0} == 1.0",
+            "google.protobuf.Duration == type(duration('1s'))",
+            "talos.resource.definitions.block.DiskSpec{size: 1u, symlinks: ['a']}.size > 0u",
+        ] {
+            assert_eq!(disk(source), Ok(()), "{source}");
+        }
+        for (source, expected) in [
+            (
+                "google.protobuf.BoolValue{value: 1} == true",
+                "32: expected type of field 'value' is 'bool' but provided type is 'int'",
+            ),
+            (
+                "google.protobuf.Duration{foo: 1} == null",
+                "29: undefined field 'foo'",
+            ),
+            (
+                "google.protobuf.FieldMask{} == null",
+                "26: undeclared reference to 'google.protobuf.FieldMask' (in container '')",
+            ),
+            (
+                "google.protobuf.Any{}",
+                "expression output type is google.protobuf.Any, expected bool",
+            ),
+        ] {
+            assert_eq!(told(source, Environment::Disk), [expected], "{source}");
+        }
+        let link = "talos.resource.definitions.network.STPSpec{enabled: true}.enabled";
+        assert!(disk(link).is_err());
+        assert_eq!(
+            check_bool(link, Environment::Link, VersionContract::V1_13),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn optional_values_exist_where_memory_is_judged() {
+        let memory = Environment::OutOfMemoryTrigger;
+        for source in [
+            "optional.of(1).optMap(x, x == 1).orValue(false)",
+            "optional.of(1).optFlatMap(x, optional.of(x == 1)).value()",
+            "{'a': {'b': 1}}.?a.b.value() == 1",
+            "{'a': 1}[?'a'].value() == 1",
+            "optional.of([1])[0].value() == 1",
+            "[?optional.of(1)] == [1] && optional.unwrap([optional.none()]) == []",
+        ] {
+            assert_eq!(
+                check_bool(source, memory, VersionContract::V1_13),
+                Ok(()),
+                "{source}"
+            );
+        }
+        for (source, expected) in [
+            ("1.?a", "2: type 'int' does not support field selection"),
+            (
+                "[?1] == [1]",
+                "3: expected type 'optional_type(int)' but found 'int'",
+            ),
+            (
+                "optional.of(1).optMap(x.y, x == 1).orValue(false)",
+                "24: optMap() variable name must be a simple identifier",
+            ),
+            (
+                "optional.of(1).optFlatMap(x, x == 1)",
+                "26: found no matching overload for '_?_:_' applied to '(bool, bool, optional_type(dyn))'",
+            ),
+        ] {
+            assert_eq!(told(source, memory), [expected], "{source}");
+        }
+    }
+
     #[test]
     fn syntax_errors_name_what_was_expected() {
         assert!(disk("disk.size >").unwrap_err().starts_with(
@@ -298,15 +502,34 @@ mod tests {
     #[test]
     fn link_and_out_of_memory_expressions_have_their_own_names() {
         assert_eq!(
-            check_bool("mac(link.permanent_addr) == '00:11'", Environment::Link),
+            check_bool(
+                "mac(link.permanent_addr) == '00:11'",
+                Environment::Link,
+                VersionContract::V1_13
+            ),
             Ok(())
         );
-        assert_eq!(check_bool("link.vlan.vid == 7u", Environment::Link), Ok(()));
-        assert!(check_bool("link.vlan.vid == 7", Environment::Link).is_err());
+        assert_eq!(
+            check_bool(
+                "link.vlan.vid == 7u",
+                Environment::Link,
+                VersionContract::V1_13
+            ),
+            Ok(())
+        );
+        assert!(
+            check_bool(
+                "link.vlan.vid == 7",
+                Environment::Link,
+                VersionContract::V1_13
+            )
+            .is_err()
+        );
         assert_eq!(
             check_bool(
                 "memory_full_avg10 > 12.0 && time_since_trigger > duration(\"500ms\")",
-                Environment::OutOfMemoryTrigger
+                Environment::OutOfMemoryTrigger,
+                VersionContract::V1_13
             ),
             Ok(())
         );
@@ -314,7 +537,8 @@ mod tests {
             check_double(
                 "memory_max.hasValue() ? 0.0 : {Besteffort: 1.0, Guaranteed: 0.0, Burstable: 0.5}[class] * \
                  double(memory_current.orValue(0u))",
-                Environment::OutOfMemoryRanking
+                Environment::OutOfMemoryRanking,
+                VersionContract::V1_13
             ),
             Ok(())
         );

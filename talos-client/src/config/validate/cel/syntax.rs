@@ -30,15 +30,28 @@ pub(super) enum Node {
         target: Option<Box<Expr>>,
         arguments: Vec<Expr>,
     },
-    List(Vec<Expr>),
-    Map(Vec<(Expr, Expr)>),
-    /// `a.b{…}`; Talos declares no message that is worth constructing, so only the name counts.
-    Message(String),
+    List(Vec<Item>),
+    Map(Vec<(Expr, Item)>),
+    /// `a.b{c: d}`
+    Message(String, Vec<MessageField>),
+}
+
+/// A part of a literal; an optional one, marked by `?`, is left out when its value is none.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) value: Expr,
+    pub(super) optional: bool,
+}
+
+/// A field of a message that is constructed; an error about it points at the colon.
+#[derive(Debug, Clone)]
+pub(super) struct MessageField {
+    pub(super) at: usize,
+    pub(super) name: String,
+    pub(super) value: Expr,
 }
 
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-const START_AFTER_NOT: &str = "{'[', '{', '(', '.', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-const START_AFTER_MINUS: &str = "{'[', '{', '(', '.', '-', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
 const START_OF_INDEX: &str = "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 const START_OF_ARGUMENTS: &str = "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
@@ -69,21 +82,56 @@ const MAX_DEPTH: usize = 64;
 /// Depth of the tree, which chains of operators and selections make deep without nesting in the text.
 const MAX_TREE: usize = 300;
 
-/// Reads one expression that spans all tokens.
-pub(super) fn parse(tokens: &[Token], optionals: bool) -> Result<Expr, Fault> {
+/// Reads one expression that spans all tokens of `source`.
+///
+/// # Errors
+/// The first syntax error, after what was wrong before it without stopping the parser: numbers out of range, reserved names,
+/// unsupported syntax, misused macros.
+pub(super) fn parse(source: &str, tokens: &[Token], optionals: bool) -> Result<Expr, Vec<Fault>> {
     let mut parser = Parser {
+        source: source.chars().collect(),
         tokens,
         optionals,
         starters: START,
         next: 0,
         depth: 0,
+        faults: Vec::new(),
     };
-    let expr = parser.expression()?;
-    parser.expect_end()?;
-    Ok(expr)
+    let expr = parser
+        .expression()
+        .and_then(|expr| parser.expect_end().map(|()| expr));
+    match expr {
+        Ok(expr) if parser.faults.is_empty() => Ok(expr),
+        Ok(_) => Err(parser.faults),
+        Err(fault) => {
+            parser.faults.push(fault);
+            Err(parser.faults)
+        }
+    }
 }
 
+/// Names that an expression may not use for anything.
+const RESERVED: [&str; 16] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "namespace",
+    "package",
+    "return",
+    "var",
+    "void",
+];
+
 struct Parser<'a> {
+    source: Vec<char>,
     tokens: &'a [Token],
     /// Whether `.?`, `[?` and `?` before an item may be used.
     optionals: bool,
@@ -91,6 +139,8 @@ struct Parser<'a> {
     starters: &'static str,
     next: usize,
     depth: usize,
+    /// What is wrong and does not stop the parser.
+    faults: Vec<Fault>,
 }
 
 impl Parser<'_> {
@@ -136,18 +186,55 @@ impl Parser<'_> {
             return Ok(());
         }
         let token = self.token(0);
-        if token.kind == Kind::End && symbol != ":" {
-            return Err(self.fault(format!("missing '{symbol}' at '<EOF>'")));
+        if token.kind == Kind::End && symbol != ":" || symbol == ":" && self.starts_operand(0) {
+            let text = &token.text;
+            return Err(self.fault(format!("missing '{symbol}' at '{text}'")));
         }
+        Err(self.unexpected_before(symbol, &format!("'{symbol}'")))
+    }
+
+    /// The end of a literal where another item could follow.
+    fn close_items(&mut self, symbol: &str, after_comma: bool) -> Result<(), Fault> {
+        if after_comma {
+            return self.close(symbol);
+        }
+        if self.take(symbol).is_some() {
+            return Ok(());
+        }
+        Err(self.unexpected_before(symbol, &format!("{{'{symbol}', ','}}")))
+    }
+
+    /// The token is called extraneous when the wanted one is next.
+    fn unexpected_before(&self, symbol: &str, expected: &str) -> Fault {
         let problem = if matches!(self.token(1).kind, Kind::Symbol(next) if next == symbol) {
             "extraneous"
         } else {
             "mismatched"
         };
-        Err(self.fault(format!(
-            "{problem} input '{}' expecting '{symbol}'",
-            token.text
-        )))
+        let text = &self.token(0).text;
+        self.fault(format!("{problem} input '{text}' expecting {expected}"))
+    }
+
+    fn starts_operand(&self, ahead: usize) -> bool {
+        match self.token(ahead).kind {
+            Kind::Symbol(symbol) => matches!(symbol, "(" | "[" | "{" | "." | "-" | "!"),
+            Kind::End => false,
+            _ => true,
+        }
+    }
+
+    /// The text from the token before to the present one, which a wrong turn is described with.
+    fn no_way_on(&self) -> Fault {
+        let before = &self.tokens[self.next - 1];
+        let token = self.token(0);
+        let mut text = before.text.clone();
+        if token.kind != Kind::End {
+            // Of what is between them only blanks count; characters that are no token were skipped.
+            let gap = (before.at + before.text.chars().count()).min(token.at)..token.at;
+            text.extend(self.source[gap].iter().filter(|c| c.is_whitespace()));
+            text.push_str(&token.text);
+        }
+        self.fault(format!("no viable alternative at input '{text}'"))
     }
 
     /// An expression where more than an operand may stand, which an error lists.
@@ -157,13 +244,13 @@ impl Parser<'_> {
     }
 
     /// Reads the mark of an optional part, an error where there are none; `from` is what the error points at.
-    fn optional_mark(&mut self, from: usize, shown: &str) -> Result<(), Fault> {
-        match self.take("?") {
-            Some(_) if !self.optionals => {
-                Err(Fault::new(from, format!("unsupported syntax '{shown}'")))
-            }
-            _ => Ok(()),
+    fn optional_mark(&mut self, from: usize, shown: &str) -> bool {
+        let marked = self.take("?").is_some();
+        if marked && !self.optionals {
+            self.faults
+                .push(Fault::new(from, format!("unsupported syntax '{shown}'")));
         }
+        marked
     }
 
     fn expression(&mut self) -> Result<Expr, Fault> {
@@ -226,9 +313,10 @@ impl Parser<'_> {
 
     fn unary(&mut self) -> Result<Expr, Fault> {
         let starters = std::mem::replace(&mut self.starters, START);
-        for (operator, function, following) in
-            [("!", "!_", START_AFTER_NOT), ("-", "-_", START_AFTER_MINUS)]
-        {
+        if self.has_signed_number() {
+            return self.member(starters);
+        }
+        for (operator, function) in [("!", "!_"), ("-", "-_")] {
             let Some(at) = self.take(operator) else {
                 continue;
             };
@@ -236,7 +324,8 @@ impl Parser<'_> {
             while self.take(operator).is_some() {
                 count += 1;
             }
-            let operand = self.member(following)?;
+            self.check_operand(operator)?;
+            let operand = self.member(START)?;
             // An even number of signs cancels out.
             return if count % 2 == 0 {
                 Ok(operand)
@@ -247,25 +336,45 @@ impl Parser<'_> {
         self.member(starters)
     }
 
+    /// What follows a sign has to start an operand.
+    fn check_operand(&mut self, operator: &str) -> Result<(), Fault> {
+        if operator == "-" && self.symbol() == Some("!") {
+            return Err(self.no_way_on());
+        }
+        if self.starts_operand(0) {
+            return Ok(());
+        }
+        if operator == "-" {
+            let fault = self.no_way_on();
+            self.faults.push(fault);
+            return Err(self.unexpected(START));
+        }
+        let text = &self.token(0).text;
+        Err(self.fault(format!("extraneous input '{text}' expecting {START}")))
+    }
+
+    /// A minus belongs to the number that follows it.
+    fn has_signed_number(&self) -> bool {
+        self.symbol() == Some("-") && matches!(self.token(1).kind, Kind::Int | Kind::Float)
+    }
+
     fn member(&mut self, starters: &str) -> Result<Expr, Fault> {
         let mut expr = self.primary(starters)?;
         loop {
             if let Some(at) = self.take(".") {
-                self.optional_mark(at, ".?")?;
+                let optional = self.optional_mark(at, ".?");
                 let token = self.token(0).clone();
                 if token.kind != Kind::Identifier {
-                    return Err(self.fault(format!(
-                        "no viable alternative at input '.{}'",
-                        if token.kind == Kind::End {
-                            ""
-                        } else {
-                            &token.text
-                        }
-                    )));
+                    return Err(self.no_name_after_dot(optional));
                 }
                 self.next += 1;
-                expr = if let Some(open) = self.take("(") {
+                expr = if optional {
+                    let field = Node::Literal(Type::Text, format!("'{}'", token.text));
+                    let field = self.build(token.at, field)?;
+                    self.call("_?._", at, vec![expr, field])?
+                } else if let Some(open) = self.take("(") {
                     let arguments = self.arguments()?;
+                    self.check_macro(&token.text, &arguments);
                     let node = Node::Call {
                         function: token.text,
                         target: Some(Box::new(expr)),
@@ -281,10 +390,11 @@ impl Parser<'_> {
                     self.build(at, node)?
                 };
             } else if let Some(at) = self.take("[") {
-                self.optional_mark(at, "[?")?;
+                let optional = self.optional_mark(at, "[?");
                 let index = self.expression_after(START_OF_INDEX)?;
                 self.close("]")?;
-                expr = self.call("_[_]", at, vec![expr, index])?;
+                let function = if optional { "_[?_]" } else { "_[_]" };
+                expr = self.call(function, at, vec![expr, index])?;
             } else if self.symbol() == Some("{")
                 && let Some(name) = expr.qualified_name()
             {
@@ -295,10 +405,62 @@ impl Parser<'_> {
         }
     }
 
+    /// What stands after the dot is no name.
+    fn no_name_after_dot(&mut self, optional: bool) -> Fault {
+        if !optional {
+            return self.no_way_on();
+        }
+        let token = self.token(0).clone();
+        let expected = "expecting {IDENTIFIER, ESC_IDENTIFIER}";
+        let fault = self.fault(format!("mismatched input '{}' {expected}", token.text));
+        self.faults.push(fault);
+        Fault::new(token.at, "unsupported ident kind".to_owned())
+    }
+
+    /// The first argument of a macro is the name of a variable.
+    fn check_macro(&mut self, function: &str, arguments: &[Expr]) {
+        let problem = match (function, arguments.len()) {
+            ("all" | "exists" | "exists_one", 2) => "argument must be a simple name".to_owned(),
+            ("filter", 2) | ("map", 2 | 3) => "argument is not an identifier".to_owned(),
+            ("optMap" | "optFlatMap", 2) if self.optionals => {
+                format!("{function}() variable name must be a simple identifier")
+            }
+            _ => return,
+        };
+        if let Some(variable) = arguments.first()
+            && !matches!(variable.node, Node::Identifier(_))
+        {
+            self.faults.push(Fault::new(variable.at, problem));
+        }
+    }
+
+    /// A literal whose value is out of range is reported and stands for a value of its type.
+    fn literal(&mut self, at: usize, ty: Type, text: String) -> Result<Expr, Fault> {
+        if let Some(problem) = out_of_range(&ty, &text) {
+            self.faults.push(Fault::new(at, problem.to_owned()));
+        }
+        self.build(at, Node::Literal(ty, text))
+    }
+
+    fn signed_number(&mut self) -> Result<Expr, Fault> {
+        let at = self.token(0).at;
+        let number = self.token(1).clone();
+        self.next += 2;
+        let ty = match number.kind {
+            Kind::Float => Type::Double,
+            _ => Type::Int,
+        };
+        self.literal(at, ty, format!("-{}", number.text))
+    }
+
     fn primary(&mut self, starters: &str) -> Result<Expr, Fault> {
-        let leading_dot = self.symbol() == Some(".")
-            && self.token(1).kind == Kind::Identifier
-            && self.take(".").is_some();
+        if self.has_signed_number() {
+            return self.signed_number();
+        }
+        let leading_dot = self.take(".").is_some();
+        if leading_dot && self.token(0).kind != Kind::Identifier {
+            return Err(self.no_way_on());
+        }
         let token = self.token(0).clone();
         self.next += 1;
         let ty = match token.kind {
@@ -310,7 +472,7 @@ impl Parser<'_> {
             Kind::True | Kind::False => Type::Bool,
             Kind::Null => Type::Null,
             Kind::Identifier => return self.identifier(&token, leading_dot),
-            Kind::Symbol("(") if !leading_dot => {
+            Kind::Symbol("(") => {
                 let inner = self.expression()?;
                 self.close(")")?;
                 return Ok(inner);
@@ -320,23 +482,20 @@ impl Parser<'_> {
                 return self.build(token.at, Node::List(items));
             }
             Kind::Symbol("{") => return self.map(token.at),
+            // After the signs of an operand; a number would have been read with its sign.
+            Kind::Symbol("-") => return Err(self.no_way_on()),
             _ => {
                 self.next -= 1;
                 return Err(self.unexpected(starters));
             }
         };
-        self.build(token.at, Node::Literal(ty, token.text))
+        self.literal(token.at, ty, token.text)
     }
 
     /// The token is not the start of an operand; it is called extraneous when the next one is.
     fn unexpected(&self, starters: &str) -> Fault {
         let token = self.token(0);
-        let next_starts = !matches!(self.token(1).kind, Kind::End | Kind::Symbol(_))
-            || matches!(
-                self.token(1).kind,
-                Kind::Symbol("(" | "[" | "{" | "." | "-" | "!")
-            );
-        let problem = if token.kind != Kind::End && next_starts {
+        let problem = if token.kind != Kind::End && self.starts_operand(1) {
             "extraneous"
         } else {
             "mismatched"
@@ -348,6 +507,11 @@ impl Parser<'_> {
     }
 
     fn identifier(&mut self, token: &Token, leading_dot: bool) -> Result<Expr, Fault> {
+        if RESERVED.contains(&token.text.as_str()) || token.text == "while" {
+            let problem = format!("reserved identifier: {}", token.text);
+            let at = token.at - usize::from(leading_dot);
+            self.faults.push(Fault::new(at, problem));
+        }
         let Some(open) = self.take("(") else {
             let dot = if leading_dot { "." } else { "" };
             return self.build(token.at, Node::Identifier(format!("{dot}{}", token.text)));
@@ -365,10 +529,11 @@ impl Parser<'_> {
                     };
                     self.build(open, node)
                 }
-                _ => Err(Fault::new(
-                    argument.at,
-                    "invalid argument to has() macro".to_owned(),
-                )),
+                _ => {
+                    let problem = "invalid argument to has() macro".to_owned();
+                    self.faults.push(Fault::new(argument.at, problem));
+                    Ok(argument)
+                }
             };
         }
         self.call(&token.text, open, arguments)
@@ -392,76 +557,83 @@ impl Parser<'_> {
             && self.token(0).kind != Kind::End
     }
 
-    fn list(&mut self) -> Result<Vec<Expr>, Fault> {
+    fn list(&mut self) -> Result<Vec<Item>, Fault> {
         let mut items = Vec::new();
         let mut starters = START_OF_LIST;
+        let mut after_comma = true;
         if self.take(",").is_none() && self.symbol() != Some("]") {
             loop {
-                self.optional_mark(self.token(0).at, "?")?;
-                items.push(self.expression_after(starters)?);
+                let optional = self.optional_mark(self.token(0).at, "?");
+                let value = self.expression_after(starters)?;
+                items.push(Item { value, optional });
                 starters = START;
-                if self.take(",").is_none() || !self.has_item("]") {
+                after_comma = self.take(",").is_some();
+                if !after_comma || !self.has_item("]") {
                     break;
                 }
             }
         }
-        self.close("]")?;
+        self.close_items("]", after_comma)?;
         Ok(items)
     }
 
     fn map(&mut self, at: usize) -> Result<Expr, Fault> {
         let mut entries = Vec::new();
         let mut starters = START_OF_MAP;
+        let mut after_comma = true;
         if self.take(",").is_none() && self.symbol() != Some("}") {
             loop {
-                self.optional_mark(self.token(0).at, "?")?;
+                let optional = self.optional_mark(self.token(0).at, "?");
                 let key = self.expression_after(starters)?;
                 starters = START;
                 self.close(":")?;
-                entries.push((key, self.expression()?));
-                if self.take(",").is_none() || !self.has_item("}") {
+                let value = self.expression()?;
+                entries.push((key, Item { value, optional }));
+                after_comma = self.take(",").is_some();
+                if !after_comma || !self.has_item("}") {
                     break;
                 }
             }
         }
-        self.close("}")?;
+        self.close_items("}", after_comma)?;
         self.build(at, Node::Map(entries))
     }
 
-    /// The fields are read for their syntax only.
     fn message(&mut self, name: String) -> Result<Expr, Fault> {
         let at = self.token(0).at;
+        let mut fields = Vec::new();
         self.next += 1;
+        let mut after_comma = true;
         if self.take(",").is_none() && self.symbol() != Some("}") {
             loop {
-                self.optional_mark(self.token(0).at, "?")?;
-                let field = self.token(0);
-                if field.kind != Kind::Identifier {
-                    let text = &field.text;
-                    let expected = "{'}', ',', '?', ESC_IDENTIFIER, IDENTIFIER}";
-                    return Err(
-                        self.fault(format!("mismatched input '{text}' expecting {expected}"))
-                    );
+                self.optional_mark(self.token(0).at, "?");
+                let name = self.token(0).clone();
+                if name.kind != Kind::Identifier {
+                    let expected = "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}";
+                    return Err(self.unexpected_before("}", expected));
                 }
                 self.next += 1;
-                if self.take(":").is_none() {
-                    let text = &self.token(0).text;
-                    return Err(self.fault(format!("mismatched input '{text}' expecting ':'")));
-                }
-                self.expression()?;
-                if self.take(",").is_none() || !self.has_item("}") {
+                let at = self.token(0).at;
+                self.close(":")?;
+                fields.push(MessageField {
+                    at,
+                    name: name.text.trim_matches('`').to_owned(),
+                    value: self.expression()?,
+                });
+                after_comma = self.take(",").is_some();
+                if !after_comma || !self.has_item("}") {
                     break;
                 }
             }
         }
-        self.close("}")?;
-        self.build(at, Node::Message(name))
+        self.close_items("}", after_comma)?;
+        self.build(at, Node::Message(name, fields))
     }
 }
 
 impl Expr {
     /// `a.b.c` when the expression is nothing but names.
-    fn qualified_name(&self) -> Option<String> {
+    pub(super) fn qualified_name(&self) -> Option<String> {
         match &self.node {
             Node::Identifier(name) => Some(name.clone()),
             Node::Select {
@@ -477,15 +649,39 @@ impl Expr {
 impl Node {
     fn children(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
         match self {
-            Self::Literal(..) | Self::Identifier(_) | Self::Message(_) => {
-                Box::new(std::iter::empty())
-            }
+            Self::Literal(..) | Self::Identifier(_) => Box::new(std::iter::empty()),
+            Self::Message(_, fields) => Box::new(fields.iter().map(|field| &field.value)),
             Self::Select { operand, .. } => Box::new(std::iter::once(&**operand)),
             Self::Call {
                 target, arguments, ..
             } => Box::new(target.iter().map(AsRef::as_ref).chain(arguments)),
-            Self::List(items) => Box::new(items.iter()),
-            Self::Map(entries) => Box::new(entries.iter().flat_map(|(key, value)| [key, value])),
+            Self::List(items) => Box::new(items.iter().map(|item| &item.value)),
+            Self::Map(entries) => {
+                Box::new(entries.iter().flat_map(|(key, item)| [key, &item.value]))
+            }
         }
+    }
+}
+
+/// What the compiler says of a literal that is no value of its type.
+fn out_of_range(ty: &Type, text: &str) -> Option<&'static str> {
+    match ty {
+        Type::Int => super::evaluate::integer(text)
+            .is_none_or(|value| i64::try_from(value).is_err())
+            .then_some("invalid int literal"),
+        Type::Uint => super::evaluate::integer(text)
+            .is_none_or(|value| u64::try_from(value).is_err())
+            .then_some("invalid uint literal"),
+        Type::Double => text
+            .parse::<f64>()
+            .is_ok_and(f64::is_infinite)
+            .then_some("invalid double literal"),
+        Type::Text => super::evaluate::text(text).err(),
+        Type::Bytes => {
+            let raw = text.contains(['r', 'R']) && !text.starts_with(['"', '\'']);
+            (!raw && (text.contains("\\u") || text.contains("\\U")))
+                .then_some("unable to unescape string")
+        }
+        _ => None,
     }
 }

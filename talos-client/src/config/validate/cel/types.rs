@@ -17,7 +17,11 @@ pub(super) enum Type {
     List(Box<Self>),
     Map(Box<Self>, Box<Self>),
     Optional(Box<Self>),
-    /// A message with named fields, listed in [`super::environment`].
+    /// A plain value or null, from a wrapper message of Protobuf.
+    Wrapper(Box<Self>),
+    /// `google.protobuf.Any`.
+    Any,
+    /// A message with named fields, listed in [`super::message`].
     Object(&'static str),
     /// The type of a type.
     Kind(Box<Self>),
@@ -44,6 +48,7 @@ impl Type {
     pub(super) fn full_name(&self) -> String {
         match self {
             Self::Null => "null_type".to_owned(),
+            Self::Any => "google.protobuf.Any".to_owned(),
             Self::Duration => "google.protobuf.Duration".to_owned(),
             Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
             Self::List(item) => format!("list({})", item.full_name()),
@@ -55,7 +60,7 @@ impl Type {
     }
 
     pub(super) fn is_dynamic(&self) -> bool {
-        matches!(self, Self::Dyn | Self::Error)
+        matches!(self, Self::Dyn | Self::Any | Self::Error)
     }
 }
 
@@ -74,6 +79,8 @@ impl fmt::Display for Type {
             Self::List(item) => write!(f, "list({item})"),
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Optional(inner) => write!(f, "optional_type({inner})"),
+            Self::Wrapper(inner) => write!(f, "wrapper({inner})"),
+            Self::Any => f.write_str("any"),
             Self::Object(name) => f.write_str(name),
             Self::Kind(of) => write!(f, "type({of})"),
             Self::Dyn => f.write_str("dyn"),
@@ -100,9 +107,16 @@ impl Bindings {
             }
             (Type::Kind(_), Type::Kind(_)) => true,
             (
-                Type::Object(_) | Type::Duration | Type::Timestamp | Type::Optional(_),
+                Type::Object(_)
+                | Type::Duration
+                | Type::Timestamp
+                | Type::Optional(_)
+                | Type::Wrapper(_),
                 Type::Null,
             ) => true,
+            (Type::Wrapper(wanted), Type::Wrapper(given)) => wanted == given,
+            (Type::Wrapper(wanted), given) => **wanted == *given,
+            (wanted, Type::Wrapper(given)) => *wanted == **given,
             _ => wanted == given,
         }
     }

@@ -176,7 +176,7 @@ pub(super) fn check_alias(document: View<'_>, release: VersionContract, findings
     let selector = document.at("selector.match").text();
     if selector.is_empty() {
         findings.error("link selector is required");
-    } else if let Err(error) = check_bool(selector, Environment::Link) {
+    } else if let Err(error) = check_bool(selector, Environment::Link, release) {
         findings.error(format!("link selector is invalid: {error}"));
     }
 }

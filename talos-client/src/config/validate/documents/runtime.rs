@@ -109,16 +109,16 @@ pub(super) fn check_siderolink(document: View<'_>, _: VersionContract, findings:
     }
 }
 
-pub(super) fn check_oom(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+pub(super) fn check_oom(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     let trigger = document.get("triggerExpression").text();
     if !trigger.is_empty()
-        && let Err(error) = check_bool(trigger, Environment::OutOfMemoryTrigger)
+        && let Err(error) = check_bool(trigger, Environment::OutOfMemoryTrigger, release)
     {
         findings.error(format!("OOM trigger expression is invalid: {error}"));
     }
     let ranking = document.get("cgroupRankingExpression").text();
     if !ranking.is_empty()
-        && let Err(error) = check_double(ranking, Environment::OutOfMemoryRanking)
+        && let Err(error) = check_double(ranking, Environment::OutOfMemoryRanking, release)
     {
         findings.error(format!("OOM cgroup scoring expression is invalid: {error}"));
     }

@@ -34,23 +34,23 @@ fn check_name(document: View<'_>, limit: usize, findings: &mut Findings) {
     );
 }
 
-fn check_selector(document: View<'_>, findings: &mut Findings) {
+fn check_selector(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     let selector = document.at("provisioning.volumeSelector.match").text();
     if selector.is_empty() {
         findings.error("provisioning.volumeSelector.match is required");
-    } else if let Err(error) = check_bool(selector, Environment::Volume) {
+    } else if let Err(error) = check_bool(selector, Environment::Volume, release) {
         findings.error(format!("provisioning.volumeSelector.match: {error}"));
     }
 }
 
-fn check_volume_group(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+fn check_volume_group(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     check_name(document, VOLUME_NAME_LIMIT, findings);
-    check_selector(document, findings);
+    check_selector(document, release, findings);
 }
 
-fn check_array(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+fn check_array(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     check_name(document, ARRAY_NAME_LIMIT, findings);
-    check_selector(document, findings);
+    check_selector(document, release, findings);
 }
 
 fn check_logical_volume(document: View<'_>, _: VersionContract, findings: &mut Findings) {

@@ -56,7 +56,7 @@ pub(super) fn rule_for(kind: &str) -> Option<Rule> {
     })
 }
 
-fn check_install(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+fn check_install(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     if !document.at("installer.image").has_text() {
         findings.warning(
             "installer.image is not set, if Talos is not booted from asset built by Image Factory, installation will fail",
@@ -65,7 +65,7 @@ fn check_install(document: View<'_>, _: VersionContract, findings: &mut Findings
     let selector = document.at("provisioning.diskSelector.match").text();
     if selector.is_empty() {
         findings.error("provisioning.volumeSelector.match is required");
-    } else if let Err(error) = check_bool(selector, Environment::Disk) {
+    } else if let Err(error) = check_bool(selector, Environment::Disk, release) {
         findings.error(format!("provisioning.volumeSelector.match: {error}"));
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn check_system(document: View<'_>, release: VersionContract, finding
         required: false,
         sizes: true,
     };
-    check_provisioning(document, parts, findings);
+    check_provisioning(document, release, parts, findings);
     check_encryption(document, findings);
     check_maintenance(document, findings);
 }
@@ -93,7 +93,7 @@ pub(super) fn check_user(document: View<'_>, release: VersionContract, findings:
                 required: true,
                 sizes: volume_type != "disk",
             };
-            check_provisioning(document, parts, findings);
+            check_provisioning(document, release, parts, findings);
             check_filesystem(document.get("filesystem"), findings);
             check_encryption(document, findings);
         }
@@ -128,22 +128,26 @@ fn check_directory(document: View<'_>, release: VersionContract, findings: &mut 
     }
 }
 
-pub(super) fn check_raw(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+pub(super) fn check_raw(document: View<'_>, release: VersionContract, findings: &mut Findings) {
     check_name(document, Some(NAME_LIMIT), findings);
     let parts = Provisioning {
         required: true,
         sizes: true,
     };
-    check_provisioning(document, parts, findings);
+    check_provisioning(document, release, parts, findings);
     check_encryption(document, findings);
 }
 
-pub(super) fn check_existing(document: View<'_>, _: VersionContract, findings: &mut Findings) {
+pub(super) fn check_existing(
+    document: View<'_>,
+    release: VersionContract,
+    findings: &mut Findings,
+) {
     check_name(document, None, findings);
     let selector = document.at("discovery.volumeSelector.match").text();
     if selector.is_empty() {
         findings.error("volume selector is required");
-    } else if let Err(error) = check_bool(selector, Environment::Volume) {
+    } else if let Err(error) = check_bool(selector, Environment::Volume, release) {
         findings.error(format!("volume selector is invalid: {error}"));
     }
     check_maintenance(document, findings);
@@ -197,12 +201,17 @@ fn has_provisioning(document: View<'_>) -> bool {
             .any(|field| block.at(field).has_text())
 }
 
-fn check_provisioning(document: View<'_>, parts: Provisioning, findings: &mut Findings) {
+fn check_provisioning(
+    document: View<'_>,
+    release: VersionContract,
+    parts: Provisioning,
+    findings: &mut Findings,
+) {
     let block = document.get("provisioning");
     let selector = block.at("diskSelector.match").text();
     if selector.is_empty() {
         findings.error_if(parts.required, "disk selector is required");
-    } else if let Err(error) = check_bool(selector, Environment::Disk) {
+    } else if let Err(error) = check_bool(selector, Environment::Disk, release) {
         findings.error(format!("disk selector is invalid: {error}"));
     }
     let (min, max) = (block.get("minSize").text(), block.get("maxSize").text());
