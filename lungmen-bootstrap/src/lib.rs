@@ -27,7 +27,8 @@ pub use run::builder::ClusterBootstrapBuilder;
 pub use run::dial::{AddressBook, Direct};
 pub use run::event::{Event, EventKind, Observer, Outcome};
 pub use run::report::{
-    Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport, StepState, StepStatus,
+    Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, RunOutcome, StepReport, StepState,
+    StepStatus,
 };
 pub use run::step::{StepId, UnknownStep};
 pub use run::timing::Timing;

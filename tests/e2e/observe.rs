@@ -1,10 +1,17 @@
 //! The engine as a library: observe, advance.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lungmen_bootstrap::{Advance, StepId, StepState, StepStatus};
+use lungmen_bootstrap::{Advance, RunOutcome, StepId, StepState, StepStatus};
+use talos_client::Code;
+use talos_client::mock::{Fault, Route};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::World;
+use crate::support::{World, assert_made_once, vm};
 
 fn status(states: &[StepState], step: StepId) -> &StepStatus {
     &states
@@ -74,4 +81,76 @@ async fn advancing_in_slices_completes_the_cluster() {
         }
     }
     panic!("the cluster is not complete");
+}
+
+/// The first slice does everything up to the wait for the silent node; none of it is done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_ends_in_a_wait_and_loses_no_work() {
+    let world = World::new().await;
+    world.run_until(StepId::Apply).await.unwrap();
+    let talos = world.lab.talos(vm()).unwrap();
+    let silent = Fault::status(Code::Unavailable, "connection refused");
+    talos.fail_always(Route::ServiceList, silent);
+    let bootstrap = world.bootstrap();
+
+    let slice = bootstrap.advance(Duration::ZERO).await.unwrap();
+    talos.clear_faults();
+    let mut slices = 1;
+    let cluster = loop {
+        match bootstrap.advance(Duration::from_secs(20)).await.unwrap() {
+            Advance::Complete(cluster) => break cluster,
+            _ => slices += 1,
+        }
+    };
+
+    assert!(matches!(slice, Advance::Pending { .. }), "{slice:?}");
+    assert!(slices < 5, "{slices}");
+    assert_made_once(&world, "slices");
+    assert_eq!(cluster.outcome(), RunOutcome::Changed);
+    drop(bootstrap);
+    let again = world.run().await;
+    assert_eq!(RunOutcome::from(&again).exit_code(), 0);
+}
+
+/// Collects the names of spans with their fields.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Spans {
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        _: &tracing::span::Id,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        let mut text = attributes.metadata().name().to_owned();
+        attributes.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text.push_str(&format!(" {field}={value:?}"));
+            },
+        );
+        self.0.lock().unwrap().insert(text);
+    }
+}
+
+#[tokio::test]
+async fn spans_carry_cluster_step_machine_and_attempt() {
+    let spans = Spans::default();
+    let ours = filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("lungmen"));
+    let subscriber = tracing_subscriber::registry().with(spans.clone().with_filter(ours));
+    // For the whole binary, because the other tests would make the callsites remember that nobody listens.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let world = World::new().await;
+
+    world.run_until(StepId::FirstBoot).await.unwrap();
+
+    let spans = spans.0.lock().unwrap();
+    for (start, part) in [
+        ("step ", "cluster=\"lungmen.akn\" step=machine"),
+        ("machine ", "machine=tal01.lungmen.akn.chezmoi.sh"),
+        ("attempt ", "attempt=1 waiting_for=tal01"),
+    ] {
+        let is_it = |span: &&String| span.starts_with(start) && span.contains(part);
+        assert!(spans.iter().any(|span| is_it(&span)), "{part}: {spans:?}");
+    }
 }

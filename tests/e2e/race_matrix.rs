@@ -29,6 +29,9 @@ enum Shared {
 
 const SHARED: [Shared; 3] = [Shared::OpenBao, Shared::StoreFolder, Shared::OutputFolder];
 
+/// Longer than a whole run with new keys on a busy machine.
+const LONG_WAIT: Duration = Duration::from_secs(120);
+
 /// What a second run does while the first one works.
 #[derive(Debug, Clone, Copy)]
 enum Second {
@@ -80,7 +83,7 @@ async fn race(
         .unwrap();
     let lease = match behaviour {
         Second::Ends => LeaseOptions::default(),
-        Second::Waits => LeaseOptions::default().wait(Duration::from_secs(20)),
+        Second::Waits => LeaseOptions::default().wait(LONG_WAIT),
     };
     let second = builder(world, shared, folders[1].path())
         .lease(lease)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
+use tracing::Instrument as _;
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, Result};
@@ -26,7 +27,8 @@ where
         .into_iter()
         .map(|machine| {
             let name = machine.spec.name.clone();
-            let working = work(machine);
+            let span = tracing::info_span!("machine", machine = %name);
+            let working = work(machine).instrument(span);
             async move {
                 match working.await {
                     Ok(value) => Ok((name, value)),

@@ -138,6 +138,23 @@ impl Context {
         }
     }
 
+    /// The same context with no wait for a node longer than `limit`.
+    pub(crate) fn with_node_waits_up_to(&self, limit: Duration) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        let timing = &mut shared.timing;
+        for deadline in [
+            &mut timing.install,
+            &mut timing.bootstrap,
+            &mut timing.kubernetes,
+        ] {
+            *deadline = (*deadline).min(limit);
+        }
+        Self {
+            shared: Arc::new(shared),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn desired(&self) -> &DesiredCluster {
         &self.desired
     }

@@ -1,7 +1,9 @@
 //! The engine: observe, act, verify, record. Every step runs through it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tracing::Instrument as _;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
@@ -9,6 +11,7 @@ use crate::run::event::{EventKind, Outcome};
 use crate::run::report::{StepReport, StepState, StepStatus};
 use crate::run::server::located;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::run::wait::Budget;
 use crate::state::journal::{Record, RecordState};
 use crate::state::lease::Lease;
 use crate::state::record::ClusterRecord;
@@ -17,6 +20,8 @@ use crate::state::record::ClusterRecord;
 pub(crate) enum Stop {
     /// The last requested step is finished.
     Reached,
+    /// The time for waiting is used up in a step that waits for servers.
+    OutOfTime,
     Failed(Error),
 }
 
@@ -29,11 +34,29 @@ enum Mode {
     Observe,
 }
 
+/// What a wait gets at least, so that a small budget comes forward too.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Steps that mostly wait for something that goes on without the run.
+const fn waits_for_servers(step: StepId) -> bool {
+    matches!(
+        step,
+        StepId::FirstBoot
+            | StepId::Apply
+            | StepId::EtcdBootstrap
+            | StepId::Kubeconfig
+            | StepId::Verify
+            | StepId::Applications
+    )
+}
+
 /// A run in progress: the reports so far and the last requested step.
 pub(crate) struct Run {
     context: Context,
     last: StepId,
     mode: Mode,
+    /// How long the run may wait in all; without it every wait has its own deadline only.
+    budget: Option<Budget>,
     pub(crate) reports: Vec<StepReport>,
     pub(crate) states: Vec<StepState>,
 }
@@ -44,6 +67,7 @@ impl Run {
             context,
             last,
             mode: Mode::Apply,
+            budget: None,
             reports: Vec::new(),
             states: Vec::new(),
         }
@@ -54,6 +78,35 @@ impl Run {
         Self {
             mode: Mode::Observe,
             ..Self::new(context, StepId::Applications)
+        }
+    }
+
+    /// The same run, which waits no longer than the budget in all.
+    pub(crate) fn within(mut self, budget: Option<Budget>) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Reconciles a step. With a budget, a wait for a server ends with it; what the run does itself is never cut short.
+    async fn within_budget<S: Step>(
+        &self,
+        step: &S,
+        context: Context,
+    ) -> Result<Result<(S::Output, Outcome)>, Stop> {
+        let Some(budget) = self.budget.filter(|_| waits_for_servers(S::ID)) else {
+            return Ok(reconcile(step, &context).await);
+        };
+        let left = budget.left().max(LEAST_WAIT);
+        if S::KIND == Kind::Check {
+            let ended = tokio::time::timeout(left, reconcile(step, &context)).await;
+            return ended.map_err(|_| Stop::OutOfTime);
+        }
+        let context = context.with_node_waits_up_to(left);
+        match reconcile(step, &context).await {
+            Err(error) if error.kind() == ErrorKind::Deadline && budget.left().is_zero() => {
+                Err(Stop::OutOfTime)
+            }
+            ended => Ok(ended),
         }
     }
 
@@ -70,7 +123,12 @@ impl Run {
         let started = Instant::now();
         let context = self.context.for_step(S::ID);
         context.emit(EventKind::StepStarted);
-        match reconcile(step, &context).await {
+        let span = tracing::info_span!("step", cluster = context.cluster_name(), step = %S::ID);
+        let ended = self
+            .within_budget(step, context.clone())
+            .instrument(span)
+            .await;
+        match ended? {
             Ok((output, outcome)) => {
                 self.finish(S::ID, outcome, &step.summary(&output), started);
                 Ok(output)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
+use crate::error::ErrorKind;
 use crate::run::event::Outcome;
 use crate::run::step::StepId;
 use crate::spec::cluster_name::ClusterName;
@@ -29,6 +30,56 @@ pub struct StepReport {
         serialize_with = "crate::run::event::as_millis"
     )]
     pub duration: Duration,
+}
+
+/// How a run ended: what a program answers to a shell or a controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunOutcome {
+    /// Everything was there; nothing was changed.
+    AlreadyDone,
+    /// The cluster is complete, and the run changed something.
+    Changed,
+    /// The run ended where only a person allows to go on.
+    NeedsPermission,
+    /// The run failed.
+    Failed,
+}
+
+impl RunOutcome {
+    /// An exit code that tells the outcomes apart, as `plan` of the example does: 0 nothing changed, 1 failed, 2 changed, 3 a
+    /// permission is missing.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::AlreadyDone => 0,
+            Self::Failed => 1,
+            Self::Changed => 2,
+            Self::NeedsPermission => 3,
+        }
+    }
+}
+
+/// Of the steps of a run that ended well.
+impl From<&[StepReport]> for RunOutcome {
+    fn from(steps: &[StepReport]) -> Self {
+        match steps.iter().any(|report| report.outcome == Outcome::Done) {
+            true => Self::Changed,
+            false => Self::AlreadyDone,
+        }
+    }
+}
+
+/// Of a run: `RunOutcome::from(&bootstrap.run().await)`.
+impl From<&crate::error::Result<Cluster>> for RunOutcome {
+    fn from(run: &crate::error::Result<Cluster>) -> Self {
+        match run {
+            Ok(cluster) => cluster.outcome(),
+            Err(error) if error.kind() == ErrorKind::PermissionRequired => Self::NeedsPermission,
+            Err(_) => Self::Failed,
+        }
+    }
 }
 
 /// The state of a step, observed without changing anything.
@@ -75,7 +126,7 @@ pub enum StepStatus {
 pub enum Advance {
     /// Every step is done.
     Complete(Box<Cluster>),
-    /// The time is used up; servers are still working.
+    /// The time for waiting is used up; servers are still working.
     Pending {
         /// When to call again at the latest, in milliseconds.
         #[serde(
@@ -166,8 +217,42 @@ impl Cluster {
     /// Whether no step had anything to do.
     #[must_use]
     pub fn was_complete(&self) -> bool {
-        self.steps
-            .iter()
-            .all(|report| report.outcome != Outcome::Done)
+        self.outcome() == RunOutcome::AlreadyDone
+    }
+
+    /// Whether the run changed something.
+    #[must_use]
+    pub fn outcome(&self) -> RunOutcome {
+        RunOutcome::from(self.steps.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn outcomes_of_runs_have_exit_codes_of_their_own() {
+        let report = |outcome| StepReport {
+            step: StepId::Image,
+            outcome,
+            summary: String::new(),
+            duration: Duration::ZERO,
+        };
+        let of = |outcomes: &[Outcome]| {
+            let steps: Vec<StepReport> = outcomes.iter().map(|outcome| report(*outcome)).collect();
+            RunOutcome::from(steps.as_slice())
+        };
+        let failed = |kind| RunOutcome::from(&Err(Error::new(kind, "apply")));
+
+        let outcomes = [
+            of(&[Outcome::Checked, Outcome::AlreadyDone, Outcome::Skipped]),
+            failed(ErrorKind::Deadline),
+            of(&[Outcome::AlreadyDone, Outcome::Done]),
+            failed(ErrorKind::PermissionRequired),
+        ];
+
+        assert_eq!(outcomes.map(RunOutcome::exit_code), [0, 1, 2, 3]);
     }
 }

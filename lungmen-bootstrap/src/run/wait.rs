@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
@@ -78,7 +79,8 @@ impl Wait {
         let end = self.poll.ends_at();
         let mut last = LastCause::text("no response".into());
         for attempt in 1_u32.. {
-            match timeout_at(end, probe()).await {
+            let span = tracing::debug_span!("attempt", attempt, waiting_for = %self.what);
+            match timeout_at(end, probe().instrument(span)).await {
                 Ok(result) => match result? {
                     Probed::Ready(value) => return Ok(value),
                     Probed::Pending(cause) => last = LastCause::text(cause),

@@ -353,7 +353,7 @@ pub(crate) fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
         || machine.spec.options.contains_key(&diff.path)
 }
 
-/// The drive that carries a static address. Proxmox VE makes it anew at every start, so adding it loses nothing; another
+/// The drive that carries a static address. Proxmox VE writes it again at every start, so adding it loses nothing; another
 /// device in its place stays.
 fn is_missing_nocloud_drive(machine: &DesiredMachine, diff: &Diff) -> bool {
     machine.spec.static_address.is_some()

@@ -10,6 +10,7 @@ use crate::run::engine::{Run, Stop};
 use crate::run::event::{Event, EventKind, Observer};
 use crate::run::report::{Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
 use crate::run::step::StepId;
+use crate::run::wait::Budget;
 use crate::state::artifacts::ArtifactFile;
 use crate::steps::applications::WaitForApplications;
 use crate::steps::apply::Apply;
@@ -56,29 +57,40 @@ impl ClusterBootstrap {
         })
     }
 
-    /// Works on the cluster for at most `budget`: does what can be done now, and says when to call again. It is `run` in
-    /// slices, for a controller that must not block; dropping the future is safe at any await.
+    /// Does what can be done now, waits for nodes and the cluster for at most `budget` in all, and says when to call again.
+    ///
+    /// It is `run` in slices, for a controller that must not block. Nothing that it does itself is cut short: a transfer of an
+    /// image, a task of Proxmox VE or the making of a key is finished, and may take longer than the budget. A wait gets at
+    /// least one second. Each call takes the lease and gives it back. Dropping the future is safe at any await.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run), except `Deadline` of a wait that the budget ended.
     pub async fn advance(&self, budget: Duration) -> Result<Advance> {
-        match tokio::time::timeout(budget, self.run()).await {
-            Ok(finished) => Ok(Advance::Complete(Box::new(finished?))),
-            Err(_) => Ok(Advance::Pending {
+        let run = self
+            .start_within(StepId::Applications, Some(Budget::new(budget)))
+            .await?;
+        Ok(match run.is_out_of_time {
+            false => Advance::Complete(Box::new(self.cluster(run))),
+            true => Advance::Pending {
                 retry_after: self.context().timing().interval,
-            }),
-        }
+            },
+        })
     }
 
     async fn start(&self, last: StepId) -> Result<Finished> {
+        self.start_within(last, None).await
+    }
+
+    async fn start_within(&self, last: StepId, budget: Option<Budget>) -> Result<Finished> {
         let warnings = Warnings::default();
         let context = self.context().observed_by(warnings.clone());
-        let mut run = Run::new(context, last);
+        let mut run = Run::new(context, last).within(budget);
         let mut results = Results::default();
         // Boxed, because the future of the whole chain is larger than a caller expects on the stack.
         let ended = Box::pin(whole_run(&mut run, &mut results)).await;
         match ended {
-            Ok(()) | Err(Stop::Reached) => Ok(Finished {
+            Ok(()) | Err(Stop::Reached | Stop::OutOfTime) => Ok(Finished {
+                is_out_of_time: matches!(ended, Err(Stop::OutOfTime)),
                 reports: run.reports,
                 warnings: warnings.take(),
                 results,
@@ -137,6 +149,8 @@ impl ClusterBootstrap {
 
 /// A chain that ended without an error.
 struct Finished {
+    /// Whether the budget ended it before its last step.
+    is_out_of_time: bool,
     reports: Vec<StepReport>,
     warnings: Vec<String>,
     results: Results,

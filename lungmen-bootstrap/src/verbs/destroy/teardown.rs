@@ -83,7 +83,7 @@ fn unrecorded(context: &Context) -> Error {
 fn error_of(stop: Stop) -> Error {
     match stop {
         Stop::Failed(error) => error,
-        Stop::Reached => Error::new(ErrorKind::Conflict, "destroy the cluster"),
+        Stop::Reached | Stop::OutOfTime => Error::new(ErrorKind::Conflict, "destroy the cluster"),
     }
 }
 
