@@ -52,6 +52,31 @@ impl Context {
         context
     }
 
+    /// A context from PEM files: `talosctl config add --ca --crt --key`. Each part may be missing, certificate and key together.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is a certificate without a key, or a key without a certificate.
+    pub fn from_pem(
+        ca: Option<&str>,
+        certificate: Option<&str>,
+        key: Option<&SecretString>,
+    ) -> Result<Self> {
+        if certificate.is_some() != key.is_some() {
+            return Err(
+                Error::new(ErrorKind::InvalidInput, "add talosconfig context")
+                    .with_target("crt, key")
+                    .with_message("a certificate and its key come together; give both or none"),
+            );
+        }
+        let key = key.map(|key| SecretString::from(encode_key(key).as_str()));
+        Ok(Self {
+            ca: ca.map(encode).unwrap_or_default(),
+            crt: certificate.map(encode).unwrap_or_default(),
+            key: key.unwrap_or_default(),
+            ..Self::default()
+        })
+    }
+
     /// Replaces authority, certificate and key; endpoints and nodes stay. This is how a certificate is renewed.
     pub fn set_certificate(&mut self, certificate: &ClientCertificate) {
         self.ca = encode(certificate.ca_pem());

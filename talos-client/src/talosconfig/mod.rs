@@ -20,11 +20,15 @@
 
 mod context;
 mod document;
+mod file;
+mod info;
 mod order;
 
 use std::collections::BTreeMap;
 
 pub use context::Context;
+pub use file::TalosconfigFile;
+pub use info::ContextInfo;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::go::glob::Pattern;
@@ -35,7 +39,7 @@ const OPERATION: &str = "change talosconfig";
 
 /// A talosconfig: named contexts, one of them current.
 ///
-/// Nothing here touches a file. `Debug` shows no key.
+/// It is a value: only [`TalosconfigFile`] touches a file. `Debug` shows no key.
 #[derive(Debug, Clone, Default)]
 pub struct Talosconfig {
     current: String,
