@@ -14,7 +14,10 @@ pub mod secrets;
 pub mod talosconfig;
 
 pub use api::cosi::{self, Resources};
+pub use api::edit::{self, ConfigEdit};
+pub use api::health::{self, ClusterHealth};
 pub use api::machine::{self, ApplyOptions, Machine};
+pub use api::upgrade::{self, UpgradeOperation, UpgradePlan, UpgradeRecord};
 pub use api::wait::{
     self, wait_for_api, wait_for_api_observed, wait_for_maintenance, wait_for_maintenance_observed,
 };

@@ -8,7 +8,9 @@ pub(crate) mod code;
 pub mod cosi;
 pub(crate) mod credentials;
 pub(crate) mod dial;
+pub mod edit;
 pub(crate) mod endpoint;
+pub mod health;
 pub mod machine;
 pub(crate) mod maintenance;
 pub(crate) mod nodes;
@@ -17,6 +19,7 @@ pub(crate) mod probe;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod tls;
+pub mod upgrade;
 pub mod wait;
 pub(crate) mod wire;
 

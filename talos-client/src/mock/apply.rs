@@ -1,13 +1,16 @@
 //! How a mock node takes a configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tonic::Status;
 
 use super::document::{self, NodeConfig, Refusal};
 use super::event::MockEvent;
-use super::node::{Command, Mode, Node};
+use super::immediate;
+use super::node::{Command, Mode, Node, State};
+use super::text_diff;
 use crate::api::pb::machine as pb;
 use crate::api::pb::machine::apply_configuration_request::Mode as ApplyMode;
 
@@ -21,7 +24,7 @@ enum Server {
 }
 
 pub(super) fn apply(
-    node: &Node,
+    node: &Arc<Node>,
     request: &pb::ApplyConfigurationRequest,
 ) -> Result<pb::ApplyConfiguration, Status> {
     let in_maintenance = node.mode() == Mode::Maintenance;
@@ -30,6 +33,10 @@ pub(super) fn apply(
     } else {
         Server::Machine { in_maintenance }
     };
+    // Whatever comes of it: a request in another mode ends a trial for good, even a dry run.
+    if request.mode() != ApplyMode::Try {
+        node.update(|state| state.trial = None);
+    }
     let mode = effective_mode(node, server, request.mode)?;
     let text: SecretString = String::from_utf8(request.data.clone())
         .map_err(|_| {
@@ -48,32 +55,135 @@ pub(super) fn apply(
         ));
     }
 
+    let config = accepted.config.map(Arc::new);
+    let (mode, mut mode_details) = match &config {
+        Some(config) => decided(node, server, mode, config)?,
+        None => (mode, details(mode).to_owned()),
+    };
+    if request.dry_run {
+        return Ok(dry_run(
+            node,
+            server,
+            mode,
+            &mode_details,
+            config.as_deref(),
+        ));
+    }
+    node.events.push(MockEvent::ConfigApplied { text });
+    let trial = try_timeout(request);
+    if let Some(config) = config {
+        if mode == ApplyMode::Try {
+            let text = format!(
+                "\nThe config is applied in 'try' mode and will be automatically reverted back in {}",
+                go_duration(trial)
+            );
+            mode_details.push_str(&text);
+        }
+        take(node, &config, mode, in_maintenance, trial);
+    }
     let mut reply = pb::ApplyConfiguration {
         warnings: accepted.warnings,
         ..Default::default()
     };
     if server != Server::Maintenance {
         reply.mode = mode.into();
-        details(mode).clone_into(&mut reply.mode_details);
-    }
-    if request.dry_run {
-        reply.mode_details = dry_run(server, &reply.mode_details);
-        return Ok(reply);
-    }
-    node.events.push(MockEvent::ConfigApplied { text });
-    if let Some(config) = accepted.config {
-        take(node, config, mode, in_maintenance);
+        reply.mode_details = mode_details;
     }
     Ok(reply)
 }
 
-fn take(node: &Node, config: NodeConfig, mode: ApplyMode, in_maintenance: bool) {
-    node.update(|state| {
-        state.config = Some(Arc::new(config));
-        if !in_maintenance && mode == ApplyMode::Reboot {
+/// What a mode comes to for this change, with the words for it.
+fn decided(
+    node: &Node,
+    server: Server,
+    mode: ApplyMode,
+    config: &NodeConfig,
+) -> Result<(ApplyMode, String), Status> {
+    let current = node.state().config.clone();
+    let refusal = match (server, current) {
+        // Since v1.14 everything is applied at once.
+        (
+            Server::Machine {
+                in_maintenance: false,
+            },
+            Some(current),
+        ) if node.minor() < 14 => immediate::refusal(&current, config, &node.version()),
+        _ => None,
+    };
+    match (mode, refusal) {
+        (ApplyMode::NoReboot | ApplyMode::Try, Some(reason)) => {
+            Err(Status::invalid_argument(reason))
+        }
+        (ApplyMode::Auto, Some(reason)) => Ok((
+            ApplyMode::Reboot,
+            format!("{}: {reason}", details(ApplyMode::Reboot)),
+        )),
+        (ApplyMode::Auto, None) if server != Server::Maintenance => {
+            Ok((ApplyMode::NoReboot, details(ApplyMode::NoReboot).to_owned()))
+        }
+        (mode, _) => Ok((mode, details(mode).to_owned())),
+    }
+}
+
+/// How long a configuration is tried: a minute when the request does not say.
+fn try_timeout(request: &pb::ApplyConfigurationRequest) -> Duration {
+    let asked = request.try_mode_timeout;
+    asked
+        .and_then(|timeout| Duration::try_from(timeout).ok())
+        .unwrap_or(Duration::from_mins(1))
+}
+
+fn take(
+    node: &Arc<Node>,
+    config: &Arc<NodeConfig>,
+    mode: ApplyMode,
+    in_maintenance: bool,
+    trial: Duration,
+) {
+    let config = Some(Arc::clone(config));
+    let started = node.update(|state| match mode {
+        _ if in_maintenance => {
+            state.configure(config);
+            None
+        }
+        ApplyMode::Try => {
+            let before = state.config.clone()?;
+            let number = state.trials.saturating_add(1);
+            state.trials = number;
+            state.trial = Some((number, before));
+            state.config = config;
+            Some(number)
+        }
+        ApplyMode::Staged => {
+            state.persistent = config;
+            None
+        }
+        ApplyMode::Reboot => {
+            state.persistent = config;
             state.command = Some(Command::Reboot);
+            None
+        }
+        ApplyMode::Auto | ApplyMode::NoReboot => {
+            state.configure(config);
+            None
         }
     });
+    if let Some(number) = started {
+        let node = Arc::downgrade(node);
+        tokio::spawn(async move {
+            tokio::time::sleep(trial).await;
+            if let Some(node) = node.upgrade() {
+                node.update(|state| take_back(state, number));
+            }
+        });
+    }
+}
+
+/// Ends a trial, unless it was confirmed, replaced or forgotten by a reboot.
+fn take_back(state: &mut State, number: u64) {
+    if let Some((_, before)) = state.trial.take_if(|(current, _)| *current == number) {
+        state.config = Some(before);
+    }
 }
 
 fn effective_mode(node: &Node, server: Server, mode: i32) -> Result<ApplyMode, Status> {
@@ -88,8 +198,7 @@ fn effective_mode(node: &Node, server: Server, mode: i32) -> Result<ApplyMode, S
                 in_maintenance: true,
             },
             ApplyMode::Reboot,
-        )
-        | (Server::Machine { .. }, ApplyMode::Auto) => Ok(ApplyMode::NoReboot),
+        ) => Ok(ApplyMode::NoReboot),
         (Server::Machine { .. }, ApplyMode::Reboot)
             if (release.major, release.minor) >= (1, 14) =>
         {
@@ -117,17 +226,55 @@ fn details(mode: ApplyMode) -> &'static str {
     }
 }
 
-fn dry_run(server: Server, details: &str) -> String {
-    match server {
-        Server::Maintenance => {
-            "Dry run summary:\nNode is running in maintenance mode and does not have a config yet."
-                .to_owned()
-        }
-        Server::Machine { .. } => {
-            format!(
-                "Dry run summary:\n{details} (skipped in dry-run).\nConfig diff:\n\nNo changes."
-            )
-        }
+/// What a dry run answers: the warnings are left out in every release.
+fn dry_run(
+    node: &Node,
+    server: Server,
+    mode: ApplyMode,
+    details: &str,
+    config: Option<&NodeConfig>,
+) -> pb::ApplyConfiguration {
+    if server == Server::Maintenance {
+        let text =
+            "Dry run summary:\nNode is running in maintenance mode and does not have a config yet.";
+        return pb::ApplyConfiguration {
+            mode_details: text.to_owned(),
+            ..Default::default()
+        };
+    }
+    let version = node.version();
+    let encoded = |config: &NodeConfig| immediate::encoded(config, &version);
+    let current = node.state().config.clone();
+    let before = current.as_deref().map(encoded).unwrap_or_default();
+    let after = config.map(encoded).unwrap_or_default();
+    let mut diff = text_diff::unified(&before, &after);
+    if diff.is_empty() {
+        "No changes.".clone_into(&mut diff);
+    }
+    pb::ApplyConfiguration {
+        mode: mode.into(),
+        mode_details: format!(
+            "Dry run summary:\n{details} (skipped in dry-run).\nConfig diff:\n\n{diff}"
+        ),
+        ..Default::default()
+    }
+}
+
+/// A duration as Go prints it: `1m30s`, `1h0m0s`, `250ms`.
+fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    if seconds == 0 {
+        return match duration.as_millis() {
+            0 => "0s".to_owned(),
+            _ => format!("{}ms", duration.as_secs_f64() * 1000.0),
+        };
+    }
+    let rest = duration.as_secs_f64() - (hours * 3600 + minutes * 60) as f64;
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest}s"),
+        _ => format!("{hours}h{minutes}m{rest}s"),
     }
 }
 

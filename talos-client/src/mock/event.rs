@@ -45,6 +45,8 @@ pub enum MockEvent {
         /// What the console says.
         reason: String,
     },
+    /// The release of an upgrade did not come up; the node boots its old one.
+    RolledBack,
     /// It goes down to come back.
     Rebooting,
     /// It does not come up, and no port opens until somebody acts.

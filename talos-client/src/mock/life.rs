@@ -10,6 +10,7 @@ use super::document::{InstallTarget, NodeConfig};
 use super::etcd;
 use super::event::MockEvent;
 use super::identity::{Identity, Signer};
+use super::machine_events;
 use super::node::{self, Command, Etcd, Image, Installed, Mode, Node};
 use crate::PublicKeyFingerprint;
 use crate::api::certificate::PresentedCertificate;
@@ -29,6 +30,16 @@ enum Next {
     Boot(Start),
     Off,
 }
+
+/// The phases of an upgrade that come before the installer (v1.10.7).
+const UPGRADE_PHASES: [&str; 6] = [
+    "drain",
+    "cleanup",
+    "stopEverything",
+    "dbus",
+    "unmountUser",
+    "upgrade",
+];
 
 /// Why nothing more happens until somebody acts.
 struct Halt(String);
@@ -82,21 +93,32 @@ async fn obey(node: &Node) -> Next {
     };
     match command {
         Some(Command::Shutdown) => Next::Off,
-        Some(Command::Reset { keep_talos, reboot }) => {
+        Some(Command::Reset { wipe, reboot }) => {
             node.update(|state| {
-                state.config = None;
-                state.has_etcd_data = false;
-                state.etcd_cluster = 0;
-                if !keep_talos {
+                if wipe.state {
+                    state.configure(None);
+                }
+                if wipe.data {
+                    state.has_etcd_data = false;
+                    state.etcd_cluster = 0;
+                }
+                if wipe.talos {
                     state.installed = None;
+                    state.previous = None;
                 }
             });
             node.events.push(MockEvent::Reset);
             if reboot { Next::Boot(start) } else { Next::Off }
         }
-        Some(Command::Upgrade { image }) => {
-            sleep(node.setup.delays.install).await;
-            write_upgrade(node, image);
+        Some(Command::Upgrade {
+            image,
+            is_staged: true,
+        }) => {
+            node.update(|state| state.staged_upgrade = Some(image));
+            Next::Boot(start)
+        }
+        Some(Command::Upgrade { image, .. }) => {
+            upgrade(node, image).await;
             Next::Boot(start)
         }
         Some(Command::Rollback) => {
@@ -106,6 +128,7 @@ async fn obey(node: &Node) -> Next {
                 {
                     std::mem::swap(&mut installed.image, previous);
                 }
+                state.is_broken = false;
             });
             Next::Boot(start)
         }
@@ -113,25 +136,52 @@ async fn obey(node: &Node) -> Next {
     }
 }
 
-/// What the installer of an upgrade does.
-fn write_upgrade(node: &Node, image: String) {
+/// What the installer of an upgrade does, phase by phase.
+async fn upgrade(node: &Node, image: String) {
+    for phase in UPGRADE_PHASES {
+        node.update(|state| state.push(machine_events::phase(phase)));
+    }
+    sleep(node.setup.delays.install).await;
     let failure = node.update(|state| {
         let failure = state.next_upgrade_failure.take();
-        if let (None, Some(installed)) = (&failure, &mut state.installed) {
+        if let Some(reason) = &failure {
+            state.push(machine_events::fatal("upgrade", reason));
+        } else if let Some(installed) = &mut state.installed {
             let new = node.setup.installed_image(&image);
             state.previous = Some(std::mem::replace(&mut installed.image, new));
             installed.is_signed = image.contains("-secureboot");
+            state.is_broken = std::mem::take(&mut state.is_next_release_broken);
         }
         failure
     });
+    if failure.is_some() {
+        // The countdown before the reboot.
+        sleep(node.setup.delays.reboot).await;
+    }
     node.events.push(match failure {
         Some(reason) => MockEvent::UpgradeFailed { reason },
         None => MockEvent::Upgraded { image },
     });
 }
 
+/// The boot loader starts the other release when the new one does not come up, and nobody is told.
+async fn fall_back(node: &Node) -> Next {
+    sleep(node.setup.delays.boot).await;
+    node.update(|state| {
+        if let (Some(installed), Some(previous)) = (&mut state.installed, &mut state.previous) {
+            std::mem::swap(&mut installed.image, previous);
+        }
+        state.is_broken = false;
+    });
+    node.events.push(MockEvent::RolledBack);
+    Next::Boot(Start::Firmware)
+}
+
 async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
     let (image, from_iso) = load(node, start)?;
+    if !from_iso && node.state().is_broken {
+        return Ok(fall_back(node).await);
+    }
     node.update(|state| {
         state.image = image;
         state.stage = Stage::Booting;
@@ -139,9 +189,15 @@ async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
     });
     sleep(node.setup.delays.boot).await;
 
+    // A staged upgrade is done before anything uses the disk, and before the API is up.
+    if let Some(image) = node.update(|state| state.staged_upgrade.take()) {
+        node.update(|state| state.stage = Stage::Upgrading);
+        upgrade(node, image).await;
+        return Ok(Next::Boot(start));
+    }
     let has_config = node.state().config.is_some();
     if from_iso || !has_config {
-        node.update(|state| state.config = None);
+        node.update(|state| state.configure(None));
         maintenance(node).await?;
     }
     let is_installed = node.state().installed.is_some();
@@ -220,7 +276,7 @@ async fn install(node: &Arc<Node>) -> Result<Next, Halt> {
         }
         Err(reason) => {
             node.update(|state| {
-                state.config = None;
+                state.configure(None);
                 state.stage = Stage::Rebooting;
             });
             node.events.push(MockEvent::InstallFailed { reason });

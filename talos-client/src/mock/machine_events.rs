@@ -5,7 +5,7 @@ use prost::Message;
 use super::node::{Etcd, Mode, State};
 use super::resources;
 use crate::api::cosi::Stage;
-use crate::api::pb::machine as pb;
+use crate::api::pb::{common, machine as pb};
 
 /// What events are about.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,8 +102,36 @@ fn sequence(stage: Stage) -> Option<(&'static str, pb::sequence_event::Action)> 
         Stage::Rebooting => ("reboot", Action::Start),
         Stage::ShuttingDown => ("shutdown", Action::Start),
         Stage::Resetting => ("reset", Action::Start),
+        Stage::Upgrading => ("upgrade", Action::Start),
         _ => return None,
     })
+}
+
+/// A phase of a sequence begins.
+pub(super) fn phase(phase: &str) -> pb::Event {
+    event(
+        "PhaseEvent",
+        &pb::PhaseEvent {
+            phase: phase.to_owned(),
+            action: pb::phase_event::Action::Start.into(),
+        },
+    )
+}
+
+/// A sequence has failed, and the node reboots.
+pub(super) fn fatal(sequence: &str, reason: &str) -> pb::Event {
+    event(
+        "SequenceEvent",
+        &pb::SequenceEvent {
+            sequence: sequence.to_owned(),
+            action: pb::sequence_event::Action::Noop.into(),
+            error: Some(common::Error {
+                code: common::Code::Fatal.into(),
+                message: format!("sequence failed: {reason}"),
+                details: Vec::new(),
+            }),
+        },
+    )
 }
 
 fn etcd(etcd: Etcd) -> Option<(pb::service_state_event::Action, &'static str)> {

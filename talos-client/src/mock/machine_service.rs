@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, future};
 use tonic::{Request, Response, Status};
 
 use super::event::MockEvent;
-use super::node::{Command, Etcd, Node};
+use super::node::{Command, Etcd, Node, Wipe};
 use super::services::Operation;
 use super::{apply, client_configuration, etcd, files, kubeconfig, services, statistics};
 use crate::api::channel::MAX_MESSAGE_SIZE;
@@ -138,9 +138,14 @@ impl Service {
         Ok(())
     }
 
+    /// Gives the node something to do, under an id for its events.
     fn command(&self, command: Command) -> String {
-        self.node.update(|state| state.command = Some(command));
-        "5bd13a5e-6b5f-4c3a-9a0e-2a6f7d0c1b2e".to_owned()
+        self.node.update(|state| {
+            state.actors = state.actors.saturating_add(1);
+            state.actor = format!("5bd13a5e-6b5f-4c3a-9a0e-{:012x}", state.actors);
+            state.command = Some(command);
+            state.actor.clone()
+        })
     }
 }
 
@@ -213,7 +218,11 @@ impl MachineService for Service {
             data: Some(prost_types::Any::default()),
             ..Default::default()
         }]);
-        Ok(Response::new(hello.chain(log.follow(from)).map(Ok).boxed()))
+        let actor = asked.with_actor_id;
+        let meant = log
+            .follow(from)
+            .filter(move |event| future::ready(actor.is_empty() || event.actor_id == actor));
+        Ok(Response::new(hello.chain(meant).map(Ok).boxed()))
     }
 
     async fn etcd_member_list(
@@ -447,7 +456,7 @@ impl MachineService for Service {
         let asked = request.get_ref();
         self.check_reset(asked)?;
         let actor_id = self.command(Command::Reset {
-            keep_talos: !asked.system_partitions_to_wipe.is_empty() || asked.mode == 2,
+            wipe: wiped(asked),
             reboot: asked.reboot,
         });
         Ok(Response::new(pb::ResetResponse {
@@ -479,7 +488,10 @@ impl MachineService for Service {
         if self.control_plane_only("upgrade").is_ok() && !asked.force {
             etcd::with_leader(&self.node)?;
         }
-        let actor_id = self.command(Command::Upgrade { image: asked.image });
+        let actor_id = self.command(Command::Upgrade {
+            image: asked.image,
+            is_staged: asked.stage,
+        });
         Ok(Response::new(pb::UpgradeResponse {
             messages: vec![pb::Upgrade {
                 metadata: None,
@@ -773,6 +785,21 @@ impl MachineService for Service {
                 })
             });
         Ok(Response::new(stream::iter(images).boxed()))
+    }
+}
+
+/// Without partitions named the whole system disk is wiped, unless only user disks are.
+fn wiped(asked: &pb::ResetRequest) -> Wipe {
+    let only_user_disks = asked.mode() == pb::reset_request::WipeMode::UserDisks;
+    let named = &asked.system_partitions_to_wipe;
+    let is_wiped = |label: &str| {
+        !only_user_disks
+            && (named.is_empty() || named.iter().any(|partition| partition.label == label))
+    };
+    Wipe {
+        state: is_wiped("STATE"),
+        data: is_wiped("EPHEMERAL"),
+        talos: !only_user_disks && (named.is_empty() || is_wiped("META")),
     }
 }
 

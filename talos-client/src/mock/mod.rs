@@ -48,6 +48,7 @@ mod fault;
 mod files;
 mod gate;
 mod identity;
+mod immediate;
 mod kubeconfig;
 mod life;
 mod log;
@@ -65,6 +66,7 @@ mod services;
 mod state_service;
 mod statistics;
 mod store;
+mod text_diff;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -201,6 +203,13 @@ impl TalosMock {
         self.inner
             .node
             .update(|state| state.next_upgrade_failure = Some(reason));
+    }
+
+    /// Makes the release of the next upgrade not come up: the node boots its old one again, without a word.
+    pub fn roll_back_next_upgrade(&self) {
+        self.inner
+            .node
+            .update(|state| state.is_next_release_broken = true);
     }
 
     /// Raises an alarm of etcd on this node.

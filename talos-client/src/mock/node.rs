@@ -45,17 +45,29 @@ pub(super) enum Etcd {
 pub(super) enum Command {
     Reboot,
     Shutdown,
-    /// Writes another release to the disk, and boots it.
+    /// Writes another release to the disk, and boots it; reboots first when it is staged.
     Upgrade {
         image: String,
+        is_staged: bool,
     },
     /// Boots the release before the last upgrade.
     Rollback,
-    /// Wipes configuration and data, and Talos itself too unless it is kept.
+    /// Wipes what is named.
     Reset {
-        keep_talos: bool,
+        wipe: Wipe,
         reboot: bool,
     },
+}
+
+/// What a reset wipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wipe {
+    /// The configuration.
+    pub(super) state: bool,
+    /// The data of etcd and Kubernetes.
+    pub(super) data: bool,
+    /// Talos itself.
+    pub(super) talos: bool,
 }
 
 /// The image that is running.
@@ -84,8 +96,14 @@ pub(super) struct State {
     /// The release before the last upgrade.
     pub(super) previous: Option<Image>,
     pub(super) boot_order: BootOrder,
-    /// What was handed over, and survives a reboot once Talos is installed.
+    /// The configuration in effect.
     pub(super) config: Option<Arc<NodeConfig>>,
+    /// The one on the disk, which the next boot begins with once Talos is installed.
+    pub(super) persistent: Option<Arc<NodeConfig>>,
+    /// What a configuration that is being tried replaced, and a number that no other trial has.
+    pub(super) trial: Option<(u64, Arc<NodeConfig>)>,
+    /// How many configurations were tried so far.
+    pub(super) trials: u64,
     /// Whether etcd has data; survives a reboot.
     pub(super) has_etcd_data: bool,
     /// The cluster that the member on this node belongs to; 0 for none.
@@ -103,6 +121,16 @@ pub(super) struct State {
     pub(super) booted: SystemTime,
     pub(super) next_install_failure: Option<String>,
     pub(super) next_upgrade_failure: Option<String>,
+    /// Whether the next release that is installed by an upgrade does not come up.
+    pub(super) is_next_release_broken: bool,
+    /// Whether the release on the disk does not come up.
+    pub(super) is_broken: bool,
+    /// The image that an early boot is to install.
+    pub(super) staged_upgrade: Option<String>,
+    /// The request under which things happen until the node goes down.
+    pub(super) actor: String,
+    /// How many requests got an id so far.
+    pub(super) actors: u64,
     /// Services that were stopped through the API.
     pub(super) stopped_services: Vec<String>,
     /// Images that were pulled, by namespace.
@@ -125,6 +153,21 @@ pub(super) struct Node {
     changed: watch::Sender<()>,
 }
 
+impl State {
+    /// Publishes an event under the request that caused it.
+    pub(super) fn push(&mut self, mut event: pb::Event) {
+        event.actor_id.clone_from(&self.actor);
+        self.events.push(event);
+    }
+
+    /// Takes a configuration into effect, on the disk too; or none at all.
+    pub(super) fn configure(&mut self, config: Option<Arc<NodeConfig>>) {
+        self.persistent.clone_from(&config);
+        self.config = config;
+        self.trial = None;
+    }
+}
+
 impl Node {
     pub(super) fn new(setup: Setup, port: Port) -> Self {
         let state = State {
@@ -135,6 +178,9 @@ impl Node {
             previous: None,
             boot_order: setup.boot_order,
             config: None,
+            persistent: None,
+            trial: None,
+            trials: 0,
             has_etcd_data: false,
             etcd_cluster: 0,
             etcd_rank: 0,
@@ -148,6 +194,11 @@ impl Node {
             booted: SystemTime::now(),
             next_install_failure: setup.install_failure.clone(),
             next_upgrade_failure: None,
+            is_next_release_broken: false,
+            is_broken: false,
+            staged_upgrade: None,
+            actor: String::new(),
+            actors: 0,
             stopped_services: Vec::new(),
             images: Vec::new(),
             meta: std::collections::BTreeMap::new(),
@@ -179,7 +230,7 @@ impl Node {
             let after = machine_events::Snapshot::of(&state);
             self.store.replace(resources::derive(&self.setup, &state));
             for event in machine_events::between(&before, &after) {
-                state.events.push(event);
+                state.push(event);
             }
             let stage = (before.stage() != after.stage()).then(|| after.stage());
             (result, stage)
@@ -257,8 +308,10 @@ pub(super) fn power_off(state: &mut State) {
     state.mode = Mode::Down;
     state.stage = Stage::Unknown;
     if state.installed.is_none() {
-        state.config = None;
+        state.persistent = None;
     }
+    state.config.clone_from(&state.persistent);
+    state.trial = None;
     state.etcd = Etcd::Absent;
     state.has_services = false;
     state.is_time_synced = false;
@@ -266,5 +319,6 @@ pub(super) fn power_off(state: &mut State) {
     state.is_node_ready = false;
     state.stopped_services.clear();
     state.command = None;
+    state.actor.clear();
     state.events = Log::new();
 }

@@ -364,7 +364,17 @@ fn kubernetes(setup: &Setup, state: &State, resources: &mut Resources) {
     let Some(config) = &state.config else {
         return;
     };
-    secrets(config, minor_of(state), resources);
+    let minor = minor_of(state);
+    machine_config(MachineConfigStatus::ACTIVE, config, minor, resources);
+    if let Some(persistent) = &state.persistent {
+        machine_config(
+            MachineConfigStatus::PERSISTENT,
+            persistent,
+            minor,
+            resources,
+        );
+    }
+    authority(config, resources);
     let (number, word) = if config.is_control_plane {
         (2, "controlplane")
     } else {
@@ -414,10 +424,9 @@ fn minor_of(state: &State) -> u64 {
         .minor
 }
 
-/// What only administrators may read: the configuration, and the authority of the machine API.
-///
-/// The specification of the configuration is the document itself (facts of Talos v1.10, resource MachineConfigs).
-fn secrets(config: &NodeConfig, minor: u64, resources: &mut Resources) {
+/// A configuration, which only administrators may read. The specification is the document itself (facts of Talos v1.10, resource
+/// MachineConfigs).
+fn machine_config(id: &str, config: &NodeConfig, minor: u64, resources: &mut Resources) {
     let text = config.text.expose_secret();
     let proto = resource::config::MachineConfigSpec {
         yaml_marshalled: text.as_bytes().to_vec(),
@@ -429,13 +438,15 @@ fn secrets(config: &NodeConfig, minor: u64, resources: &mut Resources) {
     } else {
         text.to_owned()
     };
-    for id in [MachineConfigStatus::ACTIVE, MachineConfigStatus::PERSISTENT] {
-        put::<MachineConfigStatus>(resources, id, &proto, yaml.clone());
-        let key = (MachineConfigStatus::TYPE, id.to_owned());
-        if let Some(content) = resources.get_mut(&key) {
-            content.annotation = is_text.then_some(("talos.dev/yaml-spec", "1"));
-        }
+    put::<MachineConfigStatus>(resources, id, &proto, yaml);
+    let key = (MachineConfigStatus::TYPE, id.to_owned());
+    if let Some(content) = resources.get_mut(&key) {
+        content.annotation = is_text.then_some(("talos.dev/yaml-spec", "1"));
     }
+}
+
+/// The authority of the machine API, which only administrators may read.
+fn authority(config: &NodeConfig, resources: &mut Resources) {
     let key = config.talos_ca.key.as_ref();
     let key = key.map(|key| STANDARD.encode(key.expose_secret()));
     resources.insert(

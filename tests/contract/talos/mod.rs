@@ -2,7 +2,9 @@
 
 mod bootstrap;
 mod calls;
+mod edit;
 mod faults;
+mod health;
 mod identity;
 mod machine;
 mod maintenance;
@@ -10,3 +12,4 @@ mod recorded;
 mod resources;
 mod support;
 mod transport;
+mod upgrade;

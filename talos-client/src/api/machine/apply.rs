@@ -98,6 +98,11 @@ impl ApplyOptions {
         self
     }
 
+    /// The mode, as it was set.
+    pub(crate) fn requested(&self) -> ApplyMode {
+        self.mode
+    }
+
     /// After what time [`ApplyMode::Try`] takes the configuration back; one minute by default.
     pub fn try_timeout(mut self, timeout: Duration) -> Self {
         self.try_timeout = timeout;

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::reply::only;
+use super::reply::{check, only};
 use super::{Machine, machine_service, storage_service};
-use crate::Result;
 use crate::api::channel::{Call, Service, Transport};
 use crate::api::pb::time::time_service_client::TimeServiceClient;
-use crate::api::pb::{storage, time as pb_time};
+use crate::api::pb::{common, machine as pb, storage, time as pb_time};
 use crate::api::wire::timestamp;
+use crate::{Error, ErrorKind, Result};
 
 /// What runs on the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -159,6 +160,36 @@ impl Machine {
             .await?;
         let message = only(&self.transport, OPERATION, reply)?;
         Ok(Duration::from_secs(message.boot_time))
+    }
+
+    /// The id of this boot, a UUID that the kernel makes; it tells one boot from the next. Needs `os:admin`. May be repeated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] without the role: [`Machine::boot_time`] is for readers.
+    pub async fn boot_id(&self) -> Result<String> {
+        const OPERATION: &str = "read boot id";
+        let text = self
+            .transport
+            .call(Call::read(OPERATION), |service| async move {
+                let path = "/proc/sys/kernel/random/boot_id".to_owned();
+                let request = pb::ReadRequest { path };
+                let chunks = machine_service(service).read(request).await?.into_inner();
+                let chunks: Vec<common::Data> = chunks.try_collect().await?;
+                Ok(tonic::Response::new(chunks))
+            })
+            .await?;
+        let mut id = Vec::new();
+        for chunk in text {
+            check(OPERATION, chunk.metadata.as_ref())?;
+            id.extend_from_slice(&chunk.bytes);
+        }
+        let id = String::from_utf8_lossy(&id).trim().to_owned();
+        if id.is_empty() {
+            return Err(Error::new(ErrorKind::Decode, OPERATION)
+                .with_target(self.target())
+                .with_message("the file is empty"));
+        }
+        Ok(id)
     }
 
     /// All block devices, CD drives included; see [`Disk::is_installable`].

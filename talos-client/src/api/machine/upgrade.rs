@@ -59,6 +59,11 @@ impl UpgradeRequest {
         self
     }
 
+    /// Whether the checks of etcd are skipped.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.force
+    }
+
     /// The image.
     #[must_use]
     pub fn image(&self) -> &str {

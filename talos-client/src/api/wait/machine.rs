@@ -187,7 +187,7 @@ fn is_member(
 }
 
 /// Watches one resource until `judge` breaks; opens the watch again when the connection breaks.
-async fn follow<F, T, U>(
+pub(crate) async fn follow<F, T, U>(
     resources: &Resources,
     waiting: &mut Waiting<F>,
     id: &str,

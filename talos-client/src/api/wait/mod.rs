@@ -19,6 +19,7 @@ pub use self::api::{
     wait_for_api, wait_for_api_observed, wait_for_maintenance, wait_for_maintenance_observed,
 };
 pub use self::machine::Bootstrapped;
+pub(crate) use self::machine::follow;
 
 /// The time for one connection attempt: a host that is down answers nothing at all.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +46,14 @@ pub enum WaitingFor {
     Etcd,
     /// A stage of the machine.
     Stage,
+    /// A configuration to be where it was sent to.
+    Configuration,
+    /// A configuration that is being tried to be taken back.
+    ConfigurationRollback,
+    /// The node to boot again.
+    Reboot,
+    /// The node to write another release to its disk.
+    Upgrade,
 }
 
 impl WaitingFor {
@@ -61,6 +70,10 @@ impl WaitingFor {
             Self::Bootstrap => "the node to accept the bootstrap",
             Self::Etcd => "etcd to become healthy",
             Self::Stage => "the machine to reach the stage",
+            Self::Configuration => "the configuration to take effect",
+            Self::ConfigurationRollback => "the configuration to be taken back",
+            Self::Reboot => "the node to boot again",
+            Self::Upgrade => "the node to install the release",
         }
     }
 }
@@ -72,7 +85,7 @@ impl fmt::Display for WaitingFor {
 }
 
 /// A wait under way: its clock, its observer and the last cause.
-struct Waiting<F> {
+pub(crate) struct Waiting<F> {
     poll: Poll,
     started: Instant,
     operation: &'static str,
@@ -85,7 +98,7 @@ struct Waiting<F> {
 }
 
 impl<F: FnMut(&WaitState)> Waiting<F> {
-    fn new(
+    pub(crate) fn new(
         operation: &'static str,
         target: String,
         waiting_for: WaitingFor,
@@ -110,17 +123,17 @@ impl<F: FnMut(&WaitState)> Waiting<F> {
         }
     }
 
-    fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.poll.total().saturating_sub(self.started.elapsed())
     }
 
     /// The time for one connection attempt.
-    fn attempt_timeout(&self) -> Duration {
+    pub(crate) fn attempt_timeout(&self) -> Duration {
         ATTEMPT_TIMEOUT.min(self.remaining())
     }
 
     /// Reports to the observer why the wait is not over yet.
-    fn report(&mut self, waiting_for: WaitingFor, cause: impl Into<String>) {
+    pub(crate) fn report(&mut self, waiting_for: WaitingFor, cause: impl Into<String>) {
         self.state = WaitState {
             waiting_for: waiting_for.as_str().into(),
             cause: cause.into(),
@@ -133,13 +146,13 @@ impl<F: FnMut(&WaitState)> Waiting<F> {
     }
 
     /// As [`Waiting::report`], for an attempt that failed.
-    fn report_error(&mut self, waiting_for: WaitingFor, error: Error) {
+    pub(crate) fn report_error(&mut self, waiting_for: WaitingFor, error: Error) {
         self.report(waiting_for, error.to_string());
         self.last = Some(error);
     }
 
     /// Sleeps until the next attempt, but not beyond the deadline.
-    async fn sleep(&mut self) {
+    pub(crate) async fn sleep(&mut self) {
         self.failures = self.failures.saturating_add(1);
         let interval = self.poll.interval(self.failures).min(self.remaining());
         tokio::time::sleep(interval).await;
@@ -150,7 +163,7 @@ impl<F: FnMut(&WaitState)> Waiting<F> {
             .timed_out(self.operation, &self.target, self.last)
     }
 
-    fn failed(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+    pub(crate) fn failed(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, self.operation)
             .with_target(self.target.clone())
             .with_message(message)
@@ -158,7 +171,7 @@ impl<F: FnMut(&WaitState)> Waiting<F> {
 }
 
 /// Runs a wait to its end or its deadline, whichever comes first.
-async fn until_deadline<F, T, W>(mut waiting: Waiting<F>, work: W) -> Result<T>
+pub(crate) async fn until_deadline<F, T, W>(mut waiting: Waiting<F>, work: W) -> Result<T>
 where
     F: FnMut(&WaitState),
     W: AsyncFnOnce(&mut Waiting<F>) -> Result<T>,
