@@ -203,7 +203,11 @@ pub(super) fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
         let Some(name) = relative(&root, path) else {
             continue;
         };
-        let name = if name == "." && matches!(entry, Entry::File(_)) {
+        // The directory itself is left out, as by machined.
+        if name == "." && *entry == Entry::Directory {
+            continue;
+        }
+        let name = if name == "." {
             root.rsplit('/').next().unwrap_or_default()
         } else {
             name

@@ -136,17 +136,24 @@ async fn obey(node: &Node) -> Next {
     }
 }
 
-/// What the installer of an upgrade does, phase by phase.
+/// An upgrade with everything around its installer, phase by phase.
 async fn upgrade(node: &Node, image: String) {
     for phase in UPGRADE_PHASES {
         node.update(|state| state.push(machine_events::phase(phase)));
     }
+    if let Err(reason) = write_upgrade(node, image).await {
+        node.update(|state| state.push(machine_events::fatal("upgrade", &reason)));
+        // The countdown before the reboot.
+        sleep(node.setup.delays.reboot).await;
+    }
+}
+
+/// What the installer of an upgrade does, or why it fails.
+pub(super) async fn write_upgrade(node: &Node, image: String) -> Result<(), String> {
     sleep(node.setup.delays.install).await;
     let failure = node.update(|state| {
         let failure = state.next_upgrade_failure.take();
-        if let Some(reason) = &failure {
-            state.push(machine_events::fatal("upgrade", reason));
-        } else if let Some(installed) = &mut state.installed {
+        if let (None, Some(installed)) = (&failure, &mut state.installed) {
             let new = node.setup.installed_image(&image);
             state.previous = Some(std::mem::replace(&mut installed.image, new));
             installed.is_signed = image.contains("-secureboot");
@@ -154,14 +161,15 @@ async fn upgrade(node: &Node, image: String) {
         }
         failure
     });
-    if failure.is_some() {
-        // The countdown before the reboot.
-        sleep(node.setup.delays.reboot).await;
+    if let Some(reason) = failure {
+        let event = MockEvent::UpgradeFailed {
+            reason: reason.clone(),
+        };
+        node.events.push(event);
+        return Err(reason);
     }
-    node.events.push(match failure {
-        Some(reason) => MockEvent::UpgradeFailed { reason },
-        None => MockEvent::Upgraded { image },
-    });
+    node.events.push(MockEvent::Upgraded { image });
+    Ok(())
 }
 
 /// The boot loader starts the other release when the new one does not come up, and nobody is told.

@@ -138,6 +138,32 @@ impl Service {
         Ok(())
     }
 
+    /// What a node checks before it wipes a block device.
+    fn check_wipe(&self, asked: &storage::BlockDeviceWipeDescriptor) -> Result<(), Status> {
+        let path = format!("/dev/{}", asked.device);
+        let disks = &self.node.setup.disks;
+        let Some(disk) = disks.iter().find(|disk| disk.device == path) else {
+            return Err(Status::not_found(format!(
+                "blockdevice {:?} not found",
+                asked.device
+            )));
+        };
+        if disk.is_cdrom {
+            return Err(Status::failed_precondition(format!(
+                "blockdevice {:?} is read-only",
+                asked.device
+            )));
+        }
+        let installed = self.node.state().installed.clone();
+        if !asked.skip_volume_check && installed.is_some_and(|system| system.disk == path) {
+            return Err(Status::failed_precondition(format!(
+                "blockdevice {:?} is in use by volume \"STATE\"",
+                asked.device
+            )));
+        }
+        Ok(())
+    }
+
     /// Gives the node something to do, under an id for its events.
     fn command(&self, command: Command) -> String {
         self.node.update(|state| {
@@ -649,6 +675,15 @@ impl MachineService for Service {
         }))
     }
 
+    async fn netstat(&self, request: Request<pb::NetstatRequest>) -> Reply<pb::NetstatResponse> {
+        Ok(Response::new(pb::NetstatResponse {
+            messages: vec![pb::Netstat {
+                metadata: None,
+                connectrecord: statistics::sockets(request.get_ref()),
+            }],
+        }))
+    }
+
     async fn meta_write(
         &self,
         request: Request<pb::MetaWriteRequest>,
@@ -836,6 +871,18 @@ impl StorageService for Service {
                 metadata: None,
                 disks: disks.collect(),
             }],
+        }))
+    }
+
+    async fn block_device_wipe(
+        &self,
+        request: Request<storage::BlockDeviceWipeRequest>,
+    ) -> Reply<storage::BlockDeviceWipeResponse> {
+        for asked in &request.get_ref().devices {
+            self.check_wipe(asked)?;
+        }
+        Ok(Response::new(storage::BlockDeviceWipeResponse {
+            messages: vec![storage::BlockDeviceWipe::default()],
         }))
     }
 }

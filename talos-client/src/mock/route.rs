@@ -82,11 +82,20 @@ routes! {
     SystemStat = "/machine.MachineService/SystemStat", "AOR", 0;
     Upgrade = "/machine.MachineService/Upgrade", "A", 0;
     Version = "/machine.MachineService/Version", "AOR", 0;
+    Netstat = "/machine.MachineService/Netstat", "AOR", 0;
     EtcdDowngradeCancel = "/machine.MachineService/EtcdDowngradeCancel", "A", 11;
     EtcdDowngradeEnable = "/machine.MachineService/EtcdDowngradeEnable", "A", 11;
     EtcdDowngradeValidate = "/machine.MachineService/EtcdDowngradeValidate", "A", 11;
     Disks = "/storage.StorageService/Disks", "AOR", 0;
+    BlockDeviceWipe = "/storage.StorageService/BlockDeviceWipe", "A", 0;
+    ImageServiceList = "/machine.ImageService/List", "AOR", 13;
+    ImageServicePull = "/machine.ImageService/Pull", "AO", 13;
+    ImageServiceRemove = "/machine.ImageService/Remove", "A", 13;
+    ImageServiceVerify = "/machine.ImageService/Verify", "AOR", 13;
+    LifecycleInstall = "/machine.LifecycleService/Install", "A", 13;
+    LifecycleUpgrade = "/machine.LifecycleService/Upgrade", "A", 13;
     HealthCheck = "/cluster.ClusterService/HealthCheck", "AOR", 0;
+    ControllerDependencies = "/inspect.InspectService/ControllerRuntimeDependencies", "AOR", 0;
     Time = "/time.TimeService/Time", "AOR", 0;
     TimeCheck = "/time.TimeService/TimeCheck", "AOR", 0;
     ResourceGet = "/cosi.resource.State/Get", "AOR", 0;
@@ -108,17 +117,10 @@ const SERVICES: [(&str, Since); 9] = [
 ];
 
 /// Methods that real nodes have and the mock does not serve; the first minor release with them.
-const NOT_SERVED: [(&str, Since); 10] = [
+const NOT_SERVED: [(&str, Since); 3] = [
     ("/machine.MachineService/CPUFreqStats", 0),
-    ("/machine.MachineService/Netstat", 0),
     ("/machine.MachineService/PacketCapture", 0),
-    ("/storage.StorageService/BlockDeviceWipe", 0),
-    ("/inspect.InspectService/ControllerRuntimeDependencies", 0),
-    ("/machine.ImageService/List", 13),
-    ("/machine.ImageService/Pull", 13),
     ("/machine.ImageService/Import", 13),
-    ("/machine.LifecycleService/Install", 13),
-    ("/machine.LifecycleService/Upgrade", 13),
 ];
 
 /// COSI methods that change something; nodes deny them whatever the role.
@@ -230,7 +232,9 @@ mod tests {
         assert_eq!(known(downgrade.path(), 10), Known::NoMethod);
         assert_eq!(known(downgrade.path(), 11), Known::Route(downgrade));
         assert_eq!(known("/machine.ImageService/List", 12), Known::NoService);
-        assert_eq!(known("/machine.ImageService/List", 13), Known::NotServed);
+        let list = Route::ImageServiceList;
+        assert_eq!(known(list.path(), 13), Known::Route(list));
+        assert_eq!(known("/machine.ImageService/Import", 13), Known::NotServed);
         assert_eq!(known("/machine.MachineService/Dream", 14), Known::NoMethod);
         assert_eq!(known("/cosi.resource.State/Create", 10), Known::Write);
     }

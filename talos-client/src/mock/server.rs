@@ -22,7 +22,10 @@ use x509_parser::prelude::FromDer;
 use super::gate::{self, Verdict};
 use super::node::Node;
 use super::proxy::{self, Targets};
-use super::{cluster_service, machine_service, state_service};
+use super::{
+    cluster_service, image_service, inspect_service, lifecycle_service, machine_service,
+    state_service,
+};
 
 /// How long running calls may go on when the server stops; five to ten seconds on a real node.
 const GRACE: Duration = Duration::from_millis(200);
@@ -150,6 +153,9 @@ fn routes(node: &Arc<Node>) -> Routes {
         .add_service(state_service::server(node))
         .add_service(cluster_service::server(node))
         .add_service(cluster_service::time_server(node))
+        .add_service(image_service::server(node))
+        .add_service(inspect_service::server(node))
+        .add_service(lifecycle_service::server(node))
 }
 
 fn organizations(leaf: &rustls_pki_types::CertificateDer<'_>) -> Vec<String> {

@@ -69,6 +69,34 @@ pub(super) fn mounts(node: &Node) -> Vec<pb::MountStat> {
     mounts
 }
 
+/// The machine API that listens, and one client of it.
+pub(super) fn sockets(request: &pb::NetstatRequest) -> Vec<pb::ConnectRecord> {
+    use pb::connect_record::{Process, State};
+    use pb::netstat_request::Filter;
+    let process = Process {
+        pid: 1200,
+        name: "apid".to_owned(),
+    };
+    let has_process = request.feature.is_some_and(|feature| feature.pid);
+    let socket = |state: State, remote: &str, port: u32| pb::ConnectRecord {
+        l4proto: "tcp".to_owned(),
+        localip: "127.0.0.1".to_owned(),
+        localport: 50_000,
+        remoteip: remote.to_owned(),
+        remoteport: port,
+        state: state.into(),
+        process: has_process.then(|| process.clone()),
+        ..Default::default()
+    };
+    let listening = socket(State::Listen, "0.0.0.0", 0);
+    let connected = socket(State::Established, "127.0.0.1", 40_000);
+    match request.filter() {
+        Filter::All => vec![listening, connected],
+        Filter::Connected => vec![connected],
+        Filter::Listening => vec![listening],
+    }
+}
+
 pub(super) fn cpus() -> Vec<pb::CpuInfo> {
     let cpu = |processor| pb::CpuInfo {
         processor,

@@ -4,10 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Context, Talosconfig, undefined};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A context in short. It holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,24 +48,10 @@ impl Context {
     /// # Errors
     /// As [`Context::client_certificate`].
     pub fn roles(&self) -> Result<Vec<String>> {
-        let Some(certificate) = self.client_certificate()? else {
-            return Ok(Vec::new());
-        };
-        let unreadable = |cause: String| {
-            Error::new(ErrorKind::InvalidDocument, "read talosconfig context")
-                .with_target("crt")
-                .with_message(cause)
-        };
-        let der = pem::parse(certificate.certificate_pem())
-            .map_err(|error| unreadable(error.to_string()))?;
-        let (_, parsed) = X509Certificate::from_der(der.contents())
-            .map_err(|error| unreadable(error.to_string()))?;
-        let roles = parsed.subject().iter_organization();
-        Ok(roles
-            .filter_map(|role| role.as_str().ok())
-            .filter(|role| !role.is_empty())
-            .map(ToOwned::to_owned)
-            .collect())
+        Ok(self
+            .client_certificate()?
+            .map(|certificate| certificate.roles().to_vec())
+            .unwrap_or_default())
     }
 }
 
@@ -93,6 +78,7 @@ impl fmt::Display for ContextInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
     use crate::config::VersionContract;
     use crate::secrets::{Role, SecretsBundle};
 

@@ -25,7 +25,7 @@ pub enum ImageNamespace {
 }
 
 impl ImageNamespace {
-    fn to_wire(self) -> i32 {
+    pub(super) fn to_wire(self) -> i32 {
         match self {
             Self::System => common::ContainerdNamespace::NsSystem.into(),
             Self::Cri => common::ContainerdNamespace::NsCri.into(),

@@ -13,16 +13,21 @@ mod etcd_snapshot;
 mod events;
 mod files;
 mod health;
+mod image_service;
 mod images;
 mod information;
+mod inspect;
+mod installer;
 mod kubeconfig;
 mod lifecycle;
 mod logs;
 mod meta;
+mod netstat;
 mod reply;
 mod services;
 mod statistics;
 mod upgrade;
+mod wipe;
 
 use bytes::Bytes;
 use tonic::{Response, Status, Streaming};
@@ -44,16 +49,21 @@ pub use self::etcd_snapshot::EtcdSnapshot;
 pub use self::events::{Event, EventPayload, EventTail, SequenceAction, ServiceAction};
 pub use self::files::{CopyReport, DiskUsage, DiskUsageRequest, FileInfo, FileType, ListFiles};
 pub use self::health::{HealthCheck, HealthProgress};
+pub use self::image_service::{ImageVerification, LayerStatus, PullProgress};
 pub use self::images::{Image, ImageNamespace};
 pub use self::information::{Disk, DiskKind, TimeComparison, Version};
+pub use self::inspect::{ControllerDependency, DependencyKind};
+pub use self::installer::InstallerOutput;
 pub use self::lifecycle::{RebootMode, ResetRequest, ShutdownMode, WipeMode};
 pub use self::logs::{LogDriver, LogsRequest};
+pub use self::netstat::{Socket, SocketFilter};
 pub use self::services::{ServiceEvent, ServiceHealth, ServiceInfo, ServiceState};
 pub use self::statistics::{
     CpuInfo, CpuTime, DiskStatistics, LoadAverage, MemoryInfo, Mount, NetworkStatistics, Process,
     SystemStatistics,
 };
 pub use self::upgrade::{UpgradeRequest, UpgradeStarted};
+pub use self::wipe::WipeRequest;
 
 pub(crate) use self::apply::apply;
 pub(crate) use self::information::disks;

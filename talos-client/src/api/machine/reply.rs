@@ -1,7 +1,7 @@
 //! Unpacking the reply envelope.
 
 use crate::api::channel::Transport;
-use crate::api::pb::{common, machine, storage, time};
+use crate::api::pb::{common, inspect, machine, storage, time};
 use crate::{Code, Error, ErrorKind, Result, api::status};
 
 /// A reply: a list of messages, one per node.
@@ -32,6 +32,7 @@ macro_rules! replies {
 }
 
 replies! {
+    inspect::ControllerRuntimeDependenciesResponse => inspect::ControllerRuntimeDependency,
     machine::ApplyConfigurationResponse => machine::ApplyConfiguration,
     machine::BootstrapResponse => machine::Bootstrap,
     machine::ContainersResponse => machine::Container,
@@ -58,6 +59,7 @@ replies! {
     machine::MetaDeleteResponse => machine::MetaDelete,
     machine::MetaWriteResponse => machine::MetaWrite,
     machine::MountsResponse => machine::Mounts,
+    machine::NetstatResponse => machine::Netstat,
     machine::NetworkDeviceStatsResponse => machine::NetworkDeviceStats,
     machine::ProcessesResponse => machine::Process,
     machine::RebootResponse => machine::Reboot,
@@ -73,6 +75,7 @@ replies! {
     machine::SystemStatResponse => machine::SystemStat,
     machine::UpgradeResponse => machine::Upgrade,
     machine::VersionResponse => machine::Version,
+    storage::BlockDeviceWipeResponse => storage::BlockDeviceWipe,
     storage::DisksResponse => storage::Disks,
     time::TimeResponse => time::Time,
 }

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tonic::server::Grpc;
@@ -35,6 +36,11 @@ type Handler = Arc<dyn Fn(http::Request<Body>) -> Answer + Send + Sync>;
 
 /// A server that gives every call the same kind of answer.
 async fn server(handler: Handler) -> Transport {
+    leaving_server(handler, Arc::new(Notify::new())).await
+}
+
+/// As [`server`]; whenever `leave` is notified, it ends its connections with GOAWAY once their calls are answered.
+async fn leaving_server(handler: Handler, leave: Arc<Notify>) -> Transport {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let certificate = CertificateParams::default().self_signed(&key).unwrap();
     let key = rustls_pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
@@ -52,6 +58,7 @@ async fn server(handler: Handler) -> Transport {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let (acceptor, handler) = (acceptor.clone(), Arc::clone(&handler));
+            let leave = Arc::clone(&leave);
             tokio::spawn(async move {
                 let io = TokioIo::new(acceptor.accept(tcp).await.unwrap());
                 let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -59,8 +66,13 @@ async fn server(handler: Handler) -> Transport {
                     async move { Ok::<_, Infallible>(answer.await) }
                 });
                 let connection = http2::Builder::new(TokioExecutor::new());
+                let mut connection = Box::pin(connection.serve_connection(io, service));
                 // The client may end the connection at any time.
-                let _ = connection.serve_connection(io, service).await;
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = leave.notified() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ = connection.await;
             });
         }
     });
@@ -275,4 +287,75 @@ async fn an_answer_larger_than_tonics_own_limit_is_read() {
     let hostname = Machine::new(transport).hostname().await.unwrap();
 
     assert_eq!(hostname.len(), SIZE);
+}
+
+/// A handler that sends these bytes as the body of a successful call.
+fn raw(body: Vec<u8>) -> Handler {
+    Arc::new(move |_| {
+        let body = http_body_util::Full::new(bytes::Bytes::from(body.clone()));
+        Box::pin(async move {
+            http::Response::builder()
+                .header("content-type", "application/grpc")
+                .body(Body::new(body))
+                .unwrap()
+        })
+    })
+}
+
+#[tokio::test]
+async fn half_a_message_is_no_answer() {
+    // The header promises a hundred bytes, and the server ends the response after four.
+    let half = [&[0, 0, 0, 0, 100][..], b"half"].concat();
+    let transport = server(raw(half)).await;
+
+    let error = Machine::new(transport.clone()).version().await.unwrap_err();
+    assert!(!matches!(error.kind(), ErrorKind::NotFound), "{error}");
+    let list = Resources::new(transport).list::<NodeDiagnostic>().await;
+
+    assert!(list.is_err(), "a list that was cut off is no empty list");
+}
+
+#[tokio::test]
+async fn a_response_that_ends_without_a_status_is_no_answer() {
+    let transport = server(raw(Vec::new())).await;
+
+    let version = Machine::new(transport.clone()).version().await;
+    let list = Resources::new(transport).list::<NodeDiagnostic>().await;
+
+    assert!(version.is_err());
+    assert!(list.is_err(), "a list without a status is no empty list");
+}
+
+#[tokio::test]
+async fn the_largest_message_of_the_machine_api_is_read_and_a_larger_one_is_refused() {
+    const LIMIT: usize = 32 * 1024 * 1024;
+    let hostname = |size: usize| {
+        unary(move |()| machine::HostnameResponse {
+            messages: vec![machine::Hostname {
+                metadata: None,
+                hostname: "x".repeat(size),
+            }],
+        })
+    };
+
+    let largest = Machine::new(server(hostname(LIMIT - 64)).await);
+    assert_eq!(largest.hostname().await.unwrap().len(), LIMIT - 64);
+    let too_large = Machine::new(server(hostname(LIMIT + 1)).await);
+    let error = too_large.hostname().await.unwrap_err();
+
+    assert_eq!(error.code(), Some(Code::OutOfRange), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_goodbye_is_connected_to_again() {
+    let leave = Arc::new(Notify::new());
+    let answer = unary(|()| machine::HostnameResponse {
+        messages: vec![machine::Hostname::default()],
+    });
+    let machine = Machine::new(leaving_server(answer, Arc::clone(&leave)).await);
+
+    for _ in 0..5 {
+        machine.hostname().await.unwrap();
+        leave.notify_one();
+    }
 }

@@ -1,0 +1,186 @@
+//! The services of v1.13: installers and images as streams; wiping disks; sockets.
+
+use futures_util::TryStreamExt as _;
+use talos_client::ErrorKind;
+use talos_client::machine::{
+    DependencyKind, ImageNamespace, InstallerOutput, PullProgress, RebootMode, SocketFilter,
+    WipeRequest,
+};
+use talos_client::mock::{MockEvent, Route, TalosMock};
+use talos_client::secrets::Role;
+
+use super::support::{client, client_with, configured, control_plane, poll};
+
+const IMAGE: &str = "ghcr.io/siderolabs/installer:v1.14.0";
+
+async fn node(version: &str) -> TalosMock {
+    configured(
+        TalosMock::builder().version(version),
+        &control_plane(version),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_release_that_was_written_runs_after_a_reboot() {
+    let mock = node("v1.13.9").await;
+    let client = client(&mock);
+    let machine = client.machine();
+
+    let lines = machine.write_upgrade_and_wait(IMAGE).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(machine.version().await.unwrap().tag, "v1.13.9");
+    machine.reboot(RebootMode::Default).await.unwrap();
+    mock.wait_for(|event| matches!(event, MockEvent::Rebooting))
+        .await;
+    let version = client.wait_for_identity(None, poll()).await.unwrap();
+
+    assert_eq!(version.tag, "v1.14.0");
+}
+
+#[tokio::test]
+async fn an_installer_that_fails_is_an_error_after_its_lines() {
+    let mock = node("v1.13.9").await;
+    mock.fail_next_upgrade("no space left on device");
+    let mut lines = Vec::new();
+    let mut output = client(&mock).machine().write_upgrade(IMAGE);
+
+    let error = loop {
+        match output.try_next().await {
+            Ok(Some(InstallerOutput::Line(line))) => lines.push(line),
+            Ok(other) => panic!("it has failed, but says {other:?}"),
+            Err(error) => break error,
+        }
+    };
+
+    assert_eq!(error.kind(), ErrorKind::OperationFailed);
+    assert!(lines[1].contains("no space left on device"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_services_of_v1_13_are_not_there_before() {
+    let mock = node("v1.12.11").await;
+    let machine = client(&mock).machine();
+    let namespace = ImageNamespace::System;
+
+    for error in [
+        machine.write_upgrade_and_wait(IMAGE).await.unwrap_err(),
+        machine.verify_image(IMAGE).await.unwrap_err(),
+        machine.remove_image(namespace, IMAGE).await.unwrap_err(),
+        machine
+            .install(IMAGE, "/dev/sdb")
+            .try_next()
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().starts_with("unknown service"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_installed_is_not_installed_again() {
+    let mock = node("v1.14.0-rc.1").await;
+    let machine = client(&mock).machine();
+
+    let error = machine.install(IMAGE, "/dev/sdb").try_next().await;
+
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn the_layers_of_an_image_are_seen_while_it_is_pulled() {
+    let mock = node("v1.13.9").await;
+    let machine = client_with(&mock, Role::Operator).machine();
+    let pull = || machine.pull_image_observed(ImageNamespace::Cri, "docker.io/library/alpine:3");
+
+    let first: Vec<_> = pull().try_collect().await.unwrap();
+    let second: Vec<_> = pull().try_collect().await.unwrap();
+
+    assert_eq!(first.len(), 4);
+    assert!(matches!(first.last(), Some(PullProgress::Pulled { .. })));
+    assert_eq!(second.len(), 2);
+    let images = machine.images(ImageNamespace::Cri).await.unwrap();
+    assert_eq!(images.len(), 1);
+}
+
+#[tokio::test]
+async fn removing_an_image_needs_an_administrator_and_the_image() {
+    let mock = node("v1.13.9").await;
+    let namespace = ImageNamespace::System;
+    let admin = client(&mock).machine();
+    admin.pull_image(namespace, IMAGE).await.unwrap();
+
+    let operator = client_with(&mock, Role::Operator).machine();
+    let denied = operator.remove_image(namespace, IMAGE).await.unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::Forbidden);
+    admin.remove_image(namespace, IMAGE).await.unwrap();
+    let gone = admin.remove_image(namespace, IMAGE).await.unwrap_err();
+
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    let reader = client_with(&mock, Role::Reader).machine();
+    let verification = reader.verify_image(IMAGE).await.unwrap();
+    assert!(!verification.is_verified);
+    assert!(verification.reference.contains("@sha256:"));
+}
+
+#[tokio::test]
+async fn a_disk_is_wiped_unless_it_is_in_use() {
+    let mock = node("v1.12.11").await;
+    let machine = client(&mock).machine();
+
+    machine
+        .wipe_devices(&WipeRequest::of(["sdb"]))
+        .await
+        .unwrap();
+
+    for (device, kind, word) in [
+        ("sda", ErrorKind::NotReady, "in use by volume"),
+        ("sr0", ErrorKind::NotReady, "read-only"),
+        ("sdx", ErrorKind::NotFound, "not found"),
+    ] {
+        let error = machine.wipe_devices(&WipeRequest::of([device])).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+    let operator = client_with(&mock, Role::Operator).machine();
+    let denied = operator.wipe_devices(&WipeRequest::of(["sdb"])).await;
+    assert_eq!(denied.unwrap_err().kind(), ErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn the_graph_of_controllers_tells_who_writes_what() {
+    let mock = node("v1.11.6").await;
+    let machine = client_with(&mock, Role::Reader).machine();
+
+    let edges = machine.controller_dependencies().await.unwrap();
+
+    let writer = edges.iter().find(|edge| {
+        edge.kind == DependencyKind::OutputExclusive
+            && edge.resource_type == "EtcdMembers.etcd.talos.dev"
+    });
+    assert_eq!(writer.unwrap().controller, "etcd.MemberController");
+    assert!(
+        edges
+            .iter()
+            .any(|edge| edge.kind == DependencyKind::InputWeak)
+    );
+}
+
+#[tokio::test]
+async fn sockets_are_listed_by_what_they_are_for() {
+    let mock = node("v1.10.7").await;
+    let machine = client_with(&mock, Role::Reader).machine();
+
+    let all = machine.sockets(SocketFilter::All).await.unwrap();
+    let listening = machine.sockets(SocketFilter::Listening).await.unwrap();
+
+    assert_eq!(all.len(), 2);
+    assert_eq!(listening.len(), 1);
+    assert_eq!(listening[0].state, "LISTEN");
+    assert_eq!(listening[0].local.map(|local| local.port()), Some(50_000));
+    let process = listening[0].process.as_ref().unwrap();
+    assert_eq!(process.1, "apid");
+    mock.assert_called(Route::Netstat, 2);
+}
