@@ -172,7 +172,7 @@ pub(super) async fn write_upgrade(node: &Node, image: String) -> Result<(), Stri
     Ok(())
 }
 
-/// The boot loader starts the other release when the new one does not come up, and nobody is told.
+/// The boot loader starts the other release when the new one does not come up, without a word.
 async fn fall_back(node: &Node) -> Next {
     sleep(node.setup.delays.boot).await;
     node.update(|state| {

@@ -98,7 +98,7 @@ impl AppliedEdit {
 
     /// Makes a change that is being tried permanent, by applying it again without a reboot. Needs `os:admin`. It may be repeated.
     ///
-    /// Comes too late when the node has already taken the change back: then it applies it anew.
+    /// Comes too late when the node has already taken the change back: then it applies it again.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when the change was not tried but applied in another mode; otherwise as
