@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use talos_client::config::{GenerateInput, MachineType, TalosVersion};
 use talos_client::machine::ApplyOptions;
@@ -88,10 +89,22 @@ pub(crate) async fn configured(builder: TalosMockBuilder, config: &SecretString)
         .apply_configuration(config, ApplyOptions::default())
         .await
         .unwrap();
-    mock.wait_for(|event| matches!(event, MockEvent::Installed { .. }))
-        .await;
+    boots_from_disk(&mock).await;
     client(&mock).wait_for_identity(None, poll()).await.unwrap();
     mock
+}
+
+/// From v1.13 on the node answers while it installs itself too, and is gone again when it boots from its disk.
+async fn boots_from_disk(mock: &TalosMock) {
+    let mut events = mock.events();
+    let mut is_installed = false;
+    while let Some(event) = events.next().await {
+        match event {
+            MockEvent::Installed { .. } => is_installed = true,
+            MockEvent::Configured if is_installed => return,
+            _ => {}
+        }
+    }
 }
 
 /// A node that is all there.
