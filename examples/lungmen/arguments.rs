@@ -10,7 +10,8 @@ const DEFAULT_SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lungmen.yaml");
 
 /// Builds a Talos Kubernetes cluster on Proxmox VE and hands it to Argo CD.
 ///
-/// Exit codes: 0 done, or nothing to do; 1 failure; 2 `plan` found something to do; 130 interrupted.
+/// Exit codes: 0 done, or nothing to do; 1 failure, or `doctor` found an error; 2 `plan` found something to do, the
+/// gravest finding of `doctor` is a warning, or `status` found something that is not healthy; 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(name = "lungmen", version)]
 pub(crate) struct Arguments {
@@ -21,10 +22,17 @@ pub(crate) struct Arguments {
     #[arg(global = true, long, value_name = "FILE", default_value = DEFAULT_SPEC)]
     pub(crate) config: PathBuf,
 
-    /// Talk to the real servers. Reads PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, ARGOCD_SERVER,
-    /// ARGOCD_AUTH_TOKEN, BAO_ADDR or VAULT_ADDR, BAO_TOKEN or VAULT_TOKEN.
+    /// Talk to the real servers. Addresses: PROXMOX_VE_ENDPOINT, BAO_ADDR (or VAULT_ADDR), ARGOCD_SERVER, or the
+    /// specification. Tokens: PROXMOX_VE_API_TOKEN, BAO_TOKEN (or VAULT_TOKEN), ARGOCD_AUTH_TOKEN, or a file with the token
+    /// in the variable of the same name and _FILE. Trust: a file with the authority in PROXMOX_VE_CACERT, BAO_CACERT,
+    /// ARGOCD_CACERT, IMAGE_FACTORY_CACERT, or the SHA-256 fingerprint of the certificate in PROXMOX_VE_FINGERPRINT,
+    /// BAO_FINGERPRINT, ARGOCD_FINGERPRINT, IMAGE_FACTORY_FINGERPRINT.
     #[arg(global = true, long)]
     pub(crate) live: bool,
+
+    /// Reach this server without TLS (proxmox, openbao, argocd). Repeatable.
+    #[arg(global = true, long, value_name = "SERVER")]
+    pub(crate) without_tls: Vec<String>,
 
     /// The same as the command `plan`.
     #[arg(long)]
@@ -76,6 +84,12 @@ pub(crate) enum Command {
     /// Ask every server what a run has left to do; changes nothing. Exit code 0: nothing, 2: something, 1: a run would fail,
     /// or something is unknown and nothing else is left to do.
     Plan,
+    /// Check every server and the specification against each other, all at once; changes nothing. Exit code 0: nothing, or
+    /// notes only, 2: warnings, 1: errors.
+    Doctor,
+    /// What exists, its versions and health, when certificates expire, and what differs from the specification; changes
+    /// nothing. Exit code 0: healthy and as the specification says, 2: not so, or unknown.
+    Status,
     /// Destroy the cluster, or one machine of it. Secrets are kept: the cluster record and the files.
     Destroy {
         /// The name of the cluster, as a confirmation.
@@ -90,6 +104,13 @@ pub(crate) enum Command {
         #[arg(long)]
         despite_applications: bool,
     },
+}
+
+impl Command {
+    /// Whether the command changes anything; one that only reads makes no folder and no journal.
+    pub(crate) fn acts(&self) -> bool {
+        matches!(self, Self::Run | Self::Destroy { .. })
+    }
 }
 
 impl Arguments {

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use serde_json::{Value, json};
+
 /// A failed run, or something that kept it from starting.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -14,10 +16,6 @@ impl Failure {
         Self::Other(text.into())
     }
 
-    pub(crate) fn missing(what: &str, names: &[&str]) -> Self {
-        Self::Other(format!("{what} is missing: set {}", names.join(" or ")))
-    }
-
     /// The text for people: the chain of causes once, with a hint where there is one.
     pub(crate) fn report(&self) -> String {
         match self {
@@ -27,30 +25,41 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The line for programs: the parts of the error, and the text for people as `report`.
+    pub(crate) fn to_json(&self) -> Value {
+        let Self::Run(error) = self else {
+            return json!({ "event": "failed", "kind": "usage", "report": self.report() });
+        };
+        json!({
+            "event": "failed",
+            "kind": error.kind(),
+            "origin": error.origin(),
+            "server": error.server(),
+            "step": error.step(),
+            "machine": error.machine(),
+            "operation": error.operation(),
+            "target": error.target(),
+            "message": error.to_string(),
+            "problems": error.diagnostics(),
+            "hint": error.hint(),
+            "retryable": error.is_retryable(),
+            "safe_to_repeat": error.is_safe_to_repeat(),
+            "steps": error.steps(),
+            "warnings": error.warnings(),
+            "report": error.report(),
+        })
+    }
+}
+
 impl From<lungmen_bootstrap::Error> for Failure {
     fn from(error: lungmen_bootstrap::Error) -> Self {
         Self::Run(error)
     }
 }
 
-macro_rules! from_client_error {
-    ($($error:ty),+ $(,)?) => {$(
-        impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::Other(chain(&error))
-            }
-        }
-    )+};
-}
-
-from_client_error!(
-    proxmox_client::Error,
-    factory_client::Error,
-    argocd_client::Error,
-    lungmen_bootstrap::services::Error,
-);
-
-fn chain(error: &dyn StdError) -> String {
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -4,10 +4,12 @@
 //! to the real ones; credentials come from the environment.
 
 mod arguments;
+mod environment;
 mod failure;
 mod live;
 mod output;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,7 @@ use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
 use lungmen_bootstrap::{
-    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Spec, StepId, Verdict,
+    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Severity, Spec, StepId, Verdict,
 };
 
 use arguments::{Arguments, Command};
@@ -25,7 +27,7 @@ use failure::Failure;
 use output::Output;
 use progress::{Progress, Style};
 
-/// `plan` found something to do.
+/// `plan` found something to do, `doctor` nothing worse than a warning, `status` something that is not healthy.
 const CHANGES: u8 = 2;
 
 #[tokio::main]
@@ -59,10 +61,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure> {
-    let spec = Spec::load(&arguments.config)?;
+    let spec = needed(arguments, Spec::load(&arguments.config)?);
     // The Lab lives as long as the command; dropping it stops its servers.
     let (builder, _lab) = if arguments.live {
-        (live::bootstrap(spec)?, None)
+        (live::bootstrap(spec, &arguments.without_tls)?, None)
     } else {
         let lab = start_lab(arguments, &spec).await?;
         (lab.bootstrap(spec), Some(lab))
@@ -74,6 +76,15 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
     let result = until_interrupted(arguments, &bootstrap, output).await;
     progress.close();
     result
+}
+
+/// The specification without what the asked steps do not need: nobody has to have a token of Argo CD for a kubeconfig.
+fn needed(arguments: &Arguments, mut spec: Spec) -> Spec {
+    let is_part = matches!(arguments.command(), Command::Run | Command::Plan);
+    if is_part && arguments.until.is_some_and(|last| last < StepId::Register) {
+        spec.argocd = None;
+    }
+    spec
 }
 
 async fn start_lab(arguments: &Arguments, spec: &Spec) -> Result<Lab, Failure> {
@@ -100,7 +111,7 @@ fn configured(
     let journal = folder.join("lungmen.journal");
     let mut builder = builder.output(&folder);
     // A command that only reads makes no folder and no journal.
-    if !matches!(arguments.command(), Command::Plan) || journal.exists() {
+    if arguments.command().acts() || journal.exists() {
         builder = builder.journal(FileJournal::open(journal)?);
     }
     if let Some(path) = &arguments.merge_talosconfig {
@@ -123,7 +134,7 @@ fn configured(
     Ok(builder)
 }
 
-/// Ctrl-C drops the command where it is; the next one resumes.
+/// A signal drops the command where it is; the next one resumes.
 async fn until_interrupted(
     arguments: &Arguments,
     bootstrap: &ClusterBootstrap,
@@ -131,9 +142,9 @@ async fn until_interrupted(
 ) -> Result<ExitCode, Failure> {
     tokio::select! {
         result = perform(arguments, bootstrap, output) => result,
-        _ = tokio::signal::ctrl_c() => {
-            output.interrupted();
-            Ok(ExitCode::from(130))
+        signal = signals::received() => {
+            output.interrupted(signal);
+            Ok(ExitCode::from(signal.exit_code()))
         }
     }
 }
@@ -160,10 +171,27 @@ async fn perform(
             output.destroyed(&bootstrap.destroy(&options).await?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Doctor => {
+            let diagnosis = bootstrap.doctor().await;
+            output.result(&diagnosis);
+            Ok(match diagnosis.severity() {
+                None | Some(Severity::Note) => ExitCode::SUCCESS,
+                Some(Severity::Warning) => ExitCode::from(CHANGES),
+                _ => ExitCode::FAILURE,
+            })
+        }
+        Command::Status => {
+            let status = bootstrap.status().await;
+            output.result(&status);
+            Ok(match status.is_healthy() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(CHANGES),
+            })
+        }
         Command::Plan => {
             let last = arguments.until.unwrap_or(StepId::Applications);
             let plan = bootstrap.plan_until(last).await;
-            output.plan(&plan);
+            output.result(&plan);
             Ok(match plan.verdict() {
                 Verdict::Nothing => ExitCode::SUCCESS,
                 Verdict::Changes => ExitCode::from(CHANGES),

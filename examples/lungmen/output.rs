@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
-use lungmen_bootstrap::{Cluster, Destroyed, PartialRun, Plan, StepReport};
+use lungmen_bootstrap::{Cluster, Destroyed, PartialRun, StepReport};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::signals::Signal;
 
 const SIMULATED: &str = "Simulated: every server is a mock in this process, and nothing of it is real. \
                          For real servers: --live.";
@@ -44,11 +45,12 @@ impl Output {
         }
     }
 
-    pub(crate) fn plan(&self, plan: &Plan) {
+    /// A result that prints itself.
+    pub(crate) fn result(&self, result: &(impl serde::Serialize + std::fmt::Display)) {
         if self.json {
-            print_json(plan);
+            print_json(result);
         } else {
-            print(&plan.to_string());
+            print(&result.to_string());
         }
     }
 
@@ -104,18 +106,22 @@ impl Output {
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
-        let text = failure.report();
         if self.json {
-            print_json(&serde_json::json!({ "event": "failed", "error": text }));
+            print_json(&failure.to_json());
         } else {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", failure.report());
         }
     }
 
-    pub(crate) fn interrupted(&self) {
-        let text = "interrupted; run the same command again to go on where it stopped";
+    pub(crate) fn interrupted(&self, signal: Signal) {
+        let signal = signal.name();
+        let text = format!(
+            "interrupted by {signal}; run the same command again to go on where it stopped"
+        );
         if self.json {
-            print_json(&serde_json::json!({ "event": "interrupted", "text": text }));
+            let line =
+                serde_json::json!({ "event": "interrupted", "signal": signal, "text": text });
+            print_json(&line);
         } else {
             let _ = writeln!(std::io::stderr(), "{text}");
         }

@@ -36,6 +36,12 @@ pub mod files {}
 #[doc = include_str!("../docs/failures.md")]
 pub mod failures {}
 
+#[doc = include_str!("../docs/doctor.md")]
+pub mod doctor {}
+
+#[doc = include_str!("../docs/changes.md")]
+pub mod changes {}
+
 #[doc = include_str!("../docs/security.md")]
 pub mod security {}
 

@@ -6,7 +6,7 @@ use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::mock::openbao::OpenBaoMock;
 use lungmen_bootstrap::openbao::{Client, Credentials};
 use lungmen_bootstrap::store::{Document, OpenBaoStore, SecretStore as _};
-use lungmen_bootstrap::{ErrorKind, Spec, StepId};
+use lungmen_bootstrap::{Check, ErrorKind, Spec, StepId};
 use proxmox_client::mock::{Acl, PveMock};
 use secrecy::SecretString;
 
@@ -191,6 +191,20 @@ fn every_step_and_every_kind_has_its_place_in_the_page_about_failures() {
         let name = name.as_str().unwrap();
         assert!(page.contains(&format!("\n| `{name}` |")), "{name}");
     }
+}
+
+#[test]
+fn every_check_of_the_doctor_is_in_its_page_with_its_title() {
+    let page = page("doctor.md");
+    let row = |check: &Check| format!("| `{}` | {} |", check.id(), check.title());
+    let written: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+
+    let checks: Vec<String> = Check::ALL.iter().map(row).collect();
+
+    assert_eq!(written, checks);
 }
 
 #[test]

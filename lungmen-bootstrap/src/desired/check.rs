@@ -1,7 +1,8 @@
 //! From what the user wants to a desired, or to everything that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use factory_client::{
     Arch, ImageRequest, OfflineFactory, Platform, Schematic, SchematicId,
@@ -82,11 +83,23 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
         components: Components::default(),
         openbao: inputs.openbao.clone(),
         argocd: inputs.argocd.clone(),
+        patched_addresses: patched_addresses(inputs),
     };
     if diagnostics.is_empty() {
         config::try_out(&mut desired, diagnostics);
     }
     Some(desired)
+}
+
+/// Every address in the text of a patch, whatever it is there for.
+fn patched_addresses(inputs: &RawSpec) -> BTreeSet<IpAddr> {
+    let machines = inputs.machines.iter();
+    let patches = machines.flat_map(|machine| &machine.patches);
+    let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':');
+    let words = patches
+        .chain(&inputs.patches)
+        .flat_map(|patch| patch.text().split(move |c| !is_part(c)));
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn endpoint(text: &str, diagnostics: &mut Diagnostics) -> Option<Url> {

@@ -9,6 +9,7 @@ mod vm;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use factory_client::{Image, Schematic, SchematicId};
 use proxmox_client::id::{NodeName, StorageName};
@@ -44,6 +45,8 @@ pub(crate) struct DesiredCluster {
     pub(crate) openbao: Option<OpenBaoTarget>,
     pub(crate) argocd: Option<ArgoCdTarget>,
     pub(crate) warnings: Vec<String>,
+    /// The addresses that patches name: a virtual address of the endpoint is one of them.
+    pub(crate) patched_addresses: BTreeSet<IpAddr>,
 }
 
 /// A machine with the VM it becomes.

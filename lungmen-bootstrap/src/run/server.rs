@@ -51,7 +51,8 @@ fn server_of(step: StepId) -> Option<Server> {
     })
 }
 
-fn address(context: &Context, server: Server, machine: Option<&str>) -> Option<String> {
+/// The address of the server, without credentials, as far as it is known.
+pub(crate) fn address(context: &Context, server: Server, machine: Option<&str>) -> Option<String> {
     let clients = context.clients();
     match server {
         Server::ProxmoxVe => Some(clients.proxmox.endpoint().to_owned()),

@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret as _;
 use talos_client::secrets::SecretsBundle;
 
+use crate::desired::DesiredMachine;
 use crate::desired::ownership::MachineUuid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
@@ -75,17 +76,25 @@ async fn generate(context: &Context) -> Result<SecretsBundle> {
 
 /// A VM with the name of a machine and a derived UUID was created by an earlier run, whose record must exist somewhere.
 pub(crate) async fn refuse_unrecorded_machines(context: &Context) -> Result<()> {
-    let desired = context.desired();
-    for machine in &desired.machines {
-        let node = context.clients().proxmox.node(machine.place.node.clone());
-        let Some(config) = node.vm(machine.vm.id()).find_config().await? else {
-            continue;
-        };
-        let uuid = config.smbios.and_then(|smbios| smbios.uuid);
-        let is_derived = uuid.is_some_and(|uuid| MachineUuid::is_derived(&uuid));
-        if is_derived && config.name.as_deref() == Some(machine.vm.name()) {
-            return Err(lost(context, machine.spec.vm_id));
-        }
+    for machine in &context.desired().machines {
+        refuse_unrecorded_machine(context, machine).await?;
+    }
+    Ok(())
+}
+
+/// The same for one machine.
+pub(crate) async fn refuse_unrecorded_machine(
+    context: &Context,
+    machine: &DesiredMachine,
+) -> Result<()> {
+    let node = context.clients().proxmox.node(machine.place.node.clone());
+    let Some(config) = node.vm(machine.vm.id()).find_config().await? else {
+        return Ok(());
+    };
+    let uuid = config.smbios.and_then(|smbios| smbios.uuid);
+    let is_derived = uuid.is_some_and(|uuid| MachineUuid::is_derived(&uuid));
+    if is_derived && config.name.as_deref() == Some(machine.vm.name()) {
+        return Err(lost(context, machine.spec.vm_id));
     }
     Ok(())
 }
@@ -113,7 +122,7 @@ pub(crate) fn refuse_unrecorded_file(context: &Context) -> Result<()> {
 }
 
 /// The output directory is a consumer of the record: a file with another bundle belongs to another cluster.
-pub(super) fn compare_file(context: &Context, record: &ClusterRecord) -> Result<()> {
+pub(crate) fn compare_file(context: &Context, record: &ClusterRecord) -> Result<()> {
     let artifacts = context.artifacts();
     let Some(text) = artifacts.read(&Artifact::Secrets)? else {
         return Ok(());

@@ -82,11 +82,11 @@ pub(crate) async fn proxmox(context: &Context) -> Result<String> {
 }
 
 /// The networks that the token sees on each node that machines are placed on.
-struct Networks(BTreeMap<NodeName, Vec<NetworkInfo>>);
+pub(crate) struct Networks(BTreeMap<NodeName, Vec<NetworkInfo>>);
 
 impl Networks {
     /// A node whose networks cannot be read is left out: the start of the VM decides.
-    async fn read(context: &Context) -> Self {
+    pub(crate) async fn read(context: &Context) -> Self {
         let mut networks = BTreeMap::new();
         for node in context.desired().nodes() {
             let bridges = context.clients().proxmox.node(node.clone()).bridges().await;
@@ -95,6 +95,14 @@ impl Networks {
             }
         }
         Self(networks)
+    }
+
+    /// The network of the node, where it lists one of this name; `None` where its networks are unknown too.
+    pub(crate) fn find(&self, node: &NodeName, name: &str) -> Option<&NetworkInfo> {
+        self.0
+            .get(node)?
+            .iter()
+            .find(|network| network.iface == name)
     }
 
     /// Whether this is a network of an SDN zone that the token may use. Others are local bridges, or are not visible.
@@ -106,7 +114,7 @@ impl Networks {
     }
 
     /// Whether the node lists the network; `true` where its networks are unknown.
-    fn may_have(&self, node: &NodeName, name: &str) -> bool {
+    pub(crate) fn may_have(&self, node: &NodeName, name: &str) -> bool {
         let Some(known) = self.0.get(node) else {
             return true;
         };
@@ -115,7 +123,7 @@ impl Networks {
 }
 
 /// Everything that the token must be allowed, on Proxmox VE 8 and 9 alike. `docs/proxmox-role.md` grants exactly this.
-fn requirements(context: &Context, networks: &Networks) -> Vec<Requirement> {
+pub(crate) fn requirements(context: &Context, networks: &Networks) -> Vec<Requirement> {
     let desired = context.desired();
     let mut required = Vec::new();
     for machine in &desired.machines {

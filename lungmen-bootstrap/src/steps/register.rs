@@ -238,7 +238,7 @@ pub(crate) fn taken(server: &ServerUrl, name: &str) -> Error {
 }
 
 /// Refuses a cluster name that another address has, and an address that another name has.
-pub(super) async fn check_names(
+pub(crate) async fn check_names(
     argocd: &ArgoCd,
     context: &Context,
     target: &ArgoCdTarget,

@@ -88,7 +88,8 @@ fn report(context: &Context, check: &Check, started: Instant) {
     }
 }
 
-fn spec(context: &Context) -> VerifySpec {
+/// The checks that fit the cluster.
+pub(crate) fn spec(context: &Context) -> VerifySpec {
     let desired = context.desired();
     let addresses = |role| {
         desired

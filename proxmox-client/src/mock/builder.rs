@@ -29,6 +29,7 @@ pub struct PveMockBuilder {
     version: String,
     nodes: Vec<MockNode>,
     cpus: u32,
+    clock_behind: Duration,
     storages: Vec<MockStorage>,
     bridges: Vec<MockBridge>,
     cards: Vec<String>,
@@ -46,6 +47,7 @@ impl PveMockBuilder {
             version: "9.2.11".to_owned(),
             nodes: Vec::new(),
             cpus: 16,
+            clock_behind: Duration::ZERO,
             storages: Vec::new(),
             bridges: Vec::new(),
             cards: Vec::new(),
@@ -82,6 +84,12 @@ impl PveMockBuilder {
     /// Sets the number of processors of every node. The default is 16.
     pub fn cpus(mut self, cpus: u32) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// Sets the clocks of the nodes behind that of this process; they agree by default.
+    pub fn clock_behind(mut self, difference: Duration) -> Self {
+        self.clock_behind = difference;
         self
     }
 
@@ -269,6 +277,7 @@ impl PveMockBuilder {
             version: self.version,
             nodes: self.nodes,
             cpus: self.cpus,
+            clock_behind: self.clock_behind,
             directory: Directory::new(contract.release()),
             pools: Pools::new(self.pools),
             datacenter: Datacenter::default(),

@@ -169,7 +169,7 @@ fn node_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<R
         Route::NodeVersion => Ok(node::version(state)),
         Route::NodeCommand => Ok(Value::Null),
         Route::Dns => Ok(json!({ "dns1": "10.0.0.53" })),
-        Route::Time => Ok(node::time()),
+        Route::Time => Ok(node::time(state)),
         Route::Services => Ok(node::services()),
         Route::Certificates => Ok(node::certificates(context)),
         Route::CpuModels => Ok(node::cpu_models(state)),

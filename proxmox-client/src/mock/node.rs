@@ -1,5 +1,7 @@
 //! What the nodes of the mock report about themselves.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use super::handler::Context;
@@ -84,8 +86,12 @@ pub(super) fn status(state: &State) -> Value {
     })
 }
 
-pub(super) fn time() -> Value {
-    json!({ "timezone": "UTC", "time": 1_795_650_100, "localtime": 1_795_650_100 })
+/// The clock of the node is that of this process, behind by what the builder sets.
+pub(super) fn time(state: &State) -> Value {
+    let now = SystemTime::now().checked_sub(state.clock_behind);
+    let now = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    let seconds = now.unwrap_or_default().as_secs();
+    json!({ "timezone": "UTC", "time": seconds, "localtime": seconds })
 }
 
 pub(super) fn services() -> Value {

@@ -262,6 +262,8 @@ pub(super) struct State {
     pub(super) version: String,
     pub(super) nodes: Vec<MockNode>,
     pub(super) cpus: u32,
+    /// How far the clocks of the nodes are behind that of this process.
+    pub(super) clock_behind: std::time::Duration,
     pub(super) storages: Vec<MockStorage>,
     pub(super) bridges: Vec<MockBridge>,
     /// Network cards beside the one of the bridges.

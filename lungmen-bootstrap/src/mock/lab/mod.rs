@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use argocd_client::mock::ArgoCdMock;
-use factory_client::mock::FactoryMock;
+use factory_client::mock::{FactoryMock, FactoryMockBuilder};
 use futures_util::Stream;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder};
@@ -40,7 +40,7 @@ pub(crate) use servers::Expected;
 pub use servers::LabEvent;
 
 use address_book::LabAddresses;
-use servers::Servers;
+use servers::{Hardware, Servers};
 use state::StateFile;
 
 /// The lab. Its servers stop when it is dropped.
@@ -91,6 +91,7 @@ impl Drop for Lab {
 pub struct LabBuilder {
     pace: Pace,
     proxmox: Option<PveMockBuilder>,
+    factory: Option<FactoryMockBuilder>,
     spec: Option<Spec>,
     state: Option<PathBuf>,
     without_applications: bool,
@@ -107,6 +108,12 @@ impl LabBuilder {
     /// the token of an administrator.
     pub fn proxmox(mut self, builder: PveMockBuilder) -> Self {
         self.proxmox = Some(builder);
+        self
+    }
+
+    /// Sets the Image Factory; the pace of the lab decides how long it builds.
+    pub fn factory(mut self, builder: FactoryMockBuilder) -> Self {
+        self.factory = Some(builder);
         self
     }
 
@@ -143,8 +150,12 @@ impl LabBuilder {
             (None, Some(spec)) => hardware::proxmox(&spec)?,
             (None, None) => PveMock::builder(),
         };
+        let hardware = Hardware {
+            proxmox,
+            factory: self.factory.unwrap_or_else(FactoryMock::builder),
+        };
         let servers =
-            Servers::start(self.pace, proxmox, !self.without_applications, restoring).await?;
+            Servers::start(self.pace, hardware, !self.without_applications, restoring).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(node::follow_machines(Arc::clone(&servers)));
         if let Some(saved) = saved {

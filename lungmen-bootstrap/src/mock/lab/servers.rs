@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use argocd_client::mock::ArgoCdMock;
-use factory_client::mock::FactoryMock;
+use factory_client::mock::{FactoryMock, FactoryMockBuilder};
 use futures_util::Stream;
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
@@ -89,6 +89,12 @@ struct LabState {
     endpoint: Option<(String, u16)>,
 }
 
+/// What is not running yet: the servers that a caller may set.
+pub(super) struct Hardware {
+    pub(super) proxmox: PveMockBuilder,
+    pub(super) factory: FactoryMockBuilder,
+}
+
 pub(super) struct Servers {
     pub(super) pve: PveMock,
     pub(super) factory: FactoryMock,
@@ -109,7 +115,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) async fn start(
         pace: Pace,
-        proxmox: PveMockBuilder,
+        hardware: Hardware,
         with_applications: bool,
         restoring: bool,
     ) -> Result<Arc<Self>> {
@@ -119,8 +125,9 @@ impl Servers {
         let argocd = argocd::start(&delays, with_applications, restoring, Arc::clone(&own)).await;
         let openbao = OpenBaoMock::start().await;
         let servers = Arc::new(Self {
-            pve: proxmox.task_delay(delays.task).start().await,
-            factory: FactoryMock::builder()
+            pve: hardware.proxmox.task_delay(delays.task).start().await,
+            factory: hardware
+                .factory
                 .build_delay(delays.image_build)
                 .start()
                 .await,

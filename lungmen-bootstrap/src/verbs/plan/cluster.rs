@@ -324,7 +324,7 @@ fn readable_by_us(context: &Context, summary: String) -> Action {
 }
 
 /// A client for the Kubernetes API with what is at hand: the given access, or the file.
-fn access(context: &Context) -> Result<Option<Client>> {
+pub(crate) fn access(context: &Context) -> Result<Option<Client>> {
     if let Some(access) = &context.options().kubernetes {
         return kubeconfig::given(context, access).map(Some);
     }

@@ -7,6 +7,8 @@ mod planner;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use cluster::access as kubernetes_access;
+
 use crate::error::Error;
 use crate::run::step::StepId;
 
@@ -144,8 +146,7 @@ impl Plan {
     /// The plan in one word: the gravest of its actions.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let items = self.steps.iter().flat_map(|step| &step.items);
-        let verdicts = items.map(|item| item.action.verdict());
+        let verdicts = self.steps.iter().map(PlannedStep::verdict);
         verdicts.max().unwrap_or(Verdict::Nothing)
     }
 
@@ -155,6 +156,15 @@ impl Plan {
         let step = self.steps.iter().find(|planned| planned.step == step)?;
         let item = step.items.iter().find(|item| item.target == target)?;
         Some(&item.action)
+    }
+}
+
+impl PlannedStep {
+    /// The step in one word: the gravest of its actions.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let verdicts = self.items.iter().map(|item| item.action.verdict());
+        verdicts.max().unwrap_or(Verdict::Nothing)
     }
 }
 

@@ -1,0 +1,129 @@
+//! A status for people, on one screen.
+
+use std::fmt;
+
+use super::{ArgoCdStatus, ClusterStatus, KubernetesStatus, MachineState, NodeState, Seen};
+use crate::verbs::plan::Verdict;
+
+impl fmt::Display for ClusterStatus {
+    /// One line for each machine and each part; details only where something is wrong.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "status of cluster {}", self.cluster)?;
+        let record = seen(&self.record, |record| {
+            format!("{}, cluster id {}", record.store, record.cluster_id)
+        });
+        writeln!(f, "  record      {record}")?;
+        for machine in &self.machines {
+            write_machine(f, machine)?;
+        }
+        writeln!(
+            f,
+            "  kubernetes  {}",
+            seen(&self.kubernetes, kubernetes_line)
+        )?;
+        if let Seen::Exists(kubernetes) = &self.kubernetes {
+            for check in kubernetes.checks.iter().filter(|check| !check.passed) {
+                writeln!(f, "              x {}", check.text)?;
+            }
+        }
+        writeln!(f, "  argo cd     {}", seen(&self.argocd, argocd_line))?;
+        for expiry in &self.expiries {
+            let mark = if expiry.is_soon() { "!" } else { "=" };
+            let date = expiry.at.strftime("%Y-%m-%d");
+            writeln!(
+                f,
+                "  {mark} {}: {date}, in {} days",
+                expiry.what, expiry.days
+            )?;
+        }
+        for machine in &self.removed {
+            writeln!(
+                f,
+                "  ! VM {} ({}) left the specification and still exists",
+                machine.vm_id, machine.name
+            )?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  ! {warning}")?;
+        }
+        writeln!(f, "{}", drift_line(self))
+    }
+}
+
+fn seen<T>(state: &Seen<T>, line: impl Fn(&T) -> String) -> String {
+    match state {
+        Seen::Exists(thing) => line(thing),
+        Seen::Absent { reason } => format!("absent: {reason}"),
+        Seen::Unknown { cause } => format!("unknown: {cause}"),
+    }
+}
+
+fn write_machine(f: &mut fmt::Formatter<'_>, machine: &MachineState) -> fmt::Result {
+    let node = seen(&machine.node, node_line);
+    writeln!(
+        f,
+        "  {:<12}{} at {}, VM {}: {node}",
+        machine.role, machine.name, machine.address, machine.vm_id
+    )?;
+    if let Seen::Exists(node) = &machine.node {
+        for condition in &node.unmet_conditions {
+            writeln!(f, "              x {condition}")?;
+        }
+    }
+    Ok(())
+}
+
+fn node_line(node: &NodeState) -> String {
+    let ready = if node.is_ready { "ready" } else { "not ready" };
+    let etcd = match node.is_etcd_member {
+        Some(true) => ", etcd member",
+        Some(false) => ", not a member of etcd",
+        None => "",
+    };
+    format!(
+        "Talos {}, {}, {ready}{etcd}",
+        node.talos_version, node.stage
+    )
+}
+
+fn kubernetes_line(status: &KubernetesStatus) -> String {
+    let passed = status.checks.iter().filter(|check| check.passed).count();
+    format!(
+        "{}, {passed} of {} checks passed",
+        status.version,
+        status.checks.len()
+    )
+}
+
+fn argocd_line(status: &ArgoCdStatus) -> String {
+    let mut line = format!("{}, connection {}", status.server, status.connection);
+    if !status.message.is_empty() {
+        line.push_str(&format!(" ({})", status.message));
+    }
+    for application in &status.applications {
+        line.push_str(&format!(
+            "\n              {} {} {}",
+            application.name, application.sync, application.health
+        ));
+    }
+    line
+}
+
+fn drift_line(status: &ClusterStatus) -> String {
+    let steps: Vec<String> = status
+        .differences
+        .iter()
+        .map(|step| step.step.to_string())
+        .collect();
+    match status.drift {
+        Verdict::Nothing => "As the specification says.".to_owned(),
+        Verdict::Unknown => format!(
+            "Whether it is as the specification says is unknown: {}.",
+            steps.join(", ")
+        ),
+        _ => format!(
+            "It differs from the specification ({}): see `plan`.",
+            steps.join(", ")
+        ),
+    }
+}

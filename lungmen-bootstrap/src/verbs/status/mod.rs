@@ -1,0 +1,268 @@
+//! `status()`: what exists, its versions, its health, what expires, and what differs from the specification.
+
+mod collect;
+mod display;
+mod expiry;
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::run::report::ApplicationInfo;
+use crate::spec::machine::Role;
+use crate::verbs::plan::{PlannedStep, RemovedMachine, Verdict};
+
+/// The state of a cluster at one moment. It holds no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ClusterStatus {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// The cluster record.
+    pub record: Seen<RecordStatus>,
+    /// The machines of the specification.
+    pub machines: Vec<MachineState>,
+    /// The Kubernetes API.
+    pub kubernetes: Seen<KubernetesStatus>,
+    /// The entry in Argo CD.
+    pub argocd: Seen<ArgoCdStatus>,
+    /// Certificates with their ends, the earliest first.
+    pub expiries: Vec<Expiry>,
+    /// Whether something differs from the specification.
+    pub drift: Verdict,
+    /// What a run would do: the steps with something to do, or something unknown.
+    pub differences: Vec<PlannedStep>,
+    /// VMs of the cluster that the specification does not have any more.
+    pub removed: Vec<RemovedMachine>,
+    /// Findings that would not stop a run.
+    pub warnings: Vec<String>,
+}
+
+/// What can be seen of a thing. Unknown is never absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Seen<T> {
+    /// It exists.
+    Exists(T),
+    /// It does not exist, or is not configured.
+    Absent {
+        /// What is missing.
+        reason: String,
+    },
+    /// It could not be asked.
+    Unknown {
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// The record of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RecordStatus {
+    /// Where it is kept.
+    pub store: String,
+    /// The random id of the cluster.
+    pub cluster_id: String,
+    /// The Talos release that the configurations are generated for, `v1.10`.
+    pub contract: String,
+    /// Whether etcd was bootstrapped, by the record.
+    pub is_bootstrapped: bool,
+}
+
+/// A machine of the specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MachineState {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Its declared address.
+    pub address: IpAddr,
+    /// The id of its VM.
+    pub vm_id: u32,
+    /// Its node, as it reports itself over mutual TLS.
+    pub node: Seen<NodeState>,
+}
+
+/// What a configured Talos node reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NodeState {
+    /// The version of Talos, `v1.10.7`.
+    pub talos_version: String,
+    /// What it is doing: `running`, `booting` and so on.
+    pub stage: String,
+    /// Whether nothing is missing.
+    pub is_ready: bool,
+    /// What is missing, in the words of Talos.
+    pub unmet_conditions: Vec<String>,
+    /// Whether it is a member of etcd that votes; `None` for workers.
+    pub is_etcd_member: Option<bool>,
+}
+
+/// The Kubernetes API and the cluster behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct KubernetesStatus {
+    /// The version of the API server.
+    pub version: String,
+    /// The checks in the order of `talosctl health`, each with what it says.
+    pub checks: Vec<CheckResult>,
+}
+
+/// One check of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CheckResult {
+    /// The id of the check.
+    pub id: String,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What it says.
+    pub text: String,
+}
+
+/// The cluster as Argo CD sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ArgoCdStatus {
+    /// The address under which the cluster is registered.
+    pub server: String,
+    /// The state of the connection: `successful`, `failed`, `unknown`.
+    pub connection: String,
+    /// Why the connection is so.
+    pub message: String,
+    /// The applications of the cluster.
+    pub applications: Vec<ApplicationInfo>,
+}
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Expiry {
+    /// What: `admin certificate in talosconfig`.
+    pub what: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whole days until then; negative when it has passed.
+    pub days: i64,
+}
+
+/// From here on an expiry is worth a look: a month, in days.
+const SOON: i64 = 30;
+
+impl<T> Seen<T> {
+    fn absent(reason: impl Into<String>) -> Self {
+        Self::Absent {
+            reason: reason.into(),
+        }
+    }
+
+    fn unknown(cause: impl Into<String>) -> Self {
+        Self::Unknown {
+            cause: cause.into(),
+        }
+    }
+
+    /// The thing, where it exists.
+    #[must_use]
+    pub fn exists(&self) -> Option<&T> {
+        match self {
+            Self::Exists(thing) => Some(thing),
+            _ => None,
+        }
+    }
+}
+
+impl ClusterStatus {
+    /// Whether everything exists, is healthy and as the specification says, and nothing expires within 30 days.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        let nodes = self.machines.iter().all(|machine| {
+            machine
+                .node
+                .exists()
+                .is_some_and(|node| node.is_ready && node.is_etcd_member != Some(false))
+        });
+        let kubernetes = self
+            .kubernetes
+            .exists()
+            .is_some_and(|status| status.checks.iter().all(|check| check.passed));
+        let argocd = match &self.argocd {
+            Seen::Exists(status) => status.is_healthy(),
+            // A specification without Argo CD has nothing there.
+            Seen::Absent { .. } => true,
+            Seen::Unknown { .. } => false,
+        };
+        nodes
+            && kubernetes
+            && argocd
+            && self.drift == Verdict::Nothing
+            && self.removed.is_empty()
+            && self.expiries.iter().all(|expiry| !expiry.is_soon())
+    }
+}
+
+impl ArgoCdStatus {
+    fn is_healthy(&self) -> bool {
+        let is_good = |application: &ApplicationInfo| {
+            application.sync == "Synced" && application.health == "Healthy"
+        };
+        self.connection != "failed" && self.applications.iter().all(is_good)
+    }
+}
+
+impl Expiry {
+    fn new(what: impl Into<String>, at: Timestamp, now: Timestamp) -> Self {
+        let days = at.duration_since(now).as_hours().div_euclid(24);
+        Self {
+            what: what.into(),
+            at,
+            days,
+        }
+    }
+
+    /// Whether it ends within 30 days, or has ended.
+    #[must_use]
+    pub fn is_soon(&self) -> bool {
+        self.days < SOON
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_whole_and_negative_once_it_has_passed() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let days = |seconds: i64| {
+            let at = Timestamp::from_second(1_000_000 + seconds).unwrap();
+            let expiry = Expiry::new("certificate", at, now);
+            (expiry.days, expiry.is_soon())
+        };
+
+        assert_eq!(days(31 * 86_400), (31, false));
+        assert_eq!(days(30 * 86_400 - 1), (29, true));
+        assert_eq!(days(-1), (-1, true));
+    }
+
+    #[test]
+    fn what_is_seen_says_so_in_json() {
+        let unknown: Seen<RecordStatus> = Seen::unknown("sealed");
+
+        let text = serde_json::to_string(&unknown).unwrap();
+
+        assert_eq!(text, r#"{"state":"unknown","cause":"sealed"}"#);
+        assert_eq!(
+            serde_json::from_str::<Seen<RecordStatus>>(&text).unwrap(),
+            unknown
+        );
+    }
+}
