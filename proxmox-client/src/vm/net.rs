@@ -159,7 +159,12 @@ impl FromStr for NetworkDevice {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut parsed = PropertyString::parse(text)?;
-        let mut device = match parsed.take_bare().or_else(|| parsed.take("model")) {
+        let model = parsed.take_bare().or_else(|| parsed.take("model"));
+        if model.is_some() && parsed.get("model").is_some() {
+            let problem = "invalid format - duplicate key in comma-separated list property: model";
+            return Err(Error::field("parse property string", "value", problem));
+        }
+        let mut device = match model {
             Some(model) => Self::unconnected(model.as_str().into()),
             None => take_model_and_mac(&mut parsed)?,
         };
@@ -216,6 +221,13 @@ mod tests {
             spelled[1].to_string(),
             "virtio=BC:24:11:AA:BB:CC,bridge=vmbr1,firewall=1,tag=2"
         );
+    }
+
+    #[test]
+    fn a_model_that_is_given_twice_is_refused_as_the_server_does() {
+        let error = "e1000,model=virtio".parse::<NetworkDevice>().unwrap_err();
+
+        assert!(error.to_string().contains("duplicate key"), "{error}");
     }
 
     #[test]
