@@ -37,7 +37,7 @@ fn images() -> MockStorage {
 }
 
 async fn world(pve: PveMockBuilder) -> World {
-    World::with(Lab::builder().proxmox(pve)).await
+    Box::pin(World::with(Lab::builder().proxmox(pve))).await
 }
 
 fn isos(world: &World) -> Vec<VolumeId> {
