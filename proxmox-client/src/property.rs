@@ -38,9 +38,7 @@ impl PropertyString {
             match part.split_once('=') {
                 Some((key, value)) if !key.is_empty() && !value.is_empty() => {
                     if parsed.get(key).is_some() {
-                        return Err(malformed(&format!(
-                            "duplicate key in comma-separated list property: {key}"
-                        )));
+                        return Err(duplicate(key));
                     }
                     parsed.entries.push((key.to_owned(), value.to_owned()));
                 }
@@ -64,6 +62,18 @@ impl PropertyString {
             bare: Some(value.to_string()),
             entries: Vec::new(),
         }
+    }
+
+    /// A string that begins with the value of its default key. The key is written where the value alone would be read as
+    /// something else.
+    pub(crate) fn with_default(key: &str, value: impl fmt::Display) -> Self {
+        let value = value.to_string();
+        if !value.contains('=') && value.trim() == value {
+            return Self::with_bare(value);
+        }
+        let mut text = Self::default();
+        text.push(key, value);
+        text
     }
 
     /// Appends `key=value`.
@@ -101,6 +111,20 @@ impl PropertyString {
     /// Removes and returns the value without key.
     pub fn take_bare(&mut self) -> Option<String> {
         self.bare.take()
+    }
+
+    /// Removes and returns the value of the default key, which is the one without key or under one of these names.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the server's words when it is given twice.
+    pub(crate) fn take_default(&mut self, names: &[&str]) -> Result<Option<String>> {
+        let named = names.iter().filter_map(|name| self.take(name));
+        let named: Vec<String> = named.collect();
+        let mut given = self.take_bare().into_iter().chain(named);
+        match (given.next(), given.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(duplicate(names.first().copied().unwrap_or_default())),
+        }
     }
 
     /// Removes `key` and reads it as a truth value (`1|on|yes|true`, `0|off|no|false`).
@@ -161,6 +185,13 @@ impl fmt::Display for PropertyString {
     }
 }
 
+/// What the server says when a key has two values.
+pub(crate) fn duplicate(key: &str) -> Error {
+    malformed(&format!(
+        "duplicate key in comma-separated list property: {key}"
+    ))
+}
+
 fn malformed(problem: &str) -> Error {
     Error::field(
         "parse property string",
@@ -206,6 +237,28 @@ mod tests {
         ] {
             let error = PropertyString::parse(text).unwrap_err();
             assert!(error.to_string().contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_default_key_has_one_value() {
+        for text in ["a,file=b", "a,volume=b", "file=a,volume=b"] {
+            let mut parsed = PropertyString::parse(text).unwrap();
+            let error = parsed.take_default(&["file", "volume"]).unwrap_err();
+            assert!(
+                error.to_string().contains("duplicate key"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_default_value_is_read_back_whatever_is_in_it() {
+        for value in ["q35", "=q35", "a=b", " q35"] {
+            let printed = PropertyString::with_default("type", value).to_string();
+            let mut parsed = PropertyString::parse(&printed).unwrap();
+            let read = parsed.take_default(&["type"]).unwrap();
+            assert_eq!(read.as_deref(), Some(value), "{printed}");
         }
     }
 

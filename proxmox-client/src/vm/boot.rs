@@ -144,7 +144,11 @@ impl BootOrder {
 impl fmt::Display for BootOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let devices: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        write!(f, "order={}", devices.join(";"))
+        // A key without a value is refused; `;` separates no devices.
+        match devices.is_empty() {
+            true => f.write_str("order=;"),
+            false => write!(f, "order={}", devices.join(";")),
+        }
     }
 }
 
@@ -172,6 +176,13 @@ impl FromStr for BootOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_of_nothing_is_read_back() {
+        let nothing = BootOrder(Vec::new());
+
+        assert_eq!(nothing.to_string().parse::<BootOrder>().unwrap(), nothing);
+    }
 
     #[test]
     fn slots_have_the_servers_ranges() {

@@ -90,20 +90,13 @@ impl FromStr for DiskSource {
 
 /// The volume as the value without key, unless its name has a `=`: the server would read a key then.
 fn file_property(volume: &VolumeId) -> PropertyString {
-    if !volume.as_str().contains('=') {
-        return PropertyString::with_bare(volume);
-    }
-    let mut text = PropertyString::default();
-    text.push("file", volume);
-    text
+    PropertyString::with_default("file", volume)
 }
 
 /// The default key, under one of its three spellings, or a volume name with `=` that was printed without its key.
 fn take_file(parsed: &mut PropertyString) -> Result<String> {
     parsed
-        .take_bare()
-        .or_else(|| parsed.take("file"))
-        .or_else(|| parsed.take("volume"))
+        .take_default(&["file", "volume"])?
         .or_else(|| {
             let key = parsed
                 .iter()

@@ -42,7 +42,7 @@ impl Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = match &self.kind {
-            Some(kind) => PropertyString::with_bare(kind),
+            Some(kind) => PropertyString::with_default("type", kind),
             None => PropertyString::default(),
         };
         for (key, value) in &self.other {
@@ -58,7 +58,7 @@ impl FromStr for Machine {
     fn from_str(text: &str) -> Result<Self> {
         let mut parsed = PropertyString::parse(text)?;
         Ok(Self {
-            kind: parsed.take_bare().or_else(|| parsed.take("type")),
+            kind: parsed.take_default(&["type"])?,
             other: parsed.into_rest(),
         })
     }

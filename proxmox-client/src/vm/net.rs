@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::text_enum::text_enum;
 use crate::error::{Error, Result};
 use crate::id::{BridgeName, MacAddress};
-use crate::property::PropertyString;
+use crate::property::{PropertyString, duplicate};
 
 text_enum!(
     /// The model of a network card.
@@ -23,6 +23,38 @@ text_enum!(
         Vmxnet3 = "vmxnet3",
     }
 );
+
+/// The models of the server; each is also a key whose value is the MAC address (PVE 8.4.21 and 9.2.11).
+const MODELS: [&str; 14] = [
+    "e1000",
+    "e1000-82540em",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "e1000e",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "ne2k_isa",
+    "ne2k_pci",
+    "pcnet",
+    "rtl8139",
+    "virtio",
+    "vmxnet3",
+];
+
+/// Keys that are no models.
+const OPTIONS: [&str; 10] = [
+    "model",
+    "macaddr",
+    "bridge",
+    "firewall",
+    "link_down",
+    "mtu",
+    "queues",
+    "rate",
+    "tag",
+    "trunks",
+];
 
 /// A network card.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,12 +160,25 @@ impl NetworkDevice {
         self
     }
 
+    /// Whether `MODEL=MAC` is read as the model and the address.
+    fn model_can_be_a_key(&self) -> bool {
+        let model = self.model.as_str();
+        !model.contains('=')
+            && model.trim() == model
+            && !OPTIONS.contains(&model)
+            && self.other.iter().all(|(key, _)| key != model)
+    }
+
     pub(super) fn to_property(&self) -> PropertyString {
-        let mut text = PropertyString::default();
+        let mut text = PropertyString::with_default("model", &self.model);
         match &self.mac {
             // The server's own spelling of model and address in one.
-            Some(mac) => text.push(self.model.as_str(), mac),
-            None => text = PropertyString::with_bare(&self.model),
+            Some(mac) if self.model_can_be_a_key() => {
+                text = PropertyString::default();
+                text.push(self.model.as_str(), mac);
+            }
+            Some(mac) => text.push("macaddr", mac),
+            None => {}
         }
         text.push_some("bridge", self.bridge.as_ref());
         text.push_flag("firewall", self.firewall);
@@ -159,17 +204,17 @@ impl FromStr for NetworkDevice {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut parsed = PropertyString::parse(text)?;
-        let model = parsed.take_bare().or_else(|| parsed.take("model"));
-        if model.is_some() && parsed.get("model").is_some() {
-            let problem = "invalid format - duplicate key in comma-separated list property: model";
-            return Err(Error::field("parse property string", "value", problem));
-        }
-        let mut device = match model {
+        let mut device = match parsed.take_default(&["model"])? {
             Some(model) => Self::unconnected(model.as_str().into()),
             None => take_model_and_mac(&mut parsed)?,
         };
-        if let Some(mac) = parsed.take_parsed("macaddr")? {
-            device.mac = Some(mac);
+        if parsed.iter().any(|(key, _)| MODELS.contains(&key)) {
+            return Err(duplicate("model"));
+        }
+        if let Some(mac) = parsed.take_parsed("macaddr")?
+            && device.mac.replace(mac).is_some()
+        {
+            return Err(duplicate("macaddr"));
         }
         device.bridge = parsed.take_parsed("bridge")?;
         device.vlan = parsed.take_parsed("tag")?;
@@ -186,8 +231,8 @@ impl FromStr for NetworkDevice {
 fn take_model_and_mac(parsed: &mut PropertyString) -> Result<NetworkDevice> {
     let pair = parsed
         .iter()
-        .find_map(|(key, value)| Some((key.to_owned(), MacAddress::new(value).ok()?)))
-        .filter(|(key, _)| key != "macaddr");
+        .filter(|(key, _)| !OPTIONS.contains(key))
+        .find_map(|(key, value)| Some((key.to_owned(), MacAddress::new(value).ok()?)));
     let Some((model, mac)) = pair else {
         let problem = "model: property is missing and it is not optional";
         return Err(Error::field("parse property string", "value", problem));
@@ -225,9 +270,31 @@ mod tests {
 
     #[test]
     fn a_model_that_is_given_twice_is_refused_as_the_server_does() {
-        let error = "e1000,model=virtio".parse::<NetworkDevice>().unwrap_err();
+        for text in [
+            "e1000,model=virtio",
+            "e1000,virtio=BC:24:11:AA:BB:CC",
+            "model=e1000,virtio=BC:24:11:AA:BB:CC",
+            "e1000=BC:24:11:AA:BB:CC,virtio=BC:24:11:AA:BB:CD",
+            "macaddr=BC:24:11:AA:BB:CC,virtio=BC:24:11:AA:BB:CD",
+        ] {
+            let error = text.parse::<NetworkDevice>().unwrap_err();
+            assert!(
+                error.to_string().contains("duplicate key"),
+                "{text}: {error}"
+            );
+        }
+    }
 
-        assert!(error.to_string().contains("duplicate key"), "{error}");
+    #[test]
+    fn a_model_that_is_no_key_is_written_under_its_name() {
+        let mac = MacAddress::new("BC:24:11:AA:BB:CC").unwrap();
+        for model in ["=x", "a=b", " x", "bridge", "macaddr"] {
+            let bare = NetworkDevice::unconnected(model.into());
+            for card in [bare.clone().mac(mac.clone()), bare] {
+                let printed = card.to_string();
+                assert_eq!(printed.parse::<NetworkDevice>().unwrap(), card, "{printed}");
+            }
+        }
     }
 
     #[test]

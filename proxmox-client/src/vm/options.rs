@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::text_enum::text_enum;
 use crate::error::{Error, Result};
-use crate::property::PropertyString;
+use crate::property::{PropertyString, duplicate};
 
 text_enum!(
     /// The firmware.
@@ -111,9 +111,11 @@ impl FromStr for Agent {
     fn from_str(text: &str) -> Result<Self> {
         let mut parsed = PropertyString::parse(text)?;
         let bare = parsed.take_bare();
+        let named = parsed.take_flag("enabled")?;
         let enabled = match bare {
+            Some(_) if named.is_some() => return Err(duplicate("enabled")),
             Some(value) => crate::wire::truth_of_text(&value),
-            None => parsed.take_flag("enabled")?,
+            None => named,
         };
         Ok(Self {
             enabled: enabled.unwrap_or(false),
