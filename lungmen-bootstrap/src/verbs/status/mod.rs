@@ -220,7 +220,7 @@ impl ArgoCdStatus {
 
 impl Expiry {
     fn new(what: impl Into<String>, at: Timestamp, now: Timestamp) -> Self {
-        let days = at.duration_since(now).as_hours().div_euclid(24);
+        let days = at.duration_since(now).as_secs().div_euclid(86_400);
         Self {
             what: what.into(),
             at,

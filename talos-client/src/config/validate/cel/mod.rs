@@ -284,7 +284,7 @@ mod tests {
     }
 
     /// Position and text of each fault, as v1.13.9 gives them.
-    fn told(source: &str, environment: Environment) -> Vec<String> {
+    fn findings_of(source: &str, environment: Environment) -> Vec<String> {
         let text = check_bool(source, environment, VersionContract::V1_13).unwrap_err();
         let lines = text.lines().filter(|line| !line.starts_with(" |"));
         lines
@@ -312,8 +312,8 @@ mod tests {
             ),
             ("[1].map(1, true)", &["9: argument is not an identifier"]),
         ] {
-            let told = told(source, Environment::Disk);
-            assert_eq!(told[..expected.len()], *expected, "{source}");
+            let findings_of = findings_of(source, Environment::Disk);
+            assert_eq!(findings_of[..expected.len()], *expected, "{source}");
         }
         for source in [
             "-9223372036854775808 < 0",
@@ -355,7 +355,11 @@ mod tests {
             ),
             ("-1.foo", "3: type 'int' does not support field selection"),
         ] {
-            assert_eq!(told(source, Environment::Disk), [expected], "{source}");
+            assert_eq!(
+                findings_of(source, Environment::Disk),
+                [expected],
+                "{source}"
+            );
         }
     }
 
@@ -387,7 +391,7 @@ mod tests {
             }
         }
         assert_eq!(
-            told("!link.wireguard", link),
+            findings_of("!link.wireguard", link),
             [
                 "1: found no matching overload for '!_' applied to '(talos.resource.definitions.network.WireguardSpec)'"
             ]
@@ -424,7 +428,11 @@ mod tests {
                 "expression output type is google.protobuf.Any, expected bool",
             ),
         ] {
-            assert_eq!(told(source, Environment::Disk), [expected], "{source}");
+            assert_eq!(
+                findings_of(source, Environment::Disk),
+                [expected],
+                "{source}"
+            );
         }
         let link = "talos.resource.definitions.network.STPSpec{enabled: true}.enabled";
         assert!(disk(link).is_err());
@@ -466,7 +474,7 @@ mod tests {
                 "26: found no matching overload for '_?_:_' applied to '(bool, bool, optional_type(dyn))'",
             ),
         ] {
-            assert_eq!(told(source, memory), [expected], "{source}");
+            assert_eq!(findings_of(source, memory), [expected], "{source}");
         }
     }
 
