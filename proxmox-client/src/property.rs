@@ -26,8 +26,8 @@ impl PropertyString {
     /// Splits the text.
     ///
     /// # Errors
-    /// `InvalidInput` with the server's own words for a duplicate key, a second bare value or an
-    /// empty key or value.
+    /// `InvalidInput` with the server's own words for a duplicate key, a key with a blank at its end, a second bare value
+    /// or an empty key or value.
     pub fn parse(text: &str) -> Result<Self> {
         let mut parsed = Self::default();
         for part in text.split(',') {
@@ -37,6 +37,12 @@ impl PropertyString {
             }
             match part.split_once('=') {
                 Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+                    // No schema has such a key.
+                    if key.trim_end() != key {
+                        return Err(malformed(&format!(
+                            "invalid key in comma-separated list property: {key}"
+                        )));
+                    }
                     if parsed.get(key).is_some() {
                         return Err(duplicate(key));
                     }
@@ -234,6 +240,7 @@ mod tests {
             ("x,y", "duplicate key"),
             ("=1", "missing key"),
             ("a=", "missing key"),
+            ("virtio =1", "invalid key in comma-separated list property"),
         ] {
             let error = PropertyString::parse(text).unwrap_err();
             assert!(error.to_string().contains(words), "{text}: {error}");
