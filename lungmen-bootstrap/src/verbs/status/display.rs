@@ -12,29 +12,28 @@ impl fmt::Display for ClusterStatus {
         let record = seen(&self.record, |record| {
             format!("{}, cluster id {}", record.store, record.cluster_id)
         });
-        writeln!(f, "  record      {record}")?;
+        write_part(f, "record", &record)?;
         for machine in &self.machines {
             write_machine(f, machine)?;
         }
-        writeln!(
-            f,
-            "  kubernetes  {}",
-            seen(&self.kubernetes, kubernetes_line)
-        )?;
+        write_part(f, "kubernetes", &seen(&self.kubernetes, kubernetes_line))?;
         if let Seen::Exists(kubernetes) = &self.kubernetes {
             for check in kubernetes.checks.iter().filter(|check| !check.passed) {
-                writeln!(f, "              x {}", check.text)?;
+                write_part(f, "", &format!("x {}", check.text))?;
             }
         }
-        writeln!(f, "  argo cd     {}", seen(&self.argocd, argocd_line))?;
+        write_part(f, "argo cd", &seen(&self.argocd, argocd_line))?;
+        if let Seen::Exists(argocd) = &self.argocd {
+            for application in &argocd.applications {
+                let state = format!("{} {}", application.sync, application.health);
+                write_part(f, "", &format!("{} {state}", application.name))?;
+            }
+        }
         for expiry in &self.expiries {
             let mark = if expiry.is_soon() { "!" } else { "=" };
             let date = expiry.at.strftime("%Y-%m-%d");
-            writeln!(
-                f,
-                "  {mark} {}: {date}, in {} days",
-                expiry.what, expiry.days
-            )?;
+            let when = distance(expiry.days);
+            writeln!(f, "  {mark} {}: {date}, {when}", expiry.what)?;
         }
         for machine in &self.removed {
             writeln!(
@@ -58,16 +57,29 @@ fn seen<T>(state: &Seen<T>, line: impl Fn(&T) -> String) -> String {
     }
 }
 
+/// A part of the cluster, with its name in a column of its own.
+fn write_part(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {name:<14}{text}")
+}
+
+/// How far away a day is.
+fn distance(days: i64) -> String {
+    match days {
+        0.. => format!("in {days} days"),
+        _ => format!("{} days ago", -days),
+    }
+}
+
 fn write_machine(f: &mut fmt::Formatter<'_>, machine: &MachineState) -> fmt::Result {
     let node = seen(&machine.node, node_line);
-    writeln!(
-        f,
-        "  {:<12}{} at {}, VM {}: {node}",
-        machine.role, machine.name, machine.address, machine.vm_id
-    )?;
+    let text = format!(
+        "{} at {}, VM {}: {node}",
+        machine.name, machine.address, machine.vm_id
+    );
+    write_part(f, &machine.role.to_string(), &text)?;
     if let Seen::Exists(node) = &machine.node {
         for condition in &node.unmet_conditions {
-            writeln!(f, "              x {condition}")?;
+            write_part(f, "", &format!("x {condition}"))?;
         }
     }
     Ok(())
@@ -99,12 +111,6 @@ fn argocd_line(status: &ArgoCdStatus) -> String {
     let mut line = format!("{}, connection {}", status.server, status.connection);
     if !status.message.is_empty() {
         line.push_str(&format!(" ({})", status.message));
-    }
-    for application in &status.applications {
-        line.push_str(&format!(
-            "\n              {} {} {}",
-            application.name, application.sync, application.health
-        ));
     }
     line
 }
