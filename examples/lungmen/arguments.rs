@@ -104,12 +104,22 @@ pub(crate) enum Command {
         #[arg(long)]
         despite_applications: bool,
     },
+    /// Remove the machines that left the specification (nodes are drained and leave etcd first), then run.
+    Scale {
+        /// The name of the cluster, as a confirmation.
+        #[arg(long, value_name = "CLUSTER")]
+        yes: String,
+
+        /// Also remove machines whose nodes do not answer.
+        #[arg(long)]
+        including_lost: bool,
+    },
 }
 
 impl Command {
     /// Whether the command changes anything; one that only reads makes no folder and no journal.
     pub(crate) fn acts(&self) -> bool {
-        matches!(self, Self::Run | Self::Destroy { .. })
+        matches!(self, Self::Run | Self::Destroy { .. } | Self::Scale { .. })
     }
 }
 

@@ -19,7 +19,8 @@ use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
 use lungmen_bootstrap::{
-    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Severity, Spec, StepId, Verdict,
+    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, ScaleOptions, Severity, Spec,
+    StepId, Verdict,
 };
 
 use arguments::{Arguments, Command};
@@ -170,6 +171,17 @@ async fn perform(
             }
             output.destroyed(&bootstrap.destroy(&options).await?);
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Scale {
+            yes,
+            including_lost,
+        } => {
+            let mut options = ScaleOptions::confirmed(yes);
+            if including_lost {
+                options = options.including_lost();
+            }
+            output.destroyed(&bootstrap.scale(&options).await?);
+            complete(arguments, bootstrap, output).await
         }
         Command::Doctor => {
             let diagnosis = bootstrap.doctor().await;

@@ -41,7 +41,7 @@ pub use spec::release::TalosRelease;
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
 pub use state::{claim, guard, journal, lease, record, store};
-pub use verbs::destroy::{DestroyOptions, Destroyed, Kept, Removal};
+pub use verbs::destroy::{DestroyOptions, Destroyed, Kept, Removal, ScaleOptions};
 pub use verbs::doctor::{Check, Diagnosis, Finding, ServerAnswer, UnknownCheck};
 pub use verbs::outline::{Outline, OutlinedStep};
 pub use verbs::plan::{Action, Change, Plan, PlannedItem, PlannedStep, RemovedMachine, Verdict};

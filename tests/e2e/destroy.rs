@@ -49,7 +49,7 @@ impl World {
         clusters.iter().any(|cluster| cluster.name == CLUSTER)
     }
 
-    fn deletions(&self) -> Vec<String> {
+    pub(crate) fn deletions(&self) -> Vec<String> {
         let events = self.events().into_iter();
         events
             .filter_map(|event| match event.kind {
@@ -252,7 +252,7 @@ async fn killed_before_any_deletion_it_goes_on_with_what_is_left() {
     }
 }
 
-fn short_lease() -> LeaseOptions {
+pub(crate) fn short_lease() -> LeaseOptions {
     let options = LeaseOptions::default().duration(Duration::from_secs(1));
     options.wait(Duration::from_secs(10))
 }

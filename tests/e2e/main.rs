@@ -19,6 +19,7 @@ mod race_matrix;
 mod registration;
 mod repeat;
 mod resume;
+mod scale;
 mod several;
 mod spec;
 mod split_brain;

@@ -74,6 +74,12 @@ impl ClusterState {
         is_new
     }
 
+    /// Forgets a node: one of this name may be added again.
+    pub(super) fn remove_node(&self, name: &str) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|node| node.name != name);
+    }
+
     /// Whether the API server serves objects.
     pub(super) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)

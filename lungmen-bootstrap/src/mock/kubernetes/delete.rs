@@ -6,6 +6,7 @@ use super::cluster_state::ClusterState;
 use super::document::{has_finalizers, is_deleted};
 use super::list;
 use super::resource::{DEFINITIONS, Resource};
+use super::startup;
 use super::status::{ApiResult, Rejection, details};
 use super::store::{Key, list_document, now};
 use super::write::{WriteOptions, found};
@@ -91,7 +92,11 @@ fn remove(cluster: &ClusterState, key: &Key, object: Value, options: &WriteOptio
         if key.resource.plural == DEFINITIONS {
             return remove_definition(cluster, key, object);
         }
-        return cluster.store.delete(key).unwrap_or(object);
+        let removed = cluster.store.delete(key).unwrap_or(object);
+        if key.resource.plural == "nodes" {
+            startup::node_left(cluster, &key.name);
+        }
+        return removed;
     }
     object
 }

@@ -15,6 +15,8 @@ use super::resource::{DEFINITIONS, by_plural};
 use super::store::{Key, now};
 use super::talos::{self, PodSpec, STATIC_PODS};
 
+const DAEMON_SETS: [&str; 2] = ["kube-flannel", "kube-proxy"];
+
 /// Plays the start-up after the port is open.
 pub(super) async fn play(cluster: Arc<ClusterState>) {
     let timings = cluster.settings.timings;
@@ -63,6 +65,31 @@ pub(super) async fn join(cluster: &ClusterState, node: &MockNode) {
     pause(timings.nodes).await;
     put_node(cluster, node, true);
     cluster.emit(KubernetesEvent::NodesReady);
+}
+
+/// A node was deleted: its pods follow, as the garbage collector of kube-controller-manager does it (there after 40 s), and
+/// DaemonSets count the nodes that are left.
+pub(super) fn node_left(cluster: &ClusterState, name: &str) {
+    cluster.remove_node(name);
+    let Some(pods) = by_plural("pods") else {
+        return;
+    };
+    for pod in cluster.store.list(pods, None).1 {
+        let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
+        // Pods of DaemonSets are numbered by the nodes that are left.
+        let is_numbered = DAEMON_SETS
+            .iter()
+            .any(|set| text("name").starts_with(&format!("{set}-mock")));
+        if is_numbered || pod["spec"]["nodeName"] == name {
+            cluster
+                .store
+                .delete(&Key::new(pods, text("namespace"), text("name")));
+        }
+    }
+    if !cluster.nodes().is_empty() {
+        network(cluster, true);
+        coredns(cluster, true);
+    }
 }
 
 /// Establishes CustomResourceDefinitions, fills token Secrets and removes those whose ServiceAccount is gone, as kube-controller-manager does.
@@ -132,8 +159,8 @@ fn static_pods(cluster: &ClusterState, ready: bool) {
 
 fn network(cluster: &ClusterState, ready: bool) {
     let sets = [
-        ("kube-flannel", "flannel", cluster.settings.flannel),
-        ("kube-proxy", "kube-proxy", cluster.settings.kube_proxy),
+        (DAEMON_SETS[0], "flannel", cluster.settings.flannel),
+        (DAEMON_SETS[1], "kube-proxy", cluster.settings.kube_proxy),
     ];
     for (name, app, _) in sets.into_iter().filter(|(_, _, wanted)| *wanted) {
         let machines = cluster.nodes();

@@ -186,6 +186,7 @@ fn boot_order(record: &VmRecord) -> BootOrder {
 /// Updates the other servers as the node boots, installs and is configured.
 async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machine) {
     let mut events = machine.talos.events();
+    let mut is_shutting_down = false;
     while let Some(event) = events.next().await {
         let Some(servers) = servers.upgrade() else {
             return;
@@ -198,12 +199,28 @@ async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machi
                 // It ends with the health of etcd, which is one of the events that are read here.
                 tokio::spawn(async move { cluster::configured(&servers, &machine).await });
             }
-            MockEvent::ConfigApplied { .. }
-            | MockEvent::Rebooting
-            | MockEvent::Halted { .. }
-            | MockEvent::PoweredOff => servers.pve.set_guest_interfaces(vm, None),
+            MockEvent::ConfigApplied { .. } | MockEvent::Halted { .. } => {
+                servers.pve.set_guest_interfaces(vm, None)
+            }
+            MockEvent::Rebooting => {
+                is_shutting_down = false;
+                servers.pve.set_guest_interfaces(vm, None);
+            }
+            MockEvent::PoweredOff => {
+                servers.pve.set_guest_interfaces(vm, None);
+                // QEMU ends with a guest that shuts down by itself.
+                if std::mem::take(&mut is_shutting_down) {
+                    servers.pve.stop_vm(vm);
+                }
+            }
             MockEvent::EtcdHealthy => cluster::control_plane_is_up(&servers, &machine).await,
-            MockEvent::StageChanged(Stage::Running) => cluster::report_ready(&servers),
+            MockEvent::StageChanged(Stage::Resetting | Stage::ShuttingDown) => {
+                is_shutting_down = true;
+            }
+            MockEvent::StageChanged(Stage::Running) => {
+                is_shutting_down = false;
+                cluster::report_ready(&servers);
+            }
             _ => {}
         }
     }

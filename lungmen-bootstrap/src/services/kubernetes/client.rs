@@ -212,6 +212,29 @@ impl Client {
         self.send(ApiRequest::get("read path", path)).await
     }
 
+    /// Deletes a node object. Returns whether there was one, and may therefore be repeated. A kubelet that still runs registers
+    /// its node again.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a name that cannot be one of a node, `Forbidden`, `Unauthenticated`, `Connect`, `Certificate`,
+    /// `NotReady`, `Timeout`, `Interrupted`.
+    pub async fn delete_node(&self, name: &str) -> Result<bool> {
+        const OPERATION: &str = "delete node";
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if name.is_empty() || !name.chars().all(is_part) {
+            return Err(Error::new(ErrorKind::InvalidInput, OPERATION)
+                .with_target(name)
+                .with_message("a node has a DNS name"));
+        }
+        let request = ApiRequest::delete(OPERATION, format!("/api/v1/nodes/{name}"));
+        match self.send_repeatable(request).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The ServiceAccount that Argo CD uses on this cluster, in namespace `kube-system`. Nothing is sent.
     #[must_use]
     pub fn argocd_manager(&self) -> ArgoCdManager {

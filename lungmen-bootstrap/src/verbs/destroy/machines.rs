@@ -92,6 +92,17 @@ async fn delete_once(context: &Context, vm: &Vm) -> Result<Probed<()>> {
     }
 }
 
+/// Switches the VM off, when it runs and is still proven.
+pub(super) async fn switch_off(context: &Context, vm: &Vm) -> Result<()> {
+    if !owned::is_owned(context, vm).await? || !vm.status().await?.is_running() {
+        return Ok(());
+    }
+    context.before_effect().await?;
+    let task = vm.stop_now().await?;
+    finish(context, "the VM to stop", &task).await?;
+    Ok(())
+}
+
 async fn finish(context: &Context, what: &str, task: &Task) -> proxmox_client::Result<()> {
     proxmox_task::finish(context, what, task, context.timing().task).await
 }

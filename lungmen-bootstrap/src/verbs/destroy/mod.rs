@@ -1,11 +1,15 @@
 //! `destroy()`: takes a cluster down, in the reverse order of a run, each object proven to be its own.
 
 mod image;
+mod leaving;
 mod machines;
 mod registration;
+mod scale;
 mod teardown;
 
 use serde::{Deserialize, Serialize};
+
+pub use scale::ScaleOptions;
 
 /// What is destroyed. Making one names the cluster: that is the confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +43,8 @@ impl DestroyOptions {
     }
 }
 
-/// What [`ClusterBootstrap::destroy`](crate::ClusterBootstrap::destroy) did.
+/// What [`ClusterBootstrap::destroy`](crate::ClusterBootstrap::destroy) or
+/// [`ClusterBootstrap::scale`](crate::ClusterBootstrap::scale) did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Destroyed {

@@ -12,8 +12,11 @@ use crate::spec::machine::Role;
 use crate::state::artifacts::Artifact;
 use crate::state::claim::{self, forget_bootstrap};
 use crate::state::journal::{Record, RecordState};
+use crate::state::lease::Lease;
 use crate::state::record::ClusterRecord;
 use crate::state::talosconfig;
+
+const OPERATION: &str = "destroy the cluster";
 
 impl ClusterBootstrap {
     /// Destroys the cluster, or one machine of it: the entry in Argo CD, the service account, the VMs with their disks, the
@@ -29,24 +32,7 @@ impl ClusterBootstrap {
     /// record, because nothing is proven then; `NotReady` while applications target the cluster; `PermissionRequired` for a
     /// single control plane machine; `Conflict` while another run works on the cluster; the errors of the servers.
     pub async fn destroy(&self, options: &DestroyOptions) -> Result<Destroyed> {
-        let context = self.context();
-        confirm(context, options)?;
-        let store = context.store().as_ref();
-        let Some(claimed) = claim::find(store, &context.wanted()).await? else {
-            return Err(unrecorded(context));
-        };
-        let mut run = Run::new(context.clone(), StepId::Applications);
-        let mut lease = run.acquire_lease().await.map_err(error_of)?;
-        run.adopt(claimed.record.clone()).map_err(error_of)?;
-        let mut teardown = Teardown {
-            context: run.context().clone(),
-            record: claimed.record,
-            done: Destroyed {
-                cluster: context.cluster_name().to_owned(),
-                removed: Vec::new(),
-                kept: Vec::new(),
-            },
-        };
+        let (mut lease, mut teardown) = begin(self.context(), &options.cluster, OPERATION).await?;
         // Boxed, because the future of a whole teardown is larger than a caller expects on the stack.
         let ended = lease.keep(Box::pin(teardown.perform(options))).await;
         if let Err(error) = lease.release().await {
@@ -57,22 +43,51 @@ impl ClusterBootstrap {
     }
 }
 
-fn confirm(context: &Context, options: &DestroyOptions) -> Result<()> {
-    if options.cluster == context.cluster_name() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidInput, "destroy the cluster")
-        .with_target(context.cluster_name())
-        .with_message(format!(
-            "the confirmed name is {:?}, the specification describes {:?}",
-            options.cluster,
-            context.cluster_name()
-        ))
-        .with_hint("Confirm the name of the cluster that is to be destroyed. Nothing was changed."))
+/// The lease of the confirmed cluster, and a teardown with its record.
+pub(super) async fn begin(
+    context: &Context,
+    confirmed: &str,
+    operation: &'static str,
+) -> Result<(Lease, Teardown)> {
+    confirm(context, confirmed, operation)?;
+    let store = context.store().as_ref();
+    let Some(claimed) = claim::find(store, &context.wanted()).await? else {
+        return Err(unrecorded(context, operation));
+    };
+    let mut run = Run::new(context.clone(), StepId::Applications);
+    let lease = run
+        .acquire_lease()
+        .await
+        .map_err(|stop| error_of(stop, operation))?;
+    run.adopt(claimed.record.clone())
+        .map_err(|stop| error_of(stop, operation))?;
+    let teardown = Teardown {
+        context: run.context().clone(),
+        record: claimed.record,
+        done: Destroyed {
+            cluster: context.cluster_name().to_owned(),
+            removed: Vec::new(),
+            kept: Vec::new(),
+        },
+    };
+    Ok((lease, teardown))
 }
 
-fn unrecorded(context: &Context) -> Error {
-    Error::new(ErrorKind::NotFound, "destroy the cluster")
+fn confirm(context: &Context, confirmed: &str, operation: &'static str) -> Result<()> {
+    if confirmed == context.cluster_name() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidInput, operation)
+        .with_target(context.cluster_name())
+        .with_message(format!(
+            "the confirmed name is {confirmed:?}, the specification describes {:?}",
+            context.cluster_name()
+        ))
+        .with_hint("Confirm the name of the cluster that is meant. Nothing was changed."))
+}
+
+fn unrecorded(context: &Context, operation: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, operation)
         .with_target(context.store().describe())
         .with_message("there is no record of the cluster, so nothing can be proven to belong to it")
         .with_hint(
@@ -80,17 +95,17 @@ fn unrecorded(context: &Context) -> Error {
         )
 }
 
-fn error_of(stop: Stop) -> Error {
+fn error_of(stop: Stop, operation: &'static str) -> Error {
     match stop {
         Stop::Failed(error) => error,
-        Stop::Reached | Stop::OutOfTime => Error::new(ErrorKind::Conflict, "destroy the cluster"),
+        Stop::Reached | Stop::OutOfTime => Error::new(ErrorKind::Conflict, operation),
     }
 }
 
 /// A teardown in progress.
 pub(super) struct Teardown {
     pub(super) context: Context,
-    record: ClusterRecord,
+    pub(super) record: ClusterRecord,
     pub(super) done: Destroyed,
 }
 
@@ -249,6 +264,6 @@ fn control_plane(name: &str) -> Error {
         .with_target(name)
         .with_message("the machine is a control plane of the cluster: etcd would lose a member without leaving it")
         .with_hint(
-            "Let it leave etcd and remove it from the specification (talosctl reset), then destroy it. Nothing was changed.",
+            "Remove it from the specification; `scale` lets it leave etcd and deletes it. Nothing was changed.",
         )
 }
