@@ -4,8 +4,9 @@
 //! there, so every reader accepts both.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// An integer that may be absent, null, empty, a number, a numeric string or a whole float.
@@ -227,11 +228,76 @@ pub(crate) fn field<T: FromWire, E: serde::de::Error>(
     fields: &mut Map<String, Value>,
     name: &'static str,
 ) -> Result<T, E> {
-    let value = fields.swap_remove(name).unwrap_or_default();
+    read(fields.swap_remove(name).unwrap_or_default(), name)
+}
+
+/// Reads the value of a field of an object; null stands for a field that is absent.
+pub(crate) fn read<T: FromWire, E: serde::de::Error>(
+    value: Value,
+    name: &'static str,
+) -> Result<T, E> {
     T::from_wire(value).ok_or_else(|| E::custom(format_args!("{FIELD}{name}")))
 }
 
-/// How the error of [`field`] begins; the name of the field follows.
+/// The values of the fields with a name, and the other fields.
+type Split<const N: usize> = ([Value; N], Map<String, Value>);
+
+/// The values of these fields of an object, and what else is in it, in the order of the server. Lists are long, so the names
+/// of the fields are not copied.
+pub(crate) fn fields<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+    names: &[&'static str; N],
+) -> Result<Split<N>, D::Error> {
+    deserializer.deserialize_map(Fields(names))
+}
+
+struct Fields<'a, const N: usize>(&'a [&'static str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = Split<N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut known, mut other) = ([const { Value::Null }; N], Map::new());
+        while let Some(name) = map.next_key_seed(Name(self.0))? {
+            let value = map.next_value()?;
+            match name {
+                Ok(index) => known[index] = value,
+                Err(name) => drop(other.insert(name, value)),
+            }
+        }
+        Ok((known, other))
+    }
+}
+
+/// Reads a name: its index, or its text when it is not one of these.
+struct Name<'a>(&'a [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Result<usize, String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Result<usize, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let index = self.0.iter().position(|name| *name == text);
+        Ok(index.ok_or_else(|| text.to_owned()))
+    }
+}
+
+/// How the error of [`read`] begins; the name of the field follows.
 pub(crate) const FIELD: &str = "field ";
 
 /// Declares the value of a response: every field is read leniently, and what has no name here is kept.
@@ -251,10 +317,11 @@ macro_rules! response {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let mut fields = serde_json::Map::deserialize(deserializer)?;
+                let (known, other) = $crate::wire::fields(deserializer, &[$($key),+])?;
+                let mut known = known.into_iter();
                 Ok(Self {
-                    $($field: $crate::wire::field(&mut fields, $key)?,)+
-                    other: fields,
+                    $($field: $crate::wire::read(known.next().unwrap_or_default(), $key)?,)+
+                    other,
                 })
             }
         }
@@ -275,6 +342,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::vm::VmInfo;
 
     #[derive(Debug, Deserialize)]
     struct Sample {
@@ -284,6 +352,29 @@ mod tests {
         flag: bool,
         #[serde(default, deserialize_with = "super::deserialize")]
         items: Vec<String>,
+    }
+
+    #[test]
+    fn what_has_no_field_is_kept_in_the_order_of_the_server() {
+        let text = r#"{"z":1,"vmid":1,"status":"running","b":null,"a":[],"vmid":"104"}"#;
+        let vm: VmInfo = serde_json::from_str(text).unwrap();
+        let again: VmInfo = serde_json::from_value(serde_json::from_str(text).unwrap()).unwrap();
+
+        assert_eq!(vm.vmid.to_string(), "104");
+        assert_eq!(
+            serde_json::to_string(&vm.other).unwrap(),
+            r#"{"z":1,"b":null,"a":[]}"#
+        );
+        assert_eq!(vm, again);
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_is_named() {
+        for text in [r#"{"vmid":104}"#, r#"{"status":[],"vmid":104}"#] {
+            let error = serde_json::from_str::<VmInfo>(text).unwrap_err();
+            assert!(error.to_string().starts_with("field status"), "{error}");
+        }
+        assert!(serde_json::from_str::<VmInfo>("[]").is_err());
     }
 
     fn sample(value: Value) -> Sample {
