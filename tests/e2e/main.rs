@@ -15,6 +15,7 @@ mod hardware;
 mod observe;
 mod places;
 mod plan;
+mod program;
 mod race_matrix;
 mod registration;
 mod repeat;
