@@ -297,25 +297,20 @@ async fn a_label_that_left_the_specification_leaves_argo_cd() {
 async fn a_taken_cluster_name_is_found_before_anything_is_created() {
     let world = World::new().await;
     world.run().await.unwrap();
-    let other = World::new().await;
-    // The name is registered for another address there.
-    let client = other.lab.argocd().client();
-    let spec = argocd_client::ClusterSpec::new(
-        "lungmen.akn",
-        argocd_client::cluster::ServerUrl::parse("https://elsewhere.example.org:6443").unwrap(),
-        "token".to_owned().into(),
-        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-    );
-    if client.clusters().register(&spec).await.is_err() {
-        // The mock checks the credentials of a registration; the rule is covered by the contract tests then.
-        return;
-    }
+    let vms = world.lab.proxmox().vm_ids();
+    // Another cluster of the same servers, with the name of the first one in Argo CD.
+    let mut other = spec();
+    other.name = "other.akn".into();
+    other.endpoint = "https://other.example.org:6443".into();
+    other.openbao.as_mut().unwrap().path = "talos/other.akn".into();
+    other.machines = vec![machine(7, lungmen_bootstrap::machine::Role::ControlPlane)];
+    let bootstrap = world.lab.bootstrap(other).without_output().build().unwrap();
 
-    let error = other.run().await.unwrap_err();
+    let error = bootstrap.run().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Conflict, "{}", error.report());
     assert_eq!(error.step(), Some(StepId::Preflight));
-    assert!(other.lab.proxmox().vm_ids().is_empty());
+    assert_eq!(world.lab.proxmox().vm_ids(), vms);
 }
 
 #[test]
