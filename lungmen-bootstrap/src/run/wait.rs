@@ -42,9 +42,9 @@ pub(crate) struct Budget {
 impl Budget {
     /// A budget that begins now.
     pub(crate) fn new(total: Duration) -> Self {
-        let now = Instant::now();
-        let end = now.checked_add(total).unwrap_or(now);
-        Self { end }
+        Self {
+            end: Poll::default().deadline(total).ends_at(),
+        }
     }
 
     pub(crate) fn left(self) -> Duration {
@@ -178,5 +178,11 @@ mod tests {
 
         assert_eq!(poll.interval(1), Duration::from_millis(10));
         assert_eq!(poll.interval(2), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_budget_without_an_end_is_not_an_empty_one() {
+        assert!(Budget::new(Duration::MAX).left() > Duration::from_secs(3600));
+        assert!(Budget::new(Duration::ZERO).left().is_zero());
     }
 }
