@@ -332,21 +332,18 @@ impl Error {
 
     /// The error and its causes in one line, for events.
     pub(crate) fn cause_line(&self) -> String {
-        let mut text = self.own_line();
-        for other in self.others() {
-            text.push_str("; also ");
-            text.push_str(&other.own_line());
-        }
-        text
+        self.joined(Self::own_line)
     }
 
     /// The error in one line, with the failures of the other machines.
     pub(crate) fn with_others_line(&self) -> String {
-        let mut text = self.to_string();
-        for other in self.others() {
-            text.push_str(&format!("; also {other}"));
-        }
-        text
+        self.joined(Self::to_string)
+    }
+
+    fn joined(&self, text: impl Fn(&Self) -> String) -> String {
+        let all = std::iter::once(self).chain(self.others());
+        let texts: Vec<String> = all.map(text).collect();
+        texts.join("; also ")
     }
 
     /// The error and its causes in one line, without the failures of other machines.

@@ -61,7 +61,7 @@ impl World {
 }
 
 /// Another setting and another label, which need no permission.
-fn changed(mut spec: Spec) -> Spec {
+pub(crate) fn changed(mut spec: Spec) -> Spec {
     spec.patches.push(PatchSource::new(
         "sysctls",
         "machine:\n  sysctls:\n    net.ipv4.ip_local_reserved_ports: \"30000\"\n",

@@ -1,7 +1,7 @@
 //! `plan`: what is left to do, by reads alone.
 
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
-use lungmen_bootstrap::{Action, PatchSource, Plan, Spec, StepId, Verdict};
+use lungmen_bootstrap::{Action, Plan, Spec, StepId, Verdict};
 
 use crate::support::{World, spec, vm};
 use crate::writes::Writes;
@@ -42,14 +42,7 @@ fn action<'a>(plan: &'a Plan, step: StepId, target: &str) -> &'a Action {
 
 /// A changed specification: a label, a core more, another kernel argument of a sysctl.
 fn changed() -> Spec {
-    let mut spec = crate::spec::edited(&[("cores: 4", "cores: 5")]).unwrap();
-    spec.patches.push(PatchSource::new(
-        "sysctls",
-        "machine:\n  sysctls:\n    net.ipv4.ip_local_reserved_ports: \"30000\"\n",
-    ));
-    let argocd = spec.argocd.as_mut().unwrap();
-    argocd.labels.push(("stage".into(), "test".into()));
-    spec
+    crate::destroy::changed(crate::spec::edited(&[("cores: 4", "cores: 5")]).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proxmox_client::access::Requirement;
 use proxmox_client::id::NodeName;
 use proxmox_client::node::NetworkInfo;
-use proxmox_client::storage::Content;
+use proxmox_client::storage::{Content, StorageInfo};
 
 use crate::desired::{DesiredMachine, NodeStorage};
 use crate::error::{Error, ErrorKind, Result};
@@ -170,11 +170,7 @@ async fn storage_takes(
 ) -> Result<()> {
     let node = context.clients().proxmox.node(place.node.clone());
     let storage = node.storage(place.storage.clone()).status().await?;
-    let message = if !storage.supports(content) {
-        format!("the storage does not accept content of type {content}")
-    } else if !storage.enabled || !storage.active {
-        "the storage is not active on this node".to_owned()
-    } else {
+    let Some(problem) = unusable(&storage, content) else {
         return Ok(());
     };
     let affected: Vec<&str> = context
@@ -186,10 +182,29 @@ async fn storage_takes(
         .collect();
     Err(Error::new(ErrorKind::Rejected, "check the storage")
         .with_target(place.to_string())
-        .with_message(format!("{message}; {} needs it", affected.join(", ")))
-        .with_hint(format!(
-            "Correct the storage at Proxmox VE, or set proxmox.{field} or machines[].placement.{field} to another one."
-        )))
+        .with_message(format!(
+            "the storage {problem}; {} needs it",
+            affected.join(", ")
+        ))
+        .with_hint(another_storage(field)))
+}
+
+/// Why the node cannot use the storage for this content; `None` when it can.
+pub(crate) fn unusable(storage: &StorageInfo, content: Content) -> Option<String> {
+    if !storage.supports(content) {
+        Some(format!("does not accept content of type {content}"))
+    } else if !storage.enabled || !storage.active {
+        Some("is not active on this node".to_owned())
+    } else {
+        None
+    }
+}
+
+/// What to do about a storage that cannot be used, which this field names.
+pub(crate) fn another_storage(field: &str) -> String {
+    format!(
+        "Correct the storage at Proxmox VE, or set proxmox.{field} or machines[].placement.{field} to another one."
+    )
 }
 
 /// Whether the pools of the machines exist. One that the token may not see is left to the creation of the VM.

@@ -5,8 +5,8 @@ use argocd_client::ErrorKind as ArgoCdKind;
 use super::teardown::Teardown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::step::StepId;
-use crate::state::artifacts::Artifact;
-use crate::steps::{kubeconfig, register};
+use crate::steps::register;
+use crate::verbs::plan::kubernetes_access;
 
 impl Teardown {
     /// Removes the entry, which is the cluster's own by address and name. Whether applications target it is judged from the
@@ -55,9 +55,8 @@ impl Teardown {
         if context.desired().argocd.is_none() {
             return;
         }
-        let client = match context.artifacts().read(&Artifact::Kubeconfig) {
-            Ok(Some(text)) => kubeconfig::client(&context, &text),
-            _ => return,
+        let Some(client) = kubernetes_access(&context).transpose() else {
+            return;
         };
         let deleted = async {
             let client = client?;

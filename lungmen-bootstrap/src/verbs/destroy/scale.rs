@@ -4,7 +4,7 @@ use talos_client::Client as Talos;
 use talos_client::machine::{EtcdMember, ResetRequest};
 
 use super::leaving::{Etcd, Leaving, addresses_of, answering};
-use super::teardown::{Teardown, begin};
+use super::teardown::{Teardown, under_lease};
 use super::{Destroyed, machines};
 use crate::desired::ownership::MachineUuid;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,14 +63,13 @@ impl ClusterBootstrap {
     /// down; the errors of the servers.
     pub async fn scale(&self, options: &ScaleOptions) -> Result<Destroyed> {
         const OPERATION: &str = "scale the cluster";
-        let (mut lease, mut teardown) = begin(self.context(), &options.cluster, OPERATION).await?;
-        // Boxed, because the future of a whole removal is larger than a caller expects on the stack.
-        let ended = lease.keep(Box::pin(teardown.scale(options))).await;
-        if let Err(error) = lease.release().await {
-            tracing::debug!(%error, "the lease was not released");
-        }
-        ended?;
-        Ok(teardown.done)
+        under_lease(
+            self.context(),
+            &options.cluster,
+            OPERATION,
+            async |teardown| teardown.scale(options).await,
+        )
+        .await
     }
 }
 

@@ -32,19 +32,35 @@ impl ClusterBootstrap {
     /// record, because nothing is proven then; `NotReady` while applications target the cluster; `PermissionRequired` for a
     /// single control plane machine; `Conflict` while another run works on the cluster; the errors of the servers.
     pub async fn destroy(&self, options: &DestroyOptions) -> Result<Destroyed> {
-        let (mut lease, mut teardown) = begin(self.context(), &options.cluster, OPERATION).await?;
-        // Boxed, because the future of a whole teardown is larger than a caller expects on the stack.
-        let ended = lease.keep(Box::pin(teardown.perform(options))).await;
-        if let Err(error) = lease.release().await {
-            tracing::debug!(%error, "the lease was not released");
-        }
-        ended?;
-        Ok(teardown.done)
+        under_lease(
+            self.context(),
+            &options.cluster,
+            OPERATION,
+            async |teardown| teardown.perform(options).await,
+        )
+        .await
     }
 }
 
+/// Does work on the confirmed cluster while its lease is held, and returns what was done.
+pub(super) async fn under_lease(
+    context: &Context,
+    confirmed: &str,
+    operation: &'static str,
+    work: impl AsyncFnOnce(&mut Teardown) -> Result<()>,
+) -> Result<Destroyed> {
+    let (mut lease, mut teardown) = begin(context, confirmed, operation).await?;
+    // Boxed, because the future of the whole work is larger than a caller expects on the stack.
+    let ended = lease.keep(Box::pin(work(&mut teardown))).await;
+    if let Err(error) = lease.release().await {
+        tracing::debug!(%error, "the lease was not released");
+    }
+    ended?;
+    Ok(teardown.done)
+}
+
 /// The lease of the confirmed cluster, and a teardown with its record.
-pub(super) async fn begin(
+async fn begin(
     context: &Context,
     confirmed: &str,
     operation: &'static str,

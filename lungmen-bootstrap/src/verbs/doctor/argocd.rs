@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Server};
 use crate::run::context::Context;
 use crate::steps::register;
 
-/// What a run does, as Argo CD names it, with whether it fails without.
+/// What a run does, as Argo CD names it: resource, action and object.
 const RIGHTS: [(&str, &str, &str); 5] = [
     ("clusters", "get", "*"),
     ("clusters", "create", "*"),

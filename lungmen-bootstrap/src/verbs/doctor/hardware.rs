@@ -13,7 +13,7 @@ use super::{Check, Finding};
 use crate::desired::{DesiredCluster, DesiredMachine};
 use crate::error::Server;
 use crate::run::context::Context;
-use crate::steps::preflight::Networks;
+use crate::steps::preflight::{Networks, another_storage, unusable};
 
 /// The largest difference between two clocks. A certificate of Talos is valid from the moment of its making, without
 /// backdating, so that a host behind the node rejects it for that long.
@@ -225,42 +225,22 @@ async fn storages(context: &Context, node: &Node) -> Vec<Finding> {
             let info = known
                 .iter()
                 .find(|info| info.storage.as_deref() == Some(storage.as_str()));
-            let problem = unusable(info, content, storage.as_str(), node.name());
-            if let Some(found) = problem {
-                let fix = format!(
-                    "Correct the storage at Proxmox VE, or set proxmox.{field} or machines[].placement.{field} to another one."
-                );
-                findings.push(Finding::error(Check::Storage, found).fix(fix));
+            let problem = match info {
+                None => Some(
+                    "is not listed: it does not exist there, or the token may not see it"
+                        .to_owned(),
+                ),
+                Some(info) => unusable(info, content),
+            };
+            if let Some(problem) = problem {
+                let found = format!("the storage {storage} of node {} {problem}", node.name());
+                findings.push(Finding::error(Check::Storage, found).fix(another_storage(field)));
             } else if let Some(info) = info {
                 findings.extend(space(context, node, info, content).await);
             }
         }
     }
     findings
-}
-
-fn unusable(
-    info: Option<&StorageInfo>,
-    content: Content,
-    storage: &str,
-    node: &NodeName,
-) -> Option<String> {
-    let Some(info) = info else {
-        return Some(format!(
-            "node {node} lists no storage {storage}: it does not exist there, or the token may not see it"
-        ));
-    };
-    if !info.enabled || !info.active {
-        Some(format!(
-            "the storage {storage} is not active on node {node}"
-        ))
-    } else if !info.supports(content) {
-        Some(format!(
-            "the storage {storage} on node {node} does not accept content of type {content}"
-        ))
-    } else {
-        None
-    }
 }
 
 /// Disks of machines that do not exist yet, and an ISO that is not there yet, need space.

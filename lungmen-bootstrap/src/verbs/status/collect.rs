@@ -25,7 +25,7 @@ use crate::spec::machine::Role;
 use crate::state::claim;
 use crate::state::record::ClusterRecord;
 use crate::steps::{register, verify};
-use crate::verbs::plan::{Verdict, kubernetes_access};
+use crate::verbs::plan::{PlannedStep, Verdict, kubernetes_access};
 
 /// How long a single observation may wait for a server.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ impl ClusterBootstrap {
         let now = Timestamp::now();
         // Boxed, because the future of all questions is larger than a caller expects on the stack.
         let (plan, collected) = tokio::join!(Box::pin(self.plan()), Box::pin(collect(&context)));
-        let is_quiet = |step: &&crate::verbs::plan::PlannedStep| step.verdict() != Verdict::Nothing;
+        let differs = |step: &&PlannedStep| step.verdict() != Verdict::Nothing;
         ClusterStatus {
             cluster: context.cluster_name().to_owned(),
             at: now,
@@ -55,7 +55,7 @@ impl ClusterBootstrap {
             kubernetes: collected.kubernetes,
             argocd: collected.argocd,
             drift: plan.verdict(),
-            differences: plan.steps.iter().filter(is_quiet).cloned().collect(),
+            differences: plan.steps.iter().filter(differs).cloned().collect(),
             removed: plan.removed,
             warnings: plan.warnings,
         }
