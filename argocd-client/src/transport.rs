@@ -373,7 +373,16 @@ fn decode<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T> {
 }
 
 pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
-    let kind = if is_certificate_failure(&error) {
+    let kind = kind_of(&error);
+    let error = error.without_url();
+    call.error(kind)
+        .with_message(innermost(&error))
+        .with_source(error)
+}
+
+/// What kind of failure a request without a response is.
+pub(crate) fn kind_of(error: &reqwest::Error) -> ErrorKind {
+    if is_certificate_failure(error) {
         ErrorKind::Certificate
     } else if error.is_connect() {
         ErrorKind::Connect
@@ -383,11 +392,7 @@ pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
         ErrorKind::InvalidInput
     } else {
         ErrorKind::Interrupted
-    };
-    let error = error.without_url();
-    call.error(kind)
-        .with_message(innermost(&error))
-        .with_source(error)
+    }
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {

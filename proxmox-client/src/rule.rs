@@ -91,12 +91,12 @@ pub(crate) const INTERFACE: Rule = Rule {
 };
 
 pub(crate) const FIREWALL_ACTION: Rule = Rule {
-    fits: |text| is_firewall_name(text) && text.len() <= 20,
+    fits: |text| is_config_id(text) && text.len() <= 20,
     allowed: "ACCEPT, DROP, REJECT or a security group (a letter, then letters, digits, `-` and `_`; 2 to 20 characters)",
 };
 
 pub(crate) const IP_SET: Rule = Rule {
-    fits: |text| is_firewall_name(text) && text.len() <= 64,
+    fits: |text| is_config_id(text) && text.len() <= 64,
     allowed: "the name of an IP set (a letter, then letters, digits, `-` and `_`; 2 to 64 characters)",
 };
 
@@ -106,7 +106,7 @@ pub(crate) const IP_SET_ENTRY: Rule = Rule {
             .strip_prefix("dc/")
             .or_else(|| text.strip_prefix("guest/"))
             .unwrap_or(text);
-        is_cidr(text, 0) || text.parse::<IpAddr>().is_ok() || is_firewall_name(alias)
+        is_cidr(text, 0) || text.parse::<IpAddr>().is_ok() || is_config_id(alias)
     },
     allowed: "an address, a network or an alias",
 };
@@ -212,12 +212,8 @@ pub(crate) fn is_dns_name(text: &str) -> bool {
     text.split('.').all(is_host_label)
 }
 
-fn is_config_id(text: &str) -> bool {
-    is_firewall_name(text)
-}
-
 /// A letter, then at least one letter, digit, hyphen or underscore.
-fn is_firewall_name(text: &str) -> bool {
+fn is_config_id(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text

@@ -10,7 +10,8 @@ use url::Url;
 use super::OPERATION;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
-use crate::tls::{TlsTrust, is_certificate_failure};
+use crate::tls::TlsTrust;
+use crate::transport::kind_of;
 
 /// Time for one request to the provider.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -182,16 +183,7 @@ fn client(trust: &TlsTrust, scheme: &str) -> Result<reqwest::Client> {
 
 async fn send<T: DeserializeOwned>(request: reqwest::RequestBuilder, target: &str) -> Result<T> {
     let lost = |error: reqwest::Error| {
-        let kind = if is_certificate_failure(&error) {
-            ErrorKind::Certificate
-        } else if error.is_connect() {
-            ErrorKind::Connect
-        } else if error.is_timeout() {
-            ErrorKind::Timeout
-        } else {
-            ErrorKind::Interrupted
-        };
-        Error::new(kind, OPERATION)
+        Error::new(kind_of(&error), OPERATION)
             .with_target(target)
             .with_message("the identity provider did not answer")
             .with_source(error.without_url())

@@ -24,3 +24,6 @@ pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
 pub use validate::{Mode, ValidationOptions};
 pub use version::{Components, TalosVersion};
+
+#[cfg(feature = "mock")]
+pub(crate) use schema::duration_text;

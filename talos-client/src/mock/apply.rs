@@ -13,6 +13,7 @@ use super::node::{Command, Mode, Node, State};
 use super::text_diff;
 use crate::api::pb::machine as pb;
 use crate::api::pb::machine::apply_configuration_request::Mode as ApplyMode;
+use crate::config::duration_text;
 
 /// Which server takes the configuration; each has its own rules and texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub(super) fn apply(
         if mode == ApplyMode::Try {
             let text = format!(
                 "\nThe config is applied in 'try' mode and will be automatically reverted back in {}",
-                go_duration(trial)
+                duration_text(trial.as_nanos().try_into().unwrap_or(i64::MAX))
             );
             mode_details.push_str(&text);
         }
@@ -257,24 +258,6 @@ fn dry_run(
             "Dry run summary:\n{details} (skipped in dry-run).\nConfig diff:\n\n{diff}"
         ),
         ..Default::default()
-    }
-}
-
-/// A duration as Go prints it: `1m30s`, `1h0m0s`, `250ms`.
-fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    if seconds == 0 {
-        return match duration.as_millis() {
-            0 => "0s".to_owned(),
-            _ => format!("{}ms", duration.as_secs_f64() * 1000.0),
-        };
-    }
-    let rest = duration.as_secs_f64() - (hours * 3600 + minutes * 60) as f64;
-    match (hours, minutes) {
-        (0, 0) => format!("{rest}s"),
-        (0, _) => format!("{minutes}m{rest}s"),
-        _ => format!("{hours}h{minutes}m{rest}s"),
     }
 }
 

@@ -215,7 +215,6 @@ impl ClusterHealth {
             end: poll.ends_at(),
             last: String::new(),
             attempt: 0,
-            failed: false,
         };
         Box::pin(stream::unfold(run, |mut run| async move {
             let step = run.next().await?;
@@ -242,34 +241,26 @@ struct Run {
     end: Instant,
     last: String,
     attempt: u32,
-    failed: bool,
 }
 
 impl Run {
     async fn next(&mut self) -> Option<Result<HealthStep>> {
         let check = *self.health.checks.front()?;
-        if self.failed {
-            return None;
+        let news = match timeout_at(self.end, self.until_news(check)).await {
+            Ok(news) => news,
+            Err(_) => Err(self.timed_out(check)),
+        };
+        match &news {
+            Ok(HealthState::Waiting(_)) => {}
+            Ok(_) => {
+                self.health.checks.pop_front();
+                self.last.clear();
+                self.attempt = 0;
+            }
+            // Nothing comes after an error.
+            Err(_) => self.health.checks.clear(),
         }
-        let step = timeout_at(self.end, self.until_news(check)).await;
-        Some(match step {
-            Ok(Ok(state)) => {
-                if !matches!(state, HealthState::Waiting(_)) {
-                    self.health.checks.pop_front();
-                    self.last.clear();
-                    self.attempt = 0;
-                }
-                Ok(HealthStep { check, state })
-            }
-            Ok(Err(error)) => {
-                self.failed = true;
-                Err(error)
-            }
-            Err(_) => {
-                self.failed = true;
-                Err(self.timed_out(check))
-            }
-        })
+        Some(news.map(|state| HealthStep { check, state }))
     }
 
     /// Repeats a check until there is something to say.

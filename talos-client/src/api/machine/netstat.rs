@@ -88,15 +88,13 @@ fn request(filter: SocketFilter) -> pb::NetstatRequest {
 }
 
 fn socket(record: pb::ConnectRecord) -> Socket {
-    let state = record.state().as_str_name();
-    // The name for what UDP has instead of a state.
     let state = match record.state() {
+        // UDP has no states.
         State::Reserved => "",
-        _ => state,
+        state => state.as_str_name(),
     };
-    let state = state.to_owned();
     Socket {
-        state,
+        state: state.to_owned(),
         local: address(&record.localip, record.localport),
         remote: address(&record.remoteip, record.remoteport),
         protocol: record.l4proto,

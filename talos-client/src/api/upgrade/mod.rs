@@ -125,13 +125,14 @@ impl UpgradePlan {
     /// # Errors
     /// As [`crate::Machine::upgrade`] and [`crate::Machine::pull_image`].
     pub async fn start(self) -> Result<UpgradeOperation> {
+        let is_done = self.is_done();
         let Self {
             client,
             request,
             mut record,
             prewarm,
         } = self;
-        if record.is_reached(&record.from_version, record.from_schematic.as_deref()) {
+        if is_done {
             return Ok(UpgradeOperation::new(client, record));
         }
         let machine = client.machine();
