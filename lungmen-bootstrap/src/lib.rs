@@ -27,6 +27,7 @@ pub use run::builder::ClusterBootstrapBuilder;
 pub use run::dial::{AddressBook, Direct};
 pub use run::event::{Event, EventKind, Observer, Outcome};
 pub use run::report::{
+pub use run::limits::Limits;
     Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, RunOutcome, StepReport, StepState,
     StepStatus,
 };

@@ -13,6 +13,7 @@ mod faults;
 mod ha;
 mod hardware;
 mod observe;
+mod limits;
 mod places;
 mod plan;
 mod program;

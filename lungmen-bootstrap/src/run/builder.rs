@@ -15,6 +15,7 @@ use crate::run::context::{Context, KubernetesAccess, RunOptions, Shared};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
 use crate::run::timing::Timing;
+use crate::run::limits::Limits;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Placement};
 use crate::spec::patch::PatchSource;
@@ -38,6 +39,7 @@ pub struct ClusterBootstrapBuilder {
     argocd: Option<argocd_client::Client>,
     timing: Timing,
     output: Option<PathBuf>,
+    limits: Limits,
     options: RunOptions,
     store: Option<Arc<dyn SecretStore>>,
     journal: Arc<dyn Journal>,
@@ -75,6 +77,7 @@ impl ClusterBootstrapBuilder {
             timing: Timing::default(),
             output: Some(PathBuf::from("generated")),
             options: RunOptions::default(),
+            limits: Limits::default(),
             store: None,
             journal: Arc::new(MemoryJournal::default()),
             addresses: Arc::new(Direct),
@@ -171,6 +174,13 @@ impl ClusterBootstrapBuilder {
     /// The folder of the files; `generated` unless set. It is created with mode 0700.
     pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output = Some(folder.into());
+    /// How much happens at a node, a storage and a factory at the same time. Bootstraps with clones of one value share it;
+    /// unless set, the bootstrap shares it with its own clones only.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
         self
     }
 
@@ -325,6 +335,7 @@ impl ClusterBootstrapBuilder {
 
     fn clients(&self) -> Result<Clients> {
         let mut diagnostics = Diagnostics::default();
+            limits: self.limits,
         let mut need = |there: bool, path: &str, setter: &str| {
             if !there {
                 diagnostics.add(Diagnostic::missing(

@@ -15,6 +15,7 @@ use crate::run::dial::AddressBook;
 use crate::run::event::{Event, EventKind, Observer, Observers};
 use crate::run::step::StepId;
 use crate::run::timing::Timing;
+use crate::run::limits::Limits;
 use crate::state::artifacts::Artifacts;
 use crate::state::claim::{Import, Wanted};
 use crate::state::guard::BootstrapPermission;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
     pub(crate) artifacts: Artifacts,
     pub(crate) options: RunOptions,
+    pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn SecretStore>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) addresses: Arc<dyn AddressBook>,
@@ -176,6 +178,10 @@ impl Context {
     }
 
     pub(crate) fn options(&self) -> &RunOptions {
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
         &self.shared.options
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod context;
 pub(crate) mod dial;
 pub(crate) mod engine;
 pub(crate) mod event;
+pub(crate) mod limits;
 pub(crate) mod report;
 pub(crate) mod server;
 pub(crate) mod step;

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
 use crate::run::event::EventKind;
+use crate::run::limits::{self, Place};
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::state::journal::RecordState;
 
@@ -81,7 +82,9 @@ impl Step for StoreIso {
         self.prewarm(context).await?;
         context.before_effect().await?;
         let places = self.places(context).await?.iter();
-        let storing: Vec<_> = places.map(|place| self.store(context, place)).collect();
+        let storing: Vec<_> = places
+            .map(|place| self.store_in_turn(context, place))
+            .collect();
         futures_util::stream::iter(storing)
             .buffer_unordered(AT_ONCE)
             .try_collect()
@@ -168,13 +171,27 @@ impl StoreIso {
         if is_length(length, size) {
             return Ok(complete(Some(length)));
         }
-        if size < length && was_started(context, place).await? {
+        let is_partial = size < length;
+        if is_partial
+            && (was_started(context, place).await?
+                || limits::is_in_use(context, &turn_at(context, place).await?))
+        {
             return Ok(Copy::Missing(format!(
                 "{volume} is incomplete{}: {size} of {length} bytes",
                 at(context, place)
             )));
         }
         Err(different_file(&volume, place, size, length))
+    }
+
+    /// Stores the ISO where it is still not complete when the storage has a turn: another bootstrap may have stored it.
+    async fn store_in_turn(&self, context: &Context, place: &NodeStorage) -> Result<()> {
+        let limit = context.timing().image_transfer;
+        let turn = limits::turn(context, &turn_at(context, place).await?, limit).await?;
+        context.before_effect().await?;
+        self.store(context, place).await?;
+        drop(turn);
+        Ok(())
     }
 
     /// Stores the ISO where it is not complete.
@@ -310,6 +327,13 @@ fn at(context: &Context, place: &NodeStorage) -> String {
     }
 }
 
+/// Where files arrive on the storage: a shared one is the same for every node.
+async fn turn_at(context: &Context, place: &NodeStorage) -> Result<Place> {
+    let is_shared = storage(context, place).status().await?.shared;
+    let node = (!is_shared).then_some(&place.node);
+    Ok(Place::storage(context, node, &place.storage))
+}
+
 /// What the journal calls the ISO on this storage.
 fn reference(context: &Context, place: &NodeStorage) -> String {
     let NodeStorage { node, storage } = place;
@@ -417,6 +441,8 @@ async fn fetched_by_the_node(context: &Context, storage: &Storage) -> Result<boo
     let desired = context.desired();
     let url = context.clients().factory.image_url(&desired.image);
     let request = DownloadRequest::new(url, Content::Iso, &desired.iso_file);
+    let limit = context.timing().image_transfer;
+    let _turn = limits::turn(context, &Place::factory(context), limit).await?;
     let task = match storage.download_url(&request).await {
         Ok(task) => task,
         // Only Administrator holds Sys.AccessNetwork among the built-in roles.
@@ -445,6 +471,9 @@ async fn fetched_by_the_node(context: &Context, storage: &Storage) -> Result<boo
 /// Pipes the image from the factory into the storage; it is never held as a whole.
 async fn upload(context: &Context, storage: &Storage) -> Result<()> {
     let desired = context.desired();
+    let limit = context.timing().image_transfer;
+    let _upload = limits::turn(context, &Place::uploads(context), limit).await?;
+    let _download = limits::turn(context, &Place::factory(context), limit).await?;
     let image = context.clients().factory.open(&desired.image).await?;
     let length = image.content_length().ok_or_else(|| {
         Error::new(ErrorKind::Decode, "open the image")

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::each::each;
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
+use crate::run::limits::{self, Place};
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
 
@@ -261,7 +262,9 @@ fn report_drift(context: &Context, machine: &DesiredMachine, config: &VmConfig) 
 /// has afterwards does.
 async fn create(context: &Context, machine: &DesiredMachine, vm: &Vm) -> Result<()> {
     let what = format!("VM {} to be created", vm.id());
-    Wait::new(what, context, context.timing().task)
+    let limit = context.timing().task;
+    let _turn = limits::turn(context, &Place::node(context, vm.node()), limit).await?;
+    Wait::new(what, context, limit)
         .until(context, || create_once(context, machine, vm))
         .await?;
     context.note(format!("VM {} is created", vm.id()));
@@ -375,7 +378,9 @@ fn value_of(diff: &Diff, config: &VmConfig) -> String {
 /// Starts the VM until it runs: a start that raced with another one, or whose response was lost, is decided by the status.
 async fn start(context: &Context, vm: &Vm) -> Result<()> {
     let what = format!("VM {} to start", vm.id());
-    Wait::new(what, context, context.timing().task)
+    let limit = context.timing().task;
+    let _turn = limits::turn(context, &Place::node(context, vm.node()), limit).await?;
+    Wait::new(what, context, limit)
         .until(context, || async move {
             context.before_effect().await?;
             let started = match vm.start().await {
