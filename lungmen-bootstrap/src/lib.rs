@@ -16,6 +16,7 @@ mod steps;
 mod verbs;
 
 pub use argocd_client;
+pub use async_trait::async_trait;
 pub use factory_client;
 pub use proxmox_client;
 pub use secrecy;
@@ -26,11 +27,12 @@ pub use run::bootstrap::ClusterBootstrap;
 pub use run::builder::ClusterBootstrapBuilder;
 pub use run::dial::{AddressBook, Direct};
 pub use run::event::{Event, EventKind, Observer, Outcome};
-pub use run::report::{
 pub use run::limits::Limits;
+pub use run::report::{
     Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, RunOutcome, StepReport, StepState,
     StepStatus,
 };
+pub use run::resolve::{AddressQuery, AddressResolver};
 pub use run::step::{StepId, UnknownStep};
 pub use run::timing::Timing;
 pub use services::{kubernetes, openbao};

@@ -1,6 +1,7 @@
 //! The whole chain against the Lab.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod addresses;
 mod claim;
 mod complete;
 mod crash;
@@ -12,8 +13,8 @@ mod fault_matrix;
 mod faults;
 mod ha;
 mod hardware;
-mod observe;
 mod limits;
+mod observe;
 mod places;
 mod plan;
 mod program;

@@ -23,7 +23,7 @@ pub(crate) enum FoundNode {
 }
 
 /// How the address of a node was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AddressSource {
     /// Declared, and given to the VM on its nocloud drive.
     Static,
@@ -33,6 +33,8 @@ pub(crate) enum AddressSource {
     Declared,
     /// Another one, which the guest agent reports for the first network card.
     GuestAgent,
+    /// Another one, which the resolver of this name reports.
+    Resolver(String),
 }
 
 impl AddressSource {
@@ -51,12 +53,13 @@ impl AddressSource {
 
 impl fmt::Display for AddressSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Static => "static address",
-            Self::Reserved => "declared address, reserved for the MAC address",
-            Self::Declared => "declared address",
-            Self::GuestAgent => "address from the guest agent",
-        })
+        match self {
+            Self::Static => f.write_str("static address"),
+            Self::Reserved => f.write_str("declared address, reserved for the MAC address"),
+            Self::Declared => f.write_str("declared address"),
+            Self::GuestAgent => f.write_str("address from the guest agent"),
+            Self::Resolver(name) => write!(f, "address from {name}"),
+        }
     }
 }
 
@@ -71,9 +74,9 @@ impl FoundNode {
         }
     }
 
-    fn source(&self) -> AddressSource {
+    fn source(&self) -> &AddressSource {
         match self {
-            Self::Maintenance { source, .. } | Self::Configured { source, .. } => *source,
+            Self::Maintenance { source, .. } | Self::Configured { source, .. } => source,
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod members;
 pub(crate) mod owned;
 pub(crate) mod progress;
 pub(crate) mod proxmox_task;
+pub(crate) mod search;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use talos_client::PublicKeyFingerprint;
 use url::Url;
 
 use crate::desired::{DesiredCluster, RawSpec};
@@ -14,8 +15,9 @@ use crate::run::clients::Clients;
 use crate::run::context::{Context, KubernetesAccess, RunOptions, Shared};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
-use crate::run::timing::Timing;
 use crate::run::limits::Limits;
+use crate::run::resolve::AddressResolver;
+use crate::run::timing::Timing;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Placement};
 use crate::spec::patch::PatchSource;
@@ -38,12 +40,13 @@ pub struct ClusterBootstrapBuilder {
     openbao: Option<openbao::Client>,
     argocd: Option<argocd_client::Client>,
     timing: Timing,
-    output: Option<PathBuf>,
     limits: Limits,
+    output: Option<PathBuf>,
     options: RunOptions,
     store: Option<Arc<dyn SecretStore>>,
     journal: Arc<dyn Journal>,
     addresses: Arc<dyn AddressBook>,
+    resolvers: Vec<Arc<dyn AddressResolver>>,
     observers: Observers,
 }
 
@@ -75,12 +78,13 @@ impl ClusterBootstrapBuilder {
             openbao: None,
             argocd: None,
             timing: Timing::default(),
+            limits: Limits::default(),
             output: Some(PathBuf::from("generated")),
             options: RunOptions::default(),
-            limits: Limits::default(),
             store: None,
             journal: Arc::new(MemoryJournal::default()),
             addresses: Arc::new(Direct),
+            resolvers: Vec::new(),
             observers: Observers::default(),
         }
     }
@@ -171,9 +175,6 @@ impl ClusterBootstrapBuilder {
         self
     }
 
-    /// The folder of the files; `generated` unless set. It is created with mode 0700.
-    pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.output = Some(folder.into());
     /// How much happens at a node, a storage and a factory at the same time. Bootstraps with clones of one value share it;
     /// unless set, the bootstrap shares it with its own clones only.
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -181,6 +182,9 @@ impl ClusterBootstrapBuilder {
         self
     }
 
+    /// The folder of the files; `generated` unless set. It is created with mode 0700.
+    pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.output = Some(folder.into());
         self
     }
 
@@ -255,6 +259,25 @@ impl ClusterBootstrapBuilder {
         self
     }
 
+    /// Where machines may be found that are neither at their declared address nor known to the guest agent; repeatable, asked
+    /// in this order.
+    pub fn resolver(mut self, resolver: impl AddressResolver + 'static) -> Self {
+        self.resolvers.push(Arc::new(resolver));
+        self
+    }
+
+    /// Accepts the machine in maintenance mode only with this fingerprint, which its console shows; repeatable, because each
+    /// boot has a new one. Without it the first certificate is trusted, as long as the machine has the SMBIOS UUID of its VM.
+    pub fn maintenance_fingerprint(
+        mut self,
+        machine: impl Into<String>,
+        fingerprint: PublicKeyFingerprint,
+    ) -> Self {
+        let pins = &mut self.options.maintenance_fingerprints;
+        pins.entry(machine.into()).or_default().push(fingerprint);
+        self
+    }
+
     /// Receives every event; repeatable. It is called from the run itself, so it must not block for long.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observers.add(observer);
@@ -300,7 +323,10 @@ impl ClusterBootstrapBuilder {
     /// `InvalidSpec` with all diagnostics: of the specification, and clients that it needs.
     pub fn build(self) -> Result<ClusterBootstrap> {
         let desired = DesiredCluster::check(&self.inputs);
-        let clients = self.clients();
+        let clients = self.clients().and_then(|clients| {
+            self.check_fingerprints()?;
+            Ok(clients)
+        });
         let (desired, clients) = match (desired, clients) {
             (Ok(desired), Ok(clients)) => (desired, clients),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
@@ -310,11 +336,13 @@ impl ClusterBootstrapBuilder {
         let shared = Shared {
             clients,
             timing: self.timing.bounded(),
+            limits: self.limits,
             artifacts: Artifacts::new(self.output),
             options: self.options,
             store,
             journal: self.journal,
             addresses: self.addresses,
+            resolvers: self.resolvers,
             observers: self.observers,
         };
         Ok(ClusterBootstrap::new(Context::new(shared, desired)))
@@ -333,9 +361,28 @@ impl ClusterBootstrapBuilder {
         }
     }
 
+    /// A fingerprint for a machine that does not exist would protect nothing.
+    fn check_fingerprints(&self) -> Result<()> {
+        let mut diagnostics = Diagnostics::default();
+        for name in self.options.maintenance_fingerprints.keys() {
+            let mut machines = self.inputs.machines.iter();
+            if !machines.any(|machine| machine.name() == name) {
+                diagnostics.add(Diagnostic::missing(
+                    "machines",
+                    format!(
+                        "there is no machine {name:?}, for which a maintenance fingerprint is given"
+                    ),
+                ));
+            }
+        }
+        match diagnostics.is_empty() {
+            true => Ok(()),
+            false => Err(Error::invalid_spec(diagnostics)),
+        }
+    }
+
     fn clients(&self) -> Result<Clients> {
         let mut diagnostics = Diagnostics::default();
-            limits: self.limits,
         let mut need = |there: bool, path: &str, setter: &str| {
             if !there {
                 diagnostics.add(Diagnostic::missing(

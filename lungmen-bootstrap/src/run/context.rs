@@ -1,11 +1,13 @@
 //! Everything a step can reach: the desired cluster, the clients, and where to report.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use talos_client::PublicKeyFingerprint;
 
 use crate::desired::DesiredCluster;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,9 +15,10 @@ use crate::kubernetes;
 use crate::run::clients::Clients;
 use crate::run::dial::AddressBook;
 use crate::run::event::{Event, EventKind, Observer, Observers};
+use crate::run::limits::Limits;
+use crate::run::resolve::AddressResolver;
 use crate::run::step::StepId;
 use crate::run::timing::Timing;
-use crate::run::limits::Limits;
 use crate::state::artifacts::Artifacts;
 use crate::state::claim::{Import, Wanted};
 use crate::state::guard::BootstrapPermission;
@@ -40,12 +43,13 @@ pub(crate) struct Context {
 pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
     pub(crate) artifacts: Artifacts,
     pub(crate) options: RunOptions,
-    pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn SecretStore>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) addresses: Arc<dyn AddressBook>,
+    pub(crate) resolvers: Vec<Arc<dyn AddressResolver>>,
     pub(crate) observers: Observers,
 }
 
@@ -56,6 +60,8 @@ pub(crate) struct RunOptions {
     pub(crate) merge_talosconfig: Option<PathBuf>,
     /// A changed configuration may reboot a node.
     pub(crate) allow_reboots: bool,
+    /// The only fingerprints that a machine in maintenance mode may present, by the name of the machine.
+    pub(crate) maintenance_fingerprints: BTreeMap<String, Vec<PublicKeyFingerprint>>,
     /// How the lease is acquired and kept.
     pub(crate) lease: LeaseOptions,
     /// Use this bundle for a cluster that has no record yet.
@@ -173,15 +179,15 @@ impl Context {
         &self.shared.timing
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.shared.artifacts
     }
 
     pub(crate) fn options(&self) -> &RunOptions {
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.shared.limits
-    }
-
         &self.shared.options
     }
 
@@ -235,6 +241,10 @@ impl Context {
     /// The socket that stands for `host:port`, where the caller gave one.
     pub(crate) fn dial(&self, host: &str, port: u16) -> Option<SocketAddr> {
         self.shared.addresses.dial(host, port)
+    }
+
+    pub(crate) fn resolvers(&self) -> &[Arc<dyn AddressResolver>] {
+        &self.shared.resolvers
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {

@@ -9,6 +9,7 @@ pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod limits;
 pub(crate) mod report;
+pub(crate) mod resolve;
 pub(crate) mod server;
 pub(crate) mod step;
 pub(crate) mod timing;

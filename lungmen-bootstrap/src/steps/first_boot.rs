@@ -1,21 +1,16 @@
 //! The booted nodes: at which address each one is, and whether it is configured.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use proxmox_client::vm::guest::AddressSelector;
-use talos_client::{
-    CertificateAuthority, Endpoint, MaintenanceClient, MaintenanceTrust, PresentedCertificate,
-    Probe,
-};
+use talos_client::CertificateAuthority;
 
 use super::machine::RunningMachine;
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::nodes;
 use crate::nodes::each::each;
-use crate::nodes::found::{AddressSource, FoundNode};
+use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
+use crate::nodes::search::Search;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
@@ -63,110 +58,14 @@ fn with_boot_hint(error: Error) -> Error {
     }
 }
 
-/// Probes the declared address once, then those that the guest agent reports. Changes nothing.
+/// Probes the declared address once, then those that the guest agent and the resolvers report. Changes nothing.
 pub(crate) async fn probe(
     context: &Context,
     machine: &DesiredMachine,
     running: Option<&RunningMachine>,
     authority: &CertificateAuthority,
 ) -> Result<Probed<FoundNode>> {
-    let mut causes = Vec::new();
-    for (address, source) in candidates(machine, running, &mut causes).await {
-        match probe_address(context, machine, (address, source), authority).await? {
-            Probed::Pending(cause) => causes.push(cause),
-            found => return Ok(found),
-        }
-    }
-    Ok(Probed::Pending(causes.join("; ")))
-}
-
-async fn probe_address(
-    context: &Context,
-    machine: &DesiredMachine,
-    (address, source): (IpAddr, AddressSource),
-    authority: &CertificateAuthority,
-) -> Result<Probed<FoundNode>> {
-    let endpoint = nodes::endpoint(context, address);
-    let cause = match talos_client::probe(&endpoint, Some(authority), nodes::PROBE).await? {
-        Probe::Configured(_) => {
-            return Ok(Probed::Ready(FoundNode::Configured { endpoint, source }));
-        }
-        Probe::Maintenance(certificate) => {
-            return same_machine(machine, endpoint, source, certificate).await;
-        }
-        Probe::Foreign(certificate) => return Err(nodes::foreign(machine, &certificate)),
-        Probe::Closed(error) => format!("{address}: {}", error.message()),
-        _ => format!("{address}: not a Talos node"),
-    };
-    Ok(Probed::Pending(cause))
-}
-
-async fn candidates(
-    machine: &DesiredMachine,
-    running: Option<&RunningMachine>,
-    causes: &mut Vec<String>,
-) -> Vec<(IpAddr, AddressSource)> {
-    let declared = AddressSource::declared(&machine.spec);
-    let mut addresses = vec![(machine.spec.address, declared)];
-    if let Some(running) = running.filter(|_| machine.spec.guest_agent) {
-        match agent_address(running).await {
-            Ok(Some(address)) if address != machine.spec.address => {
-                addresses.push((address, AddressSource::GuestAgent));
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => causes.push("guest agent: no address yet".into()),
-            // The agent is optional: it disappears during the installation.
-            Err(error) => causes.push(format!("guest agent: {}", error.message())),
-        }
-    }
-    addresses
-}
-
-async fn agent_address(running: &RunningMachine) -> proxmox_client::Result<Option<IpAddr>> {
-    let Some(mac) = running
-        .config
-        .networks
-        .get(&0)
-        .and_then(|device| device.mac.clone())
-    else {
-        return Ok(None);
-    };
-    let interfaces = running.vm.guest_interfaces().await?;
-    Ok(AddressSelector::for_mac(mac).select(&interfaces))
-}
-
-/// The node reports the SMBIOS UUID of its VM: the proof that this is the machine that was created.
-async fn same_machine(
-    machine: &DesiredMachine,
-    endpoint: Endpoint,
-    source: AddressSource,
-    certificate: PresentedCertificate,
-) -> Result<Probed<FoundNode>> {
-    let client = MaintenanceClient::builder(endpoint.clone())
-        .trust(MaintenanceTrust::Pinned(vec![certificate.fingerprint]))
-        .build()?;
-    match client.system_information().await {
-        Ok(information) if machine.uuid.is(&information.uuid) => {
-            Ok(Probed::Ready(FoundNode::Maintenance {
-                endpoint,
-                source,
-                certificate: Box::new(certificate),
-            }))
-        }
-        Ok(information) => Err(another_machine(machine, &endpoint, &information.uuid)),
-        Err(error) if error.is_retryable() || error.is_not_found() => {
-            Ok(Probed::Retry(error.into()))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn another_machine(machine: &DesiredMachine, endpoint: &Endpoint, uuid: &str) -> Error {
-    Error::new(ErrorKind::NotOurs, "check the node")
-        .with_target(endpoint.to_string())
-        .with_message(format!(
-            "the Talos node at this address is another machine: its SMBIOS UUID is {uuid}, that of {} is {}",
-            machine.spec.name, machine.uuid
-        ))
-        .with_hint("Set machines[].address to one that is free for this machine. The other machine was not changed.")
+    Search::new(context, machine, running, authority)
+        .run()
+        .await
 }
