@@ -12,6 +12,7 @@ mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;
 mod recorded_names;
+mod store_age;
 mod store_directory;
 mod store_kubernetes;
 mod store_memory;

@@ -26,9 +26,12 @@
 //! |---|---|---|
 //! | [`MemoryStore`] | shared by all clones of the handle | a mutex |
 //! | [`DirectoryStore`] | `cluster-record.json` in a folder, 0600 in 0700 | a lock file, create-without-replacing and rename |
+//! | `AgeFileStore` (feature `age`) | the same, encrypted with a passphrase or a key | the same |
 //! | [`OpenBaoStore`] | keys of a KV v2 secret | `cas=0`, `cas=version` |
 //! | [`KubernetesStore`] | a Secret and a Lease object | POST, PUT with `resourceVersion` |
 
+#[cfg(feature = "age")]
+mod age_file;
 mod directory;
 #[cfg(test)]
 pub(crate) mod flaky;
@@ -45,6 +48,9 @@ use secrecy::SecretString;
 
 use crate::services::Result;
 
+#[cfg(feature = "age")]
+#[cfg_attr(docsrs, doc(cfg(feature = "age")))]
+pub use age_file::AgeFileStore;
 pub use directory::DirectoryStore;
 pub use kubernetes::KubernetesStore;
 pub use memory::MemoryStore;
