@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lungmen_bootstrap::machine::{Network, Role};
 use lungmen_bootstrap::{
-    ClusterBootstrap, ClusterBootstrapBuilder, Destroyed, Error, ErrorKind, Event, EventKind,
-    MachineSpec, PatchSource, ScaleOptions, Timing, Verdict,
+    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Destroyed, Error, ErrorKind, Event,
+    EventKind, MachineSpec, PatchSource, ScaleOptions, Timing, Verdict,
 };
 use proxmox_client::id::VmId;
 use talos_client::Code;
@@ -284,4 +284,74 @@ async fn another_name_is_refused() {
         .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+/// `destroy --machine` of a control plane that left the specification: etcd must not be left with a dead member.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_control_plane_that_left_the_specification_leaves_etcd_before_it_is_destroyed() {
+    let world = World::new().await;
+    world.build(control_planes(3)).await;
+    let only = DestroyOptions::confirmed(CLUSTER).only_machine(machine(3, Role::Worker).name());
+
+    let destroyed = world
+        .of(control_planes(1))
+        .destroy(&only)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+
+    let removed: Vec<&str> = destroyed
+        .removed
+        .iter()
+        .map(|removal| removal.what.as_str())
+        .collect();
+    assert!(
+        removed[0].starts_with("the etcd member tal03 ") && removed[1].starts_with("VM 2411003 "),
+        "{removed:#?}"
+    );
+    // An event before each of them.
+    assert_eq!(world.deletions(), removed);
+    let members = world.node(1).client().machine().etcd_members().await;
+    assert_eq!(members.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_machine_stays_while_nobody_says_whether_it_is_a_member_of_etcd() {
+    let world = World::new().await;
+    world.build(with_worker(control_planes(1))).await;
+    let silent = Fault::status(Code::Unavailable, "connection refused");
+    world.node(1).fail_always(Route::EtcdMemberList, silent);
+    let only = || DestroyOptions::confirmed(CLUSTER).only_machine(machine(9, Role::Worker).name());
+
+    let error = world
+        .of(control_planes(1))
+        .destroy(&only())
+        .await
+        .unwrap_err();
+
+    assert!(error.is_retryable(), "{}", error.report());
+    assert_eq!(world.deletions(), [""; 0]);
+    assert_eq!(world.lab.proxmox().vm_ids().len(), 2);
+
+    world.node(1).clear_faults();
+    let destroyed = world.of(control_planes(1)).destroy(&only()).await.unwrap();
+    assert_eq!(destroyed.removed.len(), 1, "{destroyed:#?}");
+    assert_eq!(world.lab.proxmox().vm_ids(), [id(1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_control_plane_stays_while_the_others_have_no_quorum() {
+    let world = World::new().await;
+    world.build(control_planes(3)).await;
+    let silent = Fault::status(Code::Unavailable, "connection refused");
+    world.node(1).fail_always(Route::EtcdStatus, silent);
+    let mut timing = Timing::default();
+    timing.request = Duration::from_secs(1);
+    let only = DestroyOptions::confirmed(CLUSTER).only_machine(machine(3, Role::Worker).name());
+
+    let bootstrap = world.builder_for(control_planes(1)).timing(timing);
+    let error = bootstrap.build().unwrap().destroy(&only).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::NotReady, "{}", error.report());
+    assert_eq!(world.deletions(), [""; 0]);
+    assert_eq!(world.lab.proxmox().vm_ids().len(), 3);
 }

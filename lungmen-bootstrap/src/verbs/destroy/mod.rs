@@ -10,6 +10,7 @@ mod teardown;
 use serde::{Deserialize, Serialize};
 
 pub use scale::ScaleOptions;
+pub(crate) use teardown::error_of;
 
 /// What is destroyed. Making one names the cluster: that is the confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,8 @@ impl DestroyOptions {
         }
     }
 
-    /// Destroys only this machine: a worker, or one that the specification does not have any more.
+    /// Destroys only this machine: a worker, or one that the specification does not have any more. One that is a member of
+    /// etcd is removed from it first. Its node is not drained: [`scale`](crate::ClusterBootstrap::scale) does that.
     pub fn only_machine(mut self, name: impl Into<String>) -> Self {
         self.machine = Some(name.into());
         self

@@ -161,6 +161,22 @@ impl Teardown {
         }
     }
 
+    /// The machine leaves etcd, when it is a member: first of all, because a member that is switched off still counts for the
+    /// quorum.
+    ///
+    /// # Errors
+    /// Those of the control planes when none of them answers: whether the machine is a member is unknown then.
+    pub(super) async fn out_of_etcd(&mut self, owned: OwnedVm) -> Result<()> {
+        let identity = Identity::of(self.record.bundle.clone(), jiff::Timestamp::now())?;
+        for machine in self.leaving(vec![owned], &identity, None).await? {
+            if let Some(member) = &machine.member {
+                self.keeps_quorum(&identity, member).await?;
+                self.leave_etcd(&identity, member).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a member that its node did not remove by itself.
     async fn leave_etcd(&mut self, identity: &Identity, member: &EtcdMember) -> Result<()> {
         let what = format!("the etcd member {} {}", member.hostname, member.id);
@@ -169,7 +185,7 @@ impl Teardown {
             self.announce(StepId::EtcdBootstrap, &what).await?;
             etcd.asked.machine().etcd_remove_member(member.id).await?;
         }
-        self.removed(what, "it is of the machine, whose VM is proven and stopped");
+        self.removed(what, "it is of the machine, whose VM is proven");
         Ok(())
     }
 

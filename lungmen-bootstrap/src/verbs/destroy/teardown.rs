@@ -29,8 +29,9 @@ impl ClusterBootstrap {
     ///
     /// # Errors
     /// `InvalidInput` when the confirmed name is another one, or there is no such machine; `NotFound` without a cluster
-    /// record, because nothing is proven then; `NotReady` while applications target the cluster; `PermissionRequired` for a
-    /// single control plane machine; `Conflict` while another run works on the cluster; the errors of the servers.
+    /// record, because nothing is proven then; `NotReady` while applications target the cluster, or when etcd would lose its
+    /// quorum; `PermissionRequired` for a single control plane machine; `Conflict` while another run works on the cluster, or
+    /// when etcd has a member that may be that of a single machine; the errors of the servers.
     pub async fn destroy(&self, options: &DestroyOptions) -> Result<Destroyed> {
         under_lease(
             self.context(),
@@ -111,7 +112,8 @@ fn unrecorded(context: &Context, operation: &'static str) -> Error {
         )
 }
 
-fn error_of(stop: Stop, operation: &'static str) -> Error {
+/// The error of a chain that ended early.
+pub(crate) fn error_of(stop: Stop, operation: &'static str) -> Error {
     match stop {
         Stop::Failed(error) => error,
         Stop::Reached | Stop::OutOfTime => Error::new(ErrorKind::Conflict, operation),
@@ -172,8 +174,13 @@ impl Teardown {
                 None => Err(no_such_machine(name)),
             };
         };
-        if role == Some(Role::ControlPlane) && self.record.control.bootstrap.is_some() {
-            return Err(control_plane(name));
+        if self.record.control.bootstrap.is_some() {
+            match role {
+                Some(Role::ControlPlane) => return Err(control_plane(name)),
+                Some(Role::Worker) => {}
+                // Only etcd knows whether it was a control plane.
+                None => self.out_of_etcd(owned.clone()).await?,
+            }
         }
         self.vm(&owned).await?;
         let node = name.split('.').next().unwrap_or(name);
