@@ -22,7 +22,7 @@ pub use generate::{GenerateInput, GeneratedConfigs, MachineType, OutputType};
 pub use lint::{LintContext, LintDisk, LintId};
 pub use machine_config::{Document, MachineConfig};
 pub use patch::ConfigPatch;
-pub use validate::{Mode, ValidationOptions};
+pub use validate::{Conflict, Mode, ValidationOptions};
 pub use version::{Components, TalosVersion};
 
 #[cfg(feature = "mock")]

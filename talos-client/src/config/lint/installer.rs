@@ -32,6 +32,10 @@ pub(super) fn check(subject: Subject<'_>, found: &mut Vec<Diagnostic>) {
         found.extend(default_image(subject, path));
         return;
     };
+    if let Some(problem) = unusable(image) {
+        found.push(problem.at(path));
+        return;
+    }
     let Some(installer) = Installer::parse(image) else {
         return;
     };
@@ -77,6 +81,93 @@ impl<'a> Installer<'a> {
             tag,
         })
     }
+}
+
+/// Why an image cannot be pulled, or cannot be an installer.
+struct Unusable {
+    message: String,
+    fix: &'static str,
+}
+
+impl Unusable {
+    fn at(self, path: &str) -> Diagnostic {
+        Diagnostic::lint(
+            LintId::InstallerImage,
+            path,
+            self.message,
+            self.fix.to_owned(),
+        )
+    }
+}
+
+/// What is wrong with the text of an image, whatever the machine is. An image with a digest needs no tag.
+fn unusable(image: &str) -> Option<Unusable> {
+    const NAME: &str =
+        "use HOST/NAME:TAG, for example factory.talos.dev/nocloud-installer/SCHEMATIC:v1.10.7";
+    const TAG: &str = "add the Talos version as the tag, for example :v1.10.7";
+    let problem = |message: String, fix| Some(Unusable { message, fix });
+    let (named, digest) = match image.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (image, None),
+    };
+    let (name, tag) = match named.rsplit_once(':') {
+        // A colon before a slash is that of a port.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (named, None),
+    };
+    if !is_image_name(name) || tag.is_some_and(|tag| !is_tag(tag)) {
+        return problem(format!("{image:?} is not the reference of an image"), NAME);
+    }
+    let installer = Installer::parse(image)?;
+    let host = name.split('/').next().unwrap_or_default();
+    if installer.schematic.is_none() && host.starts_with("factory.") {
+        let message =
+            format!("{image:?} has no schematic: an Image Factory has no installer without one");
+        return problem(
+            message,
+            "put the schematic ID behind the name of the installer",
+        );
+    }
+    match (tag, digest) {
+        (None, None) => problem(
+            format!("{image:?} has no tag: the registry is asked for \"latest\", whatever that is"),
+            TAG,
+        ),
+        (Some(tag), _) if is_version_without_v(tag) => problem(
+            format!("the tag {tag:?} has no v: installers are tagged v{tag}"),
+            TAG,
+        ),
+        _ => None,
+    }
+}
+
+/// A name as registries allow it: lower-case parts; the first one may be a host with a port.
+fn is_image_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let inner = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
+        };
+        let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let mut bytes = part.bytes();
+        part.bytes().all(inner) && ends(bytes.next()) && ends(part.bytes().last())
+    };
+    let is_host = |host: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(inner)
+    };
+    match name.split_once('/') {
+        Some((first, rest)) => is_host(first) && rest.split('/').all(is_part),
+        None => is_part(name),
+    }
+}
+
+fn is_tag(tag: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !tag.is_empty() && tag.len() <= 128 && tag.bytes().all(inner) && !tag.starts_with(['.', '-'])
+}
+
+fn is_version_without_v(tag: &str) -> bool {
+    tag.starts_with(|first: char| first.is_ascii_digit()) && TalosVersion::parse(tag).is_ok()
 }
 
 fn image_name(platform: &str, secure_boot: bool) -> String {
@@ -265,6 +356,24 @@ mod tests {
             lint(&install, &context().without_secure_boot()),
             [LintId::InstallerSecureBoot]
         );
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_right_is_one_finding() {
+        for image in [
+            "https://factory.talos.dev/nocloud-installer-secureboot/x:v1.10.7".to_owned(),
+            "not an image".to_owned(),
+            "Factory/Installer:v1.10.7".to_owned(),
+            "factory.talos.dev/installer/:v1.10.7".to_owned(),
+            "factory.talos.dev/installer:v1.10.7".to_owned(),
+            "factory.talos.dev/nocloud-installer-secureboot:v1.10.7".to_owned(),
+            format!("factory.talos.dev/nocloud-installer-secureboot/{SCHEMATIC}"),
+            format!("factory.talos.dev/nocloud-installer-secureboot/{SCHEMATIC}:1.10.7"),
+            format!("factory.talos.dev/nocloud-installer-secureboot/{SCHEMATIC}:"),
+            "ghcr.io:443/siderolabs/installer".to_owned(),
+        ] {
+            assert_eq!(lint_image(&image), [LintId::InstallerImage], "{image}");
+        }
     }
 
     #[test]

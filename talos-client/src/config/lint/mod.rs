@@ -2,6 +2,7 @@
 //!
 //! Each compares a configuration with what is known about the machine, and says how to fix it.
 
+mod boot;
 mod context;
 mod disks;
 mod installer;
@@ -27,6 +28,8 @@ pub enum LintId {
     InstallDiskAndSelector,
     /// The machine has no such install disk.
     InstallDiskUnknown,
+    /// The installer is no image, or one that cannot be right.
+    InstallerImage,
     /// The installer is for another platform than the machine.
     InstallerPlatform,
     /// The installer is signed and the machine has no secure boot, or the other way round.
@@ -51,6 +54,10 @@ pub enum LintId {
     VolumeTooLarge,
     /// `EPHEMERAL` takes the system disk before the volume is made.
     EphemeralTakesDisk,
+    /// A disk of `machine.disks` has no device.
+    DiskWithoutDevice,
+    /// A file of `machine.files` has no operation, or one that Talos does not know.
+    FileWithoutOperation,
 }
 
 impl LintId {
@@ -61,6 +68,7 @@ impl LintId {
             Self::InstallMissing => "install-missing",
             Self::InstallDiskAndSelector => "install-disk-and-selector",
             Self::InstallDiskUnknown => "install-disk-unknown",
+            Self::InstallerImage => "installer-image",
             Self::InstallerPlatform => "installer-platform",
             Self::InstallerSecureBoot => "installer-secure-boot",
             Self::InstallerSchematic => "installer-schematic",
@@ -73,6 +81,8 @@ impl LintId {
             Self::SelectorMatchesNothing => "selector-matches-nothing",
             Self::VolumeTooLarge => "volume-too-large",
             Self::EphemeralTakesDisk => "ephemeral-takes-disk",
+            Self::DiskWithoutDevice => "disk-without-device",
+            Self::FileWithoutOperation => "file-without-operation",
         }
     }
 }
@@ -127,6 +137,7 @@ impl MachineConfig {
         installer::check(subject, &mut found);
         machine::check(subject, &mut found);
         disks::check(subject, &mut found);
+        boot::check(subject, &mut found);
         found.into_iter().collect()
     }
 }

@@ -1,20 +1,66 @@
 //! Settings that a document and the `v1alpha1` document both make.
 
+use super::decoded;
 use super::view::View;
-use crate::config::schema::parse_duration;
-use crate::config::{Document, VersionContract};
+use crate::config::schema::{Schema, parse_duration};
+use crate::config::{Document, MachineConfig, TalosVersion, VersionContract};
 use crate::go::address::is_address;
 use crate::go::text::quoted;
+
+/// A setting of the `v1alpha1` document that another document of the configuration makes as well, so that a node refuses the
+/// configuration. Patches in the form of an older release cause it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// The setting in the `v1alpha1` document, for example `machine.network.hostname`.
+    pub field: &'static str,
+    /// The kind of the document that makes it, for example `HostnameConfig`.
+    pub kind: String,
+    /// The text of the reference validator, which is also an error of
+    /// [`validate`](crate::config::MachineConfig::validate).
+    pub message: String,
+}
+
+impl MachineConfig {
+    /// The settings that both the `v1alpha1` document and another document make, of each document the first one. Nothing is
+    /// sent and nothing is changed.
+    ///
+    /// ```
+    /// use talos_client::config::{MachineConfig, TalosVersion};
+    ///
+    /// let version = TalosVersion::parse("v1.12.11")?;
+    /// let text = "machine: {network: {hostname: a}}\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nhostname: b\n";
+    /// let conflicts = MachineConfig::parse(text)?.conflicts(&version);
+    /// assert_eq!((conflicts[0].field, conflicts[0].kind.as_str()), ("machine.network.hostname", "HostnameConfig"));
+    /// # Ok::<(), talos_client::Error>(())
+    /// ```
+    #[must_use]
+    pub fn conflicts(&self, version: &TalosVersion) -> Vec<Conflict> {
+        let release = version.generator();
+        let decoded = decoded(self, Schema::of_minor(release.minor()));
+        let Some(v1alpha1) = decoded.v1alpha1() else {
+            return Vec::new();
+        };
+        let v1alpha1 = View::new(Some(v1alpha1));
+        let others = decoded.documents().iter().filter(|it| !it.is_v1alpha1());
+        others
+            .filter_map(|document| check(document, v1alpha1, release))
+            .collect()
+    }
+}
+
+/// The field and the text of a conflict.
+type Found = Option<(&'static str, String)>;
 
 /// The conflict of one document with the `v1alpha1` document; only the first is reported.
 pub(super) fn check(
     document: &Document,
     v1alpha1: View<'_>,
     release: VersionContract,
-) -> Option<String> {
+) -> Option<Conflict> {
     let view = View::new(Some(document.node()));
     let since = |minimum: VersionContract| release >= minimum;
-    match document.kind() {
+    let (field, message) = match document.kind() {
         "VolumeConfig" if since(VersionContract::V1_11) => volume(view, v1alpha1),
         "HostnameConfig" => hostname(v1alpha1),
         "ResolverConfig" => resolver(view, v1alpha1, release),
@@ -26,14 +72,19 @@ pub(super) fn check(
         ),
         _ if since(VersionContract::V1_14) => newer(document.kind(), v1alpha1),
         _ => None,
-    }
+    }?;
+    Some(Conflict {
+        field,
+        kind: document.kind().to_owned(),
+        message,
+    })
 }
 
-fn set(v1alpha1: View<'_>, path: &str, text: &str) -> Option<String> {
-    v1alpha1.at(path).is_set().then(|| text.to_owned())
+fn set(v1alpha1: View<'_>, path: &'static str, text: &str) -> Found {
+    v1alpha1.at(path).is_set().then(|| (path, text.to_owned()))
 }
 
-fn volume(document: View<'_>, v1alpha1: View<'_>) -> Option<String> {
+fn volume(document: View<'_>, v1alpha1: View<'_>) -> Found {
     let name = document.get("name").text();
     let legacy = match name {
         "STATE" => "machine.systemDiskEncryption.state",
@@ -42,52 +93,58 @@ fn volume(document: View<'_>, v1alpha1: View<'_>) -> Option<String> {
     };
     let encrypts = !matches!(document.at("encryption.provider").text(), "" | "none");
     (encrypts && v1alpha1.at(legacy).is_set()).then(|| {
-        format!(
+        let text = format!(
             "system disk encryption for {} is configured in both v1alpha1.Config and VolumeConfig",
             quoted(name)
-        )
+        );
+        (legacy, text)
     })
 }
 
-fn hostname(v1alpha1: View<'_>) -> Option<String> {
-    if v1alpha1.at("machine.network.hostname").has_text() {
-        return Some("static hostname is already set in v1alpha1 config".to_owned());
+fn hostname(v1alpha1: View<'_>) -> Found {
+    const STATIC: &str = "machine.network.hostname";
+    const STABLE: &str = "machine.features.stableHostname";
+    let already = |path, what: &str| {
+        let text = format!("{what} hostname is already set in v1alpha1 config");
+        Some((path, text))
+    };
+    if v1alpha1.at(STATIC).has_text() {
+        already(STATIC, "static")
+    } else if v1alpha1.at(STABLE).is_true() {
+        already(STABLE, "stable")
+    } else {
+        None
     }
-    v1alpha1
-        .at("machine.features.stableHostname")
-        .is_true()
-        .then(|| "stable hostname is already set in v1alpha1 config".to_owned())
 }
 
-fn resolver(document: View<'_>, v1alpha1: View<'_>, release: VersionContract) -> Option<String> {
+fn resolver(document: View<'_>, v1alpha1: View<'_>, release: VersionContract) -> Found {
     let network = v1alpha1.at("machine.network");
-    let already = |path: &str| Some(format!(".machine.{path} is already set in v1alpha1 config"));
+    let already = |path| Some((path, format!(".{path} is already set in v1alpha1 config")));
     if network.get("searchDomains").has_content() {
-        return already("network.searchDomains");
+        return already("machine.network.searchDomains");
     }
     // Since v1.14 a name server that is no address counts as not set.
     let mut nameservers = network.get("nameservers").texts();
     if nameservers.any(|text| release < VersionContract::V1_14 || is_address(text)) {
-        return already("network.nameservers");
+        return already("machine.network.nameservers");
     }
     if network.get("disableSearchDomain").is_true() {
-        return already("network.disableSearchDomain");
+        return already("machine.network.disableSearchDomain");
     }
     let host_dns = document.get("hostDNS").has_content();
     if release >= VersionContract::V1_14
         && host_dns
         && v1alpha1.at("machine.features.hostDNS").is_set()
     {
-        return already("features.hostDNS");
+        return already("machine.features.hostDNS");
     }
     None
 }
 
-fn time_sync(time: View<'_>) -> Option<String> {
+fn time_sync(time: View<'_>) -> Found {
     let both = |what: &str| {
-        Some(format!(
-            "{what} in both v1alpha1 and new-style configuration"
-        ))
+        let text = format!("{what} in both v1alpha1 and new-style configuration");
+        Some(("machine.time", text))
     };
     if time.get("disabled").is_true() {
         return both("time sync cannot be disabled");
@@ -289,7 +346,7 @@ const REPLACED_CONTENT: [(&str, &str, &str); 4] = [
     ),
 ];
 
-fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
+fn newer(kind: &str, v1alpha1: View<'_>) -> Found {
     let is_used = |path: &str| v1alpha1.at(path).is_set();
     let replaced = REPLACED
         .iter()
@@ -299,13 +356,18 @@ fn newer(kind: &str, v1alpha1: View<'_>) -> Option<String> {
             .iter()
             .find(|(of, path, _)| *of == kind && v1alpha1.at(path).has_content())
     };
-    if let Some((_, _, text)) = replaced.or_else(emptied) {
-        return Some((*text).to_owned());
+    if let Some((_, path, text)) = replaced.or_else(emptied) {
+        return Some((path, (*text).to_owned()));
     }
     let secrets = [
         "cluster.secretboxEncryptionSecret",
         "cluster.aescbcEncryptionSecret",
     ];
-    (kind == "KubeEtcdEncryptionConfig" && secrets.iter().any(|path| v1alpha1.at(path).has_text()))
-        .then(|| "etcd encryption config is already set in v1alpha1 config".to_owned())
+    let secret = secrets
+        .into_iter()
+        .find(|path| v1alpha1.at(path).has_text())?;
+    (kind == "KubeEtcdEncryptionConfig").then(|| {
+        let text = "etcd encryption config is already set in v1alpha1 config";
+        (secret, text.to_owned())
+    })
 }

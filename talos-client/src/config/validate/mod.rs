@@ -15,6 +15,8 @@ mod whole;
 use std::fmt;
 use std::str::FromStr;
 
+pub use conflicts::Conflict;
+
 use super::document::{decode, encode};
 use super::schema::Schema;
 use super::{
@@ -140,7 +142,8 @@ impl MachineConfig {
             errors.extend(found.errors);
         }
         if let Some(config) = v1alpha1 {
-            errors.extend(others().filter_map(|it| conflicts::check(it, config, release)));
+            let found = others().filter_map(|it| conflicts::check(it, config, release));
+            errors.extend(found.map(|conflict| conflict.message));
         }
         if release >= VersionContract::V1_14 {
             errors.extend(whole::check(&decoded, options.mode));
