@@ -105,7 +105,7 @@ fn wrong_fields_are_refused_with_path_value_and_what_is_allowed() {
     assert_refused(&[("vlan: 2", "vlan: 5000")], "machines[0].network", "4094");
     assert_refused(
         &[("secureBoot:", "secureboot:")],
-        "talos.secureboot: \"true\"",
+        "talos.secureboot: there is no such field",
         "fields here are",
     );
     assert_refused(
@@ -263,4 +263,303 @@ fn a_missing_patch_file_is_named() {
         text.contains("machines[0].configPatches[1]") && text.contains("nowhere.yaml"),
         "{text}"
     );
+}
+
+/// A file with every section of a specification.
+const COMPLETE: &str = "
+cluster: {name: a.b, endpoint: 'https://a.b:6443'}
+talos: {version: 1.10.7}
+proxmox: {node: n, storage: disks, isoStorage: isos}
+machines:
+  - name: tal01
+    vmId: 100
+    address: 10.0.0.1
+    disks: [{sizeGiB: 32}]
+    placement: {node: n}
+    network: {bridge: vmbr0}
+    additionalNetworks: [{bridge: vmbr1}]
+    staticAddress: {prefixLength: 24}
+openbao: {path: a/b}
+argocd: {clusterName: a.b}
+";
+
+/// Every mapping of a document, by the path as findings spell it.
+fn mappings(value: &serde_yaml::Value, path: &str) -> Vec<String> {
+    use serde_yaml::Value;
+    match value {
+        Value::Mapping(fields) => {
+            let nested = fields.iter().flat_map(|(key, value)| {
+                let key = key.as_str().unwrap();
+                let below = if path.is_empty() {
+                    key.to_owned()
+                } else {
+                    format!("{path}.{key}")
+                };
+                mappings(value, &below)
+            });
+            std::iter::once(path.to_owned()).chain(nested).collect()
+        }
+        Value::Sequence(items) => {
+            let items = items.iter().enumerate();
+            let below = items.flat_map(|(index, item)| mappings(item, &format!("{path}[{index}]")));
+            below.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Adds an unknown key to every mapping below.
+fn spoil(value: &mut serde_yaml::Value) {
+    use serde_yaml::Value;
+    match value {
+        Value::Mapping(fields) => {
+            fields.iter_mut().for_each(|(_, value)| spoil(value));
+            fields.insert("secretKey".into(), "canary".into());
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(spoil),
+        _ => {}
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_at_every_level_without_their_values() {
+    let mut document: serde_yaml::Value = serde_yaml::from_str(COMPLETE).unwrap();
+    let paths = mappings(&document, "");
+    assert_eq!(paths.len(), 12, "{paths:#?}");
+    Spec::parse(COMPLETE, |_| Ok(String::new())).unwrap();
+    spoil(&mut document);
+    let text = serde_yaml::to_string(&document).unwrap();
+
+    let error = Spec::parse(&text, |_| Ok(String::new())).unwrap_err();
+
+    let mut expected: Vec<String> = paths
+        .iter()
+        .map(|path| {
+            format!("{path}.secretKey")
+                .trim_start_matches('.')
+                .to_owned()
+        })
+        .collect();
+    let mut found: Vec<String> = error
+        .diagnostics()
+        .iter()
+        .map(|it| it.path.clone())
+        .collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    assert!(!error.report().contains("canary"), "{}", error.report());
+}
+
+#[test]
+fn everything_that_is_wrong_at_any_level_comes_at_once() {
+    let folder = spec_file().parent().unwrap().to_owned();
+    let text = std::fs::read_to_string(spec_file()).unwrap();
+    let mut text = text.replace("name: lungmen.akn\n", "name: Lungmen\n");
+    for (from, to) in [
+        ("endpoint: https://", "endpoint: http://"),
+        (
+            "secureBoot: true",
+            "secureBoot: true\n  configPatches: [typo.yaml]",
+        ),
+        ("vmId: 2411000", "vmId: 99"),
+        ("cores: 4", "cores: four"),
+        ("vlan: 2", "vlan: 5000"),
+        ("openbao:", "openBao: {}\nopenbao:"),
+        ("path: talos/lungmen.akn", "path: /talos/"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    let files = |name: &str| match name {
+        "typo.yaml" => Ok("machine:\n  hostnme: a\n".to_owned()),
+        name => std::fs::read_to_string(folder.join(name)),
+    };
+
+    let error = Spec::parse(&text, files).unwrap_err();
+
+    let found: Vec<&str> = error
+        .diagnostics()
+        .iter()
+        .map(|it| it.path.as_str())
+        .collect();
+    for path in [
+        "cluster.name",
+        "cluster.endpoint",
+        "talos.configPatches[0]",
+        "machines[0].vmId",
+        "machines[0].cores",
+        "machines[0].network",
+        "openBao",
+        "openbao.path",
+    ] {
+        let is_it = |found: &&&str| found.starts_with(path);
+        assert_eq!(found.iter().filter(is_it).count(), 1, "{path}: {found:#?}");
+    }
+    assert_eq!(found.len(), 8, "{:#?}", error.diagnostics());
+}
+
+#[test]
+fn a_problem_of_a_patch_for_all_machines_is_said_once_with_the_patch() {
+    use crate::several::three_control_planes;
+    let mut spec = three_control_planes();
+    spec.patches = vec![
+        PatchSource::new("fine.yaml", "machine: {sysctls: {a.b: \"1\"}}"),
+        PatchSource::new("disk.yaml", "machine: {install: {disk: /dev/vdz}}"),
+        PatchSource::new("typo.yaml", "machine: {hostnme: a}"),
+    ];
+    let lines = |spec: &Spec| -> Vec<String> {
+        let error = spec.clone().bootstrap().outline().unwrap_err();
+        error
+            .diagnostics()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    };
+
+    let typo = lines(&spec);
+    spec.patches.pop();
+    let disk = lines(&spec);
+    spec.machines[1] = spec.machines[1].clone().config_patch(PatchSource::new(
+        "own.yaml",
+        "machine: {install: {disk: /dev/sda}}",
+    ));
+    let two = lines(&spec);
+
+    assert_eq!(typo.len(), 1, "{typo:#?}");
+    assert!(
+        typo[0].starts_with("talos.configPatches[2]: typo.yaml: "),
+        "{typo:#?}"
+    );
+    assert_eq!(disk.len(), 1, "{disk:#?}");
+    assert!(
+        disk[0].starts_with("talos.configPatches[1]: disk.yaml: "),
+        "{disk:#?}"
+    );
+    assert!(!disk[0].contains("tal01"), "{disk:#?}");
+    // On the second machine its own patch corrects it.
+    assert_eq!(two.len(), 1, "{two:#?}");
+    assert!(
+        two[0].contains("(on tal01.lungmen.akn.chezmoi.sh, tal03.lungmen.akn.chezmoi.sh)"),
+        "{two:#?}"
+    );
+}
+
+#[test]
+fn credentials_queries_and_fragments_in_any_address_are_refused_and_not_repeated() {
+    let fields = [
+        (
+            "cluster.endpoint",
+            "endpoint: 'https://a.b:6443'",
+            "endpoint: 'ADDRESS'",
+        ),
+        (
+            "talos.factory",
+            "version: 1.10.7",
+            "version: 1.10.7, factory: 'ADDRESS'",
+        ),
+        (
+            "proxmox.endpoint",
+            "isoStorage: isos",
+            "isoStorage: isos, endpoint: 'ADDRESS'",
+        ),
+        (
+            "openbao.address",
+            "path: a/b",
+            "path: a/b, address: 'ADDRESS'",
+        ),
+        (
+            "argocd.server",
+            "clusterName: a.b",
+            "clusterName: a.b, server: 'ADDRESS'",
+        ),
+    ];
+    for (path, from, to) in fields {
+        for address in [
+            "https://root:canary@host",
+            "https://canary@host",
+            "https://:canary@host",
+            "https://host/#canary",
+            "https://host/?canary",
+        ] {
+            let text = COMPLETE.replace(from, &to.replace("ADDRESS", address));
+            let error = match Spec::parse(&text, |_| Ok(String::new())) {
+                Ok(spec) => spec.bootstrap().outline().unwrap_err(),
+                Err(error) => error,
+            };
+            let found: Vec<&str> = error
+                .diagnostics()
+                .iter()
+                .map(|it| it.path.as_str())
+                .collect();
+            assert_eq!(found, [path], "{address}: {}", error.report());
+            assert!(!error.report().contains("canary"), "{}", error.report());
+        }
+    }
+}
+
+/// What a person pastes at the wrong place is not printed back whole.
+#[test]
+fn whatever_is_written_a_finding_stays_short() {
+    let long = "x".repeat(100_000);
+    let mut values = Vec::new();
+    collect_scalars(&serde_yaml::from_str(COMPLETE).unwrap(), &mut values);
+    assert!(values.len() > 12, "{values:?}");
+    for value in values {
+        let text = COMPLETE.replacen(&value, &long, 1);
+        let error = match Spec::parse(&text, |_| Ok(String::new())) {
+            Ok(spec) => spec.bootstrap().outline().err(),
+            Err(error) => Some(error),
+        };
+        let report = error.map(|error| error.report()).unwrap_or_default();
+        assert!(
+            report.len() < 20_000,
+            "{value}: {} characters",
+            report.len()
+        );
+    }
+    // YAML allows a key of 1024 characters.
+    let patch = format!(
+        "machine: {{{}: 1, sysctls: {{a: [{long}]}}}}",
+        &long[..1000]
+    );
+    let error = edited(&[])
+        .unwrap()
+        .bootstrap()
+        .config_patch(PatchSource::new("long.yaml", patch))
+        .outline()
+        .unwrap_err();
+    assert!(error.report().len() < 20_000, "{}", error.report().len());
+}
+
+fn collect_scalars(value: &serde_yaml::Value, found: &mut Vec<String>) {
+    use serde_yaml::Value;
+    match value {
+        Value::Mapping(fields) => fields
+            .iter()
+            .for_each(|(_, value)| collect_scalars(value, found)),
+        Value::Sequence(items) => items.iter().for_each(|item| collect_scalars(item, found)),
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        _ => {}
+    }
+}
+
+#[test]
+fn releases_outside_the_range_are_refused_as_such_in_every_spelling() {
+    for version in [
+        "1.9.6",
+        "v1.9.0",
+        "1.15.0",
+        "v1.15.0-alpha.0",
+        "0.14.0",
+        "2.0.0",
+    ] {
+        let spelled = format!("version: {version}");
+        assert_refused(
+            &[("version: 1.10.7", spelled.as_str())],
+            "talos.version",
+            "must be a release of Talos v1.10 to v1.14; other releases are not supported",
+        );
+    }
 }

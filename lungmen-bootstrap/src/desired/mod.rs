@@ -20,6 +20,7 @@ use url::Url;
 use crate::desired::ownership::MachineUuid;
 use crate::error::Result;
 use crate::spec::cluster_name::ClusterName;
+use crate::spec::diagnostic::Diagnostic;
 use crate::spec::machine::{MachineSpec, Role};
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 use crate::state::artifacts::Artifact;
@@ -44,7 +45,7 @@ pub(crate) struct DesiredCluster {
     pub(crate) components: Components,
     pub(crate) openbao: Option<OpenBaoTarget>,
     pub(crate) argocd: Option<ArgoCdTarget>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Diagnostic>,
     /// The addresses that patches name: a virtual address of the endpoint is one of them.
     pub(crate) patched_addresses: BTreeSet<IpAddr>,
 }

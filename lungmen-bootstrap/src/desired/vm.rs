@@ -14,6 +14,9 @@ use crate::spec::machine::{Disk, Efi, MachineSpec, Network};
 /// Where the ISO is attached; the disks are on the SCSI controller.
 const CD_DRIVE: Slot = Slot::Ide(2);
 
+/// Stands for a memory that has a finding of its own.
+const ANY_MEMORY: u32 = 2048;
+
 /// The place of the machine and the flavour of its image.
 pub(super) struct Shared<'a> {
     pub(super) storage: &'a StorageName,
@@ -47,17 +50,20 @@ pub(super) fn vm(
     let memory = u32::try_from(machine.memory_mib);
     let memory = diagnostics.check(&format!("{path}.memoryMiB"), &machine.memory_mib, memory);
 
-    let mut spec = VmSpec::new(id?, &machine.name)
+    // A wrong id or size keeps nothing else from being checked.
+    let is_complete = id.is_some() && memory.is_some() && tags.is_some();
+    let any = VmId::new(100).ok();
+    let mut spec = VmSpec::new(id.or(any)?, &machine.name)
         .cores(machine.cores)
         .cpu(&machine.cpu)
-        .memory_mib(memory?)
+        .memory_mib(memory.unwrap_or(ANY_MEMORY))
         .uefi(efi_disk(machine.efi, shared.storage))
         .cdrom(CD_DRIVE, shared.iso.clone())
         // The empty disk fails to boot and the firmware goes on to the CD; after the installation the disk wins. A
         // CD first would stop there: Talos ISOs halt when Talos is installed.
         .boot_order([Slot::Scsi(0), CD_DRIVE])
         .smbios(smbios?)
-        .tags(tags?)
+        .tags(tags.unwrap_or_default())
         .description(&machine.description);
     for (index, disk) in (0..).zip(&machine.disks) {
         spec = spec.disk(Slot::Scsi(index), vm_disk(disk, shared.storage));
@@ -102,7 +108,8 @@ pub(super) fn vm(
     if shared.secure_boot {
         spec = spec.enrolls_secure_boot_keys();
     }
-    report(path, machine, &spec, diagnostics).then_some(spec)
+    let is_valid = report(path, machine, &spec, diagnostics);
+    (is_valid && is_complete).then_some(spec)
 }
 
 fn efi_disk(efi: Efi, storage: &StorageName) -> EfiDisk {

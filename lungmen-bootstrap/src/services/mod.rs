@@ -9,11 +9,13 @@ pub mod kubernetes;
 pub mod openbao;
 #[allow(dead_code, reason = "mirrored")]
 mod poll;
+mod presented;
 mod retry;
 mod tls;
 
 pub use error::{Error, ErrorKind, Result};
 pub use poll::{Poll, WaitState};
+pub use presented::presented_fingerprint;
 pub use retry::RetryPolicy;
 pub use tls::{Fingerprint, PinMismatch, TlsTrust};
 

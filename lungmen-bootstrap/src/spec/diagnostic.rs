@@ -38,8 +38,31 @@ impl Diagnostic {
         value: impl fmt::Display,
         help: impl Into<String>,
     ) -> Self {
-        let value = shortened(&value.to_string());
+        let value = shortened(&value.to_string(), LONGEST_VALUE);
         Self::of(path, format!("{value:?} is not valid"), help)
+    }
+
+    /// A field that does not exist at `path`.
+    pub(crate) fn unknown(path: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::of(path, "there is no such field".to_owned(), help)
+    }
+
+    /// Something at `path` that is wrong in these words; `help` says how to correct it.
+    pub(crate) fn problem(
+        path: impl Into<String>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> Self {
+        Self {
+            help: help.map(|help| shortened(&help, LONGEST_TEXT)),
+            ..Self::of(path, message.into(), "")
+        }
+    }
+
+    /// The same finding as one that does not refuse the specification.
+    pub(crate) fn into_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     /// A field that is missing at `path`.
@@ -50,20 +73,22 @@ impl Diagnostic {
     fn of(path: impl Into<String>, message: String, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            path: path.into(),
-            message,
-            help: Some(help.into()),
+            path: shortened(&path.into(), LONGEST_VALUE),
+            message: shortened(&message, LONGEST_TEXT),
+            help: Some(shortened(&help.into(), LONGEST_TEXT)),
         }
     }
 }
 
-/// The longest value that a finding repeats, in characters.
+/// The longest value or path that a finding repeats, in characters.
 const LONGEST_VALUE: usize = 120;
+/// The longest text of a finding: validators repeat values as well.
+const LONGEST_TEXT: usize = 1200;
 
-/// A value as a finding repeats it: cut where it is long, so that a pasted file does not fill the screen.
-fn shortened(value: &str) -> String {
-    let mut characters = value.chars();
-    let start: String = characters.by_ref().take(LONGEST_VALUE).collect();
+/// A text as a finding repeats it: cut where it is long, so that a pasted file does not fill the screen.
+fn shortened(text: &str, longest: usize) -> String {
+    let mut characters = text.chars();
+    let start: String = characters.by_ref().take(longest).collect();
     match characters.count() {
         0 => start,
         rest => format!("{start}… ({rest} more characters)"),
@@ -121,6 +146,12 @@ impl Diagnostics {
                 None
             }
         }
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(items: I) -> Self {
+        Self(items.into_iter().collect())
     }
 }
 

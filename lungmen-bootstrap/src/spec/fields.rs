@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde_yaml::{Mapping, Value};
 use url::Url;
 
+use crate::spec::address;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 
 /// One mapping of the specification. Fields that nobody asked for are reported when it is finished.
@@ -134,28 +135,17 @@ impl Fields {
         is_missing
     }
 
-    /// A URL. Credentials in it are refused without repeating them.
+    /// A URL. What may be secret in it is refused without repeating it.
     pub(super) fn url(&self, name: &'static str, allowed: &str) -> Option<Url> {
         let text = self.scalar(name, allowed)?;
-        let Ok(url) = text.parse::<Url>() else {
-            let shown = if text.contains('@') {
-                "a text with @"
-            } else {
-                &text
-            };
-            self.report(Diagnostic::new(self.path_of(name), shown, allowed));
-            return None;
-        };
-        let forbidden = if !url.username().is_empty() || url.password().is_some() {
-            "must have no user name and no password; credentials are given to the client"
-        } else if url.fragment().is_some() {
-            "must have no fragment (the part after #)"
-        } else {
-            return Some(url);
-        };
-        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
-        self.report(Diagnostic::new(self.path_of(name), shown, forbidden));
-        None
+        match address::parse(&text, allowed) {
+            Ok(url) => Some(url),
+            Err(refused) => {
+                let path = self.path_of(name);
+                self.report(Diagnostic::new(path, refused.shown, refused.allowed));
+                None
+            }
+        }
     }
 
     /// A field that must be there.
@@ -267,10 +257,10 @@ impl Fields {
             let name = key.as_str().map_or_else(|| describe(key), str::to_owned);
             if !asked.contains(name.as_str()) {
                 let known = asked.iter().copied().collect::<Vec<_>>().join(", ");
-                self.report(Diagnostic::new(
+                // Its value may be a secret at the wrong place.
+                self.report(Diagnostic::unknown(
                     self.path_of(&name),
-                    describe(self.map.get(key).unwrap_or(&Value::Null)),
-                    format!("there is no such field; fields here are {known}"),
+                    format!("fields here are {known}"),
                 ));
             }
         }
@@ -314,7 +304,7 @@ mod tests {
 
         assert_eq!(
             texts(&diagnostics),
-            ["vmid: \"5\" is not valid; there is no such field; fields here are name, vmId"]
+            ["vmid: there is no such field; fields here are name, vmId"]
         );
     }
 
@@ -351,31 +341,34 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_a_url_are_refused_and_not_repeated() {
+    fn credentials_in_a_url_and_values_of_unknown_fields_are_not_repeated() {
         let (root, diagnostics) = fields(
-            "a: https://root:canary@pve:8006\nb: https://pve:8006/#canary\nc: '//root:canary@pve'",
+            "a: https://root:canary@pve:8006\nb: https://pve:8006/#canary\nc: '//root:canary@pve'\ntoken: canary",
         );
 
         for name in ["a", "b", "c"] {
             assert_eq!(root.url(name, "a URL"), None);
         }
+        root.finish();
 
         let texts = texts(&diagnostics);
-        assert_eq!(texts.len(), 3);
+        assert_eq!(texts.len(), 4);
         assert!(!texts.join("\n").contains("canary"), "{texts:#?}");
     }
 
     #[test]
     fn long_values_are_repeated_only_in_part() {
-        let (root, diagnostics) = fields(&format!("vmId: {}", "x".repeat(5_000)));
+        // YAML allows a key of 1024 characters.
+        let (long, key) = ("x".repeat(5_000), "y".repeat(1_000));
+        let (root, diagnostics) = fields(&format!("vmId: {long}\n{key}: 1"));
 
         let _: Option<u32> = root.optional("vmId", "a number");
+        root.finish();
 
-        let text = texts(&diagnostics).concat();
-        assert!(
-            text.len() < 250 && text.contains("(4880 more characters)"),
-            "{text}"
-        );
+        let texts = texts(&diagnostics);
+        assert!(texts[0].contains("(4880 more characters)"), "{texts:?}");
+        assert!(texts[1].contains("(880 more characters)"), "{texts:?}");
+        assert!(texts.iter().all(|text| text.len() < 300), "{texts:?}");
     }
 
     #[test]

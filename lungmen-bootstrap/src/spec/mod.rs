@@ -2,6 +2,7 @@
 //!
 //! Reading collects every finding with its path; no server is called before the specification is valid.
 
+pub(crate) mod address;
 pub(crate) mod cluster_name;
 pub(crate) mod diagnostic;
 mod document;

@@ -14,7 +14,7 @@ impl Step for CheckSpec {
     async fn observe(&self, context: &Context) -> Result<Observation<String>> {
         let desired = context.desired();
         for warning in &desired.warnings {
-            context.warn(warning);
+            context.warn(warning.to_string());
         }
         Ok(Observation::Done(format!(
             "Talos {}, Kubernetes {}, {} machine(s)",

@@ -62,6 +62,8 @@ checks!(
     Space = "space", "each storage has space for the disks and the ISO";
     /// A bridge is missing or does not carry the VLAN.
     Bridge = "bridge", "each bridge exists on its node and carries the VLAN";
+    /// Proxmox VE cannot boot the architecture or the platform.
+    Platform = "platform", "the architecture and the platform are those of Proxmox VE machines";
     /// The node does not know the CPU model.
     CpuModel = "cpu-model", "each Proxmox VE node knows the CPU model";
     /// A machine has more cores than its node.
@@ -71,11 +73,13 @@ checks!(
     /// The id of a VM is that of another one.
     VmId = "vm-id", "each VM id is free, or has the VM of this machine";
     /// A clock differs.
-    Clock = "clock", "the clocks of the Proxmox VE nodes agree with that of this host";
+    Clock = "clock", "the clocks of the Proxmox VE and Talos nodes agree with that of this host";
     /// The Image Factory has no such Talos version.
     TalosVersion = "talos-version", "the Image Factory has the Talos version";
     /// The Image Factory has no such extension.
     Extension = "extension", "the Image Factory has every extension for this Talos version";
+    /// The Image Factory does not have the installer of the nodes.
+    Installer = "installer", "the Image Factory has the installer image of a cluster that exists";
     /// `guestAgent` without the extension that answers for it.
     GuestAgent = "guest-agent", "machines with guestAgent have the extension siderolabs/qemu-guest-agent";
     /// The mount of the secret store is another engine.

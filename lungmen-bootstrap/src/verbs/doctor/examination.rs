@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use proxmox_client::id::NodeName;
+use url::Url;
 
 use super::{Check, Diagnosis, Finding, ServerAnswer};
-use super::{argocd, factory, network, proxmox, store};
+use super::{argocd, factory, network, nodes, proxmox, store};
 use crate::error::Server;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
+use crate::services::presented_fingerprint;
 
 /// How long the checks of one server may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -64,6 +66,15 @@ async fn examine(context: &Context) -> Diagnosis {
         network::endpoint(context),
     );
     findings.extend(specification(context));
+    findings.extend(platform(context));
+    if let store::Claim::Recorded(record) = &claim {
+        let (clocks, installer) = tokio::join!(
+            nodes::clocks(context, record),
+            nodes::installer(context, record)
+        );
+        findings.extend(clocks);
+        findings.extend(installer);
+    }
     if proxmox.is.is_some() {
         findings.extend(machines(context, &claim, &proxmox.absent).await);
     }
@@ -81,12 +92,33 @@ async fn examine(context: &Context) -> Diagnosis {
             is,
         }));
     }
+    let mut findings = join_all(findings.into_iter().map(|found| presented(context, found))).await;
     findings.sort_by_key(|finding| (finding.severity, finding.id));
     Diagnosis {
         cluster: context.cluster_name().to_owned(),
         servers,
         findings,
     }
+}
+
+/// A certificate that is not trusted, with its fingerprint: so a person can compare it and trust it.
+async fn presented(context: &Context, finding: Finding) -> Finding {
+    let address = finding
+        .server
+        .filter(|_| finding.id == Check::Certificate)
+        .and_then(|server| crate::run::server::address(context, server, None))
+        .and_then(|address| Url::parse(&address).ok());
+    let Some(address) = address else {
+        return finding;
+    };
+    let Some(fingerprint) = presented_fingerprint(&address, WAIT).await else {
+        return finding;
+    };
+    let found = format!("{}; it presents SHA-256 {fingerprint}", finding.found);
+    Finding { found, ..finding }.fix(
+        "Compare the fingerprint with what the server itself shows. If it is the same, trust it (TlsTrust::pinned, or the \
+         variable …_FINGERPRINT), or trust the authority that issued it.",
+    )
 }
 
 async fn within(server: Server, examining: impl Future<Output = Examined>) -> Examined {
@@ -109,7 +141,12 @@ fn specification(context: &Context) -> Vec<Finding> {
     let mut findings: Vec<Finding> = desired
         .warnings
         .iter()
-        .map(|text| Finding::warning(Check::Specification, text).fix("Correct the specification."))
+        .map(|warning| {
+            let found = format!("{}: {}", warning.path, warning.message);
+            let fix = warning.help.as_deref();
+            Finding::warning(Check::Specification, found)
+                .fix(fix.unwrap_or("Correct the specification."))
+        })
         .collect();
     let has_agent = desired
         .schematic
@@ -124,6 +161,30 @@ fn specification(context: &Context) -> Vec<Finding> {
                 .machine(&machine.spec.name)
                 .fix("Add siderolabs/qemu-guest-agent to talos.extensions, or set guestAgent to false."),
         );
+    }
+    findings
+}
+
+/// What Proxmox VE cannot boot: it runs on amd64 only (8.4 and 9), and an image of another platform waits for the metadata of
+/// that cloud.
+fn platform(context: &Context) -> Vec<Finding> {
+    const PLATFORMS: [&str; 2] = ["nocloud", "metal"];
+    let request = context.desired().image.request();
+    let (architecture, platform) = (
+        request.architecture().to_string(),
+        request.platform().as_str(),
+    );
+    let mut findings = Vec::new();
+    if architecture != "amd64" {
+        let found = format!("Proxmox VE nodes are amd64, the images are for {architecture}");
+        findings
+            .push(Finding::error(Check::Platform, found).fix("Set talos.architecture to amd64."));
+    }
+    if !PLATFORMS.contains(&platform) {
+        let found = format!(
+            "images of the platform {platform} do not read what Proxmox VE gives a machine, such as its address"
+        );
+        findings.push(Finding::error(Check::Platform, found).fix("Set talos.platform to nocloud."));
     }
     findings
 }

@@ -7,6 +7,7 @@ mod examination;
 mod factory;
 mod hardware;
 mod network;
+mod nodes;
 mod privileges;
 mod proxmox;
 mod store;

@@ -114,7 +114,7 @@ impl Planner {
         let context = self.at(StepId::Spec);
         let desired = context.desired();
         for warning in &desired.warnings {
-            context.warn(warning);
+            context.warn(warning.to_string());
         }
         let summary = format!("valid, {} machine(s)", desired.machines.len());
         self.add_one(

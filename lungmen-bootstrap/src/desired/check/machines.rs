@@ -1,0 +1,102 @@
+//! From each machine of the specification to the VM it becomes.
+
+use proxmox_client::id::{NodeName, StorageName, VolumeId};
+use proxmox_client::storage::Content;
+
+use super::RawSpec;
+use super::release::Release;
+use crate::desired::ownership::MachineUuid;
+use crate::desired::vm::{self, Shared};
+use crate::desired::{DesiredMachine, Place, config};
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::machine::{MachineSpec, Placement};
+
+/// The placement of the cluster, with valid names.
+pub(super) fn placement<'a>(
+    placement: Option<&'a Placement>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'a Placement> {
+    let Some(placement) = placement else {
+        diagnostics.add(Diagnostic::missing(
+            "proxmox.node",
+            "name the node and the two storages",
+        ));
+        return None;
+    };
+    place("proxmox", placement, diagnostics)?;
+    Some(placement)
+}
+
+/// The names of a placement, or diagnostics about the fields below `path`.
+fn place(path: &str, placement: &Placement, diagnostics: &mut Diagnostics) -> Option<Place> {
+    let node = diagnostics.check(
+        &format!("{path}.node"),
+        &placement.node,
+        NodeName::new(placement.node.as_str()),
+    );
+    let storage = diagnostics.check(
+        &format!("{path}.storage"),
+        &placement.storage,
+        StorageName::new(placement.storage.as_str()),
+    );
+    let iso_storage = diagnostics.check(
+        &format!("{path}.isoStorage"),
+        &placement.iso_storage,
+        StorageName::new(placement.iso_storage.as_str()),
+    );
+    Some(Place {
+        node: node?,
+        storage: storage?,
+        iso_storage: iso_storage?,
+    })
+}
+
+pub(super) fn machines(
+    inputs: &RawSpec,
+    cluster: &str,
+    release: &Release,
+    placement: &Placement,
+    diagnostics: &mut Diagnostics,
+) -> Vec<DesiredMachine> {
+    let machines = inputs.machines.iter().enumerate();
+    machines
+        .filter_map(|(index, spec)| {
+            let path = format!("machines[{index}]");
+            machine(&path, spec, cluster, release, placement, diagnostics)
+        })
+        .collect()
+}
+
+fn machine(
+    path: &str,
+    spec: &MachineSpec,
+    cluster: &str,
+    release: &Release,
+    placement: &Placement,
+    diagnostics: &mut Diagnostics,
+) -> Option<DesiredMachine> {
+    // Replaced by the one of the cluster record; this one only makes the VM specification complete.
+    let uuid = MachineUuid::derive(cluster, &spec.name);
+    let placement_path = format!("{path}.placement");
+    let place = place(
+        &placement_path,
+        &spec.placement.within(placement),
+        diagnostics,
+    )?;
+    let iso_file = release.image.file_name();
+    let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), &iso_file);
+    let iso = diagnostics.check(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
+    let shared = Shared {
+        storage: &place.storage,
+        iso: &iso,
+        secure_boot: release.secure_boot,
+    };
+    let vm = vm::vm(path, spec, uuid, &shared, diagnostics)?;
+    Some(DesiredMachine {
+        spec: spec.clone(),
+        place,
+        uuid,
+        vm,
+        patches: config::patches(&spec.patches),
+    })
+}

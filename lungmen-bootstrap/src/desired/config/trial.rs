@@ -1,0 +1,259 @@
+//! Every configuration made with throw-away secrets, before a machine exists: what is wrong, and which patch it comes from.
+
+use std::cell::OnceCell;
+
+use talos_client::config::{ConfigPatch, MachineConfig, VersionContract};
+use talos_client::secrets::SecretsBundle;
+use url::Url;
+
+use super::findings::{Judged, Problem, judge};
+use super::{Generator, identity, patches};
+use crate::desired::Components;
+use crate::desired::check::{RawSpec, Release};
+use crate::spec::cluster_name::ClusterName;
+use crate::spec::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::machine::{MachineSpec, Role};
+use crate::spec::patch::PatchSource;
+
+/// A contract whose secrets are made in milliseconds: from v1.7 on the RSA key takes seconds.
+const QUICK: VersionContract = VersionContract::new(1, 6);
+/// What stands for a name or an endpoint that has a finding of its own.
+const PLACEHOLDER: &str = "cluster.invalid";
+
+/// A specification whose release is known; name and endpoint may have findings of their own.
+pub(in crate::desired) struct Trial<'a> {
+    pub(in crate::desired) inputs: &'a RawSpec,
+    pub(in crate::desired) release: &'a Release,
+    pub(in crate::desired) cluster: Option<&'a ClusterName>,
+    pub(in crate::desired) endpoint: Option<&'a Url>,
+}
+
+/// What the configurations are like.
+#[derive(Default)]
+pub(in crate::desired) struct Tried {
+    pub(in crate::desired) errors: Diagnostics,
+    pub(in crate::desired) warnings: Vec<Diagnostic>,
+    pub(in crate::desired) components: Components,
+}
+
+/// The patches that are no YAML; diagnostics name the file, the line and the column.
+pub(in crate::desired) fn check_patches(inputs: &RawSpec) -> Tried {
+    let mut tried = Tried::default();
+    let machines = inputs.machines.iter().enumerate();
+    let of_machines = machines.flat_map(|(index, machine)| placed(Some(index), &machine.patches));
+    for placed in placed(None, &inputs.patches).chain(of_machines) {
+        if let Err(error) = talos_client::yaml::parse_documents(placed.source.text()) {
+            tried.errors.add(Diagnostic::problem(
+                placed.path,
+                format!("{}: {}", placed.source.origin(), error.message()),
+                Some("must be a machine configuration patch".to_owned()),
+            ));
+        }
+    }
+    tried
+}
+
+/// Makes every configuration, and finds what the nodes would refuse.
+pub(in crate::desired) fn try_out(trial: &Trial<'_>) -> Tried {
+    let mut tried = Tried::default();
+    let secrets = match SecretsBundle::generate_blocking(QUICK) {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            let problem = Diagnostic::problem("talos.version", error.to_string(), None);
+            tried.errors.add(problem);
+            return tried;
+        }
+    };
+    let placeholder = Url::parse(&format!("https://{PLACEHOLDER}:6443"));
+    let Some(endpoint) = trial.endpoint.or(placeholder.as_ref().ok()) else {
+        return tried;
+    };
+    let bench = Bench {
+        generator: Generator {
+            cluster: trial.cluster.map_or(PLACEHOLDER, ClusterName::as_str),
+            endpoint,
+            talos: &trial.release.version,
+            kubernetes_version: &trial.release.kubernetes_version,
+            installer: &trial.release.installer,
+        },
+        release: trial.release,
+        secrets: &secrets,
+    };
+    let (mut errors, mut warnings) = (Shared::default(), Shared::default());
+    let mut first_parts = None;
+    for (index, machine) in trial.inputs.machines.iter().enumerate() {
+        let candidate = Candidate::new(&bench, trial.inputs, index, machine);
+        for problem in &candidate.judged().errors {
+            errors.add(
+                candidate.diagnostic(problem, |judged| &judged.errors),
+                index,
+            );
+        }
+        for problem in &candidate.judged().warnings {
+            let warning = candidate.diagnostic(problem, |judged| &judged.warnings);
+            warnings.add(warning.into_warning(), index);
+        }
+        if machine.role == Role::ControlPlane && first_parts.is_none() {
+            first_parts = candidate.config().map(components);
+        }
+    }
+    tried.errors = errors.named(&trial.inputs.machines).collect();
+    tried.warnings = warnings.named(&trial.inputs.machines).collect();
+    tried.components = first_parts.unwrap_or_default();
+    tried
+}
+
+/// A patch, and where the specification names it.
+struct Placed<'a> {
+    path: String,
+    source: &'a PatchSource,
+}
+
+/// The patches of the cluster, or of one machine.
+fn placed(machine: Option<usize>, sources: &[PatchSource]) -> impl Iterator<Item = Placed<'_>> {
+    let section = match machine {
+        None => "talos".to_owned(),
+        Some(index) => format!("machines[{index}]"),
+    };
+    let sources = sources.iter().enumerate();
+    sources.map(move |(index, source)| Placed {
+        path: format!("{section}.configPatches[{index}]"),
+        source,
+    })
+}
+
+/// What all configurations are made from.
+struct Bench<'a> {
+    generator: Generator<'a>,
+    release: &'a Release,
+    secrets: &'a SecretsBundle,
+}
+
+/// A machine with its patches, the first of which are those of the cluster.
+struct Candidate<'a> {
+    bench: &'a Bench<'a>,
+    index: usize,
+    machine: &'a MachineSpec,
+    placed: Vec<Placed<'a>>,
+    patches: Vec<ConfigPatch>,
+    /// What is found with the first patches: none, the first, the first two, and so on.
+    stages: Vec<OnceCell<(Option<MachineConfig>, Judged)>>,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(
+        bench: &'a Bench<'a>,
+        inputs: &'a RawSpec,
+        index: usize,
+        machine: &'a MachineSpec,
+    ) -> Self {
+        let shared = placed(None, &inputs.patches);
+        let placed: Vec<_> = shared
+            .chain(placed(Some(index), &machine.patches))
+            .collect();
+        let mut all = patches(&inputs.patches);
+        all.extend(patches(&machine.patches));
+        Self {
+            bench,
+            index,
+            machine,
+            stages: (0..=placed.len()).map(|_| OnceCell::new()).collect(),
+            placed,
+            patches: all,
+        }
+    }
+
+    /// With all patches.
+    fn config(&self) -> Option<&MachineConfig> {
+        self.stage(self.patches.len()).0.as_ref()
+    }
+
+    fn judged(&self) -> &Judged {
+        &self.stage(self.patches.len()).1
+    }
+
+    fn stage(&self, count: usize) -> &(Option<MachineConfig>, Judged) {
+        self.stages[count].get_or_init(|| self.try_stage(count))
+    }
+
+    fn try_stage(&self, count: usize) -> (Option<MachineConfig>, Judged) {
+        let Bench {
+            generator,
+            release,
+            secrets,
+        } = *self.bench;
+        let role = self.machine.role;
+        let config = match generator.config(role, &self.patches[..count], secrets) {
+            Ok(config) => config,
+            Err(error) => {
+                let errors = vec![Problem::text(error.message())];
+                return (
+                    None,
+                    Judged {
+                        errors,
+                        warnings: Vec::new(),
+                    },
+                );
+            }
+        };
+        let mut judged = judge(release, self.machine, &config);
+        if let Ok(unpatched) = generator.config(role, [], secrets) {
+            judged.errors.extend(identity::changes(&unpatched, &config));
+        }
+        (Some(config), judged)
+    }
+
+    /// The problem under the patch that brought it: the last one without which it is not there.
+    fn diagnostic(&self, problem: &Problem, list: impl Fn(&Judged) -> &Vec<Problem>) -> Diagnostic {
+        let is_there = |count: usize| list(&self.stage(count).1).contains(problem);
+        let cause = (0..self.patches.len())
+            .rev()
+            .find(|count| !is_there(*count));
+        let mut parts = Vec::new();
+        let path = match cause.map(|index| &self.placed[index]) {
+            Some(placed) => {
+                parts.push(placed.source.origin());
+                placed.path.clone()
+            }
+            None => format!("machines[{}]", self.index),
+        };
+        parts.extend(Some(problem.field.as_str()).filter(|field| !field.is_empty()));
+        parts.push(&problem.message);
+        Diagnostic::problem(path, parts.join(": "), problem.help.clone())
+    }
+}
+
+/// Findings of several machines: what a patch of the cluster does to each of them is one.
+#[derive(Default)]
+struct Shared(Vec<(Diagnostic, Vec<usize>)>);
+
+impl Shared {
+    fn add(&mut self, found: Diagnostic, machine: usize) {
+        match self.0.iter_mut().find(|(known, _)| *known == found) {
+            Some((_, machines)) if machines.contains(&machine) => {}
+            Some((_, machines)) => machines.push(machine),
+            None => self.0.push((found, vec![machine])),
+        }
+    }
+
+    /// The findings; one that a patch of the cluster causes on some machines only names them.
+    fn named(self, machines: &[MachineSpec]) -> impl Iterator<Item = Diagnostic> {
+        self.0.into_iter().map(|(mut found, concerned)| {
+            if found.path.starts_with("talos.") && concerned.len() < machines.len() {
+                let names = concerned.iter().map(|index| machines[*index].name.as_str());
+                let names: Vec<&str> = names.collect();
+                found.message = format!("{} (on {})", found.message, names.join(", "));
+            }
+            found
+        })
+    }
+}
+
+fn components(config: &MachineConfig) -> Components {
+    Components {
+        cni: config.cni_name().to_owned(),
+        proxy_disabled: config.is_proxy_disabled(),
+        coredns_disabled: config.is_coredns_disabled(),
+        dns_domain: config.dns_domain().map(str::to_owned),
+    }
+}
