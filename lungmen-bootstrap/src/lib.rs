@@ -46,9 +46,12 @@ pub use state::artifacts::{Artifact, ArtifactFile};
 pub use state::{claim, guard, journal, lease, record, store};
 pub use verbs::destroy::{DestroyOptions, Destroyed, Kept, Removal, ScaleOptions};
 pub use verbs::doctor::{Check, Diagnosis, Finding, ServerAnswer, UnknownCheck};
+pub use verbs::logs::LogsOptions;
 pub use verbs::outline::{Outline, OutlinedStep};
 pub use verbs::plan::{Action, Change, Plan, PlannedItem, PlannedStep, RemovedMachine, Verdict};
+pub use verbs::renew::{RenewOptions, Renewal, Renewed};
 pub use verbs::status::{
     ArgoCdStatus, CheckResult, ClusterStatus, Expiry, KubernetesStatus, MachineState, NodeState,
     RecordStatus, Seen,
 };
+pub use verbs::support::{SupportBundle, SupportFile};

@@ -4,6 +4,7 @@ use std::io::ErrorKind as IoKind;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
+use talos_client::secrets::ClientCertificate;
 use talos_client::talosconfig::{Context as TalosContext, Talosconfig};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -61,6 +62,31 @@ pub(crate) fn remove(context: &Context, path: &Path) -> Result<Vec<String>> {
             .map_err(|error| Error::io("write", &path.display().to_string(), error))?;
     }
     Ok(removed)
+}
+
+/// Gives the contexts of the file that have the certificate of `old` the new one, and gives back their names. Without a file
+/// nothing is done.
+pub(crate) fn renew(
+    path: &Path,
+    old: &TalosContext,
+    admin: &ClientCertificate,
+) -> Result<Vec<String>> {
+    let mut theirs = read(path)?;
+    let names: Vec<String> = theirs
+        .contexts()
+        .filter(|(_, context)| is_same(context, old))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    for name in &names {
+        if let Some(context) = theirs.context_mut(name) {
+            context.set_certificate(admin);
+        }
+    }
+    if !names.is_empty() {
+        write_private(path, theirs.to_yaml().expose_secret().as_bytes())
+            .map_err(|error| Error::io("write", &path.display().to_string(), error))?;
+    }
+    Ok(names)
 }
 
 /// A pattern that matches this name only.

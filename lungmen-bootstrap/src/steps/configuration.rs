@@ -25,6 +25,11 @@ pub(crate) struct Configure {
 /// How long before its end a certificate is replaced.
 const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 
+/// Whether a certificate that ends then is to be replaced now.
+pub(crate) fn is_due(end: Timestamp, now: Timestamp) -> bool {
+    end.duration_since(now).as_secs() < RENEW_BEFORE.as_secs().cast_signed()
+}
+
 /// What the cluster is configured with.
 pub(crate) struct Configured {
     pub(crate) identity: Identity,
@@ -195,7 +200,7 @@ impl Files {
 pub(super) fn talosconfig(context: &Context, identity: &Identity) -> Result<SecretString> {
     let desired = context.desired();
     let now = Timestamp::now();
-    let fresh = new_talosconfig(desired, &identity.admin)?;
+    let fresh = current_talosconfig(desired, identity)?;
     let Some(text) = context.artifacts().read(&Artifact::Talosconfig)? else {
         return Ok(fresh);
     };
@@ -203,6 +208,14 @@ pub(super) fn talosconfig(context: &Context, identity: &Identity) -> Result<Secr
     let is_earlier = !earlier.expires_within(now, RENEW_BEFORE)
         && new_talosconfig(desired, &earlier)?.expose_secret() == text.expose_secret();
     Ok(if is_earlier { text } else { fresh })
+}
+
+/// The talosconfig with the certificate of this period.
+pub(crate) fn current_talosconfig(
+    desired: &DesiredCluster,
+    identity: &Identity,
+) -> Result<SecretString> {
+    new_talosconfig(desired, &identity.admin)
 }
 
 fn new_talosconfig(desired: &DesiredCluster, admin: &ClientCertificate) -> Result<SecretString> {
@@ -214,4 +227,21 @@ fn new_talosconfig(desired: &DesiredCluster, admin: &ClientCertificate) -> Resul
     config.set_endpoints(None, desired.control_plane_addresses())?;
     config.set_nodes(None, nodes)?;
     Ok(config.to_yaml())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_due_in_its_last_thirty_days() {
+        let now = Timestamp::from_second(1_000_000_000).unwrap();
+        let due = |seconds: i64| {
+            let end = Timestamp::from_second(1_000_000_000 + seconds).unwrap();
+            is_due(end, now)
+        };
+
+        assert!(due(-1) && due(0) && due(30 * 86_400 - 1));
+        assert!(!due(30 * 86_400));
+    }
 }

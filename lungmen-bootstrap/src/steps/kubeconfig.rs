@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::run::wait::{Probed, Wait, within};
 use crate::services;
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
+use crate::steps::configuration::is_due;
 
 pub(crate) struct FetchKubeconfig<'a> {
     identity: &'a Identity,
@@ -59,6 +61,9 @@ impl Step for FetchKubeconfig<'_> {
             Ok(client) => client,
             Err(error) => return Ok(Observation::absent(format!("kubeconfig: {error}"))),
         };
+        if let Some(reason) = ending(&client) {
+            return Ok(Observation::Absent(reason));
+        }
         match client.version().await {
             Ok(_) => Ok(Observation::Done(client)),
             Err(error) => Ok(Observation::absent(format!(
@@ -88,6 +93,12 @@ impl Step for FetchKubeconfig<'_> {
     fn summary(&self, client: &Client) -> String {
         format!("context {}", client.kubeconfig().context())
     }
+}
+
+/// Why the certificate of a file has to be replaced though it still works.
+pub(crate) fn ending(client: &Client) -> Option<String> {
+    let end = client.kubeconfig().expires()?;
+    is_due(end, Timestamp::now()).then(|| format!("the certificate in kubeconfig ends at {end}"))
 }
 
 pub(crate) fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {

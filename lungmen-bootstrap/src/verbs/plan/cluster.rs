@@ -298,6 +298,16 @@ async fn kubernetes(context: &Context, configured: bool) -> (Action, Api) {
             return (Action::change(cause.clone()), Api::Unknown(cause));
         }
     };
+    let is_file = context.options().kubernetes.is_none();
+    if let Some(reason) = kubeconfig::ending(&client).filter(|_| is_file) {
+        return (
+            Action::Change {
+                reason,
+                changes: Vec::new(),
+            },
+            Api::Answers(client),
+        );
+    }
     match client.version().await {
         Ok(version) => {
             let summary = format!("works, Kubernetes {}", version.git_version);
