@@ -26,7 +26,7 @@ fn assert_failure(error: &Error, kind: ErrorKind, step: StepId) {
     assert_eq!(heads, 1, "{}", error.report());
 }
 
-async fn with_acl(acl: Acl) -> World {
+pub(crate) async fn with_acl(acl: Acl) -> World {
     let proxmox = PveMock::builder().token(
         "lungmen@pve!ci",
         "4c6d8a3e-0001-4000-8000-000000000001",

@@ -14,6 +14,7 @@ mod faults;
 mod ha;
 mod hardware;
 mod help;
+mod image;
 mod limits;
 mod lints;
 mod observe;

@@ -2,13 +2,16 @@
 //!
 //! Storages of the same name on two nodes have their own files, unless they are shared.
 
+mod digest;
+mod recorded;
+mod transfer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use proxmox_client::id::{StorageName, VolumeId};
-use proxmox_client::storage::{Content, DownloadRequest, Storage, UploadRequest, VolumeInfo};
-use proxmox_client::{ErrorKind as ProxmoxKind, Reason, Task};
+use proxmox_client::storage::{Content, Storage, VolumeInfo};
 
 use crate::desired::NodeStorage;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +20,10 @@ use crate::run::context::Context;
 use crate::run::event::EventKind;
 use crate::run::limits::{self, Place};
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::state::journal::RecordState;
+
+pub(crate) use recorded::was_started;
+
+use digest::Digests;
 
 const VOLUME: &str = "volume";
 const LENGTH: &str = "length";
@@ -29,6 +35,7 @@ const AT_ONCE: usize = 4;
 pub(crate) struct StoreIso {
     /// The length of the image at the factory, as far as it is known.
     length: Mutex<Length>,
+    digests: Digests,
     /// The storages, shared ones once.
     places: OnceLock<Vec<NodeStorage>>,
     /// Where a task of this run ended without error.
@@ -80,6 +87,7 @@ impl Step for StoreIso {
 
     async fn act(&self, context: &Context) -> Result<()> {
         self.prewarm(context).await?;
+        self.digests.learn(context).await?;
         context.before_effect().await?;
         let places = self.places(context).await?.iter();
         let storing: Vec<_> = places
@@ -105,7 +113,7 @@ impl Step for StoreIso {
     fn evidence(&self, isos: &Self::Output) -> Vec<(&'static str, String)> {
         let length = isos.iter().find_map(|iso| iso.length);
         let length = length.map(|length| (LENGTH, length.to_string()));
-        length.into_iter().collect()
+        length.into_iter().chain(self.digests.evidence()).collect()
     }
 
     fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
@@ -201,12 +209,23 @@ impl StoreIso {
         }
         let storage = storage(context, place);
         self.remove_partial_copy(context, place, &storage).await?;
-        if !fetched_by_the_node(context, &storage).await? {
-            upload(context, &storage).await?;
+        if self.fetched_by_the_node(context, place, &storage).await? {
+            self.saw_the_end(place);
+            let Copy::Missing(reason) = self.copy(context, place).await? else {
+                return Ok(());
+            };
+            context.note(format!("{reason}; uploading through this process"));
+            self.remove_partial_copy(context, place, &storage).await?;
         }
+        self.upload(context, &storage).await?;
+        self.saw_the_end(place);
+        Ok(())
+    }
+
+    /// A task that stored the ISO has ended without error.
+    fn saw_the_end(&self, place: &NodeStorage) {
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         stored.insert(place.clone());
-        Ok(())
     }
 
     /// Whether the end of the task that stored the ISO was seen: the proof where the storage states no size.
@@ -215,7 +234,7 @@ impl StoreIso {
             let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
             stored.contains(place)
         };
-        Ok(seen || is_recorded(context, place, &[RecordState::Done]).await?)
+        Ok(seen || recorded::was_done(context, place).await?)
     }
 
     /// The length of the image: as recorded when it was stored, else as the factory states it.
@@ -224,7 +243,7 @@ impl StoreIso {
         if known.is_some() {
             return Ok(known);
         }
-        if let Some(length) = recorded_length(context).await? {
+        if let Some(length) = recorded::evidence(context, LENGTH).await? {
             return Ok(Some(length));
         }
         self.prewarm(context).await?;
@@ -369,50 +388,6 @@ pub(super) async fn is_listed(context: &Context) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether a run of this cluster began to store the ISO, so that a partial copy is its own.
-pub(crate) async fn was_started(context: &Context, place: &NodeStorage) -> Result<bool> {
-    is_recorded(context, place, &[RecordState::Started, RecordState::Done]).await
-}
-
-async fn is_recorded(
-    context: &Context,
-    place: &NodeStorage,
-    states: &[RecordState],
-) -> Result<bool> {
-    let wanted = reference(context, place);
-    let records = context.journal().records().await?;
-    let mut records = records
-        .iter()
-        .filter(|record| states.contains(&record.state));
-    Ok(records.any(|record| {
-        record.step == StepId::Image.name() && is_about(record.references.get(VOLUME), &wanted)
-    }))
-}
-
-/// Whether a list of references has this one. Earlier releases recorded the volume without its node.
-fn is_about(recorded: Option<&String>, wanted: &str) -> bool {
-    let volume = wanted.split_once('/').map(|(_, volume)| volume);
-    let recorded = recorded.map(String::as_str).unwrap_or_default();
-    recorded
-        .split(',')
-        .any(|name| name == wanted || Some(name) == volume)
-}
-
-/// The length that was recorded for this image, on whatever storage.
-async fn recorded_length(context: &Context) -> Result<Option<u64>> {
-    let file = format!(":iso/{}", context.desired().iso_file);
-    let records = context.journal().records().await?;
-    Ok(records
-        .iter()
-        .rev()
-        .filter(|record| record.state == RecordState::Done)
-        .filter(|record| {
-            let recorded = record.references.get(VOLUME);
-            recorded.is_some_and(|names| names.split(',').any(|name| name.ends_with(&file)))
-        })
-        .find_map(|record| record.references.get(LENGTH)?.parse().ok()))
-}
-
 /// Neither the size of the file nor the end of its upload is known.
 fn unknown_size(volume: &VolumeId, place: &NodeStorage, size: Option<u64>) -> Error {
     let who = match size {
@@ -434,78 +409,4 @@ fn different_file(volume: &VolumeId, place: &NodeStorage, size: u64, length: u64
         .with_hint(
             "If no other upload of this ISO is in progress, remove the file from the storage and run again.",
         )
-}
-
-/// Has the Proxmox node download the image. `false` when the node may not or cannot, so that this process uploads it.
-async fn fetched_by_the_node(context: &Context, storage: &Storage) -> Result<bool> {
-    let desired = context.desired();
-    let url = context.clients().factory.image_url(&desired.image);
-    let request = DownloadRequest::new(url, Content::Iso, &desired.iso_file);
-    let limit = context.timing().image_transfer;
-    let _turn = limits::turn(context, &Place::factory(context), limit).await?;
-    let task = match storage.download_url(&request).await {
-        Ok(task) => task,
-        // Only Administrator holds Sys.AccessNetwork among the built-in roles.
-        Err(error) if error.kind() == ProxmoxKind::Forbidden => {
-            context.note(format!(
-                "the node may not download ({error}); uploading through this process"
-            ));
-            return Ok(false);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    match wait(context, &task).await {
-        Ok(()) => Ok(true),
-        // `observe` compares the length of the file that is there.
-        Err(error) if error.reason() == Some(Reason::FileExists) => Ok(true),
-        Err(error) if error.reason() == Some(Reason::DownloadFailed) => {
-            context.note(format!(
-                "the node cannot download ({error}); uploading through this process"
-            ));
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Pipes the image from the factory into the storage; it is never held as a whole.
-async fn upload(context: &Context, storage: &Storage) -> Result<()> {
-    let desired = context.desired();
-    let limit = context.timing().image_transfer;
-    let _upload = limits::turn(context, &Place::uploads(context), limit).await?;
-    let _download = limits::turn(context, &Place::factory(context), limit).await?;
-    let image = context.clients().factory.open(&desired.image).await?;
-    let length = image.content_length().ok_or_else(|| {
-        Error::new(ErrorKind::Decode, "open the image")
-            .with_target(desired.iso_file.clone())
-            .with_message("the factory does not state the length, which Proxmox VE requires")
-    })?;
-    let reporter = context.clone();
-    let what = desired.iso_file.clone();
-    let mut done = 0;
-    let body = image.map(move |chunk| {
-        if let Ok(bytes) = &chunk {
-            done += bytes.len() as u64;
-            reporter.emit(EventKind::Transfer {
-                what: what.clone(),
-                done,
-                total: Some(length),
-            });
-        }
-        chunk
-    });
-    let request = UploadRequest::new(Content::Iso, &desired.iso_file, length, body);
-    let task = storage.upload(request).await?;
-    wait(context, task.task()).await?;
-    Ok(())
-}
-
-async fn wait(context: &Context, task: &Task) -> proxmox_client::Result<()> {
-    proxmox_task::finish(
-        context,
-        "the ISO on the storage",
-        task,
-        context.timing().image_transfer,
-    )
-    .await
 }

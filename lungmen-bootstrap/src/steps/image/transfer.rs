@@ -1,0 +1,186 @@
+//! The two ways of the image onto a storage: the node downloads it, or it passes through this process.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use proxmox_client::storage::{Content, DownloadRequest, Storage, UploadRequest};
+use proxmox_client::{ErrorKind as ProxmoxKind, Reason, Task};
+use url::Url;
+
+use super::StoreIso;
+use super::digest::checksum;
+use crate::desired::NodeStorage;
+use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::proxmox_task;
+use crate::run::context::Context;
+use crate::run::event::EventKind;
+use crate::run::limits::{self, Place};
+
+/// How long a node may think about what it would download. The answer is not needed.
+const METADATA: Duration = Duration::from_secs(5);
+
+impl StoreIso {
+    /// Has the Proxmox node download the image. `false` when the node may not or cannot, or would get something else, so that
+    /// this process uploads it.
+    pub(super) async fn fetched_by_the_node(
+        &self,
+        context: &Context,
+        place: &NodeStorage,
+        storage: &Storage,
+    ) -> Result<bool> {
+        let desired = context.desired();
+        let url = context.clients().factory.image_url(&desired.image);
+        let _turn = limits::turn(
+            context,
+            &Place::factory(context),
+            context.timing().image_transfer,
+        )
+        .await?;
+        if let Some(found) = self.something_else(context, place, &url).await {
+            context.note(format!(
+                "the node would download {found}; uploading through this process"
+            ));
+            return Ok(false);
+        }
+        let mut request = DownloadRequest::new(url, Content::Iso, &desired.iso_file);
+        let likely = self.digests.likely();
+        if let Some(digest) = likely {
+            request = request.checksum(checksum(digest)?);
+        }
+        let task = match storage.download_url(&request).await {
+            Ok(task) => task,
+            // Only Administrator holds Sys.AccessNetwork among the built-in roles.
+            Err(error) if error.kind() == ProxmoxKind::Forbidden => {
+                context.note(format!(
+                    "the node may not download ({error}); uploading through this process"
+                ));
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match wait(context, &task).await {
+            Ok(()) => {
+                if let Some(digest) = likely {
+                    self.digests.stored(digest);
+                }
+                Ok(true)
+            }
+            // `observe` compares the length of the file that is there.
+            Err(error) if error.reason() == Some(Reason::FileExists) => Ok(true),
+            Err(error) if error.reason() == Some(Reason::ChecksumMismatch) => {
+                // The server says the same about a file that was there already.
+                if super::find(context, place).await?.is_some() {
+                    return Err(Error::from(error).with_hint(
+                        "The file on the storage is another image. If no other upload of this ISO is in progress, remove it and run again.",
+                    ));
+                }
+                context.note(format!(
+                    "the node downloaded something else ({error}); uploading through this process"
+                ));
+                Ok(false)
+            }
+            Err(error) if error.reason() == Some(Reason::DownloadFailed) => {
+                context.note(format!(
+                    "the node cannot download ({error}); uploading through this process"
+                ));
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the node would store instead of the image, such as the page of a captive portal. A node that cannot tell may
+    /// still be able to download: many servers refuse the question only.
+    async fn something_else(
+        &self,
+        context: &Context,
+        place: &NodeStorage,
+        url: &Url,
+    ) -> Option<String> {
+        let node = context.clients().proxmox.node(place.node.clone());
+        let asked = tokio::time::timeout(METADATA, node.url_metadata(url)).await;
+        let found = asked.ok()?.ok()?;
+        if let Some(media_type) = &found.media_type
+            && media_type.starts_with("text/")
+        {
+            return Some(format!("{media_type} instead of the image"));
+        }
+        let (size, length) = found.size.zip(self.known().bytes)?;
+        (size != length).then(|| format!("{size} bytes instead of {length}"))
+    }
+
+    /// Pipes the image from the factory into the storage; it is never held as a whole. What is not an image of this format
+    /// and length is refused before the storage gets a byte.
+    pub(super) async fn upload(&self, context: &Context, storage: &Storage) -> Result<()> {
+        let desired = context.desired();
+        let limit = context.timing().image_transfer;
+        let _upload = limits::turn(context, &Place::uploads(context), limit).await?;
+        let _download = limits::turn(context, &Place::factory(context), limit).await?;
+        let certain = self.digests.certain();
+        let mut download = context.clients().factory.download(&desired.image);
+        if let Some(digest) = certain {
+            download = download.expect_sha256(digest);
+        }
+        let image = download.open().await?;
+        let length = self.agreed_length(context, image.content_length()).await?;
+        let taken = image.digest();
+        let reporter = context.clone();
+        let what = desired.iso_file.clone();
+        let mut done = 0;
+        let body = image.map(move |chunk| {
+            if let Ok(bytes) = &chunk {
+                done += bytes.len() as u64;
+                reporter.emit(EventKind::Transfer {
+                    what: what.clone(),
+                    done,
+                    total: Some(length),
+                });
+            }
+            chunk
+        });
+        let mut request = UploadRequest::new(Content::Iso, &desired.iso_file, length, body);
+        if let Some(digest) = certain {
+            request = request.checksum(checksum(digest)?);
+        }
+        let task = storage.upload(request).await?;
+        wait(context, task.task()).await?;
+        match taken.get() {
+            Some(digest) => self.digests.took(context, digest),
+            None => Ok(()),
+        }
+    }
+
+    /// The length of the body that begins, when it is the one that was stated before, or now on being asked again.
+    async fn agreed_length(&self, context: &Context, announced: Option<u64>) -> Result<u64> {
+        let file = &context.desired().iso_file;
+        let wrong = |message: String| {
+            Error::new(ErrorKind::Decode, "open the image")
+                .with_target(file.clone())
+                .with_message(message)
+        };
+        let Some(length) = announced else {
+            return Err(wrong(
+                "the factory does not state the length, which Proxmox VE requires".into(),
+            ));
+        };
+        if self.known().bytes.is_none_or(|known| known == length) {
+            return Ok(length);
+        }
+        match self.confirmed_length(context).await? {
+            Some(other) if other != length => Err(wrong(format!(
+                "the body has {length} bytes, and the factory states {other}"
+            ))),
+            _ => Ok(length),
+        }
+    }
+}
+
+async fn wait(context: &Context, task: &Task) -> proxmox_client::Result<()> {
+    proxmox_task::finish(
+        context,
+        "the ISO on the storage",
+        task,
+        context.timing().image_transfer,
+    )
+    .await
+}
