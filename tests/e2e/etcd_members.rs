@@ -82,6 +82,45 @@ async fn two_etcd_clusters_are_found_with_the_members_of_both() {
     }
 }
 
+/// The first member is cut off before the others join: it lists itself only, and they list it too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_keeps_an_old_list_is_waited_for_and_then_named() {
+    let world = World::new().await;
+    let mut first = three_control_planes();
+    first.machines.truncate(1);
+    run_until_etcd(&world, first).await;
+    node(&world, 1).cut_off_etcd();
+    let mut timing = world.lab.timing();
+    timing.bootstrap = Duration::from_secs(3);
+    let builder = world.builder_of(three_control_planes()).timing(timing);
+
+    let error = builder
+        .build()
+        .unwrap()
+        .run_until(StepId::EtcdBootstrap)
+        .await
+        .unwrap_err();
+
+    let report = error.report();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{report}");
+    assert_eq!(error.step(), Some(StepId::EtcdBootstrap), "{report}");
+    for part in [
+        "the etcd members disagree",
+        "tal01.lungmen.akn.chezmoi.sh lists the members [tal01 ",
+        "tal02.lungmen.akn.chezmoi.sh lists [",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(!report.contains("more than one etcd cluster"), "{report}");
+    for number in 2..=3 {
+        node(&world, number).assert_called(Route::Bootstrap, 0);
+    }
+
+    node(&world, 1).reconnect_etcd();
+    run_until_etcd(&world, three_control_planes()).await;
+    node(&world, 1).assert_called(Route::Bootstrap, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_no_declared_machine_is_a_warning_and_a_silent_list_is_waited_for() {
     let world = World::new().await;

@@ -77,6 +77,8 @@ enum Journal {
     Lost,
     /// The journal of another cluster.
     Foreign,
+    /// Its journal, but the store has no record of the cluster any more.
+    RecordGone,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +92,12 @@ struct Case {
 fn cases() -> Vec<Case> {
     const STATES: [Data; 3] = [Data::Absent, Data::Present, Data::Unknown];
     let mut cases = Vec::new();
-    for journal in [Journal::Kept, Journal::Lost, Journal::Foreign] {
+    for journal in [
+        Journal::Kept,
+        Journal::Lost,
+        Journal::Foreign,
+        Journal::RecordGone,
+    ] {
         for first in 0..3 {
             for number in 0..27 {
                 let data = [number, number / 3, number / 9].map(|digit| STATES[digit % 3]);
@@ -155,7 +162,12 @@ async fn leave_behind(world: &World, journal: Journal) {
             let text = std::fs::read_to_string(&file).unwrap();
             std::fs::write(file, text.replace("lungmen.akn", "other.akn")).unwrap();
         }
+        Journal::RecordGone => lose_record(world),
     }
+}
+
+fn lose_record(world: &World) {
+    std::fs::remove_file(world.file("cluster-record.json")).unwrap();
 }
 
 /// Somebody else bootstrapped the nodes that have data, and those whose state is unknown say nothing about etcd.
@@ -196,10 +208,23 @@ async fn try_case(case: Case) {
         let now = told(&world);
         (0..3).filter(|index| now[*index] > since[*index]).collect()
     };
+    if case.journal == Journal::RecordGone {
+        // The secrets are imported again, and the id from which the UUIDs of the VMs follow is lost.
+        let error = ended.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::NotOurs,
+            "{case:?}: {}",
+            error.report()
+        );
+        assert_eq!(error.step(), Some(StepId::Machine), "{case:?}");
+        assert_eq!(called(before), [0; 0], "{case:?}");
+        return;
+    }
     if case.data == [Data::Absent; 3] {
         let chosen = match case.journal {
             Journal::Kept => 0,
-            Journal::Lost | Journal::Foreign => case.first,
+            _ => case.first,
         };
         assert_eq!(called(before), [chosen], "{case:?}");
     } else {
@@ -228,6 +253,54 @@ async fn try_case(case: Case) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_matrix_of_etcd_states_bootstraps_at_most_one_node() {
     crate::support::side_by_side(crate::support::sample(cases(), 8), try_case).await;
+}
+
+/// The record is gone from the store while the nodes live, with and without the files that were made from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_record_a_living_cluster_is_never_bootstrapped() {
+    let world = World::new().await;
+    let run = |is_imported: bool| {
+        let builder = match is_imported {
+            true => world.builder_of(small(0)),
+            false => {
+                let bootstrap = world.lab.bootstrap(small(0));
+                bootstrap.output(world.output.path())
+            }
+        };
+        let bootstrap = builder.build().unwrap();
+        async move { bootstrap.run_until(StepId::EtcdBootstrap).await }
+    };
+    run(true).await.unwrap();
+    let before = told(&world);
+    lose_record(&world);
+    let files = || {
+        let all = std::fs::read_dir(world.output.path()).unwrap();
+        let mut all: Vec<_> = all.map(|file| file.unwrap().path()).collect();
+        all.sort();
+        let contents = all
+            .into_iter()
+            .map(|path| (std::fs::read(&path).ok(), path));
+        contents
+            .filter(|(_, path)| path.extension().is_some_and(|end| end == "yaml"))
+            .collect::<Vec<_>>()
+    };
+    let made = files();
+
+    let with_files = run(false).await.unwrap_err();
+    assert_eq!(files(), made, "the files of the lost record were changed");
+    std::fs::remove_dir_all(world.output.path()).unwrap();
+    let without = run(false).await.unwrap_err();
+
+    for error in [with_files, without] {
+        let report = error.report();
+        assert_eq!(error.kind(), ErrorKind::SecretsLost, "{report}");
+        assert!(
+            !world.file("secrets.yaml").exists() || report.contains("secrets.yaml"),
+            "{report}"
+        );
+    }
+    assert!(!world.file("cluster-record.json").exists());
+    assert_eq!(told(&world), before);
 }
 
 /// (c): the record says that the cluster was bootstrapped; one node is new and the others cannot be reached.

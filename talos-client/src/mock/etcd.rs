@@ -119,6 +119,9 @@ pub(super) fn with_leader(node: &Node) -> Result<Vec<Member>, Status> {
 pub(super) fn member_list(node: &Node, local_only: bool) -> Result<pb::EtcdMembers, Status> {
     let members = if local_only {
         local(node)?;
+        if let Some(kept) = node.state().kept_members.clone() {
+            return Ok(kept);
+        }
         members(node)
     } else {
         with_leader(node)?

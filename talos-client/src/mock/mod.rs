@@ -216,6 +216,20 @@ impl TalosMock {
             .update(|state| state.is_next_release_broken = true);
     }
 
+    /// Cuts the etcd member of this node off from the others: its own list of the members stays as it is now. What needs a
+    /// leader is not affected.
+    pub fn cut_off_etcd(&self) {
+        let kept = etcd::member_list(&self.inner.node, true).unwrap_or_default();
+        self.inner
+            .node
+            .update(|state| state.kept_members = Some(kept));
+    }
+
+    /// Ends what [`cut_off_etcd`](Self::cut_off_etcd) began.
+    pub fn reconnect_etcd(&self) {
+        self.inner.node.update(|state| state.kept_members = None);
+    }
+
     /// Raises an alarm of etcd on this node.
     pub fn raise_etcd_alarm(&self, kind: EtcdAlarmKind) {
         use crate::api::pb::machine::etcd_member_alarm::AlarmType;

@@ -111,6 +111,8 @@ pub(super) struct State {
     /// Orders the candidates for the leadership.
     pub(super) etcd_rank: u32,
     pub(super) etcd_alarms: Vec<pb::EtcdMemberAlarm>,
+    /// What the etcd member of the node keeps saying while it is cut off.
+    pub(super) kept_members: Option<pb::EtcdMembers>,
     /// What was uploaded for a recovery.
     pub(super) recovery_snapshot: Option<Vec<u8>>,
     pub(super) etcd: Etcd,
@@ -185,6 +187,7 @@ impl Node {
             etcd_cluster: 0,
             etcd_rank: 0,
             etcd_alarms: Vec::new(),
+            kept_members: None,
             recovery_snapshot: None,
             etcd: Etcd::Absent,
             has_services: false,
