@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use crate::client::Client;
+use crate::connections::{self, Connections};
 use crate::credentials::{Authenticator, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
@@ -117,14 +118,14 @@ impl ClientBuilder {
     /// or when the authority certificate or the proxy cannot be used.
     pub fn build(self) -> Result<Client> {
         let base = self.base()?;
-        // The server speaks HTTP/1 only, and closes an idle connection after 5 s: a connection that is reused at that
-        // moment breaks without a response.
+        // The server speaks HTTP/1 only.
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(self.trust.client_config(self.endpoint.scheme())?)
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(Duration::from_secs(4))
+            .pool_idle_timeout(connections::IDLE)
+            .connector_layer(connections::Patience)
             .connect_timeout(self.connect_timeout)
             .user_agent(concat!(
                 "lungmen-proxmox-client/",
@@ -151,6 +152,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             upload_timeout: self.upload_timeout,
             limiter: self.limiter,
+            connections: Connections::default(),
         })))
     }
 

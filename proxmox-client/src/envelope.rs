@@ -33,6 +33,8 @@ pub(crate) struct ServerResponse {
     pub(crate) phrase: Option<String>,
     pub(crate) content_type: String,
     pub(crate) retry_after: Option<Duration>,
+    /// Whether the connection can be used again.
+    pub(crate) keeps_connection: bool,
     pub(crate) body: bytes::Bytes,
 }
 
@@ -48,13 +50,33 @@ struct Body {
     total: Option<u64>,
 }
 
+/// The envelope of a successful response, read for its result alone.
+#[derive(Deserialize)]
+struct Data<T> {
+    data: T,
+}
+
 impl ServerResponse {
-    pub(crate) fn into_envelope(self, request: &Request) -> Result<Envelope> {
-        let body: Option<Body> = serde_json::from_slice(&self.body).ok();
-        if !self.status.is_success() {
-            return Err(self.into_error(request, body));
+    /// The response, or the error that it reports.
+    pub(crate) fn into_success(self, request: &Request) -> Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
         }
-        match body {
+        let body = serde_json::from_slice(&self.body).ok();
+        Err(self.into_error(request, body))
+    }
+
+    /// The result. A long list is read without a copy in between; the copy is made for what cannot be read that way,
+    /// because it tells where the problem is.
+    pub(crate) fn into_data<T: DeserializeOwned>(self, request: &Request) -> Result<T> {
+        match serde_json::from_slice::<Data<T>>(&self.body) {
+            Ok(Data { data }) => Ok(data),
+            Err(_) => decode(request, self.into_envelope(request)?.data),
+        }
+    }
+
+    pub(crate) fn into_envelope(self, request: &Request) -> Result<Envelope> {
+        match serde_json::from_slice::<Body>(&self.body).ok() {
             Some(body) => Ok(Envelope {
                 data: body.data.unwrap_or_default(),
                 message: body.message,
@@ -156,15 +178,21 @@ pub(crate) fn decode_error(request: &Request, message: &str) -> Error {
 mod tests {
     use super::*;
 
+    fn request() -> Request {
+        Request::get("test", "/cluster/nextid", &[])
+    }
+
     fn answer(status: u16, phrase: Option<&str>, body: &str) -> Result<Envelope> {
         ServerResponse {
             status: StatusCode::from_u16(status).unwrap(),
             phrase: phrase.map(str::to_owned),
             content_type: "application/json".into(),
             retry_after: None,
+            keeps_connection: true,
             body: body.to_owned().into(),
         }
-        .into_envelope(&Request::get("test", "/cluster/nextid", &[]))
+        .into_success(&request())?
+        .into_envelope(&request())
     }
 
     #[test]

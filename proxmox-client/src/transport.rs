@@ -3,14 +3,15 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, Method};
 use hyper::ext::ReasonPhrase;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
+use crate::connections::Connections;
 use crate::credentials::Authenticator;
-use crate::envelope::{Envelope, ServerResponse, decode};
+use crate::envelope::{Envelope, ServerResponse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limiter::Limiter;
 use crate::poll::DurationText;
@@ -27,17 +28,28 @@ pub(crate) struct Transport {
     pub(crate) timeout: Duration,
     pub(crate) upload_timeout: Duration,
     pub(crate) limiter: Limiter,
+    pub(crate) connections: Connections,
 }
 
 impl Transport {
     /// Sends and decodes the result.
     pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
-        let envelope = self.send(&request).await?;
-        decode(&request, envelope.data).map_err(|error| error.with_server(self.server()))
+        self.succeed(&request)
+            .await?
+            .into_data(&request)
+            .map_err(|error| error.with_server(self.server()))
+    }
+
+    /// Sends, and keeps what the server said beside the result.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Envelope> {
+        self.succeed(request)
+            .await?
+            .into_envelope(request)
+            .map_err(|error| error.with_server(self.server()))
     }
 
     /// Sends until it succeeds or must not be repeated.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Envelope> {
+    async fn succeed(&self, request: &Request) -> Result<ServerResponse> {
         request.refuse_problems()?;
         let attempt = |number| async move {
             match self.attempt(request, number).await {
@@ -58,7 +70,7 @@ impl Transport {
         self.base.trim_end_matches("/api2/json")
     }
 
-    async fn attempt(&self, request: &Request, number: usize) -> Result<Envelope> {
+    async fn attempt(&self, request: &Request, number: usize) -> Result<ServerResponse> {
         let authentication = self.authenticate(&request.method).await?;
         let result = self.exchange(request, authentication.headers, number).await;
         let refused = matches!(&result, Err(error) if error.kind() == ErrorKind::Unauthenticated);
@@ -72,8 +84,8 @@ impl Transport {
     async fn authenticate(&self, method: &Method) -> Result<crate::credentials::Authentication> {
         self.authenticator
             .authenticate(method, |login| async move {
-                let envelope = self.exchange(&login, HeaderMap::new(), 1).await?;
-                Ok(envelope.data)
+                let response = self.exchange(&login, HeaderMap::new(), 1).await?;
+                Ok(response.into_envelope(&login)?.data)
             })
             .await
     }
@@ -83,7 +95,7 @@ impl Transport {
         request: &Request,
         headers: HeaderMap,
         attempt: usize,
-    ) -> Result<Envelope> {
+    ) -> Result<ServerResponse> {
         let _turn = self
             .limiter
             .request_turn(request.node.as_deref(), self.server())
@@ -109,9 +121,13 @@ impl Transport {
         } else {
             builder
         };
-        let result = receive(builder.send().await, request).await;
+        let exchange = async { receive(builder.send().await, request).await };
+        let result = self
+            .connections
+            .exchange(exchange, leaves_a_connection)
+            .await;
         log(request, attempt, started, &result);
-        result?.into_envelope(request)
+        result?.into_success(request)
     }
 
     /// Sends a multipart body once. Only silence is limited, not the whole time.
@@ -137,6 +153,7 @@ impl Transport {
                 .await;
             receive(response, request).await
         };
+        let sending = self.connections.exchange(sending, leaves_a_connection);
         let result = match progress.watch(self.upload_timeout, sending).await {
             Some(result) => result,
             None => Err(Error::new(ErrorKind::Timeout, request.operation)
@@ -148,7 +165,7 @@ impl Transport {
         };
         log(request, 1, started, &result);
         result
-            .and_then(|response| response.into_envelope(request))
+            .and_then(|response| response.into_success(request)?.into_envelope(request))
             .map_err(|error| error.with_server(self.server()))
     }
 }
@@ -159,6 +176,13 @@ impl fmt::Debug for Transport {
             .field("base", &self.base)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether the server keeps the connection of a response that was read to its end.
+fn leaves_a_connection(result: &Result<ServerResponse>) -> bool {
+    result
+        .as_ref()
+        .is_ok_and(|response| response.keeps_connection)
 }
 
 async fn receive(
@@ -178,6 +202,8 @@ async fn receive(
         .unwrap_or_default()
         .to_owned();
     let retry_after = retry_after(response.headers());
+    let closes = response.headers().get(CONNECTION);
+    let keeps_connection = closes.is_none_or(|value| value != "close");
     let body = match response.bytes().await {
         Ok(body) => body,
         // The status line of an error says enough when the connection breaks after it.
@@ -189,6 +215,7 @@ async fn receive(
         phrase,
         content_type,
         retry_after,
+        keeps_connection,
         body,
     })
 }

@@ -1,7 +1,7 @@
 //! The limits of nodes and storages, shared between clients.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use proxmox_client::Limiter;
@@ -10,12 +10,18 @@ use proxmox_client::storage::{Content, UploadRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::operation_table::UPID;
 use super::{builder, node, poll, storage};
 
-/// A server that counts the requests it has not answered yet, and gives every client ample opportunity to send more.
+/// How many answers to waits still say that the task runs.
+static RUNNING: AtomicI64 = AtomicI64::new(0);
+
+/// A server that counts the requests it has not answered yet and the connections that it accepted, and gives every client
+/// ample opportunity to send more.
 struct Counting {
     endpoint: String,
     largest: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Counting {
@@ -24,13 +30,19 @@ impl Counting {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let largest = Arc::new(AtomicUsize::new(0));
         let open = Arc::new(AtomicUsize::new(0));
-        let seen = largest.clone();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (seen, connections) = (largest.clone(), accepted.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(Self::answer(stream, open.clone(), seen.clone()));
             }
         });
-        Self { endpoint, largest }
+        Self {
+            endpoint,
+            largest,
+            accepted,
+        }
     }
 
     async fn answer(mut stream: TcpStream, open: Arc<AtomicUsize>, largest: Arc<AtomicUsize>) {
@@ -41,7 +53,15 @@ impl Counting {
                 tokio::task::yield_now().await;
             }
             open.fetch_sub(1, Ordering::SeqCst);
-            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"data\":[]}";
+            // The first answers to waits say that the tasks run.
+            let running = RUNNING.fetch_sub(1, Ordering::SeqCst) > 0;
+            let status = if running { "running" } else { "stopped" };
+            let body = match buffer.starts_with(b"GET /api2/json/nodes/pve-01/tasks/") {
+                true => format!(r#"{{"data":{{"status":"{status}","exitstatus":"OK"}}}}"#),
+                false => r#"{"data":[]}"#.to_owned(),
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
@@ -70,6 +90,25 @@ async fn clients_with_one_limiter_share_the_limit_of_a_node() {
         join_all(calls).await;
 
         assert_eq!(server.largest.load(Ordering::SeqCst), most);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_waits_need_four_connections() {
+    for _ in 0..5 {
+        let server = Counting::start().await;
+        let client = builder(&server.endpoint).build().unwrap();
+        RUNNING.store(600, Ordering::SeqCst);
+        let waits = (0..200).map(|_| {
+            let task = client.task(UPID.parse().unwrap());
+            async move { task.wait(poll()).await.unwrap() }
+        });
+
+        join_all(waits).await;
+
+        assert!(RUNNING.load(Ordering::SeqCst) < 0);
+        assert_eq!(server.largest.load(Ordering::SeqCst), 4);
+        assert_eq!(server.accepted.load(Ordering::SeqCst), 4);
     }
 }
 
