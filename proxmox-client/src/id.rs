@@ -75,14 +75,21 @@ impl From<VmId> for u32 {
     }
 }
 
-crate::wire::from_wire_text!(
-    VmId,
-    NodeName,
-    StorageName,
-    BridgeName,
-    VolumeId,
-    MacAddress
-);
+impl crate::wire::FromWire for VmId {
+    fn from_wire(value: serde_json::Value) -> Option<Self> {
+        crate::wire::text(&value)?.parse().ok()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Self::new(number.try_into().ok()?).ok()
+    }
+}
+
+crate::wire::from_wire_text!(NodeName, StorageName, BridgeName, VolumeId, MacAddress);
 
 fn invalid(what: &str, value: &str, allowed: &str) -> Error {
     Error::field(

@@ -3,11 +3,14 @@
 //! Whether a scalar leaves the server as JSON number or string depends on how it was last used
 //! there, so every reader accepts both.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod response;
+mod value;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::{Map, Value};
+
+pub(crate) use response::{Field, Name, response};
+pub(crate) use value::{FromWire, from_wire_text};
 
 /// An integer that may be absent, null, empty, a number, a numeric string or a whole float.
 pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -93,127 +96,15 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
 
 /// Property strings accept four spellings of each truth value.
 pub(crate) fn truth_of_text(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "on" | "yes" | "true" => Some(true),
-        "" | "0" | "off" | "no" | "false" => Some(false),
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text {
+        "1" => Some(true),
+        "" | "0" => Some(false),
+        _ if is(&["on", "yes", "true"]) => Some(true),
+        _ if is(&["off", "no", "false"]) => Some(false),
         _ => None,
     }
 }
-
-/// Types that are read from the shapes in which Perl sends values.
-pub(crate) trait FromWire: Sized {
-    /// The value of a field; null stands for a field that is absent.
-    fn from_wire(value: Value) -> Option<Self>;
-}
-
-impl FromWire for Value {
-    fn from_wire(value: Value) -> Option<Self> {
-        Some(value)
-    }
-}
-
-impl FromWire for String {
-    fn from_wire(value: Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(text),
-            other => text(&other),
-        }
-    }
-}
-
-impl FromWire for bool {
-    fn from_wire(value: Value) -> Option<Self> {
-        truth(&value)
-    }
-}
-
-impl FromWire for f64 {
-    fn from_wire(value: Value) -> Option<Self> {
-        match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-    }
-}
-
-macro_rules! integers {
-    ($($type:ty),+) => {$(
-        impl FromWire for $type {
-            fn from_wire(value: Value) -> Option<Self> {
-                integer(&value)?.try_into().ok()
-            }
-        }
-    )+};
-}
-
-integers!(u64, u32, u16, u8);
-
-impl FromWire for i64 {
-    fn from_wire(value: Value) -> Option<Self> {
-        match &value {
-            Value::Number(number) => number
-                .as_i64()
-                .or_else(|| whole(number.as_f64()?)?.try_into().ok()),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-    }
-}
-
-/// Absent, null and the empty string are nothing.
-impl<T: FromWire> FromWire for Option<T> {
-    fn from_wire(value: Value) -> Option<Self> {
-        match value {
-            Value::Null => Some(None),
-            Value::String(text) if text.is_empty() => Some(None),
-            value => T::from_wire(value).map(Some),
-        }
-    }
-}
-
-/// An array, a separated string, or nothing. An empty list can arrive as an empty object.
-impl<T: FromWire> FromWire for Vec<T> {
-    fn from_wire(value: Value) -> Option<Self> {
-        match value {
-            Value::Null => Some(Self::new()),
-            Value::Array(items) => items.into_iter().map(T::from_wire).collect(),
-            Value::String(joined) => split_list(&joined)
-                .map(|item| T::from_wire(item.into()))
-                .collect(),
-            Value::Object(fields) if fields.is_empty() => Some(Self::new()),
-            _ => None,
-        }
-    }
-}
-
-/// An object, or nothing. An empty object can arrive as an empty list.
-impl<T: FromWire> FromWire for BTreeMap<String, T> {
-    fn from_wire(value: Value) -> Option<Self> {
-        match value {
-            Value::Null => Some(Self::new()),
-            Value::Array(items) if items.is_empty() => Some(Self::new()),
-            Value::Object(fields) => fields
-                .into_iter()
-                .map(|(name, value)| Some((name, T::from_wire(value)?)))
-                .collect(),
-            _ => None,
-        }
-    }
-}
-
-/// Reads types from their text.
-macro_rules! from_wire_text {
-    ($($type:ty),+ $(,)?) => {$(
-        impl $crate::wire::FromWire for $type {
-            fn from_wire(value: serde_json::Value) -> Option<Self> {
-                $crate::wire::text(&value)?.parse().ok()
-            }
-        }
-    )+};
-}
-
-pub(crate) use from_wire_text;
 
 /// Reads a value that is not a field of an object.
 pub(crate) fn deserialize<'de, T: FromWire, D: Deserializer<'de>>(
@@ -231,110 +122,23 @@ pub(crate) fn field<T: FromWire, E: serde::de::Error>(
     read(fields.swap_remove(name).unwrap_or_default(), name)
 }
 
-/// Reads the value of a field of an object; null stands for a field that is absent.
-pub(crate) fn read<T: FromWire, E: serde::de::Error>(
-    value: Value,
+/// The value of a field that was read, or of one that is absent.
+pub(crate) fn present<T: FromWire, E: serde::de::Error>(
+    field: Option<Option<T>>,
     name: &'static str,
 ) -> Result<T, E> {
+    field
+        .unwrap_or_else(|| T::from_wire(Value::Null))
+        .ok_or_else(|| E::custom(format_args!("{FIELD}{name}")))
+}
+
+/// Reads the value of a field of an object; null stands for a field that is absent.
+fn read<T: FromWire, E: serde::de::Error>(value: Value, name: &'static str) -> Result<T, E> {
     T::from_wire(value).ok_or_else(|| E::custom(format_args!("{FIELD}{name}")))
-}
-
-/// The values of the fields with a name, and the other fields.
-type Split<const N: usize> = ([Value; N], Map<String, Value>);
-
-/// The values of these fields of an object, and what else is in it, in the order of the server. Lists are long, so the names
-/// of the fields are not copied.
-pub(crate) fn fields<'de, D: Deserializer<'de>, const N: usize>(
-    deserializer: D,
-    names: &[&'static str; N],
-) -> Result<Split<N>, D::Error> {
-    deserializer.deserialize_map(Fields(names))
-}
-
-struct Fields<'a, const N: usize>(&'a [&'static str; N]);
-
-impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
-    type Value = Split<N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut known, mut other) = ([const { Value::Null }; N], Map::new());
-        while let Some(name) = map.next_key_seed(Name(self.0))? {
-            let value = map.next_value()?;
-            match name {
-                Ok(index) => known[index] = value,
-                Err(name) => drop(other.insert(name, value)),
-            }
-        }
-        Ok((known, other))
-    }
-}
-
-/// Reads a name: its index, or its text when it is not one of these.
-struct Name<'a>(&'a [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Result<usize, String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Result<usize, String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        let index = self.0.iter().position(|name| *name == text);
-        Ok(index.ok_or_else(|| text.to_owned()))
-    }
 }
 
 /// How the error of [`read`] begins; the name of the field follows.
 pub(crate) const FIELD: &str = "field ";
-
-/// Declares the value of a response: every field is read leniently, and what has no name here is kept.
-macro_rules! response {
-    ($($(#[$doc:meta])* $name:ident {
-        $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)+
-    })+) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-        #[non_exhaustive]
-        pub struct $name {
-            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: $type,)+
-            /// What this crate has no field for, as the server sent it.
-            #[serde(flatten)]
-            pub other: serde_json::Map<String, serde_json::Value>,
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let (known, other) = $crate::wire::fields(deserializer, &[$($key),+])?;
-                let mut known = known.into_iter();
-                Ok(Self {
-                    $($field: $crate::wire::read(known.next().unwrap_or_default(), $key)?,)+
-                    other,
-                })
-            }
-        }
-
-        impl $crate::wire::FromWire for $name {
-            fn from_wire(value: serde_json::Value) -> Option<Self> {
-                serde_json::from_value(value).ok()
-            }
-        }
-    )+};
-}
-
-pub(crate) use response;
 
 #[cfg(test)]
 mod tests {

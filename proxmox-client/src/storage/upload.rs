@@ -5,12 +5,13 @@
 //! length of the whole body in advance, so every part must have a known length.
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use reqwest::multipart::{Form, Part};
-use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc::{self, Sender};
 
 use super::progress::Progress;
 use super::{Checksum, Content, Storage, check_file_name, invalid_body};
@@ -81,6 +82,7 @@ impl UploadRequest {
         if !metadata.is_file() {
             return Err(invalid_body(OPERATION, format!("`{shown}` is not a file")));
         }
+        let file = file.into_std().await;
         Ok(Self::new(content, name, metadata.len(), pieces_of(file)))
     }
 
@@ -137,15 +139,37 @@ impl fmt::Debug for UploadRequest {
 
 const OPERATION: &str = "upload to storage";
 
-/// The content of a file in pieces of 256 KiB.
-fn pieces_of(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    stream::try_unfold(file, |mut file| async move {
-        let mut piece = bytes::BytesMut::with_capacity(256 * 1024);
-        match file.read_buf(&mut piece).await? {
-            0 => Ok(None),
-            _ => Ok(Some((piece.freeze(), file))),
-        }
+/// The size of a piece of a file.
+const PIECE: u64 = 256 * 1024;
+
+/// How many pieces of a file are read ahead of what is sent.
+const AHEAD: usize = 4;
+
+/// The content of a file in pieces, read by a thread of its own while the pieces before are sent. The thread begins with
+/// the first piece that is asked for.
+fn pieces_of(file: std::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    stream::once(async move {
+        let (pieces, mut read) = mpsc::channel(AHEAD);
+        tokio::task::spawn_blocking(move || read_ahead(file, &pieces));
+        stream::poll_fn(move |context| read.poll_recv(context))
     })
+    .flatten()
+}
+
+fn read_ahead(mut file: std::fs::File, pieces: &Sender<std::io::Result<Bytes>>) {
+    while let Some(piece) = next_piece(&mut file).transpose() {
+        let failed = piece.is_err();
+        // Nobody receives when the upload was given up.
+        if pieces.blocking_send(piece).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn next_piece(file: &mut std::fs::File) -> std::io::Result<Option<Bytes>> {
+    let mut piece = Vec::with_capacity(usize::try_from(PIECE).unwrap_or_default());
+    file.take(PIECE).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then(|| piece.into()))
 }
 
 /// The body, failing when it is shorter or longer than announced: a server that waits for missing

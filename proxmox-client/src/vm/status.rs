@@ -53,6 +53,22 @@ response!(
         memory_used: Option<u64> = "mem",
         /// Seconds since the start; 0 when stopped.
         uptime: Option<u64> = "uptime",
+        /// The share of the processors in use, 1 for all.
+        cpu: Option<f64> = "cpu",
+        /// The size of the boot disk in bytes.
+        disk_total: Option<u64> = "maxdisk",
+        /// Used bytes of the boot disk; 0, because the server does not look into disks of VMs.
+        disk_used: Option<u64> = "disk",
+        /// Received bytes.
+        network_in: Option<u64> = "netin",
+        /// Sent bytes.
+        network_out: Option<u64> = "netout",
+        /// Bytes read from the disks.
+        disk_read: Option<u64> = "diskread",
+        /// Bytes written to the disks.
+        disk_write: Option<u64> = "diskwrite",
+        /// The process on the node.
+        pid: Option<u64> = "pid",
     }
 
     /// Power state and counters of a VM.
