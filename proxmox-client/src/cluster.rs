@@ -20,9 +20,12 @@ use crate::wire;
 pub use backup::{BackupCompression, BackupJob, BackupMode, BackupRequest, ReplicationJob};
 pub use firewall::{
     FirewallAlias, FirewallOptions, FirewallOptionsUpdate, FirewallPolicy, FirewallRule,
-    FirewallRuleRequest, IpSet, IpSetEntry, RuleKind,
+    FirewallRuleRequest, FirewallRuleUpdate, IpSet, IpSetEntry, RuleKind,
 };
-pub use ha::{HaGroup, HaResource, HaResourceRequest, HaRule, HaState, HaStatus};
+pub use ha::{
+    HaAffinity, HaGroup, HaGroupRequest, HaGroupUpdate, HaResource, HaResourceRequest,
+    HaResourceUpdate, HaRule, HaRuleKind, HaRuleRequest, HaRuleUpdate, HaState, HaStatus,
+};
 pub use mapping::HardwareMapping;
 pub use sdn::{VnetInfo, VnetRequest, ZoneInfo, ZoneKind, ZoneRequest};
 pub use state::{

@@ -30,14 +30,19 @@ at_most!(TEXT_40, 40);
 at_most!(TEXT_64, 64);
 at_most!(TEXT_128, 128);
 at_most!(TEXT_254, 254);
-at_most!(TEXT_512, 512);
 at_most!(TEXT_1024, 1024);
 at_most!(TEXT_2048, 2048);
 at_most!(TEXT_4096, 4096);
+at_most!(TEXT_8192, 8192);
 
 pub(crate) const FILLED: Rule = Rule {
     fits: |text| !text.is_empty(),
     allowed: "a text",
+};
+
+pub(crate) const NOT_ZERO: Rule = Rule {
+    fits: |text| text != "0",
+    allowed: "more than 0",
 };
 
 pub(crate) const DNS_NAME: Rule = Rule {
@@ -71,13 +76,35 @@ pub(crate) const NETWORK: Rule = Rule {
 };
 
 pub(crate) const ADDRESSES: Rule = Rule {
-    fits: |text| all_of(text, |item| item.parse::<IpAddr>().is_ok()),
+    fits: |text| all_of(text, is_address),
     allowed: "a list of IP addresses",
 };
 
 pub(crate) const NODES: Rule = Rule {
     fits: |text| all_of(text, is_host_label),
     allowed: "a list of node names",
+};
+
+pub(crate) const HA_NODES: Rule = Rule {
+    fits: |text| {
+        all_of(text, |item| match item.split_once(':') {
+            Some((node, priority)) => is_host_label(node) && is_digits(priority),
+            None => is_host_label(item),
+        })
+    },
+    allowed: "a list of nodes with or without priorities, such as pve-01:2,pve-02",
+};
+
+pub(crate) const HA_RESOURCES: Rule = Rule {
+    fits: |text| {
+        all_of(text, |item| {
+            let parts = item.split_once(':');
+            parts.is_some_and(|(kind, name)| {
+                !kind.is_empty() && kind.chars().all(|c| c.is_ascii_lowercase()) && !name.is_empty()
+            })
+        })
+    },
+    allowed: "a list of guests such as vm:104,vm:105",
 };
 
 pub(crate) const SERIAL_PORT: Rule = Rule {
@@ -101,14 +128,20 @@ pub(crate) const IP_SET: Rule = Rule {
 };
 
 pub(crate) const IP_SET_ENTRY: Rule = Rule {
-    fits: |text| {
-        let alias = text
-            .strip_prefix("dc/")
-            .or_else(|| text.strip_prefix("guest/"))
-            .unwrap_or(text);
-        is_cidr(text, 0) || text.parse::<IpAddr>().is_ok() || is_config_id(alias)
-    },
+    fits: |text| is_cidr(text, 0) || is_address(text) || is_alias(text),
     allowed: "an address, a network or an alias",
+};
+
+/// Of the source or destination of a firewall rule. Read in pve-firewall 6.0.
+pub(crate) const FIREWALL_ADDRESSES: Rule = Rule {
+    fits: |text| {
+        let set = text.strip_prefix('+');
+        let is_set = set.is_some_and(|set| {
+            !set.is_empty() && set.len() <= 64 && !set.contains(char::is_whitespace)
+        });
+        text.len() <= 512 && (is_set || is_alias(text) || is_address_list(text))
+    },
+    allowed: "a list of addresses and networks of one family, one range of addresses, an alias, or an IP set such as +admins",
 };
 
 pub(crate) const HTTP_URL: Rule = Rule {
@@ -221,6 +254,34 @@ fn is_config_id(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
+fn is_alias(text: &str) -> bool {
+    let name = text
+        .strip_prefix("dc/")
+        .or_else(|| text.strip_prefix("guest/"))
+        .unwrap_or(text);
+    is_config_id(name) && text.len() <= 64
+}
+
+/// Addresses and networks that are separated by commas and are of one family, or one range.
+fn is_address_list(text: &str) -> bool {
+    let (items, are_items): (Vec<&str>, bool) = match text.split_once('-') {
+        Some((from, to)) => (vec![from, to], is_address(from) && is_address(to)),
+        None => {
+            let items: Vec<&str> = text.split(',').collect();
+            let fit = items
+                .iter()
+                .all(|item| is_cidr(item, 0) || is_address(item));
+            (items, fit)
+        }
+    };
+    let sixes = items.iter().filter(|item| item.contains(':')).count();
+    are_items && (sixes == 0 || sixes == items.len())
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
 fn is_access_name(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -255,7 +316,11 @@ fn is_interface(text: &str) -> bool {
         && (2..=21).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(plain)
-        && index.is_none_or(|index| !index.is_empty() && index.chars().all(|c| c.is_ascii_digit()))
+        && index.is_none_or(is_digits)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
 fn is_cidr(text: &str, least: u8) -> bool {
@@ -301,6 +366,31 @@ mod tests {
         }
         for bad in ["", "10.0.0.0/33", "10.0.0.0/-8", "1x", "dc/", "a b"] {
             assert!(IP_SET_ENTRY.problem("cidr", bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_a_rule_are_of_one_family() {
+        for good in [
+            "10.0.0.1,10.1.0.0/16",
+            "fd00::1,fd00::/64",
+            "10.0.0.1-10.0.0.9",
+            "+admins",
+            "+dc/admins",
+            "dc/gateway",
+        ] {
+            assert_eq!(FIREWALL_ADDRESSES.problem("source", good), None, "{good}");
+        }
+        for bad in [
+            "",
+            "10.0.0.1,",
+            "10.0.0.1,fd00::1",
+            "10.0.0.1-fd00::1",
+            "10.0.0.1-10.0.0.9,10.0.0.11",
+            "+a b",
+            "\u{e4}",
+        ] {
+            assert!(FIREWALL_ADDRESSES.problem("source", bad).is_some(), "{bad}");
         }
     }
 

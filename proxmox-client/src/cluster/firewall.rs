@@ -137,7 +137,7 @@ request!(
         }
     }
 
-    /// A rule to create, or changes to one. `kind` is `in`, `out` or `group`; `action` is `ACCEPT`, `REJECT`, `DROP` or the
+    /// A rule to create. `kind` is `in`, `out` or `group`; `action` is `ACCEPT`, `REJECT`, `DROP` or the
     /// name of a group.
     FirewallRuleRequest(kind: RuleKind = "type", action: String = "action" is FIREWALL_ACTION) {
         /// The predefined macro, for example `SSH`.
@@ -145,9 +145,9 @@ request!(
         /// The protocol.
         protocol: String = "proto",
         /// The source.
-        source: String = "source" is TEXT_512,
+        source: String = "source" is FIREWALL_ADDRESSES,
         /// The destination.
-        destination: String = "dest" is TEXT_512,
+        destination: String = "dest" is FIREWALL_ADDRESSES,
         /// The source ports.
         source_ports: String = "sport",
         /// The destination ports.
@@ -156,10 +156,42 @@ request!(
         iface: String = "iface" is INTERFACE,
         /// The comment.
         comment: String = "comment",
-        /// Where the rule is inserted; new rules come first.
-        position: u32 = "pos",
+        /// Adds the rule only while the configuration has this digest.
+        digest: String = "digest" is TEXT_64,
         ; flags {
             /// Activates the rule; a new rule is inactive otherwise.
+            enable = "enable" "1",
+        }
+    }
+
+    /// Changes to a rule.
+    FirewallRuleUpdate() {
+        /// Which packets the rule is about.
+        kind: RuleKind = "type",
+        /// `ACCEPT`, `DROP`, `REJECT` or the name of a group.
+        action: String = "action" is FIREWALL_ACTION,
+        /// The predefined macro, for example `SSH`.
+        preset: String = "macro" is TEXT_128,
+        /// The protocol.
+        protocol: String = "proto",
+        /// The source.
+        source: String = "source" is FIREWALL_ADDRESSES,
+        /// The destination.
+        destination: String = "dest" is FIREWALL_ADDRESSES,
+        /// The source ports.
+        source_ports: String = "sport",
+        /// The destination ports.
+        destination_ports: String = "dport",
+        /// The network card, for example `net0`.
+        iface: String = "iface" is INTERFACE,
+        /// The comment.
+        comment: String = "comment",
+        /// The settings to remove by the server's names, separated by commas.
+        unset: String = "delete" is OPTIONS,
+        /// Changes the rule only while the configuration has this digest.
+        digest: String = "digest" is TEXT_64,
+        ; flags {
+            /// Activates the rule.
             enable = "enable" "1",
             /// Deactivates the rule.
             disable = "enable" "0",

@@ -1,13 +1,19 @@
 //! High availability: which guests the cluster restarts and moves.
 
+mod groups;
+mod rules;
+
 use super::Cluster;
 use crate::docs::{read_errors, write_errors};
 use crate::error::{ErrorKind, Result};
-use crate::id::VmId;
+use crate::id::{NodeName, VmId};
 use crate::params::request;
 use crate::request::Request;
 use crate::vm::text_enum;
 use crate::wire::response;
+
+pub use groups::{HaGroup, HaGroupRequest, HaGroupUpdate};
+pub use rules::{HaAffinity, HaRule, HaRuleKind, HaRuleRequest, HaRuleUpdate};
 
 response!(
     /// A guest that the cluster restarts and moves.
@@ -24,36 +30,12 @@ response!(
         max_restart: Option<u32> = "max_restart",
         /// How often the guest is moved after failed starts.
         max_relocate: Option<u32> = "max_relocate",
+        /// Whether the guest moves back to the node that it prefers (PVE 9 and later).
+        failback: Option<bool> = "failback",
         /// The comment.
         comment: Option<String> = "comment",
-    }
-
-    /// A group of nodes; replaced by rules in PVE 9.
-    HaGroup {
-        /// The name.
-        group: String = "group",
-        /// Nodes with priorities, `pve-01:2,pve-02`.
-        nodes: Option<String> = "nodes",
-        /// Whether the guests run on these nodes only.
-        restricted: bool = "restricted",
-        /// The comment.
-        comment: Option<String> = "comment",
-    }
-
-    /// A rule for the placement of guests (PVE 9 and later).
-    HaRule {
-        /// The name.
-        rule: String = "rule",
-        /// `node-affinity` or `resource-affinity`.
-        kind: Option<String> = "type",
-        /// The guests, `vm:104,vm:105`.
-        resources: Vec<String> = "resources",
-        /// Nodes with priorities of a node affinity.
-        nodes: Option<String> = "nodes",
-        /// `positive` or `negative` of a resource affinity.
-        affinity: Option<String> = "affinity",
-        /// Whether the rule is disabled.
-        disabled: bool = "disable",
+        /// SHA-1 of the configuration.
+        digest: Option<String> = "digest",
     }
 
     /// One line of the state of the high availability manager.
@@ -88,7 +70,7 @@ text_enum!(
 );
 
 request!(
-    /// A VM that the cluster is to restart and move, or changes to one.
+    /// A VM that the cluster is to restart and move.
     HaResourceRequest() {
         /// The requested state: `started`, `stopped`, `disabled`, `ignored`.
         state: HaState = "state",
@@ -100,9 +82,39 @@ request!(
         max_relocate: u32 = "max_relocate",
         /// The comment.
         comment: String = "comment" is TEXT_4096,
-        ; flags {}
+        ; flags {
+            /// Leaves the VM where it is when a node that it prefers comes back (PVE 9 and later).
+            stay = "failback" "0",
+        }
+    }
+
+    /// Changes to how the cluster restarts and moves a VM.
+    HaResourceUpdate() {
+        /// The requested state: `started`, `stopped`, `disabled`, `ignored`.
+        state: HaState = "state",
+        /// The group; before PVE 9.
+        group: String = "group" is OPTION,
+        /// How often a failed start is repeated on the same node.
+        max_restart: u32 = "max_restart",
+        /// How often the VM is moved after failed starts.
+        max_relocate: u32 = "max_relocate",
+        /// The comment.
+        comment: String = "comment" is TEXT_4096,
+        /// The settings that get their defaults back, separated by commas.
+        unset: String = "delete" is OPTIONS,
+        /// Applies the change only while the configuration has this digest.
+        digest: String = "digest" is TEXT_64,
+        ; flags {
+            /// Leaves the VM where it is when a node that it prefers comes back (PVE 9 and later).
+            stay = "failback" "0",
+            /// Moves the VM back when a node that it prefers comes back (PVE 9 and later).
+            fail_back = "failback" "1",
+        }
     }
 );
+
+const MIGRATE: &str = "/cluster/ha/resources/{sid}/migrate";
+const RELOCATE: &str = "/cluster/ha/resources/{sid}/relocate";
 
 impl Cluster {
     /// The guests that the cluster restarts and moves. Needs `Sys.Audit` on `/`.
@@ -111,6 +123,17 @@ impl Cluster {
     #[doc = read_errors!()]
     pub async fn ha_resources(&self) -> Result<Vec<HaResource>> {
         let request = Request::get("list HA resources", "/cluster/ha/resources", &[]);
+        self.client.call(request).await
+    }
+
+    /// The HA resource of a VM with the digest of the configuration. Needs `Sys.Audit` on `/`.
+    ///
+    /// # Errors
+    #[doc = read_errors!("`NotFound` or `Server` when the VM is not managed")]
+    pub async fn ha_resource(&self, vm: VmId) -> Result<HaResource> {
+        let sid = format!("vm:{vm}");
+        let request = Request::get("read HA resource", "/cluster/ha/resources/{sid}", &[&sid])
+            .target(format!("VM {vm}"));
         self.client.call(request).await
     }
 
@@ -139,8 +162,8 @@ impl Cluster {
     /// Changes how the cluster restarts and moves a VM. Needs `Sys.Console` on `/`. May be repeated.
     ///
     /// # Errors
-    #[doc = write_errors!("`NotFound` or `Server` when the VM is not managed")]
-    pub async fn update_ha_resource(&self, vm: VmId, update: &HaResourceRequest) -> Result<()> {
+    #[doc = write_errors!("`NotFound` or `Server` when the VM is not managed; `Conflict` when the configuration does not have the given digest any more")]
+    pub async fn update_ha_resource(&self, vm: VmId, update: &HaResourceUpdate) -> Result<()> {
         let sid = format!("vm:{vm}");
         let request = Request::put("change HA resource", "/cluster/ha/resources/{sid}", &[&sid])
             .target(format!("VM {vm}"))
@@ -163,22 +186,38 @@ impl Cluster {
         }
     }
 
-    /// The groups of nodes (PVE 8). Needs `Sys.Audit` on `/`.
+    /// Asks the manager to move a managed VM to another node while it runs. Needs `Sys.Console` on `/`. Returns before the
+    /// VM is moved: watch [`ha_status`](Self::ha_status).
     ///
     /// # Errors
-    #[doc = read_errors!("`Server` on PVE 9 after the groups were migrated to rules")]
-    pub async fn ha_groups(&self) -> Result<Vec<HaGroup>> {
-        let request = Request::get("list HA groups", "/cluster/ha/groups", &[]);
-        self.client.call(request).await
+    #[doc = write_errors!("`NotFound` or `Server` when the VM is not managed")]
+    pub async fn migrate_ha_resource(&self, vm: VmId, to: &NodeName) -> Result<()> {
+        self.send_ha_resource(vm, to, "migrate HA resource", MIGRATE)
+            .await
     }
 
-    /// The rules of placement (PVE 9 and later). Needs `Sys.Audit` on `/`.
+    /// Asks the manager to stop a managed VM, and to start it on another node. Needs `Sys.Console` on `/`. Returns before
+    /// the VM is stopped: watch [`ha_status`](Self::ha_status).
     ///
     /// # Errors
-    #[doc = read_errors!("`Unsupported` on PVE 8")]
-    pub async fn ha_rules(&self) -> Result<Vec<HaRule>> {
-        let request = Request::get("list HA rules", "/cluster/ha/rules", &[]);
-        self.client.call(request).await
+    #[doc = write_errors!("`NotFound` or `Server` when the VM is not managed")]
+    pub async fn relocate_ha_resource(&self, vm: VmId, to: &NodeName) -> Result<()> {
+        self.send_ha_resource(vm, to, "relocate HA resource", RELOCATE)
+            .await
+    }
+
+    async fn send_ha_resource(
+        &self,
+        vm: VmId,
+        to: &NodeName,
+        operation: &'static str,
+        route: &'static str,
+    ) -> Result<()> {
+        let sid = format!("vm:{vm}");
+        let request = Request::post(operation, route, &[&sid])
+            .target(format!("VM {vm}, node {to}"))
+            .param("node", to.as_str());
+        self.client.run(request).await
     }
 
     /// The state of the high availability manager. Needs `Sys.Audit` on `/`.

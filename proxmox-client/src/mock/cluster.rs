@@ -1,4 +1,4 @@
-//! Calls for the whole cluster.
+//! Calls for the whole cluster, high availability apart.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,15 @@ use super::task::{self, TaskSubject};
 use super::vm;
 use crate::id::VmId;
 
-/// Options, high availability and SDN, by name.
+/// Options and SDN, by name.
 #[derive(Debug, Default)]
 pub(super) struct Datacenter {
     options: BTreeMap<String, String>,
-    ha: BTreeMap<String, Map<String, Value>>,
     zones: BTreeMap<String, Map<String, Value>>,
     vnets: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Datacenter {
-    pub(super) fn is_managed(&self, vm: VmId) -> bool {
-        self.ha.contains_key(&format!("vm:{vm}"))
-    }
-
     pub(super) fn is_vnet(&self, name: &str) -> bool {
         self.vnets.contains_key(name)
     }
@@ -170,65 +165,6 @@ fn fields(context: &Context<'_>) -> Map<String, Value> {
 
 fn values(map: &BTreeMap<String, Map<String, Value>>) -> Value {
     map.values().cloned().map(Value::Object).collect()
-}
-
-fn sid(context: &Context<'_>) -> String {
-    let sid = context.param("sid");
-    match sid.contains(':') {
-        true => sid.to_owned(),
-        false => format!("vm:{sid}"),
-    }
-}
-
-pub(super) fn ha_resources(state: &State) -> Value {
-    values(&state.datacenter.ha)
-}
-
-pub(super) fn create_ha_resource(context: &Context<'_>, state: &mut State) -> Reply {
-    let sid = sid(context);
-    if state.datacenter.ha.contains_key(&sid) {
-        return Err(Refusal::died(format!(
-            "resource ID '{sid}' already defined"
-        )));
-    }
-    let mut resource = fields(context);
-    resource.insert("sid".to_owned(), sid.clone().into());
-    resource.insert("type".to_owned(), "vm".into());
-    resource.entry("state").or_insert_with(|| "started".into());
-    state.datacenter.ha.insert(sid, resource);
-    Ok(Value::Null)
-}
-
-pub(super) fn update_ha_resource(context: &Context<'_>, state: &mut State) -> Reply {
-    let sid = sid(context);
-    let missing = || Refusal::died(format!("no such resource '{sid}'"));
-    let resource = state.datacenter.ha.get_mut(&sid).ok_or_else(missing)?;
-    let changes = fields(context)
-        .into_iter()
-        .filter(|(name, _)| name != "sid");
-    resource.extend(changes);
-    Ok(Value::Null)
-}
-
-pub(super) fn delete_ha_resource(context: &Context<'_>, state: &mut State) -> Reply {
-    let sid = sid(context);
-    match state.datacenter.ha.remove(&sid) {
-        Some(_) => Ok(Value::Null),
-        None => Err(Refusal::died(format!(
-            "cannot delete service '{sid}', not HA managed - no such resource '{sid}'"
-        ))),
-    }
-}
-
-pub(super) fn ha_status(state: &State) -> Value {
-    let quorum = json!({
-        "id": "quorum", "type": "quorum", "node": state.nodes.first().map(|node| &node.name),
-        "status": if state.quorate { "OK" } else { "No quorum" }, "quorate": u8::from(state.quorate),
-    });
-    let services = state.datacenter.ha.iter().map(|(sid, resource)| {
-        json!({ "id": format!("service:{sid}"), "type": "service", "state": resource.get("state"), "sid": sid })
-    });
-    std::iter::once(quorum).chain(services).collect()
 }
 
 pub(super) fn zones(state: &State) -> Value {

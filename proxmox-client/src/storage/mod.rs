@@ -153,6 +153,18 @@ impl Storage {
         self.client.call(request).await
     }
 
+    /// The backups of one VM. Needs `Datastore.AllocateSpace`, or `VM.Backup` on the VM.
+    ///
+    /// # Errors
+    #[doc = read_errors!("`NotFound` for an unknown storage; `Rejected` when it is disabled or not on this node")]
+    pub async fn backups_of(&self, vm: VmId) -> Result<Vec<VolumeInfo>> {
+        let request = self
+            .content_request("list backups of a VM")
+            .param("content", "backup")
+            .param("vmid", vm.to_string());
+        self.client.call(request).await
+    }
+
     fn content_request(&self, operation: &'static str) -> Request {
         let route = "/nodes/{node}/storage/{storage}/content";
         Request::get(operation, route, &self.args()).target(self.target())
@@ -187,6 +199,30 @@ impl Storage {
             .volume_request(Method::PUT, "change volume", volume)
             .with(&update.params);
         self.client.run(request).await
+    }
+
+    /// Starts to copy a volume to the name `target` on this storage, on this node or on `target_node`. Only `root@pam` with
+    /// a password may do this.
+    ///
+    /// The server's description calls the call experimental. Its task sends the volume over SSH, to this node as well, where
+    /// it fails unless the node may log in to itself (pve-storage 9.1.7). Moving a disk, cloning a VM, downloading and
+    /// uploading are the ways that work everywhere.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`NotFound` for an unknown storage. What is wrong with the volumes fails the task")]
+    pub async fn copy_volume(
+        &self,
+        volume: &VolumeId,
+        target: &VolumeId,
+        target_node: Option<&NodeName>,
+    ) -> Result<Task> {
+        let mut request = self
+            .volume_request(Method::POST, "copy volume", volume)
+            .param("target", target.as_str());
+        if let Some(node) = target_node {
+            request = request.param("target_node", node.as_str());
+        }
+        self.client.start_task(request).await
     }
 
     fn volume_request(

@@ -144,7 +144,8 @@ impl BootOrder {
 impl fmt::Display for BootOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let devices: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        // A key without a value is refused; `;` separates no devices.
+        // A key without a value is refused. The server splits `;` into no devices and accepts it (read in pve-common 9.2.1
+        // and 8.3.8: the pattern of a key is `[^=]+=.+`, and a list is checked item by item; there is no recording of it).
         match devices.is_empty() {
             true => f.write_str("order=;"),
             false => write!(f, "order={}", devices.join(";")),

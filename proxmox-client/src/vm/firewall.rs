@@ -4,7 +4,8 @@ use http::Method;
 
 use super::Vm;
 use crate::cluster::{
-    FirewallOptions, FirewallOptionsUpdate, FirewallRule, FirewallRuleRequest, IpSet, IpSetEntry,
+    FirewallOptions, FirewallOptionsUpdate, FirewallRule, FirewallRuleRequest, FirewallRuleUpdate,
+    IpSet, IpSetEntry,
 };
 use crate::docs::{read_errors, write_errors};
 use crate::error::Result;
@@ -59,19 +60,53 @@ impl Vm {
         self.client.run(request).await
     }
 
+    /// Changes the rule at this position. Needs `VM.Config.Network`. May be repeated while nobody adds or removes rules: give
+    /// the digest of the list.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`Conflict` when the rules do not have the given digest any more; `NotFound` for a position without a rule")]
+    pub async fn update_firewall_rule(
+        &self,
+        position: u32,
+        update: &FirewallRuleUpdate,
+    ) -> Result<()> {
+        let request = self
+            .rule_request("change firewall rule", Method::PUT, position)
+            .with(&update.params);
+        self.client.run(request).await
+    }
+
+    /// Moves the rule at this position in front of the one at position `to`, counted before the move. Needs
+    /// `VM.Config.Network`. Do not repeat the call without listing first. `digest` protects from moving another rule.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`Conflict` when the rules do not have the given digest any more; `NotFound` for a position without a rule")]
+    pub async fn move_firewall_rule(
+        &self,
+        position: u32,
+        to: u32,
+        digest: Option<&str>,
+    ) -> Result<()> {
+        let request = self
+            .rule_request("move firewall rule", Method::PUT, position)
+            .param("moveto", to.to_string());
+        self.client.run(with_digest(request, digest)).await
+    }
+
     /// Deletes the rule at this position; those behind it move up. `digest` protects from deleting another rule.
     ///
     /// # Errors
     #[doc = write_errors!("`Conflict` when the rules do not have the given digest any more; `NotFound` for a position without a rule")]
     pub async fn delete_firewall_rule(&self, position: u32, digest: Option<&str>) -> Result<()> {
+        let request = self.rule_request("delete firewall rule", Method::DELETE, position);
+        self.client.run(with_digest(request, digest)).await
+    }
+
+    fn rule_request(&self, operation: &'static str, method: Method, position: u32) -> Request {
         let position = position.to_string();
         let args = [self.node.as_str(), &self.id_text, &position];
-        let mut request = Request::delete("delete firewall rule", RULE, &args)
-            .target(format!("{}, rule {position}", self.target()));
-        if let Some(digest) = digest {
-            request = request.fitting("digest", digest, rule::TEXT_64);
-        }
-        self.client.run(request).await
+        Request::new(operation, method, RULE, &args)
+            .target(format!("{}, rule {position}", self.target()))
     }
 
     /// The sets of addresses of the VM's firewall. Needs `VM.Audit`.
@@ -91,6 +126,18 @@ impl Vm {
             .post("create IP set", IP_SETS)
             .fitting("name", name, rule::IP_SET);
         self.client.run(request).await
+    }
+
+    /// Gives a set another name. Needs `VM.Config.Network`. `digest` protects from renaming a set that changed.
+    ///
+    /// # Errors
+    #[doc = write_errors!("`AlreadyExists` when the name is taken; `NotFound` when there is no such set; `Conflict` when the configuration does not have the given digest any more")]
+    pub async fn rename_ip_set(&self, name: &str, new: &str, digest: Option<&str>) -> Result<()> {
+        let request = self
+            .post("rename IP set", IP_SETS)
+            .fitting("rename", name, rule::IP_SET)
+            .fitting("name", new, rule::IP_SET);
+        self.client.run(with_digest(request, digest)).await
     }
 
     /// The addresses of a set.
@@ -114,16 +161,21 @@ impl Vm {
         self.client.run(request).await
     }
 
-    /// Removes an address or network from a set.
+    /// Removes an address or network from a set. `digest` protects from changing a set that changed.
     ///
     /// # Errors
-    #[doc = write_errors!("`NotFound` when there is no such set")]
-    pub async fn remove_from_ip_set(&self, name: &str, cidr: &str) -> Result<()> {
+    #[doc = write_errors!("`NotFound` when there is no such set; `Conflict` when the configuration does not have the given digest any more")]
+    pub async fn remove_from_ip_set(
+        &self,
+        name: &str,
+        cidr: &str,
+        digest: Option<&str>,
+    ) -> Result<()> {
         let args = [name, cidr];
         let request = self
             .ip_set_request("remove from IP set", Method::DELETE, IP_SET_ENTRY, &args)
             .check("cidr", cidr, rule::IP_SET_ENTRY);
-        self.client.run(request).await
+        self.client.run(with_digest(request, digest)).await
     }
 
     /// Deletes an empty set of addresses.
@@ -149,5 +201,12 @@ impl Vm {
         Request::new(operation, method, route, &args)
             .target(format!("{}, IP set {}", self.target(), rest.join(" ")))
             .check("name", name, rule::IP_SET)
+    }
+}
+
+fn with_digest(request: Request, digest: Option<&str>) -> Request {
+    match digest {
+        Some(digest) => request.fitting("digest", digest, rule::TEXT_64),
+        None => request,
     }
 }
