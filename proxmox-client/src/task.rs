@@ -1,10 +1,10 @@
 //! Background tasks, which the server continues after it has responded.
 
 pub mod list;
+mod log;
 mod progress;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream, TryStreamExt};
@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::access::MissingPermission;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::{DurationText, Poll, Probed, WaitState};
+use crate::poll::{Poll, Probed, WaitState};
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::upid::TaskId;
 use crate::wire;
+
+use log::{LogFollow, LogUse, NewestLine};
 
 pub use list::{TaskFilter, TaskInfo, TaskSource};
 pub use progress::TaskProgress;
@@ -156,13 +158,7 @@ impl Task {
     /// The last item is an error when the log cannot be read: `Deadline` when the task had not ended at the deadline,
     /// or a kind of [`log`](Self::log) that waiting does not change.
     pub fn log_lines(&self, poll: Poll) -> impl Stream<Item = Result<String>> + Send + use<> {
-        let follow = LogFollow {
-            task: self.clone(),
-            poll,
-            started: Instant::now(),
-            read: 0,
-            probes: 0,
-        };
+        let follow = LogFollow::new(self.clone(), poll);
         stream::try_unfold(Some(follow), LogFollow::next).try_flatten()
     }
 
@@ -317,59 +313,6 @@ impl Task {
     }
 }
 
-/// Where a reader of a growing log is.
-struct LogFollow {
-    task: Task,
-    poll: Poll,
-    started: Instant,
-    read: u64,
-    probes: u32,
-}
-
-type Lines = stream::Iter<std::vec::IntoIter<Result<String>>>;
-
-impl LogFollow {
-    /// The next lines; the last ones come after the task was seen to have ended.
-    async fn next(follow: Option<Self>) -> Result<Option<(Lines, Option<Self>)>> {
-        let Some(mut follow) = follow else {
-            return Ok(None);
-        };
-        loop {
-            let ended = match follow.task.status().await {
-                Ok(status) => status != TaskStatus::Running,
-                Err(error) if passes(&error, follow.started) => false,
-                Err(error) => return Err(error),
-            };
-            let lines = match follow.task.log(follow.read, 0).await {
-                Ok(lines) => lines,
-                Err(error) if passes(&error, follow.started) => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            follow.read += lines.len() as u64;
-            if ended || !lines.is_empty() {
-                let lines: Vec<_> = lines.into_iter().map(Ok).collect();
-                return Ok(Some((stream::iter(lines), (!ended).then_some(follow))));
-            }
-            follow.pause().await?;
-        }
-    }
-
-    async fn pause(&mut self) -> Result<()> {
-        self.probes += 1;
-        let interval = self.poll.interval(self.probes);
-        if self.started.elapsed() + interval > self.poll.total() {
-            let end = DurationText(self.poll.total());
-            let message = format!("timed out after {end} waiting for the log to end");
-            return Err(Error::new(ErrorKind::Deadline, "read task log")
-                .with_target(self.task.target())
-                .with_server(self.task.client.transport().server())
-                .with_message(message));
-        }
-        tokio::time::sleep(interval).await;
-        Ok(())
-    }
-}
-
 const WAIT: &str = "wait for task";
 /// How long reading the log may take once the end of the task is known.
 const FINAL_LOG: Duration = Duration::from_secs(10);
@@ -381,45 +324,6 @@ async fn within(limit: Duration, lines: impl Future<Output = Result<Vec<String>>
     match tokio::time::timeout(limit, lines).await {
         Ok(Ok(lines)) => lines,
         Ok(Err(_)) | Err(_) => Vec::new(),
-    }
-}
-
-/// Whether a wait reads the log of the task as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LogUse {
-    Ignore,
-    NewestLine,
-}
-
-/// The newest line of a log that is read piece by piece.
-#[derive(Default)]
-struct NewestLine(Mutex<(u64, String)>);
-
-impl NewestLine {
-    async fn update(&self, task: &Task) {
-        let start = self.lock().0;
-        // A failure to read the log must not end the wait.
-        let Ok(lines) = task.log(start, 500).await else {
-            return;
-        };
-        let mut state = self.lock();
-        state.0 += lines.len() as u64;
-        if let Some(line) = lines.into_iter().rev().find(|line| !line.trim().is_empty()) {
-            state.1 = line;
-        }
-    }
-
-    fn text(&self) -> String {
-        let state = self.lock();
-        if state.1.is_empty() {
-            "running".to_owned()
-        } else {
-            state.1.clone()
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (u64, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,6 +23,35 @@ fn responding<'a>(context: &Context<'_>, state: &'a State) -> Result<&'a MockVm,
     }
 }
 
+/// The VM of a call to an agent that responds and knows the command.
+fn commanded<'a>(
+    context: &Context<'_>,
+    state: &'a State,
+    command: &str,
+) -> Result<&'a MockVm, Refusal> {
+    let vm = responding(context, state)?;
+    let known = vm.agent_commands.as_ref();
+    match known.is_none_or(|known| known.iter().any(|name| name == command)) {
+        true => Ok(vm),
+        false => Err(Refusal::died(format!(
+            "Agent error: The command {command} has not been found"
+        ))),
+    }
+}
+
+/// What the guest's agent can do unless the test says otherwise.
+const COMMANDS: &[&str] = &[
+    "guest-ping",
+    "guest-info",
+    "guest-network-get-interfaces",
+    "guest-get-host-name",
+    "guest-exec",
+    "guest-exec-status",
+    "guest-file-open",
+    "guest-fsfreeze-freeze",
+    "guest-fsfreeze-thaw",
+];
+
 pub(super) fn index() -> Value {
     let commands = [
         "exec",
@@ -82,13 +111,11 @@ pub(super) fn unknown_command(context: &Context<'_>, state: &State, command: &st
 }
 
 pub(super) fn info(context: &Context<'_>, state: &State) -> Reply {
-    responding(context, state)?;
-    let commands = [
-        "guest-ping",
-        "guest-info",
-        "guest-network-get-interfaces",
-        "guest-get-host-name",
-    ];
+    let vm = responding(context, state)?;
+    let commands: Vec<&str> = match &vm.agent_commands {
+        Some(commands) => commands.iter().map(String::as_str).collect(),
+        None => COMMANDS.to_vec(),
+    };
     let commands = commands
         .iter()
         .map(|name| json!({ "name": name, "enabled": true, "success-response": true }));
@@ -105,12 +132,12 @@ pub(super) fn host_name(context: &Context<'_>, state: &State) -> Reply {
 
 /// The commands that have an effect in a real guest have none here.
 pub(super) fn freeze(context: &Context<'_>, state: &State) -> Reply {
-    responding(context, state).map(|_| json!({ "result": 1 }))
+    commanded(context, state, "guest-fsfreeze-freeze").map(|_| json!({ "result": 1 }))
 }
 
 /// Every command ends at once with this exit code.
 pub(super) fn exec(context: &Context<'_>, state: &State) -> Reply {
-    responding(context, state).map(|_| json!({ "pid": 4711 }))
+    commanded(context, state, "guest-exec").map(|_| json!({ "pid": 4711 }))
 }
 
 pub(super) fn exec_status(context: &Context<'_>, state: &State) -> Reply {
@@ -125,7 +152,7 @@ pub(super) fn exec_status(context: &Context<'_>, state: &State) -> Reply {
 }
 
 pub(super) fn file_read(context: &Context<'_>, state: &State) -> Reply {
-    responding(context, state)?;
+    commanded(context, state, "guest-file-open")?;
     let file = context.param("file");
     Err(Refusal::died(format!(
         "Agent error: failed to open file '{file}' (mode: 'r'): No such file or directory"
@@ -133,5 +160,5 @@ pub(super) fn file_read(context: &Context<'_>, state: &State) -> Reply {
 }
 
 pub(super) fn file_write(context: &Context<'_>, state: &State) -> Reply {
-    responding(context, state).map(|_| Value::Null)
+    commanded(context, state, "guest-file-open").map(|_| Value::Null)
 }

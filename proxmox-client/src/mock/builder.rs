@@ -15,6 +15,7 @@ use super::cluster::Datacenter;
 use super::contract::Contract;
 use super::directory::Directory;
 use super::event::Events;
+use super::ha::HighAvailability;
 use super::pool::Pools;
 use super::state::{MockBridge, MockNode, MockStorage, State};
 use super::task::Timing;
@@ -200,7 +201,7 @@ impl PveMockBuilder {
 
     /// Listens on a free port of the loopback interface.
     ///
-    /// A node `pve-01`, storages `local` (ISO images) and `nvme-lvm` (disks), the bridges `vmbr0`
+    /// A node `pve-01`, storages `local` (ISO images, backups) and `nvme-lvm` (disks), the bridges `vmbr0`
     /// and `vmbr1` and an administrator's token are there unless something of their kind was given.
     ///
     /// # Panics
@@ -241,8 +242,10 @@ impl PveMockBuilder {
             });
         }
         if self.storages.is_empty() {
-            self.storages
-                .push(MockStorage::directory(storage("local"), &["iso", "vztmpl"]));
+            self.storages.push(MockStorage::directory(
+                storage("local"),
+                &["iso", "vztmpl", "backup"],
+            ));
             self.storages
                 .push(MockStorage::lvm_thin(storage("nvme-lvm")));
         }
@@ -281,6 +284,8 @@ impl PveMockBuilder {
             directory: Directory::new(contract.release()),
             pools: Pools::new(self.pools),
             datacenter: Datacenter::default(),
+            ha: HighAvailability::default(),
+            backups: BTreeMap::new(),
             quorate: true,
             storages: self.storages,
             bridges: self.bridges,

@@ -137,6 +137,13 @@ impl Contract {
         self.call(method, template).is_some()
     }
 
+    /// Whether the call takes this parameter.
+    #[must_use]
+    pub fn takes(&self, method: &Method, template: &str, parameter: &str) -> bool {
+        let schemas = self.parameters(method, template);
+        schemas.is_some_and(|schemas| schemas.contains_key(parameter))
+    }
+
     fn call(&self, method: &Method, template: &str) -> Option<&Value> {
         self.calls.get(&format!("{method} {template}"))
     }

@@ -35,9 +35,9 @@ fn firewall<'a>(context: &Context<'_>, state: &'a mut State) -> Result<&'a mut F
 
 fn check_digest(context: &Context<'_>, firewall: &Firewall) -> Result<(), Refusal> {
     match context.optional("digest") {
-        Some(digest) if digest != firewall.digest() => Err(Refusal::died(
-            "detected modified configuration - file changed by other user? Try again.",
-        )),
+        Some(digest) if digest != firewall.digest() => {
+            Err(Refusal::died(super::vm_config::MODIFIED))
+        }
         _ => Ok(()),
     }
 }
@@ -48,7 +48,9 @@ fn shown(value: &str) -> Value {
         .map_or_else(|_| value.into(), Value::from)
 }
 
-const NOT_STORED: &[&str] = &["node", "vmid", "digest", "delete", "pos", "name", "cidr"];
+const NOT_STORED: &[&str] = &[
+    "node", "vmid", "digest", "delete", "pos", "moveto", "name", "cidr",
+];
 
 fn given(context: &Context<'_>) -> impl Iterator<Item = (String, String)> {
     let params = context.params.iter();
@@ -89,14 +91,36 @@ pub(super) fn rules(context: &Context<'_>, state: &mut State) -> Reply {
     Ok(items.collect())
 }
 
-/// A new rule comes first unless a position is given.
+/// A new rule comes first, whatever position is given (pve-firewall 6.0).
 pub(super) fn create_rule(context: &Context<'_>, state: &mut State) -> Reply {
-    let at = context.number("pos", 0);
     let firewall = firewall(context, state)?;
-    let rule = given(context)
+    let mut rule: Map<String, Value> = given(context)
         .map(|(name, value)| (name, shown(&value)))
         .collect();
-    firewall.rules.insert(at.min(firewall.rules.len()), rule);
+    rule.entry("enable").or_insert_with(|| 0.into());
+    firewall.rules.insert(0, rule);
+    Ok(Value::Null)
+}
+
+/// Changes a rule, or moves it in front of another one; the rest of the request is ignored then.
+pub(super) fn update_rule(context: &Context<'_>, state: &mut State) -> Reply {
+    let at = context.number("pos", 0);
+    let to = context.number("moveto", at);
+    let firewall = firewall(context, state)?;
+    if at >= firewall.rules.len() {
+        return Err(Refusal::died(format!("no rule at position {at}")));
+    }
+    if to != at {
+        let rule = firewall.rules.remove(at);
+        let to = if to > at { to - 1 } else { to };
+        firewall.rules.insert(to.min(firewall.rules.len()), rule);
+        return Ok(Value::Null);
+    }
+    let rule = &mut firewall.rules[at];
+    rule.extend(given(context).map(|(name, value)| (name, shown(&value))));
+    for name in crate::wire::split_list(context.optional("delete").unwrap_or_default()) {
+        rule.shift_remove(name);
+    }
     Ok(Value::Null)
 }
 
@@ -122,7 +146,11 @@ pub(super) fn sets(context: &Context<'_>, state: &mut State) -> Reply {
 
 pub(super) fn create_set(context: &Context<'_>, state: &mut State) -> Reply {
     let name = context.param("name").to_owned();
+    let old = context.optional("rename").map(str::to_owned);
     let firewall = firewall(context, state)?;
+    if let Some(old) = old {
+        return rename_set(firewall, &old, name);
+    }
     if firewall.sets.contains_key(&name) {
         return Err(Refusal::parameter(
             "name",
@@ -130,6 +158,20 @@ pub(super) fn create_set(context: &Context<'_>, state: &mut State) -> Reply {
         ));
     }
     firewall.sets.insert(name, BTreeMap::new());
+    Ok(Value::Null)
+}
+
+fn rename_set(firewall: &mut Firewall, old: &str, new: String) -> Reply {
+    let missing = || Refusal::parameter("name", format!("IPSet '{old}' does not exist"));
+    if !firewall.sets.contains_key(old) {
+        return Err(missing());
+    }
+    if old != new && firewall.sets.contains_key(&new) {
+        let problem = format!("IPSet '{new}' does already exist");
+        return Err(Refusal::parameter("name", problem));
+    }
+    let entries = firewall.sets.remove(old).ok_or_else(missing)?;
+    firewall.sets.insert(new, entries);
     Ok(Value::Null)
 }
 

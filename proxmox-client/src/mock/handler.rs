@@ -10,8 +10,10 @@ use super::power::Look;
 use super::reply::{Refusal, Reply};
 use super::route::Route;
 use super::state::State;
-use super::task::TaskSubject;
-use super::{agent, cluster, directory, firewall, lifecycle, node, pool, power, storage, task, vm};
+use super::{
+    agent, backup, cluster, directory, firewall, ha, lifecycle, node, pool, power, storage, task,
+    vm,
+};
 use crate::id::VmId;
 
 /// A request whose caller and parameters are known to be good.
@@ -66,6 +68,7 @@ pub(super) fn handle(
         },
         _ => access(context, state, route)
             .or_else(|| cluster_call(context, state, route))
+            .or_else(|| ha::call(context, state, route))
             .or_else(|| node_call(context, state, route))
             .or_else(|| storage_call(context, state, route))
             .or_else(|| vm_call(context, state, route))
@@ -145,14 +148,7 @@ fn cluster_call(context: &Context<'_>, state: &mut State, route: Route) -> Optio
         | Route::BackupJobs
         | Route::ReplicationJobs
         | Route::PciMappings
-        | Route::UsbMappings
-        | Route::HaGroups
-        | Route::HaRules => Ok(json!([])),
-        Route::HaResources => Ok(cluster::ha_resources(state)),
-        Route::CreateHaResource => cluster::create_ha_resource(context, state),
-        Route::UpdateHaResource => cluster::update_ha_resource(context, state),
-        Route::DeleteHaResource => cluster::delete_ha_resource(context, state),
-        Route::HaStatus => Ok(cluster::ha_status(state)),
+        | Route::UsbMappings => Ok(json!([])),
         Route::Zones => Ok(cluster::zones(state)),
         Route::CreateZone => cluster::create_zone(context, state),
         Route::Vnets => Ok(cluster::vnets(state)),
@@ -179,7 +175,7 @@ fn node_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<R
         Route::Networks => node::networks(context, state),
         Route::Network => node::network(context, state),
         Route::UrlMetadata => url_metadata(context),
-        Route::BackUp => back_up(context, state),
+        Route::BackUp => backup::back_up(context, state),
         Route::Tasks => task::list(context, state),
         Route::TaskIndex => Ok(task::index()),
         Route::TaskStatus => task::status(context, state),
@@ -201,27 +197,6 @@ fn url_metadata(context: &Context<'_>) -> Reply {
     }
 }
 
-fn back_up(context: &Context<'_>, state: &mut State) -> Reply {
-    let node = state.node(context.param("node"))?;
-    let vms = context.optional("vmid").unwrap_or_default();
-    for vm in crate::wire::split_list(vms) {
-        context
-            .caller
-            .require(&format!("/vms/{vm}"), &["VM.Backup"])?;
-    }
-    if let Some(name) = context.optional("storage") {
-        state.usable_storage(&node, name)?;
-    }
-    let subject = TaskSubject {
-        worker: "vzdump",
-        id: vms,
-        node: &node,
-        user: &context.caller.id,
-    };
-    let done = |_: &mut State| Ok(vec!["INFO: Backup job finished successfully".to_owned()]);
-    task::start(context.shared, state, &subject, Box::new(done))
-}
-
 fn storage_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<Reply> {
     Some(match route {
         Route::StorageConfigs => Ok(storage::configs(context, state)),
@@ -232,8 +207,9 @@ fn storage_call(context: &Context<'_>, state: &mut State, route: Route) -> Optio
         Route::AllocateVolume => storage::allocate(context, state),
         Route::Volume => storage::volume(context, state),
         Route::UpdateVolume => storage::update_volume(context, state),
+        Route::CopyVolume => storage::copy(context, state),
         Route::DeleteVolume => storage::delete(context, state),
-        Route::PrunableBackups => Ok(json!([])),
+        Route::PrunableBackups => Ok(backup::prunable()),
         Route::PruneBackups => storage::prune(context, state),
         Route::DownloadUrl => storage::download(context, state),
         _ => return None,
@@ -320,6 +296,7 @@ fn guest_call(context: &Context<'_>, state: &mut State, route: Route) -> Option<
         Route::UpdateFirewallOptions => firewall::update_options(context, state),
         Route::FirewallRules => firewall::rules(context, state),
         Route::CreateFirewallRule => firewall::create_rule(context, state),
+        Route::UpdateFirewallRule => firewall::update_rule(context, state),
         Route::DeleteFirewallRule => firewall::delete_rule(context, state),
         Route::IpSets => firewall::sets(context, state),
         Route::CreateIpSet => firewall::create_set(context, state),

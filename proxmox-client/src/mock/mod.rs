@@ -10,6 +10,7 @@
 
 mod agent;
 mod auth;
+mod backup;
 mod body;
 mod builder;
 mod call;
@@ -22,6 +23,7 @@ mod fault;
 mod faults;
 mod fetch;
 mod firewall;
+mod ha;
 mod handler;
 mod json;
 mod lifecycle;
@@ -330,6 +332,15 @@ impl PveMock {
     pub fn set_guest_interfaces(&self, id: VmId, interfaces: Option<Vec<GuestInterface>>) {
         if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
             vm.interfaces = interfaces;
+        }
+    }
+
+    /// Sets the commands that the guest agent of a VM knows, such as `guest-exec`; others are refused as the real server
+    /// refuses them.
+    pub fn set_guest_commands(&self, id: VmId, commands: &[&str]) {
+        if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
+            let commands = commands.iter().map(|name| (*name).to_owned());
+            vm.agent_commands = Some(commands.collect());
         }
     }
 

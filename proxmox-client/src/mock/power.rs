@@ -17,7 +17,7 @@ pub(super) fn status(context: &Context<'_>, state: &State) -> Reply {
     let id = context.vm_id()?;
     let vm = state.vm(context.param("node"), id)?;
     let mut answer = super::vm::summary(id, vm);
-    answer["ha"] = json!({ "managed": u8::from(state.datacenter.is_managed(id)) });
+    answer["ha"] = json!({ "managed": u8::from(state.ha.is_managed(id)) });
     if vm.options.contains_key("agent") {
         answer["agent"] = 1.into();
     }

@@ -103,16 +103,38 @@ routes!(
     UsbMappings = GET "/cluster/mapping/usb",
     /// The guests under high availability.
     HaResources = GET "/cluster/ha/resources",
+    /// One guest under high availability.
+    HaResource = GET "/cluster/ha/resources/{sid}",
     /// Putting a guest under high availability.
     CreateHaResource = POST "/cluster/ha/resources",
     /// Changing a guest under high availability.
     UpdateHaResource = PUT "/cluster/ha/resources/{sid}",
     /// Taking a guest out of high availability.
     DeleteHaResource = DELETE "/cluster/ha/resources/{sid}",
+    /// Asking for a guest to be moved to another node.
+    MigrateHaResource = POST "/cluster/ha/resources/{sid}/migrate",
+    /// Asking for a guest to be started on another node.
+    RelocateHaResource = POST "/cluster/ha/resources/{sid}/relocate",
     /// The groups of high availability.
     HaGroups = GET "/cluster/ha/groups",
+    /// One group of high availability.
+    HaGroup = GET "/cluster/ha/groups/{group}",
+    /// Creating a group of high availability.
+    CreateHaGroup = POST "/cluster/ha/groups",
+    /// Changing a group of high availability.
+    UpdateHaGroup = PUT "/cluster/ha/groups/{group}",
+    /// Deleting a group of high availability.
+    DeleteHaGroup = DELETE "/cluster/ha/groups/{group}",
     /// The rules of high availability.
     HaRules = GET "/cluster/ha/rules",
+    /// One rule of high availability.
+    HaRule = GET "/cluster/ha/rules/{rule}",
+    /// Creating a rule of high availability.
+    CreateHaRule = POST "/cluster/ha/rules",
+    /// Changing a rule of high availability.
+    UpdateHaRule = PUT "/cluster/ha/rules/{rule}",
+    /// Deleting a rule of high availability.
+    DeleteHaRule = DELETE "/cluster/ha/rules/{rule}",
     /// The state of high availability.
     HaStatus = GET "/cluster/ha/status/current",
     /// The SDN zones.
@@ -193,6 +215,8 @@ routes!(
     Volume = GET "/nodes/{node}/storage/{storage}/content/{volume}",
     /// Changing a volume.
     UpdateVolume = PUT "/nodes/{node}/storage/{storage}/content/{volume}",
+    /// Copying a volume.
+    CopyVolume = POST "/nodes/{node}/storage/{storage}/content/{volume}",
     /// Deleting a volume.
     DeleteVolume = DELETE "/nodes/{node}/storage/{storage}/content/{volume}",
     /// The backups that pruning would remove.
@@ -311,6 +335,8 @@ routes!(
     FirewallRules = GET "/nodes/{node}/qemu/{vmid}/firewall/rules",
     /// Adding a rule to a VM's firewall.
     CreateFirewallRule = POST "/nodes/{node}/qemu/{vmid}/firewall/rules",
+    /// Changing a rule of a VM's firewall, or moving it.
+    UpdateFirewallRule = PUT "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
     /// Deleting a rule of a VM's firewall.
     DeleteFirewallRule = DELETE "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
     /// The sets of addresses of a VM's firewall.
@@ -349,7 +375,13 @@ mod tests {
             assert!(known(Contract::pve_9()), "{route:?}");
             let new = matches!(
                 route,
-                Route::HaRules | Route::CpuFlags | Route::MigrationCapabilities
+                Route::HaRules
+                    | Route::HaRule
+                    | Route::CreateHaRule
+                    | Route::UpdateHaRule
+                    | Route::DeleteHaRule
+                    | Route::CpuFlags
+                    | Route::MigrationCapabilities
             );
             assert_eq!(known(Contract::pve_8()), !new, "{route:?}");
         }

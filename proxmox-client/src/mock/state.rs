@@ -1,5 +1,7 @@
 //! The state of the mock: nodes, storages, files, VMs.
 
+mod storage;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::contract::Contract;
 use super::directory::Directory;
 use super::event::{Events, MockEvent};
 use super::firewall::Firewall;
+use super::ha::HighAvailability;
 use super::pool::Pools;
 use super::reply::Refusal;
 use super::task::{TaskRecord, Timing};
@@ -20,116 +23,7 @@ use crate::id::{NodeName, StorageName, VmId, VolumeId};
 use crate::vm::VmConfig;
 use crate::vm::guest::GuestInterface;
 
-/// A storage of the mock: name, plug-in, content types, size, and where it is.
-#[derive(Debug, Clone)]
-#[must_use = "a storage does nothing until it is given to the mock's builder"]
-pub struct MockStorage {
-    pub(super) name: StorageName,
-    pub(super) kind: String,
-    pub(super) content: Vec<String>,
-    pub(super) size: u64,
-    pub(super) path: String,
-    pub(super) disabled: bool,
-    pub(super) nodes: Vec<NodeName>,
-    pub(super) shared: bool,
-    pub(super) states_sizes: bool,
-}
-
-impl MockStorage {
-    /// A directory for these content types (`iso`, `import`, `images`), of 100 GiB.
-    pub fn directory(name: StorageName, content: &[&str]) -> Self {
-        Self::new(name, "dir", content)
-    }
-
-    /// An LVM-thin pool for VM disks, of 1 TiB.
-    pub fn lvm_thin(name: StorageName) -> Self {
-        Self {
-            size: 1 << 40,
-            ..Self::new(name, "lvmthin", &["images", "rootdir"])
-        }
-    }
-
-    fn new(name: StorageName, kind: &str, content: &[&str]) -> Self {
-        let path = match name.as_str() {
-            "local" => "/var/lib/vz".to_owned(),
-            other => format!("/mnt/pve/{other}"),
-        };
-        Self {
-            kind: kind.to_owned(),
-            content: content.iter().map(|word| (*word).to_owned()).collect(),
-            size: 100 << 30,
-            path,
-            disabled: false,
-            nodes: Vec::new(),
-            shared: false,
-            states_sizes: true,
-            name,
-        }
-    }
-
-    /// Sets the size in bytes. A volume that does not fit makes its task fail.
-    pub fn size(mut self, bytes: u64) -> Self {
-        self.size = bytes;
-        self
-    }
-
-    /// Sets the directory of a storage of files.
-    pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
-    }
-
-    /// Disables the storage.
-    pub fn disabled(mut self) -> Self {
-        self.disabled = true;
-        self
-    }
-
-    /// Makes the storage available on this node only; may be repeated.
-    pub fn only_on(mut self, node: NodeName) -> Self {
-        self.nodes.push(node);
-        self
-    }
-
-    /// Lets all nodes see the same files.
-    pub fn shared(mut self) -> Self {
-        self.shared = true;
-        self
-    }
-
-    /// Leaves the sizes of volumes out, as a plug-in does that cannot tell them.
-    pub fn without_sizes(mut self) -> Self {
-        self.states_sizes = false;
-        self
-    }
-
-    pub(super) fn holds_files(&self) -> bool {
-        self.kind == "dir"
-    }
-
-    pub(super) fn is_on(&self, node: &NodeName) -> bool {
-        self.nodes.is_empty() || self.nodes.contains(node)
-    }
-
-    pub(super) fn supports(&self, content: &str) -> bool {
-        self.content.iter().any(|word| word == content)
-    }
-
-    /// The path of a volume on the node.
-    pub(super) fn path_of(&self, name: &str) -> String {
-        if !self.holds_files() {
-            return format!("/dev/{}/{name}", self.name);
-        }
-        let below = match name.split_once('/') {
-            Some(("iso", file)) => format!("template/iso/{file}"),
-            Some(("vztmpl", file)) => format!("template/cache/{file}"),
-            Some(("backup", file)) => format!("dump/{file}"),
-            Some(("import" | "snippets", _)) => name.to_owned(),
-            _ => format!("images/{name}"),
-        };
-        format!("{}/{below}", self.path)
-    }
-}
+pub use storage::MockStorage;
 
 /// A file or disk on a storage of the mock.
 #[derive(Debug, Clone)]
@@ -196,6 +90,8 @@ pub(super) struct MockVm {
     pub(super) running: bool,
     pub(super) paused: bool,
     pub(super) interfaces: Option<Vec<GuestInterface>>,
+    /// The commands of the guest's agent, where a test sets them.
+    pub(super) agent_commands: Option<Vec<String>>,
     pub(super) snapshots: BTreeMap<String, Snapshot>,
     /// The snapshot from which the present state comes.
     pub(super) parent: Option<String>,
@@ -211,6 +107,7 @@ impl MockVm {
             running: false,
             paused: false,
             interfaces: None,
+            agent_commands: None,
             snapshots: BTreeMap::new(),
             parent: None,
             firewall: Firewall::default(),
@@ -272,7 +169,10 @@ pub(super) struct State {
     pub(super) directory: Directory,
     pub(super) pools: Pools,
     pub(super) datacenter: Datacenter,
+    pub(super) ha: HighAvailability,
     pub(super) volumes: BTreeMap<VolumeId, VolumeRecord>,
+    /// What backups hold: the options of a VM.
+    pub(super) backups: BTreeMap<VolumeId, BTreeMap<String, String>>,
     /// Files of storages that every node has for itself, on other nodes than the first one.
     pub(super) files_elsewhere: BTreeMap<(NodeName, VolumeId), VolumeRecord>,
     pub(super) vms: BTreeMap<VmId, MockVm>,

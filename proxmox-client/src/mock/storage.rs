@@ -1,18 +1,20 @@
-//! Storages: listing, downloading, uploading, deleting.
+//! Storages: listing, allocating, copying, deleting.
+
+mod download;
+mod upload;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256, Sha512};
-use url::Url;
 
-use super::Shared;
 use super::check::Release;
 use super::event::MockEvent;
 use super::handler::Context;
-use super::multipart::Upload;
 use super::reply::{Refusal, Reply};
-use super::state::{MockStorage, State, VolumeRecord, hex};
+use super::state::{MockStorage, State, VolumeRecord};
 use super::task::{self, Effect, TaskSubject};
-use crate::id::{NodeName, VolumeId, normalized_file_name};
+use crate::id::{NodeName, VolumeId};
+
+pub(super) use download::download;
+pub(super) use upload::upload;
 
 const SEEN_BY: &[&str] = &["Datastore.Audit", "Datastore.AllocateSpace"];
 
@@ -156,10 +158,15 @@ fn format_of(volume: &VolumeRecord) -> &str {
     match (volume.content.as_str(), ending) {
         ("iso", _) => "iso",
         ("vztmpl", _) => "tgz",
+        ("backup", _) => backup_format(volume.id.file_name()),
         (_, Some("qcow2")) => "qcow2",
         (_, Some("vmdk")) => "vmdk",
         _ => "raw",
     }
+}
+
+fn backup_format(name: &str) -> &str {
+    name.find(".vma").map_or("vma", |at| &name[at + 1..])
 }
 
 /// The volume in the path, with or without its storage.
@@ -202,6 +209,39 @@ pub(super) fn update_volume(context: &Context<'_>, state: &State) -> Reply {
         true => Ok(Value::Null),
         false => Err(Refusal::died(format!("volume '{id}' does not exist"))),
     }
+}
+
+/// The real task needs a node that may log in to itself over SSH.
+pub(super) fn copy(context: &Context<'_>, state: &mut State) -> Reply {
+    let node = state.node(context.param("node"))?;
+    let source = volume_id(context, state)?;
+    let storage = context.param("storage");
+    let target = context.param("target");
+    let target = match target.contains(':') {
+        true => target.to_owned(),
+        false => format!("{storage}:{target}"),
+    };
+    let target = VolumeId::new(target.as_str())
+        .map_err(|_| Refusal::died(format!("unable to parse volume ID '{target}'")))?;
+    let subject = TaskSubject {
+        worker: "imgcopy",
+        id: "",
+        node: &node,
+        user: &context.caller.id,
+    };
+    let effect = move |state: &mut State| {
+        let known = state.volumes.get(&source).cloned();
+        let record = known.ok_or_else(|| format!("volume '{source}' does not exist"))?;
+        if state.volumes.contains_key(&target) {
+            return Err(format!("volume '{target}' already exists"));
+        }
+        state.add_volume(VolumeRecord {
+            id: target,
+            ..record
+        })?;
+        Ok(Vec::new())
+    };
+    task::start(context.shared, state, &subject, Box::new(effect))
 }
 
 pub(super) fn allocate(context: &Context<'_>, state: &mut State) -> Reply {
@@ -305,266 +345,4 @@ pub(super) fn prune(context: &Context<'_>, state: &mut State) -> Reply {
         &subject,
         Box::new(|_| Ok(Vec::new())),
     )
-}
-
-/// The checks that upload and download share; the volume that will come to be.
-fn target(context: &Context<'_>, state: &State, file_name: &str) -> Result<VolumeId, Refusal> {
-    let node = state.node(context.param("node"))?;
-    let storage = state.usable_storage(&node, context.param("storage"))?;
-    let content = context.param("content");
-    let name = normalized_file_name(file_name);
-    let lower = name.to_ascii_lowercase();
-    // A name needs something before its ending.
-    let stem = !name.starts_with('.') || name.matches('.').count() > 1;
-    let good = stem
-        && match content {
-            "iso" => lower.ends_with(".iso") || lower.ends_with(".img"),
-            "import" => [".raw", ".qcow2", ".vmdk", ".ova"]
-                .iter()
-                .any(|end| name.ends_with(end)),
-            _ => lower.contains(".tar"),
-        };
-    if !good {
-        let problem = match content {
-            "import" => "invalid filename or wrong extension",
-            _ => "wrong file extension",
-        };
-        return Err(Refusal::parameter("filename", problem));
-    }
-    if !storage.holds_files() {
-        return Err(Refusal::died(format!(
-            "can't upload to storage type '{}'",
-            storage.kind
-        )));
-    }
-    if !storage.supports(content) {
-        // Uploads and downloads have different words for it.
-        let unsupported = match context.optional("url") {
-            Some(_) => format!("is not configured for content-type '{content}'"),
-            None => format!("does not support '{content}' content"),
-        };
-        return Err(Refusal::died(format!(
-            "storage '{}' {unsupported}",
-            storage.name
-        )));
-    }
-    VolumeId::of_file(&storage.name, content, &name)
-        .map_err(|error| Refusal::parameter("filename", error.to_string()))
-}
-
-pub(super) fn upload(context: &Context<'_>, state: &mut State, upload: &Upload) -> Reply {
-    let place = state.node(context.param("node"))?;
-    let volume = target(context, state, &upload.file_name)?;
-    let content = context.param("content").to_owned();
-    let checksum = Checksum::of(context);
-    let body = upload.body.clone();
-    // The contacted node works, whichever node the path names.
-    let node = state.nodes.first().map(|node| node.name.clone());
-    let node = node.ok_or_else(|| Refusal::died("no node"))?;
-    let path = state
-        .storage(context.param("storage"))?
-        .path_of(volume.name());
-    let subject = TaskSubject {
-        worker: "imgcopy",
-        id: "",
-        node: &node,
-        user: &context.caller.id,
-    };
-    let target = node.clone();
-    let effect = move |state: &mut State| {
-        let temporary = "/var/tmp/pveupload-00000000000000000000000000000000";
-        let mut log = vec![format!("starting file import from: {temporary}")];
-        checksum.verify(&body)?;
-        if checksum.0.is_some() {
-            log.push("calculating checksum...OK, checksum verified".to_owned());
-        }
-        log.push(format!("target node: {target}"));
-        log.push(format!("target file: {path}"));
-        log.push(format!("file size is: {}", body.len()));
-        log.push(format!("command: cp -- {temporary} {path}"));
-        state.remove_volume(&place, &volume);
-        state.add_file(&place, VolumeRecord::file(volume, &content, body, None))?;
-        log.push("finished file import successfully".to_owned());
-        Ok(log)
-    };
-    task::start(context.shared, state, &subject, Box::new(effect))
-}
-
-pub(super) fn download(context: &Context<'_>, state: &mut State) -> Reply {
-    let node = state.node(context.param("node"))?;
-    let file_name = context.param("filename");
-    let volume = target(context, state, file_name)?;
-    let url = Url::parse(context.param("url"))
-        .map_err(|_| Refusal::parameter("url", "value does not match the regex pattern"))?;
-    let subject = TaskSubject {
-        worker: "download",
-        id: volume.file_name(),
-        node: &node,
-        user: &context.caller.id,
-    };
-    let id = task::register(state, &subject)?;
-    let destination = state
-        .storage(context.param("storage"))?
-        .path_of(volume.name());
-    task::print(state, &id, format!("downloading {url} to {destination}"));
-    for line in wget_begins(&url) {
-        task::print(state, &id, line);
-    }
-    let doomed = state.failing_tasks.pop_front();
-    let path = state
-        .storage(context.param("storage"))?
-        .path_of(volume.name());
-    let job = Download {
-        node: node.clone(),
-        path,
-        volume,
-        content: context.param("content").to_owned(),
-        checksum: Checksum::of(context),
-        unpack: context.optional("compression").map(str::to_owned),
-        url,
-    };
-    let (shared, text) = (context.shared.clone(), id.to_string());
-    tokio::spawn(async move {
-        let effect = match doomed {
-            Some(exit_text) => Box::new(move |_: &mut State| Err(exit_text)),
-            None => job.run(&shared).await,
-        };
-        task::set_effect(&shared, &mut shared.state(), &id, effect);
-    });
-    Ok(text.into())
-}
-
-/// What wget prints before the other server has answered.
-fn wget_begins(url: &Url) -> [String; 3] {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or_default();
-    [
-        format!("--2026-11-25 23:42:18--  {url}"),
-        format!("Connecting to {host}:{port}... connected."),
-        "HTTP request sent, awaiting response... ".to_owned(),
-    ]
-}
-
-struct Download {
-    node: NodeName,
-    path: String,
-    volume: VolumeId,
-    content: String,
-    checksum: Checksum,
-    unpack: Option<String>,
-    url: Url,
-}
-
-impl Download {
-    async fn run(self, shared: &Shared) -> Effect {
-        if let Some(method) = &self.unpack {
-            let problem = match (self.content.as_str(), method.as_str()) {
-                ("iso", "gz" | "lzo" | "zst" | "bz2") => None,
-                ("iso", _) => Some("no decompression method found"),
-                _ => Some("decompression not supported for import"),
-            };
-            if let Some(problem) = problem {
-                return Box::new(move |_| Err(problem.to_owned()));
-            }
-        }
-        let existing = shared.state().volume_on(&self.node, &self.volume).cloned();
-        if let Some(existing) = existing {
-            let result = self.meet_existing(&existing);
-            return Box::new(move |_| result);
-        }
-        let body = match shared.fetch(&self.url).await {
-            Ok(body) => body,
-            Err(failure) => {
-                let text = format!("download failed: {failure}");
-                return Box::new(move |_| Err(text));
-            }
-        };
-        Box::new(move |state| self.finish(state, body))
-    }
-
-    fn finish(self, state: &mut State, body: bytes::Bytes) -> Result<Vec<String>, String> {
-        self.checksum.verify(&body)?;
-        if self.content == "import"
-            && self.path.ends_with(".qcow2")
-            && !body.starts_with(b"QFI\xfb")
-        {
-            let path = format!("{}.tmp_dwnl.16661", self.path);
-            return Err(format!(
-                "failed to verify file: qemu-img: Could not open '{path}': Image is not in qcow2 format"
-            ));
-        }
-        let body = match self.unpack.as_deref() {
-            Some(method) => self.decompressed(method, body)?,
-            None => body,
-        };
-        let (url, path, size) = (self.url.clone(), self.path, body.len());
-        let record = VolumeRecord::file(self.volume, &self.content, body, Some(self.url));
-        state.add_file(&self.node, record)?;
-        Ok(vec![
-            format!("Length: {size}"),
-            format!("Saving to: '{path}.tmp_dwnl.16661'"),
-            format!("download of '{url}' to '{path}' finished"),
-        ])
-    }
-
-    /// The mock decompresses nothing: what looks like the format is stored as it is.
-    fn decompressed(&self, method: &str, body: bytes::Bytes) -> Result<bytes::Bytes, String> {
-        let (program, magic): (&str, &[u8]) = match method {
-            "gz" => ("zcat", b"\x1f\x8b"),
-            "zst" => ("zstd -q -d -c", b"\x28\xb5\x2f\xfd"),
-            "bz2" => ("bzcat", b"BZh"),
-            _ => ("lzop -d -c", b"\x89LZO"),
-        };
-        match body.starts_with(magic) {
-            true => Ok(body),
-            false => Err(format!(
-                "command '{program} {}.tmp_dwnl.16661' failed: exit code 1",
-                self.path
-            )),
-        }
-    }
-
-    fn meet_existing(&self, existing: &VolumeRecord) -> Result<Vec<String>, String> {
-        if self.checksum.0.is_none() {
-            return Err(format!(
-                "refusing to override existing file '{}'",
-                self.path
-            ));
-        }
-        self.checksum
-            .verify(&existing.body)
-            .map(|()| vec!["OK, got correct file already, no need to download".to_owned()])
-            .map_err(|text| format!("{text}, aborting"))
-    }
-}
-
-/// Algorithm and digits, if given.
-struct Checksum(Option<(String, String)>);
-
-impl Checksum {
-    fn of(context: &Context<'_>) -> Self {
-        let algorithm = context.optional("checksum-algorithm");
-        Self(
-            algorithm
-                .zip(context.optional("checksum"))
-                .map(|(algorithm, expected)| (algorithm.to_owned(), expected.to_owned())),
-        )
-    }
-
-    fn verify(&self, body: &[u8]) -> Result<(), String> {
-        let Some((algorithm, expected)) = &self.0 else {
-            return Ok(());
-        };
-        let got = match algorithm.as_str() {
-            "sha256" => hex(&Sha256::digest(body)),
-            "sha512" => hex(&Sha512::digest(body)),
-            other => return Err(format!("the mock does not compute {other}")),
-        };
-        if got.eq_ignore_ascii_case(expected) {
-            return Ok(());
-        }
-        Err(format!(
-            "checksum mismatch: got '{got}' != expect '{expected}'"
-        ))
-    }
 }

@@ -37,6 +37,10 @@ pub(super) fn shown_value(contract: &Contract, name: &str, value: &str) -> Value
     }
 }
 
+/// The refusal of a digest of another state.
+pub(super) const MODIFIED: &str =
+    "detected modified configuration - file changed by other user? Try again.";
+
 /// Stands for the SHA-1 of the configuration file: 40 hexadecimal digits.
 pub(super) fn digest(options: &Options) -> String {
     let text: Vec<String> = options.iter().map(|(k, v)| format!("{k}: {v}")).collect();

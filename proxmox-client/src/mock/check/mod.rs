@@ -3,7 +3,9 @@
 //! This is code of its own, not that of the client: a mock that decoded with the client's parser would accept whatever
 //! the client happens to print.
 
+mod cluster;
 pub(super) mod cpu;
+mod firewall;
 mod named;
 mod pattern;
 mod property;
@@ -70,10 +72,7 @@ impl Formats {
     fn check_named(&self, path: &str, name: &str, value: &str) -> Checked {
         if let Some(properties) = self.named_properties(name) {
             self.check_properties(path, properties, value)?;
-            return match name {
-                "pve-vm-cpu-conf" => cpu::check(self.release, value),
-                _ => Ok(()),
-            };
+            return self.check_together(name, properties, value);
         }
         if !self.named.contains_key(name) {
             if let Some(base) = name.strip_suffix("-list") {
@@ -87,7 +86,32 @@ impl Formats {
                 };
             }
         }
-        named::check(name, self.named.get(name), self.release, value)
+        named::check(name, self.named.get(name), self.release, value).unwrap_or(Ok(()))
+    }
+
+    /// What properties must hold together.
+    fn check_together(&self, name: &str, properties: &Map<String, Value>, value: &str) -> Checked {
+        let values = resolve(properties, value).unwrap_or_default();
+        let is_on = |key: &str| {
+            let value = values.get(key);
+            value.and_then(|value| crate::wire::truth_of_text(value)) == Some(true)
+        };
+        match name {
+            "pve-vm-cpu-conf" => cpu::check(self.release, value),
+            "backup-fleecing" => {
+                unless(!is_on("enabled") || values.contains_key("storage"), || {
+                    "'storage' parameter is required when 'enabled' is set".to_owned()
+                })
+            }
+            "prune-backups" => {
+                let keeps = |(key, value): (&String, &String)| key != "keep-all" && value != "0";
+                let others = values.iter().any(keeps);
+                unless(!(is_on("keep-all") && others), || {
+                    "keep-all cannot be set together with other options.".to_owned()
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn named_properties(&self, name: &str) -> Option<&Map<String, Value>> {
@@ -170,6 +194,14 @@ pub(super) fn missing_companion(
     (!values.contains_key(needed)).then(|| needed.to_owned())
 }
 
+/// The problem of a value, as a line, unless it is good.
+fn unless(good: bool, problem: impl FnOnce() -> String) -> Checked {
+    match good {
+        true => Ok(()),
+        false => Err(format!("{}\n", problem())),
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Parameter,
@@ -234,4 +266,56 @@ fn check_enumeration(schema: &Value, value: &str) -> Checked {
     Err(format!(
         "value '{value}' does not have a value in the enumeration '{all}'"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::mock::Contract;
+
+    fn names(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                let name = fields.get("format").and_then(Value::as_str);
+                found.extend(name.map(str::to_owned));
+                fields.values().for_each(|inner| names(inner, found));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| names(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_named_format_of_both_contracts_is_judged() {
+        for contract in [Contract::pve_9(), Contract::pve_8()] {
+            let formats = contract.formats();
+            let mut used = BTreeSet::new();
+            names(&contract.as_json(), &mut used);
+
+            assert!(used.len() > 50, "{}", used.len());
+            for name in used {
+                let base = match formats.named.contains_key(&name) {
+                    true => name.as_str(),
+                    false => name.trim_end_matches("-list").trim_end_matches("-opt"),
+                };
+                let judged = formats.named_properties(base).is_some()
+                    || named::check(base, formats.named.get(base), formats.release, "x").is_some();
+                assert!(judged, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn properties_are_judged_together() {
+        let formats = Contract::pve_9().formats();
+        for (name, good, bad) in [
+            ("prune-backups", "keep-all=1", "keep-all=1,keep-last=3"),
+            ("backup-fleecing", "1,storage=local", "1"),
+        ] {
+            assert_eq!(formats.check_named("x", name, good), Ok(()), "{good}");
+            assert!(formats.check_named("x", name, bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -5,20 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use super::pattern::matches;
-use super::{Checked, Release};
+use super::{Checked, Release, cluster, firewall};
 
-/// Checks a value against the named format; `described` is what the contract says about it.
+/// Checks a value against the named format; `described` is what the contract says about it. `None` for a format that
+/// nothing is known about.
 pub(super) fn check(
     name: &str,
     described: Option<&Value>,
     release: Release,
     value: &str,
-) -> Checked {
+) -> Option<Checked> {
     let looks_like = |valid: bool, what: &str| match valid {
         true => Ok(()),
         false => Err(format!("value does not look like a valid {what}\n")),
     };
-    match name {
+    Some(match name {
         "dns-name" => looks_like(is_dns_name(value), "DNS name"),
         "pve-vmid" => looks_like(matches(r"[1-9][0-9]{2,8}", false, value), "VM ID"),
         "pve-node" => looks_like(is_host_label(value), "node name"),
@@ -47,24 +48,29 @@ pub(super) fn check(
             matches(r"(\d+(\.\d+)?)([KMGT](iB)?)?", false, value),
             &format!("disk size: {value}"),
         ),
-        _ => check_by_text(name, described, release, value),
-    }
+        _ => return check_by_text(name, described, release, value),
+    })
 }
 
 /// Formats whose texts quote the value.
-fn check_by_text(name: &str, described: Option<&Value>, release: Release, value: &str) -> Checked {
+fn check_by_text(
+    name: &str,
+    described: Option<&Value>,
+    release: Release,
+    value: &str,
+) -> Option<Checked> {
     let unless = |valid: bool, text: String| match valid {
         true => Ok(()),
         false => Err(format!("{text}\n")),
     };
-    match name {
+    Some(match name {
         "pve-volume-id" => check_volume(value),
         "pve-volume-id-or-qm-path" if matches!(value, "none" | "cdrom") => Ok(()),
         "pve-volume-id-or-qm-path" | "pve-volume-id-or-absolute-path" => {
-            if value.starts_with('/') {
-                return Ok(());
+            match value.starts_with('/') {
+                true => Ok(()),
+                false => check_volume(value),
             }
-            check_volume(value)
         }
         "pve-storage-id" => unless(
             is_storage_id(value),
@@ -124,25 +130,23 @@ fn check_by_text(name: &str, described: Option<&Value>, release: Release, value:
             matches(r"[-%a-zA-Z0-9_.!~*'()]*", false, value),
             "invalid urlencoded string".to_owned(),
         ),
-        _ => check_described(described, value),
-    }
+        _ => {
+            return cluster::check(name, value)
+                .or_else(|| firewall::check(name, value))
+                .or_else(|| check_described(described, value));
+        }
+    })
 }
 
-/// A format that the contract describes by a pattern, or that this excerpt does not describe.
-fn check_described(described: Option<&Value>, value: &str) -> Checked {
-    let Some(format) = described else {
-        return Ok(());
-    };
-    // Described in prose.
-    let pattern = format.get("pattern").and_then(Value::as_str);
-    let Some(pattern) = pattern.filter(|pattern| !pattern.contains(" | ")) else {
-        return Ok(());
-    };
-    if matches(pattern, format.get("ignore_case").is_some(), value) {
-        Ok(())
-    } else {
-        Err("value does not match the regex pattern\n".to_owned())
-    }
+/// A format that the contract describes by a pattern.
+fn check_described(described: Option<&Value>, value: &str) -> Option<Checked> {
+    let format = described?;
+    let pattern = format.get("pattern").and_then(Value::as_str)?;
+    let fits = matches(pattern, format.get("ignore_case").is_some(), value);
+    Some(match fits {
+        true => Ok(()),
+        false => Err("value does not match the regex pattern\n".to_owned()),
+    })
 }
 
 fn check_volume(value: &str) -> Checked {
@@ -183,11 +187,11 @@ fn is_content_type(value: &str) -> bool {
     )
 }
 
-fn is_storage_id(value: &str) -> bool {
+pub(super) fn is_storage_id(value: &str) -> bool {
     matches(r"[a-z][a-z0-9\-_\.]*[a-z0-9]", true, value)
 }
 
-fn is_host_label(value: &str) -> bool {
+pub(super) fn is_host_label(value: &str) -> bool {
     matches(r"[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?", false, value)
 }
 
@@ -221,10 +225,11 @@ fn is_index(text: &str, last: u8) -> bool {
         && text.parse::<u8>().is_ok_and(|index| index <= last)
 }
 
+/// Networks that are larger than /8 are none.
 fn cidr(value: &str) -> Option<IpAddr> {
     let (address, prefix) = value.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let prefix: u8 = prefix.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
-    (prefix <= most).then_some(address)
+    (8..=most).contains(&prefix).then_some(address)
 }
