@@ -5,7 +5,9 @@
 
 mod credentials;
 mod decisions;
+mod digests;
 mod guest;
+mod high_availability;
 mod limiter;
 mod mock_scenario;
 mod mock_strictness;
@@ -18,6 +20,7 @@ mod operations_node;
 mod operations_vm;
 mod preflight;
 mod recorded;
+mod restore;
 mod retry;
 mod roles;
 mod schema;

@@ -188,6 +188,23 @@ fn storage_operations() -> Vec<Operation> {
                 .delete(&VolumeId::new("local:iso/x.iso").unwrap())
         ),
         operation!(
+            "backups",
+            get("/nodes/pve-01/storage/local/content?content=backup&vmid=2411000"),
+            json!([{ "volid": "local:backup/vzdump-qemu-104-2025_10_09-08_00_00.vma.zst", "format": "vma.zst" }]),
+            "vma.zst",
+            |c| c.node(node()).storage(storage("local")).backups_of(vm_id())
+        ),
+        operation!(
+            "copy volume",
+            post(
+                "/nodes/pve-01/storage/local/content/local%3Aiso%2Fx.iso",
+                "target=local%3Aiso%2Fy.iso&target_node=pve-01"
+            ),
+            json!(UPID),
+            "UPID:pve-01",
+            |c| copy(&c)
+        ),
+        operation!(
             "download",
             post(
                 "/nodes/pve-01/storage/local/download-url",
@@ -200,6 +217,14 @@ fn storage_operations() -> Vec<Operation> {
             |c| download(&c)
         ),
     ]
+}
+
+async fn copy(client: &Client) -> Result<TaskId> {
+    let volume = |text: &str| VolumeId::new(text).unwrap();
+    let (from, to) = (volume("local:iso/x.iso"), volume("local:iso/y.iso"));
+    let storage = client.node(node()).storage(storage("local"));
+    let task = storage.copy_volume(&from, &to, Some(&node())).await?;
+    Ok(task.id().clone())
 }
 
 async fn download(client: &Client) -> Result<TaskId> {

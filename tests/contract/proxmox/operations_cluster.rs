@@ -1,11 +1,14 @@
 //! Operations on the cluster, on pools, users, tokens and roles.
 
 use proxmox_client::access::{AclUpdate, TokenRequest, UserRequest};
-use proxmox_client::cluster::{HaResourceRequest, ResourceKind, VnetRequest, ZoneRequest};
+use proxmox_client::cluster::{
+    HaAffinity, HaGroupRequest, HaGroupUpdate, HaResourceRequest, HaResourceUpdate, HaRuleRequest,
+    HaRuleUpdate, ResourceKind, VnetRequest, ZoneRequest,
+};
 use serde_json::json;
 
 use super::operation_table::{Operation, UPID, delete, get, operation, post, put};
-use super::{storage, vm_id};
+use super::{node, storage, vm_id};
 
 #[allow(
     clippy::too_many_lines,
@@ -135,7 +138,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "()",
             |c| async {
                 c.cluster()
-                    .update_ha_resource(vm_id(), &HaResourceRequest::new().state("stopped"))
+                    .update_ha_resource(vm_id(), &HaResourceUpdate::new().state("stopped"))
                     .await
             }
         ),
@@ -145,6 +148,114 @@ pub(super) fn operations() -> Vec<Operation> {
             json!(null),
             "true",
             |c| async { c.cluster().remove_ha_resource(vm_id()).await }
+        ),
+        operation!(
+            "HA resource",
+            get("/cluster/ha/resources/vm%3A2411000"),
+            json!({ "sid": "vm:2411000", "type": "vm", "state": "started", "digest": "ab" }),
+            "digest: Some(\"ab\")",
+            |c| async { c.cluster().ha_resource(vm_id()).await }
+        ),
+        operation!(
+            "migrate HA resource",
+            post("/cluster/ha/resources/vm%3A2411000/migrate", "node=pve-01"),
+            json!({ "sid": "vm:2411000", "requested-node": "pve-01" }),
+            "()",
+            |c| async { c.cluster().migrate_ha_resource(vm_id(), &node()).await }
+        ),
+        operation!(
+            "relocate HA resource",
+            post("/cluster/ha/resources/vm%3A2411000/relocate", "node=pve-01"),
+            json!(null),
+            "()",
+            |c| async { c.cluster().relocate_ha_resource(vm_id(), &node()).await }
+        ),
+        operation!(
+            "HA group",
+            get("/cluster/ha/groups/all"),
+            json!({ "group": "all", "nodes": "pve-01:2", "nofailback": 1, "digest": "ab" }),
+            "no_failback: true",
+            |c| async { c.cluster().ha_group("all").await }
+        ),
+        operation!(
+            "create HA group",
+            post(
+                "/cluster/ha/groups",
+                "group=all&nodes=pve-01%3A2%2Cpve-02&restricted=1"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                let group = HaGroupRequest::new("pve-01:2,pve-02").restricted();
+                c.cluster().create_ha_group("all", &group).await
+            }
+        ),
+        operation!(
+            "change HA group",
+            put(
+                "/cluster/ha/groups/all",
+                "nodes=pve-02&delete=comment&digest=ab"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                let update = HaGroupUpdate::new()
+                    .nodes("pve-02")
+                    .unset("comment")
+                    .digest("ab");
+                c.cluster().update_ha_group("all", &update).await
+            }
+        ),
+        operation!(
+            "delete HA group",
+            delete("/cluster/ha/groups/all"),
+            json!(null),
+            "()",
+            |c| async { c.cluster().delete_ha_group("all").await }
+        ),
+        operation!(
+            "HA rule",
+            get("/cluster/ha/rules/apart"),
+            json!({ "rule": "apart", "type": "resource-affinity", "resources": "vm:104", "digest": "ab" }),
+            "digest: Some(\"ab\")",
+            |c| async { c.cluster().ha_rule("apart").await }
+        ),
+        operation!(
+            "create HA rule",
+            post(
+                "/cluster/ha/rules",
+                "rule=apart&type=resource-affinity&resources=vm%3A2411000%2Cvm%3A104&affinity=negative"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                let vms = [vm_id(), "104".parse().unwrap()];
+                let rule = HaRuleRequest::resource_affinity(&vms, HaAffinity::Negative);
+                c.cluster().create_ha_rule("apart", &rule).await
+            }
+        ),
+        operation!(
+            "change HA rule",
+            put(
+                "/cluster/ha/rules/apart",
+                "type=node-affinity&nodes=pve-01%3A2&strict=1&digest=ab"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                let update = HaRuleUpdate::new("node-affinity")
+                    .nodes("pve-01:2")
+                    .strict()
+                    .digest("ab");
+                c.cluster().update_ha_rule("apart", &update).await
+            }
+        ),
+        operation!(
+            "delete HA rule",
+            delete("/cluster/ha/rules/apart"),
+            json!(null),
+            "()",
+            |c| async { c.cluster().delete_ha_rule("apart").await }
         ),
         operation!(
             "HA groups",

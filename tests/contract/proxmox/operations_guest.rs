@@ -1,6 +1,6 @@
 //! Operations on guests: agent, consoles, firewall.
 
-use proxmox_client::cluster::{FirewallOptionsUpdate, FirewallRuleRequest};
+use proxmox_client::cluster::{FirewallOptionsUpdate, FirewallRuleRequest, FirewallRuleUpdate};
 use proxmox_client::{Client, Vm};
 use serde_json::json;
 
@@ -178,6 +178,33 @@ pub(super) fn operations() -> Vec<Operation> {
             }
         ),
         operation!(
+            "change firewall rule",
+            put(
+                "/nodes/pve-01/qemu/2411000/firewall/rules/1",
+                "action=DROP&delete=comment&digest=x&enable=0"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                let update = FirewallRuleUpdate::new()
+                    .action("DROP")
+                    .unset("comment")
+                    .digest("x")
+                    .disable();
+                machine(&c).update_firewall_rule(1, &update).await
+            }
+        ),
+        operation!(
+            "move firewall rule",
+            put(
+                "/nodes/pve-01/qemu/2411000/firewall/rules/1",
+                "moveto=0&digest=x"
+            ),
+            json!(null),
+            "()",
+            |c| async { machine(&c).move_firewall_rule(1, 0, Some("x")).await }
+        ),
+        operation!(
             "delete firewall rule",
             delete("/nodes/pve-01/qemu/2411000/firewall/rules/0?digest=x"),
             json!(null),
@@ -197,6 +224,20 @@ pub(super) fn operations() -> Vec<Operation> {
             json!(null),
             "()",
             |c| async { machine(&c).create_ip_set("admins").await }
+        ),
+        operation!(
+            "rename IP set",
+            post(
+                "/nodes/pve-01/qemu/2411000/firewall/ipset",
+                "rename=admins&name=people&digest=x"
+            ),
+            json!(null),
+            "()",
+            |c| async {
+                machine(&c)
+                    .rename_ip_set("admins", "people", Some("x"))
+                    .await
+            }
         ),
         operation!(
             "IP set",
@@ -222,7 +263,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "()",
             |c| async {
                 machine(&c)
-                    .remove_from_ip_set("admins", "10.0.0.0/24")
+                    .remove_from_ip_set("admins", "10.0.0.0/24", None)
                     .await
             }
         ),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proxmox_client::id::{NodeName, VmId};
+use proxmox_client::id::{NodeName, VmId, VolumeId};
 use proxmox_client::vm::{
-    CloneRequest, ConfigUpdate, Feature, MigrateRequest, MoveDiskRequest, Size, Slot,
-    SnapshotRequest,
+    CloneRequest, ConfigUpdate, Feature, MigrateRequest, MoveDiskRequest, ResizeRequest,
+    RestoreRequest, Size, Slot, SnapshotRequest,
 };
 use proxmox_client::{Client, Vm};
 use serde_json::json;
@@ -60,14 +60,42 @@ pub(super) fn operations() -> Vec<Operation> {
             put("/nodes/pve-01/qemu/2411000/resize", "disk=scsi0&size=64G"),
             json!(UPID),
             "UPID",
-            |c| async { machine(&c).resize_disk(Slot::Scsi(0), Size::gib(64)).await }
+            |c| async {
+                machine(&c)
+                    .resize_disk(Slot::Scsi(0), &ResizeRequest::to(Size::gib(64)))
+                    .await
+            }
         ),
         operation!(
             "grow",
             put("/nodes/pve-01/qemu/2411000/resize", "disk=scsi0&size=%2B1G"),
             json!(UPID),
             "UPID",
-            |c| async { machine(&c).grow_disk(Slot::Scsi(0), Size::gib(1)).await }
+            |c| async {
+                machine(&c)
+                    .resize_disk(Slot::Scsi(0), &ResizeRequest::by(Size::gib(1)))
+                    .await
+            }
+        ),
+        operation!(
+            "restore",
+            post(
+                "/nodes/pve-01/qemu",
+                "vmid=2411000&archive=local%3Abackup%2Fvzdump-qemu-104-2025_10_09-08_00_00.vma.zst\
+                 &storage=nvme-lvm&bwlimit=1024&memory=4096&unique=1&start=1"
+            ),
+            json!(UPID),
+            "UPID",
+            |c| async {
+                let archive = "local:backup/vzdump-qemu-104-2025_10_09-08_00_00.vma.zst";
+                let restore = RestoreRequest::new(vm_id(), archive.parse::<VolumeId>().unwrap())
+                    .storage(storage("nvme-lvm"))
+                    .bytes_per_second("1M".parse().unwrap())
+                    .memory_mib(4096_u32)
+                    .unique()
+                    .start();
+                c.node(node()).restore_vm(&restore).await
+            }
         ),
         operation!(
             "move disk",

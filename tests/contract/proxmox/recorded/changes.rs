@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxmox_client::access::{AclUpdate, TokenRequest, UserRequest};
 use proxmox_client::storage::{Content, DownloadRequest, UploadRequest};
-use proxmox_client::vm::{ConfigUpdate, Size, Slot, VmSpec};
+use proxmox_client::vm::{ConfigUpdate, ResizeRequest, Size, Slot, VmSpec};
 use proxmox_client::{Client, Result, Storage, Vm};
 
 use super::Exchange;
@@ -63,7 +63,9 @@ async fn of_vm(vm: &Vm, method: &str, rest: &[&str]) -> Option<Result<()>> {
         ("DELETE", []) => made!(vm.delete()),
         ("POST", ["config"]) => made!(vm.update(&update)),
         ("PUT", ["config"]) => made!(vm.set(&update)),
-        ("PUT", ["resize"]) => made!(vm.resize_disk(Slot::Scsi(0), Size::gib(1))),
+        ("PUT", ["resize"]) => {
+            made!(vm.resize_disk(Slot::Scsi(0), &ResizeRequest::to(Size::gib(1))))
+        }
         ("PUT", ["unlink"]) => made!(vm.detach_disks(&["scsi1"])),
         ("POST", ["status", "start"]) => made!(vm.start()),
         ("POST", ["status", "stop"]) => made!(vm.stop()),

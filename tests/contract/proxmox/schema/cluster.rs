@@ -1,6 +1,9 @@
 //! Calls of the cluster and of pools.
 
-use proxmox_client::cluster::{HaResourceRequest, ResourceKind, VnetRequest, ZoneRequest};
+use proxmox_client::cluster::{
+    HaAffinity, HaGroupRequest, HaGroupUpdate, HaResourceRequest, HaResourceUpdate, HaRuleRequest,
+    HaRuleUpdate, ResourceKind, VnetRequest, ZoneRequest,
+};
 
 use super::dice::Dice;
 use super::vm::{node, pool, storage, vm_id};
@@ -25,6 +28,100 @@ fn resource(d: &mut Dice) -> HaResourceRequest {
         let good = d.text(200);
         r.comment(d.form(good))
     })
+}
+
+fn resource_update(d: &mut Dice) -> HaResourceUpdate {
+    let mut request = HaResourceUpdate::new();
+    request = d.maybe(request, |r, d| r.state(d.pick(&["started", "stopped"])));
+    request = d.maybe(request, |r, d| {
+        let good = d.word("-_", 20);
+        r.group(d.form(good))
+    });
+    request = d.maybe(request, |r, d| {
+        r.max_restart(d.number::<u32>(0, u64::from(u32::MAX)))
+    });
+    request = d.maybe(request, |r, d| {
+        r.max_relocate(d.number::<u32>(0, u64::from(u32::MAX)))
+    });
+    request = d.maybe(request, |r, d| r.comment(comment(d)));
+    request = d.maybe(request, |r, d| r.unset(unset(d)));
+    d.maybe(request, |r, d| r.digest(digest(d)))
+}
+
+fn comment(d: &mut Dice) -> String {
+    let good = d.text(200);
+    d.form(good)
+}
+
+fn unset(d: &mut Dice) -> String {
+    let good = d.list(1, 2, |d| d.pick(&["comment", "nodes"]).to_owned());
+    d.form(good)
+}
+
+fn digest(d: &mut Dice) -> String {
+    let good = d.hex(40);
+    d.form(good)
+}
+
+fn ha_nodes(d: &mut Dice) -> String {
+    let good = d.list(1, 3, |d| {
+        let priority = d.option(|d| format!(":{}", d.within(0, 1000)));
+        format!("{}{}", node(d), priority.unwrap_or_default())
+    });
+    d.form(good)
+}
+
+fn ha_name(d: &mut Dice) -> String {
+    let good = d.word("-_", 20);
+    d.form(good)
+}
+
+fn group(d: &mut Dice) -> HaGroupRequest {
+    let mut request = HaGroupRequest::new(ha_nodes(d));
+    request = d.maybe(request, |r, d| r.comment(comment(d)));
+    request = d.maybe(request, |r, _| r.restricted());
+    d.maybe(request, |r, _| r.no_failback())
+}
+
+fn group_update(d: &mut Dice) -> HaGroupUpdate {
+    let mut request = HaGroupUpdate::new();
+    request = d.maybe(request, |r, d| r.nodes(ha_nodes(d)));
+    request = d.maybe(request, |r, d| r.comment(comment(d)));
+    request = d.maybe(request, |r, d| r.unset(unset(d)));
+    request = d.maybe(request, |r, d| r.digest(digest(d)));
+    request = d.maybe(request, |r, _| r.restricted());
+    request = d.maybe(request, |r, _| r.unrestricted());
+    request = d.maybe(request, |r, _| r.no_failback());
+    d.maybe(request, |r, _| r.fail_back())
+}
+
+fn ha_rule(d: &mut Dice) -> HaRuleRequest {
+    let vms: Vec<_> = (0..d.within(1, 3)).map(|_| vm_id(d)).collect();
+    let mut request = match d.flip() {
+        true => HaRuleRequest::node_affinity(&vms, ha_nodes(d)),
+        false => HaRuleRequest::resource_affinity(&vms, HaAffinity::Positive),
+    };
+    request = d.maybe(request, |r, d| r.comment(comment(d)));
+    request = d.maybe(request, |r, _| r.strict());
+    d.maybe(request, |r, _| r.disabled())
+}
+
+fn ha_rule_update(d: &mut Dice) -> HaRuleUpdate {
+    let mut request = HaRuleUpdate::new(d.pick(&["node-affinity", "resource-affinity"]));
+    request = d.maybe(request, |r, d| {
+        let good = d.list(1, 3, |d| format!("vm:{}", vm_id(d)));
+        r.resources(d.form(good))
+    });
+    request = d.maybe(request, |r, d| r.nodes(ha_nodes(d)));
+    request = d.maybe(request, |r, d| {
+        r.affinity(d.pick(&["positive", "negative"]))
+    });
+    request = d.maybe(request, |r, d| r.comment(comment(d)));
+    request = d.maybe(request, |r, d| r.unset(unset(d)));
+    request = d.maybe(request, |r, d| r.digest(digest(d)));
+    request = d.maybe(request, |r, _| r.strict());
+    request = d.maybe(request, |r, _| r.lenient());
+    d.maybe(request, |r, _| r.disable())
 }
 
 fn sdn_name(d: &mut Dice) -> String {
@@ -102,7 +199,7 @@ pub(super) fn builders() -> Vec<Builder> {
             async move { c.cluster().add_ha_resource(id, &request).await }
         }),
         builder!("change HA resource", |c, d| {
-            let (id, request) = (vm_id(&mut d), resource(&mut d));
+            let (id, request) = (vm_id(&mut d), resource_update(&mut d));
             async move { c.cluster().update_ha_resource(id, &request).await }
         }),
         builder!("remove HA resource", |c, d| {
@@ -119,7 +216,57 @@ pub(super) fn builders() -> Vec<Builder> {
         }),
     ];
     all.extend(pools());
+    all.extend(high_availability());
     all
+}
+
+fn high_availability() -> Vec<Builder> {
+    vec![
+        builder!("HA resource", |c, d| {
+            let id = vm_id(&mut d);
+            async move { c.cluster().ha_resource(id).await }
+        }),
+        builder!("migrate HA resource", |c, d| {
+            let (id, to) = (vm_id(&mut d), node(&mut d));
+            async move { c.cluster().migrate_ha_resource(id, &to).await }
+        }),
+        builder!("relocate HA resource", |c, d| {
+            let (id, to) = (vm_id(&mut d), node(&mut d));
+            async move { c.cluster().relocate_ha_resource(id, &to).await }
+        }),
+        builder!("HA group", |c, d| {
+            let name = ha_name(&mut d);
+            async move { c.cluster().ha_group(&name).await }
+        }),
+        builder!("create HA group", 2, |c, d| {
+            let (name, group) = (ha_name(&mut d), group(&mut d));
+            async move { c.cluster().create_ha_group(&name, &group).await }
+        }),
+        builder!("change HA group", 2, |c, d| {
+            let (name, update) = (ha_name(&mut d), group_update(&mut d));
+            async move { c.cluster().update_ha_group(&name, &update).await }
+        }),
+        builder!("delete HA group", |c, d| {
+            let name = ha_name(&mut d);
+            async move { c.cluster().delete_ha_group(&name).await }
+        }),
+        builder!("HA rule", |c, d| {
+            let name = ha_name(&mut d);
+            async move { c.cluster().ha_rule(&name).await }
+        }),
+        builder!("create HA rule", 2, |c, d| {
+            let (name, rule) = (ha_name(&mut d), ha_rule(&mut d));
+            async move { c.cluster().create_ha_rule(&name, &rule).await }
+        }),
+        builder!("change HA rule", 2, |c, d| {
+            let (name, update) = (ha_name(&mut d), ha_rule_update(&mut d));
+            async move { c.cluster().update_ha_rule(&name, &update).await }
+        }),
+        builder!("delete HA rule", |c, d| {
+            let name = ha_name(&mut d);
+            async move { c.cluster().delete_ha_rule(&name).await }
+        }),
+    ]
 }
 
 fn pools() -> Vec<Builder> {

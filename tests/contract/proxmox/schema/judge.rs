@@ -33,6 +33,22 @@ impl Sent {
             .collect()
     }
 
+    /// Method and template.
+    pub(super) fn call(&self) -> Option<String> {
+        let (template, _) = contract("9").find(&self.method, &self.path)?;
+        Some(format!("{} {template}", self.method))
+    }
+
+    /// Whether there is anything in it but the handle that made it.
+    pub(super) fn has_values(&self) -> bool {
+        let in_path = contract("9").find(&self.method, &self.path);
+        let in_path = in_path.map(|(_, values)| values).unwrap_or_default();
+        let own = |(name, _): &(String, String)| {
+            !matches!(name.as_str(), "node" | "vmid" | "storage" | "upid")
+        };
+        !self.params.is_empty() || in_path.iter().any(own)
+    }
+
     fn problems_of(&self, release: &str) -> Vec<String> {
         let Some((template, in_path)) = contract(release).find(&self.method, &self.path) else {
             return vec![format!(

@@ -118,6 +118,16 @@ pub(super) fn builders() -> Vec<Builder> {
         )),
         builder!("disks of a VM", |c, d| storage(&c, &mut d)
             .disks_of(vm_id(&mut d))),
+        builder!("backups of a VM", |c, d| storage(&c, &mut d)
+            .backups_of(vm_id(&mut d))),
+        builder!("copy volume", |c, d| {
+            let (from, to, place) = (volume(&mut d), volume(&mut d), d.option(node));
+            async move {
+                storage(&c, &mut d)
+                    .copy_volume(&from, &to, place.as_ref())
+                    .await
+            }
+        }),
         builder!("volume", |c, d| storage(&c, &mut d).volume(&volume(&mut d))),
         builder!("change volume", |c, d| storage(&c, &mut d)
             .update_volume(&volume(&mut d), &change(&mut d))),

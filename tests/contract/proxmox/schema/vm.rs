@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use proxmox_client::cluster::{FirewallOptionsUpdate, FirewallRuleRequest};
-use proxmox_client::id::{NodeName, StorageName, VmId};
+use proxmox_client::cluster::{FirewallOptionsUpdate, FirewallRuleRequest, FirewallRuleUpdate};
+use proxmox_client::id::{NodeName, StorageName, VmId, VolumeId};
 use proxmox_client::vm::{
-    CloneRequest, Feature, MigrateRequest, MoveDiskRequest, Size, Slot, SnapshotRequest,
+    CloneRequest, Feature, MigrateRequest, MoveDiskRequest, ResizeRequest, RestoreRequest, Size,
+    Slot, SnapshotRequest,
 };
 use proxmox_client::{Client, Vm};
 
@@ -165,7 +166,12 @@ fn firewall_rule(d: &mut Dice) -> FirewallRuleRequest {
         let good = d.network();
         r.source(d.form(good))
     });
-    request = d.maybe(request, |r, d| r.destination(d.list(1, 8, Dice::address)));
+    request = d.maybe(request, |r, d| {
+        let good = d.list(1, 8, |d| {
+            format!("10.0.{}.{}", d.within(0, 9), d.within(0, 9))
+        });
+        r.destination(d.form(good))
+    });
     request = d.maybe(request, |r, d| {
         r.source_ports(format!("{}", d.within(1, 65535)))
     });
@@ -178,10 +184,97 @@ fn firewall_rule(d: &mut Dice) -> FirewallRuleRequest {
     });
     request = d.maybe(request, |r, d| r.comment(d.text(60)));
     request = d.maybe(request, |r, d| {
-        r.position(d.number::<u32>(0, u64::from(u32::MAX)))
+        let good = d.hex(40);
+        r.digest(d.form(good))
+    });
+    d.maybe(request, |r, _| r.enable())
+}
+
+fn rule_update(d: &mut Dice) -> FirewallRuleUpdate {
+    let mut request = FirewallRuleUpdate::new();
+    request = d.maybe(request, |r, d| {
+        r.kind(d.pick(&["in", "out", "forward", "group"]))
+    });
+    request = d.maybe(request, |r, d| r.action(firewall_name(d, 20)));
+    request = d.maybe(request, |r, d| r.preset(d.pick(&["SSH", "Web", "Ping"])));
+    request = d.maybe(request, |r, d| r.protocol(d.pick(&["tcp", "udp", "icmp"])));
+    request = d.maybe(request, |r, d| {
+        let good = d.network();
+        r.source(d.form(good))
+    });
+    request = d.maybe(request, |r, d| r.destination(d.address()));
+    request = d.maybe(request, |r, d| {
+        r.source_ports(format!("{}", d.within(1, 65535)))
+    });
+    request = d.maybe(request, |r, _| r.destination_ports("80,443:450"));
+    request = d.maybe(request, |r, d| {
+        let good = format!("net{}", d.within(0, 31));
+        r.iface(d.form(good))
+    });
+    request = d.maybe(request, |r, d| r.comment(d.text(60)));
+    request = d.maybe(request, |r, d| {
+        let good = d.list(1, 3, |d| d.pick(&["comment", "dport"]).to_owned());
+        r.unset(d.form(good))
+    });
+    request = d.maybe(request, |r, d| {
+        let good = d.hex(64);
+        r.digest(d.form(good))
     });
     request = d.maybe(request, |r, _| r.enable());
     d.maybe(request, |r, _| r.disable())
+}
+
+fn digest(d: &mut Dice) -> Option<String> {
+    d.option(|d| {
+        let good = d.hex(40);
+        d.form(good)
+    })
+}
+
+fn resize(d: &mut Dice) -> ResizeRequest {
+    let request = match d.flip() {
+        true => ResizeRequest::to(size(d)),
+        false => ResizeRequest::by(size(d)),
+    };
+    match digest(d) {
+        Some(digest) => request.digest(digest),
+        None => request,
+    }
+}
+
+fn restore(d: &mut Dice) -> RestoreRequest {
+    let archive = format!(
+        "{}:backup/vzdump-qemu-{}-2025_10_09-08_00_00.vma{}",
+        storage(d),
+        vm_id(d),
+        d.pick(&["", ".zst", ".gz", ".lzo"])
+    );
+    let archive: VolumeId = archive.parse().unwrap();
+    let mut request = RestoreRequest::new(vm_id(d), archive);
+    request = d.maybe(request, |r, d| r.storage(storage(d)));
+    request = d.maybe(request, |r, d| {
+        let good = pool(d);
+        r.pool(d.form(good))
+    });
+    request = d.maybe(request, |r, d| {
+        r.bandwidth_limit(d.within(0, u64::from(u32::MAX)))
+    });
+    request = d.maybe(request, |r, d| r.bytes_per_second(size(d)));
+    request = d.maybe(request, |r, d| {
+        let good = d.word("-", 20);
+        r.name(d.form(good))
+    });
+    request = d.maybe(request, |r, d| r.memory_mib(d.number::<u32>(16, 4_000_000)));
+    request = d.maybe(request, |r, d| r.cores(d.number::<u32>(1, 512)));
+    request = d.maybe(request, |r, d| {
+        let good = d.text(300);
+        r.description(d.form(good))
+    });
+    request = d.maybe(request, |r, d| r.option("onboot", d.pick(&["0", "1"])));
+    request = d.maybe(request, |r, _| r.force());
+    request = d.maybe(request, |r, _| r.unique());
+    request = d.maybe(request, |r, _| r.live());
+    d.maybe(request, |r, _| r.start())
 }
 
 fn entry(d: &mut Dice) -> String {
@@ -209,10 +302,12 @@ fn configuration() -> Vec<Builder> {
             .make_base_disk(slot(&mut d))),
         builder!("move disk", 2, |c, d| vm(&c, &mut d)
             .move_disk(slot(&mut d), &move_disk(&mut d))),
-        builder!("resize", 2, |c, d| vm(&c, &mut d)
-            .resize_disk(slot(&mut d), size(&mut d))),
-        builder!("grow", |c, d| vm(&c, &mut d)
-            .grow_disk(slot(&mut d), size(&mut d))),
+        builder!("resize", 3, |c, d| vm(&c, &mut d)
+            .resize_disk(slot(&mut d), &resize(&mut d))),
+        builder!("restore", 4, |c, d| {
+            let node = c.node(node(&mut d));
+            async move { node.restore_vm(&restore(&mut d)).await }
+        }),
         builder!("detach", |c, d| vm(&c, &mut d)
             .detach_disks(&[&option_name(&mut d), &option_name(&mut d)])),
         builder!("delete disks", |c, d| vm(&c, &mut d)
@@ -286,14 +381,33 @@ fn firewall() -> Vec<Builder> {
         builder!("firewall rule", 4, |c, d| vm(&c, &mut d)
             .add_firewall_rule(&firewall_rule(&mut d))),
         builder!("delete firewall rule", |c, d| {
-            let digest = d.option(|d| {
-                let good = d.hex(64);
-                d.form(good)
-            });
-            let position = d.number(0, u64::from(u32::MAX));
+            let (position, digest) = (d.number(0, u64::from(u32::MAX)), digest(&mut d));
             async move {
                 vm(&c, &mut d)
                     .delete_firewall_rule(position, digest.as_deref())
+                    .await
+            }
+        }),
+        builder!("change firewall rule", 4, |c, d| vm(&c, &mut d)
+            .update_firewall_rule(
+                d.number(0, u64::from(u32::MAX)),
+                &rule_update(&mut d)
+            )),
+        builder!("move firewall rule", |c, d| {
+            let (position, to) = (d.number(0, 99), d.number(0, u64::from(u32::MAX)));
+            let digest = digest(&mut d);
+            async move {
+                vm(&c, &mut d)
+                    .move_firewall_rule(position, to, digest.as_deref())
+                    .await
+            }
+        }),
+        builder!("rename IP set", |c, d| {
+            let digest = digest(&mut d);
+            async move {
+                let (name, new) = (firewall_name(&mut d, 64), firewall_name(&mut d, 64));
+                vm(&c, &mut d)
+                    .rename_ip_set(&name, &new, digest.as_deref())
                     .await
             }
         }),
@@ -306,6 +420,10 @@ fn firewall() -> Vec<Builder> {
         builder!("add to IP set", |c, d| vm(&c, &mut d)
             .add_to_ip_set(&firewall_name(&mut d, 64), &entry(&mut d))),
         builder!("remove from IP set", |c, d| vm(&c, &mut d)
-            .remove_from_ip_set(&firewall_name(&mut d, 64), &entry(&mut d))),
+            .remove_from_ip_set(
+                &firewall_name(&mut d, 64),
+                &entry(&mut d),
+                digest(&mut d).as_deref()
+            )),
     ]
 }
