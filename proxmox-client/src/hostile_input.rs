@@ -219,6 +219,7 @@ fn answered(status: u16, phrase: &str, body: &[u8]) -> ServerResponse {
         phrase: Some(phrase.to_owned()),
         content_type: "application/json".to_owned(),
         retry_after: None,
+        keeps_connection: true,
         body: Bytes::copy_from_slice(body),
     }
 }
@@ -249,7 +250,7 @@ fn envelopes_and_answers_are_read_or_refused() {
         for status in [400, 403, 500, 595] {
             assert!(
                 answered(status, &phrase, bytes)
-                    .into_envelope(&request)
+                    .into_success(&request)
                     .is_err()
             );
         }
@@ -257,6 +258,9 @@ fn envelopes_and_answers_are_read_or_refused() {
             return;
         };
         let data = envelope.data;
+        let at_once = answered(200, "OK", bytes).into_data::<Vec<VmInfo>>(&request);
+        let by_value = decode::<Vec<VmInfo>>(&request, data.clone());
+        assert_eq!(at_once.ok(), by_value.ok());
         reads::<Vec<VmInfo>>(&request, &data);
         reads::<VmConfig>(&request, &data);
         reads::<VmStatus>(&request, &data);

@@ -7,6 +7,7 @@ mod credentials;
 mod decisions;
 mod digests;
 mod guest;
+mod hardware_limits;
 mod high_availability;
 mod limiter;
 mod mock_scenario;

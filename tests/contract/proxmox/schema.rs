@@ -196,6 +196,13 @@ async fn both_releases_know_every_call_and_its_parameters() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// Calls whose parameters are always the same, or only numbers of lines.
+const FIXED: &[&str] = &[
+    "GET /nodes/{node}/qemu/{vmid}/config",
+    "GET /nodes/{node}/tasks/{upid}/log",
+    "POST /nodes/{node}/qemu/{vmid}/vncproxy",
+];
+
 /// Method and template of every call with values of its own: parameters, or a part of the path that is not the node, the VM
 /// or the storage.
 async fn calls_with_values() -> BTreeSet<String> {
@@ -219,7 +226,10 @@ async fn every_call_with_values_takes_part_in_the_random_requests() {
 
     println!("{} calls have values", all.len());
     assert!(all.len() >= 90, "{}", all.len());
-    let missing: Vec<&String> = all.difference(&drawn).collect();
+    let missing: Vec<&String> = all
+        .difference(&drawn)
+        .filter(|call| !FIXED.contains(&call.as_str()))
+        .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use proxmox_client::id::VolumeId;
-use proxmox_client::mock::{Fault, MockStorage, PveMock, Route};
+use proxmox_client::mock::{Acl, Fault, MockStorage, PveMock, Route};
 use proxmox_client::storage::{Checksum, Content, UploadRequest};
 use proxmox_client::{ErrorKind, Reason};
 
@@ -189,4 +189,30 @@ async fn a_refusal_before_the_body_is_read_is_the_error() {
 
     assert_eq!(error.kind(), ErrorKind::Forbidden, "{error:?}");
     assert_eq!(error.missing_permissions()[0].path, "/storage/local");
+}
+
+/// Larger than what is sent without asking for the right first.
+fn large() -> UploadRequest {
+    UploadRequest::from_bytes(Content::Iso, "large.iso", vec![7_u8; 300 * 1024].into())
+}
+
+#[tokio::test]
+async fn a_large_upload_without_the_right_is_refused_before_it_is_sent() {
+    let mock = PveMock::builder()
+        .token(
+            "ci@pve!low",
+            "secret",
+            Acl::none().grant("/", &["Sys.Audit"]),
+        )
+        .start()
+        .await;
+    let local = mock.client().node(node()).storage(storage("local"));
+
+    let error = local.upload(large()).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert_eq!(error.missing_permissions()[0].path, "/storage/local");
+    assert!(!error.may_have_taken_effect());
+    let calls = mock.calls();
+    assert!(calls.iter().all(|call| call.route != Route::Upload));
 }
