@@ -125,7 +125,7 @@ impl ClientBuilder {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .pool_idle_timeout(connections::IDLE)
-            .connector_layer(connections::Patience)
+            .connector_layer(connections::ReuseFirst)
             .connect_timeout(self.connect_timeout)
             .user_agent(concat!(
                 "lungmen-proxmox-client/",

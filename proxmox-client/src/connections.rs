@@ -74,20 +74,20 @@ async fn wait_for_another() -> Result<(), BoxError> {
 
 /// Lets the opening of connections wait.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience;
+pub(crate) struct ReuseFirst;
 
-impl<S> Layer<S> for Patience {
-    type Service = Patient<S>;
+impl<S> Layer<S> for ReuseFirst {
+    type Service = ReusesFirst<S>;
 
     fn layer(&self, open: S) -> Self::Service {
-        Patient(open)
+        ReusesFirst(open)
     }
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Patient<S>(S);
+pub(crate) struct ReusesFirst<S>(S);
 
-impl<S, R> Service<R> for Patient<S>
+impl<S, R> Service<R> for ReusesFirst<S>
 where
     S: Service<R, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send,
