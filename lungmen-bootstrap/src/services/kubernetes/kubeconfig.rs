@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig as Document, KubeconfigError};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::services::{Error, ErrorKind, Result};
 
@@ -266,7 +267,17 @@ fn expiry(certificate: &str) -> Result<Option<Timestamp>> {
 fn text_of(field: &str, encoded: &str) -> Result<String> {
     // The error of the decoder names the byte, which can belong to a key.
     let not_base64 = || bad(format!("{field} is not base64 text"));
-    let bytes = STANDARD.decode(encoded.trim()).map_err(|_| not_base64())?;
+    // `base64` of coreutils breaks lines, and Go's decoder, which kubectl uses, skips line breaks.
+    let compact: Zeroizing<String> = Zeroizing::new(
+        encoded
+            .trim()
+            .chars()
+            .filter(|c| !matches!(c, '\r' | '\n'))
+            .collect(),
+    );
+    let bytes = STANDARD
+        .decode(compact.as_bytes())
+        .map_err(|_| not_base64())?;
     String::from_utf8(bytes).map_err(|_| not_base64())
 }
 
@@ -333,6 +344,14 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.message().contains("line"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn base64_may_be_broken_into_lines() {
+        for encoded in ["YWJjZA==", " YWJj\nZA==\n", "YWJj\r\nZA=\r\n=\r\n"] {
+            assert_eq!(text_of("key", encoded).unwrap(), "abcd", "{encoded:?}");
+        }
+        assert!(text_of("key", "YW Jj").is_err());
     }
 
     #[test]
