@@ -88,7 +88,8 @@ fn refused(call: &str, path: &str, error: &std::io::Error) -> Failure {
         ErrorKind::NotFound => "no such file or directory".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::IsADirectory => "is a directory".to_owned(),
-        ErrorKind::NotADirectory => "not a directory".to_owned(),
+        // A file where a parent directory would be made is there already.
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "not a directory".to_owned(),
         ErrorKind::InvalidData => "file is not UTF-8 text".to_owned(),
         _ => error.to_string(),
     };

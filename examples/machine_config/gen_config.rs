@@ -146,7 +146,7 @@ fn input(arguments: &Arguments, release: &TalosVersion) -> Outcome<GenerateInput
         Some(path) => {
             let text = files::read(path)
                 .map_err(|failure| failure.context("failed to load secrets bundle"))?;
-            SecretsBundle::parse(text.expose_secret())?
+            SecretsBundle::load(text.expose_secret(), release)?
         }
         None => SecretsBundle::generate_blocking(release.contract())?,
     };

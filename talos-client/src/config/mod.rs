@@ -26,4 +26,5 @@ pub use validate::{Conflict, Mode, ValidationOptions};
 pub use version::{Components, TalosVersion};
 
 #[cfg(feature = "mock")]
-pub(crate) use schema::duration_text;
+pub(crate) use load::check_bundle;
+pub(crate) use schema::{Schema, duration_text};

@@ -5,27 +5,58 @@ use secrecy::{ExposeSecret, SecretString};
 use super::pem::{self, CertificateAndKey};
 use super::validate::Sections;
 use super::{SecretsBundle, non_empty};
+use crate::config::{Schema, TalosVersion, VersionContract, check_bundle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::go::yaml::{Fields, Mismatch, Node, documents_to_yaml, parse_documents};
+use crate::go::yaml::{Dialect, Fields, Mismatch, Node, Stream, documents_to_yaml, parse_stream};
 
 const OPERATION: &str = "read secrets bundle";
+/// The release whose texts [`SecretsBundle::parse`] has.
+const COMMON: VersionContract = VersionContract::V1_11;
 
 impl SecretsBundle {
-    /// Reads a `secrets.yaml` and [validates](Self::validate) it.
+    /// Reads a `secrets.yaml` and [validates](Self::validate) it, by the rules that releases share.
     ///
-    /// Unknown keys are ignored. Talos v1.10 itself does not validate and fails later with a crash.
+    /// Unknown keys and further documents are ignored. Talos v1.10 itself does not validate and fails later with a crash.
     ///
     /// # Errors
     /// `InvalidDocument` when the text is not such a document; `Validation` when something is missing or cannot be read. The
     /// message has the reference's text and never holds a secret.
     pub fn parse(text: &str) -> Result<Self> {
-        let documents = parse_documents(text).map_err(|source| {
-            let message = format!("failed to load secrets bundle: {}", source.message());
-            Error::new(ErrorKind::InvalidDocument, OPERATION)
-                .with_target(source.target())
-                .with_message(message)
-        })?;
-        let root = documents.first().ok_or_else(|| refused("", "EOF"))?;
+        Self::read(
+            text,
+            Schema::of_minor(COMMON.minor()),
+            Dialect::Newest,
+            COMMON,
+        )
+    }
+
+    /// Reads a `secrets.yaml` as `gen config --with-secrets` of a Talos release does.
+    ///
+    /// The releases differ in what is YAML (v1.13 takes more), in what a text is (v1.14 refuses a date without quotes), and in
+    /// how they say it. Unknown keys and further documents are ignored. v1.10 does not validate and fails later with a crash;
+    /// here its bundles are checked as v1.11 checks them.
+    ///
+    /// # Errors
+    /// As of [`SecretsBundle::parse`], with the texts of the release.
+    pub fn load(text: &str, version: &TalosVersion) -> Result<Self> {
+        let schema = Schema::of(version);
+        Self::read(text, schema, schema.dialect(), version.generator())
+    }
+
+    fn read(
+        text: &str,
+        schema: &Schema,
+        dialect: Dialect,
+        release: VersionContract,
+    ) -> Result<Self> {
+        let Stream { documents, error } = parse_stream(text, dialect);
+        // What is behind the first document is not read.
+        let root = match (documents.first(), error) {
+            (Some(document), _) => &document.node,
+            (None, Some(error)) => return Err(refused(error.target(), error.message())),
+            (None, None) => return Err(refused("", "EOF")),
+        };
+        check_bundle(schema, root).map_err(|text| refused("", text))?;
         let root = Fields::root(root).map_err(mistyped)?;
         let (cluster, secrets) = (
             root.fields("cluster").map_err(mistyped)?,
@@ -54,7 +85,7 @@ impl SecretsBundle {
             service_account: bare_key(&certs, "k8sserviceaccount")?,
             os: pair(&certs, "os")?,
         };
-        bundle.validate_sections(present)?;
+        bundle.validate_sections(present, release)?;
         Ok(bundle)
     }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
+
+use crate::go::base64;
 
 /// A certificate and its private key, both as PEM text.
 ///
@@ -63,7 +63,7 @@ impl fmt::Debug for CertificateAndKey {
 const REDACTED: &str = "******";
 
 pub(crate) fn encode(text: &str) -> String {
-    BASE64_STANDARD.encode(text)
+    base64::encode(text)
 }
 
 pub(crate) fn encode_key(key: &SecretString) -> Zeroizing<String> {
@@ -75,20 +75,9 @@ pub(crate) fn encode_key(key: &SecretString) -> Zeroizing<String> {
 
 /// Decodes `crt`; the error is the reference's text.
 pub(crate) fn decode(text: &str) -> Result<String, String> {
-    let folded: Zeroizing<String> = text
-        .chars()
-        .filter(|c| !matches!(c, '\r' | '\n'))
-        .collect::<String>()
-        .into();
-    let bytes = BASE64_STANDARD.decode(&folded).map_err(|error| {
-        let offset = match error {
-            base64::DecodeError::InvalidByte(offset, _)
-            | base64::DecodeError::InvalidLastSymbol { offset, .. } => offset,
-            _ => folded.len(),
-        };
-        format!("illegal base64 data at input byte {offset}")
-    })?;
-    String::from_utf8(bytes).map_err(|_| "PEM text is not UTF-8".to_owned())
+    let bytes = base64::decode(text)?;
+    let pem = std::str::from_utf8(&bytes).map_err(|_| "PEM text is not UTF-8".to_owned())?;
+    Ok(pem.to_owned())
 }
 
 /// Decodes `key`, which may be the redaction mark.
@@ -101,7 +90,7 @@ pub(crate) fn decode_key(text: &str) -> Result<SecretString, String> {
 
 /// Wraps DER in PEM lines of 64 characters, with a final newline.
 pub(crate) fn armor(label: &str, der: &[u8]) -> Zeroizing<String> {
-    let body = Zeroizing::new(BASE64_STANDARD.encode(der));
+    let body = Zeroizing::new(base64::encode(der));
     let mut text = Zeroizing::new(String::with_capacity(
         body.len() * 66 / 64 + 2 * label.len() + 40,
     ));

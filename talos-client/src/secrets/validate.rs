@@ -6,6 +6,7 @@ use super::SecretsBundle;
 use super::key::{KeyUse, PrivateKey};
 use super::pem::CertificateAndKey;
 use super::pki;
+use crate::config::VersionContract;
 use crate::error::{Error, ErrorKind, Result};
 use crate::go::text::multi_error;
 
@@ -35,10 +36,14 @@ impl SecretsBundle {
     /// # Errors
     /// `Validation` with all findings in the reference's text.
     pub fn validate(&self) -> Result<()> {
-        self.validate_sections(Sections::ALL)
+        self.validate_sections(Sections::ALL, VersionContract::V1_11)
     }
 
-    pub(super) fn validate_sections(&self, present: Sections) -> Result<()> {
+    pub(super) fn validate_sections(
+        &self,
+        present: Sections,
+        release: VersionContract,
+    ) -> Result<()> {
         let mut findings = Vec::new();
         self.check_cluster(present.cluster, &mut findings);
         self.check_secrets(present.secrets, &mut findings);
@@ -48,7 +53,7 @@ impl SecretsBundle {
             findings.push("trustdinfo.token is required".to_owned());
         }
         if present.certs {
-            self.check_certs(&mut findings);
+            self.check_certs(release, &mut findings);
         } else {
             findings.push("certs is required".to_owned());
         }
@@ -95,20 +100,25 @@ impl SecretsBundle {
         }
     }
 
-    fn check_certs(&self, findings: &mut Vec<String>) {
-        let authorities = [
+    fn check_certs(&self, release: VersionContract, findings: &mut Vec<String>) {
+        for (name, authority) in [
             ("etcd", &self.etcd),
             ("k8s", &self.kubernetes),
             ("k8saggregator", &self.aggregator),
-            ("os", &self.os),
-        ];
-        for (name, authority) in authorities {
-            match authority.as_ref().map(check_pair) {
-                None => findings.push(format!("certs.{name} is required")),
-                Some(Err(text)) => findings.push(format!("certs.{name} is invalid: {text}")),
-                Some(Ok(())) => {}
-            }
+        ] {
+            check_authority(name, authority.as_ref(), findings);
         }
+        // Since v1.14 what Kubernetes needs comes first.
+        if release >= VersionContract::V1_14 {
+            self.check_service_account(findings);
+            check_authority("os", self.os.as_ref(), findings);
+        } else {
+            check_authority("os", self.os.as_ref(), findings);
+            self.check_service_account(findings);
+        }
+    }
+
+    fn check_service_account(&self, findings: &mut Vec<String>) {
         match &self.service_account {
             None => findings.push("certs.k8sserviceaccount is required".to_owned()),
             Some(key) => {
@@ -117,6 +127,14 @@ impl SecretsBundle {
                 }
             }
         }
+    }
+}
+
+fn check_authority(name: &str, pair: Option<&CertificateAndKey>, findings: &mut Vec<String>) {
+    match pair.map(check_pair) {
+        None => findings.push(format!("certs.{name} is required")),
+        Some(Err(text)) => findings.push(format!("certs.{name} is invalid: {text}")),
+        Some(Ok(())) => {}
     }
 }
 

@@ -10,17 +10,17 @@ use talos_client::yaml::first_difference;
 
 use super::validate::{Answer, cases};
 
-const CLUSTER: &str = "lungmen.akn";
-const ENDPOINT: &str = "https://kubernetes.lungmen.akn.chezmoi.sh:6443";
+pub(super) const CLUSTER: &str = "lungmen.akn";
+pub(super) const ENDPOINT: &str = "https://kubernetes.lungmen.akn.chezmoi.sh:6443";
 
-fn data(name: &str) -> PathBuf {
+pub(super) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("data/talos")
         .join(name)
 }
 
 /// The program. `cargo test` builds it beside the tests; a test does not run cargo itself.
-fn program() -> PathBuf {
+pub(super) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test
         .ancestors()
@@ -35,16 +35,16 @@ fn program() -> PathBuf {
     program
 }
 
-fn run<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(arguments: I) -> Output {
+pub(super) fn run<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(arguments: I) -> Output {
     Command::new(program()).args(arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// The output of a run that must work.
-fn stdout(arguments: &[&str]) -> String {
+pub(super) fn stdout(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(
         output.status.success(),
@@ -55,7 +55,7 @@ fn stdout(arguments: &[&str]) -> String {
 }
 
 /// The error text of a run that must not work.
-fn refusal(arguments: &[&str]) -> String {
+pub(super) fn refusal(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     text(&output.stderr)

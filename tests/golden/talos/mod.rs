@@ -1,6 +1,7 @@
 //! The reference answers of the Talos configuration tools.
 
 mod cli;
+mod cli_files;
 mod digest;
 mod generate;
 mod generate_rules;
@@ -8,6 +9,7 @@ mod patch;
 mod patch_traps;
 mod real;
 mod secrets;
+mod secrets_cases;
 mod talosconfig;
 mod validate;
 mod validate_hostile;

@@ -1,7 +1,6 @@
 //! Free-form values: what Go's YAML makes of a text where the type allows anything.
 
-use indexmap::IndexMap;
-
+use super::value::Entries;
 use crate::go::number::shortest;
 use crate::go::yaml::{Kind, Mapping, Node, Value as Resolved};
 
@@ -16,9 +15,9 @@ pub(crate) enum Any {
     String(String),
     Timestamp(String),
     List(Vec<Self>),
-    Map(IndexMap<String, Self>),
+    Map(Box<Entries<Self>>),
     /// A mapping with keys that are no strings. The reference can print it, but neither copy nor merge it.
-    General(Node),
+    General(Box<Node>),
 }
 
 impl PartialEq for Any {
@@ -62,14 +61,12 @@ impl Any {
                     problem(duplicate.to_string());
                 }
                 if has_string_keys(mapping) {
-                    Self::Map(
-                        mapping
-                            .iter()
-                            .map(|(key, value)| (key.to_owned(), Self::read(value, problem)))
-                            .collect(),
-                    )
+                    let entries = mapping
+                        .iter()
+                        .map(|(key, value)| (key.to_owned(), Self::read(value, problem)));
+                    Self::Map(Box::new(entries.collect()))
                 } else {
-                    Self::General(node.clone())
+                    Self::General(Box::new(node.clone()))
                 }
             }
         }
@@ -101,25 +98,25 @@ impl Any {
         }
     }
 
-    pub(super) fn write(&self) -> Node {
+    pub(super) fn into_node(self) -> Node {
         match self {
             Self::Null => Node::null(),
-            Self::Bool(value) => Node::bool(*value),
-            Self::Int(value) => Node::int(*value),
+            Self::Bool(value) => Node::bool(value),
+            Self::Int(value) => Node::int(value),
             Self::Uint(value) => Node::plain(value.to_string()),
-            Self::Float(value) => Node::plain(float_text(*value)),
-            Self::String(text) => Node::string(text.clone()),
-            Self::Timestamp(text) => Node::plain(text.clone()),
-            Self::List(items) => Node::sequence(items.iter().map(Self::write)),
+            Self::Float(value) => Node::plain(float_text(value)),
+            Self::String(text) => Node::string(text),
+            Self::Timestamp(text) => Node::plain(text),
+            Self::List(items) => Node::sequence(items.into_iter().map(Self::into_node)),
             Self::Map(entries) => {
                 let mut mapping: Mapping = entries
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.write()))
+                    .into_iter()
+                    .map(|(key, value)| (key, value.into_node()))
                     .collect();
                 mapping.sort_keys();
                 mapping.into()
             }
-            Self::General(node) => node.clone(),
+            Self::General(node) => *node,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Nodes to typed values, as Go's YAML decodes them.
 
 use super::any::Any;
-use super::scalar::{self, Habits, Misfit};
-use super::value::{Argument, Value, zero};
-use crate::config::schema::{Codec, Minor, Schema, Shape, Struct, TypeId};
-use crate::go::yaml::{Kind, Mapping, Node, Scalar, Value as Resolved};
+use super::scalar::{self, Habits};
+use super::value::{Entries, Value, zero};
+use crate::config::schema::{Minor, Schema, Shape, Struct, TypeId};
+use crate::go::yaml::{Kind, Mapping, Node, Scalar};
 
 const INLINE_MANIFESTS: &str = "v1alpha1.ClusterInlineManifests";
 
@@ -14,8 +14,34 @@ const INLINE_MANIFESTS: &str = "v1alpha1.ClusterInlineManifests";
 ///
 /// The text of Go's YAML: all type errors together, or (up to v1.11) the first refusal of a type that reads itself.
 pub(crate) fn decode(schema: &Schema, ty: TypeId, node: &Node) -> Result<Value, String> {
+    decode_quoting(schema, ty, node, Quoting::Values)
+}
+
+/// Like [`decode`], but no error text shows a value.
+///
+/// # Errors
+///
+/// As of [`decode`], without the values that the reference quotes.
+pub(crate) fn decode_secret(schema: &Schema, ty: TypeId, node: &Node) -> Result<Value, String> {
+    decode_quoting(schema, ty, node, Quoting::Nothing)
+}
+
+/// What error texts show of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quoting {
+    Values,
+    Nothing,
+}
+
+fn decode_quoting(
+    schema: &Schema,
+    ty: TypeId,
+    node: &Node,
+    quoting: Quoting,
+) -> Result<Value, String> {
     let mut decoder = Decoder {
         schema,
+        quoting,
         problems: Vec::new(),
     };
     let value = decoder.value(ty, node).map_err(|Abort(text)| text)?;
@@ -35,14 +61,15 @@ pub(crate) fn decode(schema: &Schema, ty: TypeId, node: &Node) -> Result<Value, 
 }
 
 /// Up to v1.11 a type that refuses its text ends decoding at once.
-struct Abort(String);
+pub(super) struct Abort(String);
 
 /// A value; nothing where Go's YAML leaves the target as it was.
-type Decoded = Result<Option<Value>, Abort>;
+pub(super) type Decoded = Result<Option<Value>, Abort>;
 
-struct Decoder<'s> {
-    schema: &'s Schema,
-    problems: Vec<String>,
+pub(super) struct Decoder<'s> {
+    pub(super) schema: &'s Schema,
+    quoting: Quoting,
+    pub(super) problems: Vec<String>,
 }
 
 impl Decoder<'_> {
@@ -59,9 +86,9 @@ impl Decoder<'_> {
             Minor::V1_13 => ("yaml: ", "construct"),
             _ => ("yaml: ", "decode"),
         };
+        let quoted = self.quoted(found, scalar.text());
         Err(Abort(format!(
-            "{head}cannot {verb} {found} `{}` as a {}",
-            scalar.text(),
+            "{head}cannot {verb} {quoted} as a {}",
             scalar.tag().unwrap_or_default()
         )))
     }
@@ -105,7 +132,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn habits(&self) -> Habits {
+    pub(super) fn habits(&self) -> Habits {
         Habits::of(self.schema.minor())
     }
 
@@ -120,13 +147,13 @@ impl Decoder<'_> {
     }
 
     /// Since v1.13 a type that reads text says so when it gets something else.
-    fn wants_text(&self, ty: TypeId, node: &Node) -> bool {
+    pub(super) fn wants_text(&self, ty: TypeId, node: &Node) -> bool {
         let reads_text =
             matches!(&self.schema.get(ty).shape, Shape::Codec(codec) if codec.reads_text());
         self.schema.minor() >= Minor::V1_13 && reads_text && node.as_scalar().is_none()
     }
 
-    fn misfit(&mut self, node: &Node, target: &str) -> Option<Value> {
+    pub(super) fn misfit(&mut self, node: &Node, target: &str) -> Option<Value> {
         let verb = if self.schema.minor() < Minor::V1_13 {
             "unmarshal"
         } else {
@@ -135,9 +162,7 @@ impl Decoder<'_> {
         let what = match node.kind() {
             Kind::Mapping(_) => "!!map".to_owned(),
             Kind::Sequence(_) => "!!seq".to_owned(),
-            Kind::Scalar(scalar) => {
-                format!("{} `{}`", scalar_tag(scalar), shortened(scalar.text()))
-            }
+            Kind::Scalar(scalar) => self.quoted(&scalar_tag(scalar), &shortened(scalar.text())),
         };
         self.problems.push(format!(
             "line {}: cannot {verb} {what} into {target}",
@@ -146,7 +171,15 @@ impl Decoder<'_> {
         None
     }
 
-    fn refused(&mut self, node: &Node, refusal: String) -> Decoded {
+    /// A tag and the text that has it, unless texts are secret.
+    fn quoted(&self, tag: &str, text: &str) -> String {
+        match self.quoting {
+            Quoting::Values => format!("{tag} `{text}`"),
+            Quoting::Nothing => tag.to_owned(),
+        }
+    }
+
+    pub(super) fn refused(&mut self, node: &Node, refusal: String) -> Decoded {
         if self.schema.minor() < Minor::V1_12 {
             return Err(Abort(refusal));
         }
@@ -181,9 +214,11 @@ impl Decoder<'_> {
 
     /// A string field takes the text of any scalar, except that v1.14 refuses dates.
     fn string(&self, scalar: &Scalar) -> Option<String> {
-        let refused =
-            self.schema.minor() >= Minor::V1_14 && matches!(scalar.value(), Resolved::Timestamp(_));
-        (!refused).then(|| scalar.text().to_owned())
+        self.is_string(scalar).then(|| scalar.text().to_owned())
+    }
+
+    pub(super) fn is_string(&self, scalar: &Scalar) -> bool {
+        self.schema.minor() < Minor::V1_14 || !scalar.is_timestamp()
     }
 
     fn list(&mut self, ty: TypeId, item: TypeId, items: &[Node]) -> Result<Value, Abort> {
@@ -215,7 +250,7 @@ impl Decoder<'_> {
     }
 
     fn mapping(&mut self, shape: &Shape, ty: TypeId, mapping: &Mapping, node: &Node) -> Decoded {
-        if !mapping.duplicates.is_empty() && matches!(shape, Shape::Struct(_) | Shape::Map(_)) {
+        if !mapping.duplicates.is_empty() {
             self.problems
                 .extend(mapping.duplicates.iter().map(ToString::to_string));
             return Ok(None);
@@ -239,14 +274,14 @@ impl Decoder<'_> {
         for entry in mapping.entries() {
             let key = entry.key();
             self.check_tag(key)?;
-            if matches!(key.value(), Resolved::Null) {
+            if key.is_null() {
                 continue;
             }
-            if self.string(key).is_some() {
+            if self.is_string(key) {
                 named.push((key.text(), entry.value()));
             } else {
                 let line = entry.position().map_or(0, |position| position.line);
-                let what = format!("{} `{}`", scalar_tag(key), shortened(key.text()));
+                let what = self.quoted(&scalar_tag(key), &shortened(key.text()));
                 self.problems
                     .push(format!("line {line}: cannot construct {what} into string"));
             }
@@ -255,7 +290,7 @@ impl Decoder<'_> {
     }
 
     fn map(&mut self, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
-        let mut entries = indexmap::IndexMap::with_capacity(mapping.len());
+        let mut entries = Entries::with_capacity(mapping.len());
         for (key, node) in self.named(mapping)? {
             let value = self.value(ty, node)?;
             if value.is_some() || node.is_null() {
@@ -265,7 +300,7 @@ impl Decoder<'_> {
                 );
             }
         }
-        Ok(Value::Map(Some(entries)))
+        Ok(Value::Map(Some(Box::new(entries))))
     }
 
     fn fields(&mut self, shape: &Struct, ty: TypeId, mapping: &Mapping) -> Result<Value, Abort> {
@@ -294,95 +329,6 @@ impl Decoder<'_> {
             }
         }
         Ok(value)
-    }
-
-    /// A certificate or key reads all its texts, and a missing one is empty rather than absent. The first text that is no
-    /// base64 is refused, unless one of them is no text at all.
-    fn certificate(
-        &mut self,
-        shape: &Struct,
-        mapping: &Mapping,
-        node: &Node,
-    ) -> Result<Value, Abort> {
-        let before = self.problems.len();
-        let mut texts = Vec::new();
-        for field in &shape.fields {
-            texts.push(match mapping.get(field.name) {
-                None => "",
-                Some(value) if value.as_scalar().is_none() => {
-                    self.misfit(value, "string");
-                    ""
-                }
-                Some(value) => value.as_str().unwrap_or_default(),
-            });
-        }
-        let mut refused = self.problems.len() > before;
-        let mut fields = Vec::new();
-        for text in texts {
-            match scalar::base64(text) {
-                Ok(text) => fields.push(Value::Text(Some(text))),
-                Err(refusal) => {
-                    if !refused {
-                        refused = true;
-                        self.refused(node, refusal)?;
-                    }
-                    fields.push(Value::Text(None));
-                }
-            }
-        }
-        Ok(Value::Struct(fields))
-    }
-
-    fn codec(&mut self, codec: Codec, ty: TypeId, node: &Node) -> Decoded {
-        let described = self.schema.get(ty);
-        if self.wants_text(ty, node) {
-            return Ok(self.misfit(node, &format!("{} (TextUnmarshaler)", described.name)));
-        }
-        let scalar = match node.kind() {
-            Kind::Scalar(scalar) => scalar,
-            Kind::Sequence(items) if matches!(codec, Codec::Argument) => {
-                return self.arguments(items, node);
-            }
-            // The keys of a struct without known keys are left to the check for unknown ones.
-            Kind::Mapping(_) if codec.reads_text() && codec.is_struct() => return Ok(None),
-            _ if codec.reads_text() || matches!(codec, Codec::Duration | Codec::FileMode) => {
-                return Ok(self.misfit(node, &described.name));
-            }
-            _ if matches!(codec, Codec::Argument) => {
-                return self.refused(
-                    node,
-                    "arg value must be a string or list of strings".to_owned(),
-                );
-            }
-            _ => return Ok(self.misfit(node, "string")),
-        };
-        let is_text = matches!(
-            codec,
-            Codec::Url | Codec::DiskSize | Codec::DiskSizeMatcher | Codec::Base64
-        );
-        if is_text && self.string(scalar).is_none() {
-            return Ok(self.misfit(node, "string"));
-        }
-        match scalar::read(codec, scalar, self.habits()) {
-            Ok(value) => Ok(Some(value)),
-            Err(Misfit::Type) => Ok(self.misfit(node, &described.name)),
-            Err(Misfit::Refused(refusal)) => self.refused(node, refusal),
-        }
-    }
-
-    fn arguments(&mut self, items: &[Node], node: &Node) -> Decoded {
-        let texts: Vec<String> = items
-            .iter()
-            .filter_map(Node::as_str)
-            .map(str::to_owned)
-            .collect();
-        if items.iter().any(|item| item.as_scalar().is_none()) {
-            return self.refused(
-                node,
-                "arg value must be a string or list of strings".to_owned(),
-            );
-        }
-        Ok(Some(Value::Argument(Argument::Many(texts))))
     }
 }
 

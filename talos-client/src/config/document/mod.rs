@@ -1,6 +1,7 @@
 //! Configuration documents as typed values: decoding, encoding, and what is in between.
 
 mod any;
+mod custom;
 mod decode;
 mod encode;
 mod scalar;
@@ -8,11 +9,11 @@ mod unknown;
 mod value;
 
 pub(crate) use any::Any;
-pub(crate) use decode::decode;
+pub(crate) use decode::{decode, decode_secret};
 pub(crate) use encode::encode;
 pub(crate) use encode::text_form;
 pub(crate) use unknown::check_unknown_keys;
-pub(crate) use value::{Value, zero};
+pub(crate) use value::{Entries, Value, zero};
 
 use super::schema::{DocumentKind, Schema, Shape};
 

@@ -1,23 +1,12 @@
 //! Reading single scalars by the type of the field.
 
-use super::value::{Argument, Value};
+use super::value::{Argument, Size, Value};
 use crate::config::schema::{
     Codec, Int, Minor, UrlParts, canonical_address, canonical_hardware_address, check_byte_size,
     check_disk_size_matcher, check_percentage, parse_disk_size, parse_duration,
 };
+use crate::go::base64;
 use crate::go::yaml::{Scalar, Value as Resolved};
-
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-/// Go ignores trailing bits but insists on padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
-);
 
 /// In which details the releases differ.
 #[derive(Clone, Copy)]
@@ -154,7 +143,7 @@ fn size(text: &str, negative: bool) -> Result<Value, String> {
         check_byte_size(text, negative)?;
         bytes = Some(text.to_owned());
     }
-    Ok(Value::Size { bytes, percentage })
+    Ok(Value::Size(Box::new(Size { bytes, percentage })))
 }
 
 fn ports(scalar: &Scalar, habits: Habits) -> Result<Value, String> {
@@ -185,17 +174,7 @@ fn ports(scalar: &Scalar, habits: Habits) -> Result<Value, String> {
     }
 }
 
-/// Reads base64 as Go does, line breaks ignored, and returns it canonical.
+/// Reads base64 as Go does and returns it canonical.
 pub(super) fn base64(text: &str) -> Result<String, String> {
-    let compact: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    match BASE64.decode(&compact) {
-        Ok(bytes) => Ok(BASE64.encode(bytes)),
-        Err(error) => {
-            let at = match error {
-                base64::DecodeError::InvalidByte(at, _) => at,
-                _ => compact.len() / 4 * 4,
-            };
-            Err(format!("illegal base64 data at input byte {at}"))
-        }
-    }
+    base64::decode(text).map(|bytes| base64::encode(&*bytes))
 }

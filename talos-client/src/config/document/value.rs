@@ -13,20 +13,26 @@ pub(crate) enum Value {
     Int(i128),
     Pointer(Option<Box<Self>>),
     List(Option<Vec<Self>>),
-    Map(Option<IndexMap<String, Self>>),
+    Map(Option<Box<Entries<Self>>>),
     /// The fields in the order of the type.
     Struct(Vec<Self>),
     Any(Any),
     /// A text that its type keeps; absent is zero.
     Text(Option<String>),
-    /// A size of a volume: the two notations are merged each for itself.
-    Size {
-        bytes: Option<String>,
-        percentage: Option<String>,
-    },
+    Size(Box<Size>),
     Url(Option<Box<UrlParts>>),
     Ports(u16, u16),
     Argument(Argument),
+}
+
+/// Keys and values in the order in which they were read. They are boxed, so that the many values that are no map stay small.
+pub(crate) type Entries<T> = IndexMap<String, T>;
+
+/// A size of a volume: the two notations are merged each for itself.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Size {
+    pub(crate) bytes: Option<String>,
+    pub(crate) percentage: Option<String>,
 }
 
 /// The value of a command line argument.
@@ -85,7 +91,7 @@ impl Value {
             Self::Struct(fields) => fields.iter().all(Self::is_zero),
             Self::Any(value) => matches!(value, Any::Null),
             Self::Text(text) => text.is_none(),
-            Self::Size { bytes, percentage } => bytes.is_none() && percentage.is_none(),
+            Self::Size(size) => **size == Size::default(),
             Self::Url(url) => url.is_none(),
             Self::Ports(low, high) => (*low, *high) == (0, 0),
             Self::Argument(argument) => matches!(argument, Argument::One(text) if text.is_empty()),
@@ -96,7 +102,7 @@ impl Value {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::List(items) => items.as_ref().is_none_or(Vec::is_empty),
-            Self::Map(entries) => entries.as_ref().is_none_or(IndexMap::is_empty),
+            Self::Map(entries) => entries.as_ref().is_none_or(|entries| entries.is_empty()),
             Self::Struct(fields) => fields.iter().all(Self::is_empty),
             value => value.is_zero(),
         }
@@ -124,10 +130,7 @@ pub(crate) fn zero(schema: &Schema, ty: TypeId) -> Value {
             Codec::Duration | Codec::Enumeration(_) | Codec::DiskSize | Codec::FileMode => {
                 Value::Int(0)
             }
-            Codec::Size => Value::Size {
-                bytes: None,
-                percentage: None,
-            },
+            Codec::Size => Value::Size(Box::default()),
             Codec::Url => Value::Url(None),
             Codec::PortRange => Value::Ports(0, 0),
             Codec::Argument => Value::Argument(Argument::One(String::new())),

@@ -5,6 +5,7 @@
 mod boot;
 mod context;
 mod disks;
+mod install_disk;
 mod installer;
 mod machine;
 

@@ -2,7 +2,7 @@
 
 mod delete;
 
-use crate::config::document::{TypedDocument, check_unknown_keys, decode};
+use crate::config::document::{TypedDocument, check_unknown_keys, decode, decode_secret};
 use crate::config::schema::{DocumentKind, Minor, Schema};
 use crate::config::{Document, MachineConfig, TalosVersion};
 use crate::go::text::quoted;
@@ -20,45 +20,40 @@ pub(crate) enum PatchDocument {
     Delete(Selector),
 }
 
-/// What is allowed in the documents.
-#[derive(Clone, Copy)]
-struct Rules {
-    /// `$patch: delete` marks what is removed.
-    delete: bool,
-    duplicates: bool,
-}
-
 /// Loads the documents of a configuration.
 ///
 /// # Errors
 ///
 /// The text of the release's loader.
-pub(crate) fn load_config(
+pub(crate) fn load_config<'a>(
     schema: &'static Schema,
-    documents: Vec<Node>,
+    documents: impl IntoIterator<Item = &'a Node>,
 ) -> Result<Vec<TypedDocument>, String> {
-    let sources = documents.into_iter().map(|node| Source {
-        line: node.line(),
-        node,
-    });
-    let stream = Stream {
-        documents: sources.collect(),
-        error: None,
-    };
-    load_stream(schema, stream)
+    load_documents(schema, documents, None)
 }
 
-fn load_stream(schema: &'static Schema, stream: Stream) -> Result<Vec<TypedDocument>, String> {
-    let rules = Rules {
-        delete: false,
-        duplicates: false,
-    };
-    let loaded = load(schema, stream, rules)?;
-    let documents = loaded.into_iter().filter_map(|document| match document {
-        PatchDocument::Merge(document) => Some(document),
-        PatchDocument::Delete(_) => None,
-    });
-    ordered(schema, documents.collect())
+/// Loads documents; then comes what is wrong with the text behind them.
+fn load_documents<'a>(
+    schema: &'static Schema,
+    documents: impl IntoIterator<Item = &'a Node>,
+    error: Option<&Error>,
+) -> Result<Vec<TypedDocument>, String> {
+    let mut loader = Loader::new(schema);
+    let mut loaded = Vec::new();
+    for node in documents {
+        loaded.extend(loader.document(node)?);
+    }
+    check_end(error, loaded.is_empty())?;
+    ordered(schema, loaded)
+}
+
+/// Checks a secrets bundle by its type, as a release reads it.
+///
+/// # Errors
+///
+/// The text of the release's YAML library, without values.
+pub(crate) fn check_bundle(schema: &Schema, node: &Node) -> Result<(), String> {
+    decode_secret(schema, schema.bundle(), node).map(drop)
 }
 
 impl MachineConfig {
@@ -75,10 +70,10 @@ impl MachineConfig {
                 .with_message(message)
         };
         let schema = Schema::of(version);
-        let stream = parse_stream(text, schema.dialect());
-        let sources = stream.documents.clone();
-        load_stream(schema, stream).map_err(refused)?;
-        let documents = sources.into_iter().map(|source| source.node);
+        let Stream { documents, error } = parse_stream(text, schema.dialect());
+        let nodes = documents.iter().map(|source| &source.node);
+        load_documents(schema, nodes, error.as_ref()).map_err(refused)?;
+        let documents = documents.into_iter().map(|source| source.node);
         Ok(Self::from_documents(
             documents.filter(|node| !node.is_null()).map(Document::new),
         ))
@@ -94,17 +89,29 @@ pub(crate) fn load_patch(
     schema: &'static Schema,
     stream: Stream,
 ) -> Result<Vec<PatchDocument>, String> {
+    // Since v1.14 the documents of a patch are not compared with each other.
     let unchecked = schema.minor() >= Minor::V1_14;
-    let rules = Rules {
-        delete: true,
-        duplicates: unchecked,
-    };
-    let loaded = load(schema, stream, rules)?;
+    let mut loader = Loader::new(schema);
+    loader.duplicates = unchecked;
+    let mut loaded = Vec::new();
+    for Source { line, mut node } in stream.documents {
+        let (selectors, remains) = extract_deletes(&mut node).map_err(|text| {
+            if schema.minor() < Minor::V1_12 {
+                text
+            } else {
+                format!("error processing patch delete statements at line {line}: {text}")
+            }
+        })?;
+        loaded.extend(selectors.into_iter().map(PatchDocument::Delete));
+        if remains {
+            loaded.extend(loader.document(&node)?.map(PatchDocument::Merge));
+        }
+    }
+    check_end(stream.error.as_ref(), loaded.is_empty())?;
     if !unchecked {
         check_container(schema, merged(&loaded))?;
     }
     // What is deleted from the v1alpha1 document goes before it, and it goes before the others.
-    let mut loaded = loaded;
     loaded.sort_by_key(|document| match document {
         PatchDocument::Delete(selector) if selector.is_v1alpha1() => 0,
         PatchDocument::Merge(document) if document.is_v1alpha1() => 1,
@@ -199,40 +206,48 @@ impl LinkClaims {
     }
 }
 
-fn load(
+/// What comes after the last document: the mistake that ends the text, or that there was nothing.
+fn check_end(error: Option<&Error>, nothing: bool) -> Result<(), String> {
+    if let Some(error) = error {
+        return Err(format!("decode error: {}", error.message()));
+    }
+    if nothing {
+        return Err("config not found".to_owned());
+    }
+    Ok(())
+}
+
+/// Loads one document after the other.
+struct Loader {
     schema: &'static Schema,
-    stream: Stream,
-    rules: Rules,
-) -> Result<Vec<PatchDocument>, String> {
-    let mut loaded = Vec::new();
-    let mut known: Vec<Identity> = Vec::new();
-    for Source { line, mut node } in stream.documents {
-        if rules.delete {
-            let (selectors, remains) = extract_deletes(&mut node).map_err(|text| {
-                if schema.minor() < Minor::V1_12 {
-                    text
-                } else {
-                    format!("error processing patch delete statements at line {line}: {text}")
-                }
-            })?;
-            loaded.extend(selectors.into_iter().map(PatchDocument::Delete));
-            if !remains {
-                continue;
-            }
+    /// Several documents may have one identity.
+    duplicates: bool,
+    known: Vec<Identity>,
+}
+
+impl Loader {
+    fn new(schema: &'static Schema) -> Self {
+        Self {
+            schema,
+            duplicates: false,
+            known: Vec::new(),
         }
+    }
+
+    /// A document by its type; nothing for one without content.
+    fn document(&mut self, node: &Node) -> Result<Option<TypedDocument>, String> {
+        let before_v1_12 = self.schema.minor() < Minor::V1_12;
+        let line = node.line();
         let Kind::Mapping(mapping) = node.kind() else {
-            match (schema.minor() < Minor::V1_12, node.is_null()) {
-                (true, _) => return Err("recovered: expected a mapping node".to_owned()),
-                (false, true) => continue,
-                (false, false) => {
-                    return Err(format!("expected a YAML document at line {}", node.line()));
-                }
-            }
+            return match (before_v1_12, node.is_null()) {
+                (true, _) => Err("recovered: expected a mapping node".to_owned()),
+                (false, true) => Ok(None),
+                (false, false) => Err(format!("expected a YAML document at line {line}")),
+            };
         };
         let identity = Identity::of(mapping);
-        let line = node.line();
-        if !rules.duplicates && known.contains(&identity) {
-            let place = if schema.minor() < Minor::V1_12 {
+        if !self.duplicates && self.known.contains(&identity) {
+            let place = if before_v1_12 {
                 String::new()
             } else {
                 format!(" (line {line})")
@@ -241,23 +256,16 @@ fn load(
                 "duplicate document {identity} is not allowed{place}"
             ));
         }
-        let document = load_document(schema, &node, mapping).map_err(|text| {
-            if schema.minor() < Minor::V1_12 {
+        let document = load_document(self.schema, node, mapping).map_err(|text| {
+            if before_v1_12 {
                 text
             } else {
                 format!("error decoding document {identity} (line {line}): {text}")
             }
         })?;
-        known.push(identity);
-        loaded.push(PatchDocument::Merge(document));
+        self.known.push(identity);
+        Ok(Some(document))
     }
-    if let Some(error) = stream.error {
-        return Err(format!("decode error: {}", error.message()));
-    }
-    if loaded.is_empty() {
-        return Err("config not found".to_owned());
-    }
-    Ok(loaded)
 }
 
 /// What error texts call a document.

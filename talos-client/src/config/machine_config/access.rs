@@ -3,10 +3,8 @@
 //! Talos v1.14 moved the Kubernetes and installation settings of the `v1alpha1` document to documents of their own; both places
 //! are looked at, `v1alpha1` first, as Talos does.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{Document, MachineConfig};
+use crate::go::base64;
 use crate::go::yaml::Node;
 
 /// Reading.
@@ -81,7 +79,8 @@ impl MachineConfig {
     #[must_use]
     pub fn ca_certificate(&self) -> Option<String> {
         let encoded = self.text(&["machine", "ca", "crt"], None)?;
-        String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
+        let bytes = base64::decode(encoded).ok()?;
+        std::str::from_utf8(&bytes).ok().map(str::to_owned)
     }
 
     /// The static addresses of all interfaces and VLANs, as they are written (mostly with a prefix length).

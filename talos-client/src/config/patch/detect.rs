@@ -4,7 +4,7 @@ use super::canonical::Origin;
 use super::json::Operation;
 use crate::config::load::{PatchDocument, load_patch};
 use crate::config::schema::Schema;
-use crate::go::yaml::{Dialect, Kind, Mapping, Node, Source, parse_stream};
+use crate::go::yaml::{Dialect, Kind, Mapping, Node, Source, Stream, parse_stream};
 
 /// A patch that is ready to be applied.
 pub(super) enum Patch {
@@ -18,19 +18,17 @@ pub(super) enum Patch {
 ///
 /// The text of the reference: about JSON when the text starts with a bracket, else about the documents.
 pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, String> {
-    let stream = parse_stream(text, schema.dialect());
-    let documents = stream.documents.clone();
-    let (is_readable, strategic) = (
-        stream.error.is_none() || !documents.is_empty(),
-        match load_patch(schema, stream) {
-            Ok(documents) => return Ok(Patch::Strategic(documents)),
-            Err(error) => error,
-        },
-    );
+    let strategic = match load_patch(schema, parse_stream(text, schema.dialect())) {
+        Ok(documents) => return Ok(Patch::Strategic(documents)),
+        Err(error) => error,
+    };
     let json = match operations_in_json(text) {
         Ok(operations) => return Ok(Patch::Json(operations)),
         Err(error) => error,
     };
+    // Loading cut the documents up, so they are read once more.
+    let Stream { documents, error } = parse_stream(text, schema.dialect());
+    let is_readable = error.is_none() || !documents.is_empty();
     if is_readable && let Some(operations) = operations_in_yaml(documents) {
         return operations.map(Patch::Json);
     }

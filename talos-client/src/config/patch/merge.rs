@@ -2,10 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use indexmap::IndexMap;
-
 use super::matching::{Index, Matching};
-use crate::config::document::{Any, Value};
+use crate::config::document::{Any, Entries, Value};
 use crate::config::schema::{Codec, Field, Merge, Minor, Schema, Shape, TypeId};
 
 /// Merges `right` into `left`, both of a type.
@@ -19,13 +17,35 @@ pub(super) fn merge(
     left: &mut Value,
     right: Value,
 ) -> Result<(), String> {
-    let mut merger = Merger {
-        schema,
-        path: Vec::new(),
-    };
-    merger
+    Merger { schema }
         .value(ty, left, right, Context::default())
-        .map_err(|reason| format!("merge field {}: {reason}", merger.path.join(".")))
+        .map_err(|failure| {
+            let path: Vec<String> = failure.path.into_iter().rev().collect();
+            format!("merge field {}: {}", path.join("."), failure.reason)
+        })
+}
+
+/// Why two values cannot be merged, and where.
+struct Failure {
+    reason: String,
+    /// The steps that lead there, the last one first.
+    path: Vec<String>,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            path: Vec::new(),
+        }
+    }
+}
+
+impl Failure {
+    fn inside(mut self, step: impl Into<String>) -> Self {
+        self.path.push(step.into());
+        self
+    }
 }
 
 /// What the place of a value changes about its merge.
@@ -37,31 +57,19 @@ struct Context {
     pointed_at: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Merger {
     schema: &'static Schema,
-    /// Where the merge is; left as it is on errors.
-    path: Vec<String>,
 }
 
 impl Merger {
-    fn inside<T>(
-        &mut self,
-        step: &str,
-        merge: impl FnOnce(&mut Self) -> Result<T, String>,
-    ) -> Result<T, String> {
-        self.path.push(step.to_owned());
-        let merged = merge(self)?;
-        self.path.pop();
-        Ok(merged)
-    }
-
     fn value(
-        &mut self,
+        self,
         ty: TypeId,
         left: &mut Value,
         right: Value,
         context: Context,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let described = self.schema.get(ty);
         match described.merge {
             Merge::ByShape => {}
@@ -90,7 +98,7 @@ impl Merger {
                     *left = Some(right);
                     return Ok(());
                 }
-                self.map(*value, left.get_or_insert_default(), right)
+                self.map(*value, left.get_or_insert_default(), *right)
             }
             (Shape::List(_) | Shape::Map(_), _, _) => Ok(()),
             (Shape::Struct(_), left, right) if context.replace => {
@@ -113,12 +121,12 @@ impl Merger {
     }
 
     fn pointer(
-        &mut self,
+        self,
         target: TypeId,
         left: &mut Value,
         right: Value,
         replace: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let Value::Pointer(Some(right)) = right else {
             return Ok(());
         };
@@ -138,11 +146,11 @@ impl Merger {
     }
 
     fn fields(
-        &mut self,
+        self,
         fields: &[Field],
         left: &mut [Value],
         right: Vec<Value>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         for ((field, left), right) in fields.iter().zip(left).zip(right) {
             let context = Context {
                 replace: field.replace,
@@ -151,27 +159,27 @@ impl Merger {
             if field.inline {
                 self.value(field.ty, left, right, context)?;
             } else {
-                self.inside(field.name, |merger| {
-                    merger.value(field.ty, left, right, context)
-                })?;
+                self.value(field.ty, left, right, context)
+                    .map_err(|failure| failure.inside(field.name))?;
             }
         }
         Ok(())
     }
 
     fn map(
-        &mut self,
+        self,
         ty: TypeId,
-        left: &mut IndexMap<String, Value>,
-        right: IndexMap<String, Value>,
-    ) -> Result<(), String> {
+        left: &mut Entries<Value>,
+        right: Entries<Value>,
+    ) -> Result<(), Failure> {
         for (key, right) in right {
             match left.get_mut(&key) {
                 Some(left) if !is_nil(left) => {
-                    self.inside(&key, |merger| match (left, right) {
-                        (Value::Any(left), Value::Any(right)) => merger.any(left, right),
-                        (left, right) => merger.value(ty, left, right, Context::default()),
-                    })?;
+                    let merged = match (left, right) {
+                        (Value::Any(left), Value::Any(right)) => self.any(left, right),
+                        (left, right) => self.value(ty, left, right, Context::default()),
+                    };
+                    merged.map_err(|failure| failure.inside(key))?;
                 }
                 _ => drop(left.insert(key, right)),
             }
@@ -180,33 +188,30 @@ impl Merger {
     }
 
     /// Free-form values: what is there on both sides must be of one type.
-    fn any(&mut self, left: &mut Any, right: Any) -> Result<(), String> {
+    fn any(self, left: &mut Any, right: Any) -> Result<(), Failure> {
         let (left_type, right_type) = (left.type_name(), right.type_name());
         if matches!(right, Any::Null) {
             // The reference dereferences nothing here and crashes.
-            return Err(format!("merge type mismatch left {left_type} right <nil>"));
+            return Err(format!("merge type mismatch left {left_type} right <nil>").into());
         }
         if left_type != right_type {
-            return Err(format!(
-                "merge type mismatch left {left_type} right {right_type}"
-            ));
+            return Err(format!("merge type mismatch left {left_type} right {right_type}").into());
         }
         match (left, right) {
             (Any::List(left), Any::List(right)) => left.extend(right),
             (Any::Map(left), Any::Map(right)) => {
-                for (key, right) in right {
+                for (key, right) in *right {
                     match left.get_mut(&key) {
                         Some(left) if !matches!(left, Any::Null) => {
-                            self.inside(&key, |merger| merger.any(left, right))?
+                            self.any(left, right)
+                                .map_err(|failure| failure.inside(key))?;
                         }
                         _ => drop(left.insert(key, right)),
                     }
                 }
             }
             (Any::Timestamp(_) | Any::General(_), _) => {
-                return Err(format!(
-                    "merge not possible, left {left_type} is not settable"
-                ));
+                return Err(format!("merge not possible, left {left_type} is not settable").into());
             }
             (left, right) => {
                 let is_zero = match &right {
@@ -225,31 +230,24 @@ impl Merger {
     }
 
     fn codec(
-        &mut self,
+        self,
         codec: Codec,
         left: &mut Value,
         right: Value,
         context: Context,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         match (codec, left, right) {
             (Codec::Url, Value::Url(left), Value::Url(right)) => match (left.as_mut(), right) {
                 (_, None) => Ok(()),
-                (Some(left), Some(right)) => left.merge(*right),
+                (Some(left), Some(right)) => left.merge(*right).map_err(Failure::from),
                 (None, right) => {
                     *left = right;
                     Ok(())
                 }
             },
-            (
-                Codec::Size,
-                Value::Size { bytes, percentage },
-                Value::Size {
-                    bytes: right_bytes,
-                    percentage: right_percentage,
-                },
-            ) => {
-                *bytes = right_bytes.or_else(|| bytes.take());
-                *percentage = right_percentage.or_else(|| percentage.take());
+            (Codec::Size, Value::Size(left), Value::Size(right)) => {
+                left.bytes = right.bytes.or(left.bytes.take());
+                left.percentage = right.percentage.or(left.percentage.take());
                 Ok(())
             }
             // Their Go types hide the fields that hold the value, which the generic merge then cannot set.
@@ -261,7 +259,7 @@ impl Merger {
                     Value::Text(Some(text)) => upper_half(text).to_string(),
                     _ => "0".to_owned(),
                 };
-                Err(format!("merge not possible, left {left} is not settable"))
+                Err(format!("merge not possible, left {left} is not settable").into())
             }
             (_, left, right) => {
                 if context.pointed_at || !right.is_zero() {
@@ -274,16 +272,16 @@ impl Merger {
 
     /// Lists and maps whose items are matched by a rule of their own.
     fn items(
-        &mut self,
+        self,
         ty: TypeId,
         merge: Merge,
         left: &mut Value,
         right: Value,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         match (&self.schema.get(ty).shape, left, right) {
             (Shape::Map(_), Value::Map(left), Value::Map(Some(right))) => {
                 if !right.is_empty() {
-                    left.get_or_insert_default().extend(right);
+                    left.get_or_insert_default().extend(*right);
                 }
                 Ok(())
             }
@@ -300,15 +298,15 @@ impl Merger {
     }
 
     fn item(
-        &mut self,
+        self,
         matching: &Matching,
         index: &mut Index,
         left: &mut Vec<Value>,
         right: Value,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let Some(target) = right.target() else {
             // The reference dereferences nothing here and crashes.
-            return Err("merge not possible, right item is null".to_owned());
+            return Err("merge not possible, right item is null".to_owned().into());
         };
         let at = match matching
             .key(target)
@@ -323,10 +321,8 @@ impl Merger {
                 at
             }
             Some(at) => {
-                let step = format!("[{at}]");
-                self.inside(&step, |merger| {
-                    merger.value(matching.item, &mut left[at], right, Context::default())
-                })?;
+                self.value(matching.item, &mut left[at], right, Context::default())
+                    .map_err(|failure| failure.inside(format!("[{at}]")))?;
                 at
             }
         };

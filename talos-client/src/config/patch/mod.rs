@@ -228,22 +228,20 @@ impl MachineConfig {
     /// `InvalidDocument` with the text of the reference: unknown keys, wrong types, kinds that are not registered, duplicate or
     /// conflicting documents.
     pub fn check(&self, version: &TalosVersion) -> Result<()> {
-        let nodes: Vec<Node> = self
-            .documents()
-            .iter()
-            .map(|document| document.node().clone())
-            .collect();
-        load_config(Schema::of(version), nodes)
-            .map(drop)
-            .map_err(|text| {
-                Error::new(ErrorKind::InvalidDocument, "load machine configuration")
-                    .with_message(text)
-            })
+        load_config(
+            Schema::of(version),
+            self.documents().iter().map(Document::node),
+        )
+        .map(drop)
+        .map_err(|text| {
+            Error::new(ErrorKind::InvalidDocument, "load machine configuration").with_message(text)
+        })
     }
 }
 
 /// The configuration between two patches: JSON patches work on nodes, strategic ones on typed documents.
-enum State {
+enum State<'a> {
+    Unchanged(&'a MachineConfig),
     Nodes(Vec<Node>),
     Typed {
         documents: Vec<TypedDocument>,
@@ -251,21 +249,33 @@ enum State {
     },
 }
 
-impl State {
-    fn of(config: &MachineConfig) -> Self {
-        let documents = config.documents().iter();
-        Self::Nodes(documents.map(|document| document.node().clone()).collect())
+impl<'a> State<'a> {
+    fn of(config: &'a MachineConfig) -> Self {
+        Self::Unchanged(config)
     }
 
-    /// The documents by the types of a release.
-    fn typed(self, schema: &'static Schema) -> Result<Self, String> {
+    /// The documents by the types of a release, and how many empty ones follow them.
+    fn into_typed(self, schema: &'static Schema) -> Result<(Vec<TypedDocument>, usize), String> {
         match self {
-            Self::Nodes(nodes) => Ok(Self::Typed {
-                documents: load_config(schema, nodes)?,
-                leftovers: 0,
-            }),
-            typed @ Self::Typed { .. } => Ok(typed),
+            Self::Unchanged(config) => {
+                let nodes = config.documents().iter().map(Document::node);
+                Ok((load_config(schema, nodes)?, 0))
+            }
+            Self::Nodes(nodes) => Ok((load_config(schema, &nodes)?, 0)),
+            Self::Typed {
+                documents,
+                leftovers,
+            } => Ok((documents, leftovers)),
         }
+    }
+
+    /// The same, decoded by the types of a release.
+    fn typed(self, schema: &'static Schema) -> Result<Self, String> {
+        let (documents, leftovers) = self.into_typed(schema)?;
+        Ok(Self::Typed {
+            documents,
+            leftovers,
+        })
     }
 
     fn apply(self, schema: &'static Schema, patch: Patch) -> Result<Self, String> {
@@ -279,13 +289,7 @@ impl State {
                 Ok(Self::Nodes(nodes))
             }
             Patch::Strategic(patch) => {
-                let (documents, before) = match self {
-                    Self::Nodes(nodes) => (load_config(schema, nodes)?, 0),
-                    Self::Typed {
-                        documents,
-                        leftovers,
-                    } => (documents, leftovers),
-                };
+                let (documents, before) = self.into_typed(schema)?;
                 let merged = strategic::apply(schema, documents, patch)?;
                 Ok(Self::Typed {
                     documents: merged.documents,
@@ -297,14 +301,18 @@ impl State {
 
     fn into_nodes(self, schema: &Schema) -> Vec<Node> {
         match self {
+            Self::Unchanged(config) => {
+                let documents = config.documents().iter();
+                documents.map(|document| document.node().clone()).collect()
+            }
             Self::Nodes(nodes) => nodes,
             Self::Typed {
                 documents,
                 leftovers,
             } => {
                 let encoded = documents
-                    .iter()
-                    .map(|document| encode(schema, document.kind.ty, &document.value));
+                    .into_iter()
+                    .map(|document| encode(schema, document.kind.ty, document.value));
                 encoded
                     .chain((0..leftovers).map(|_| Mapping::new().into()))
                     .collect()

@@ -85,10 +85,10 @@ fn not_copyable(value: &Value) -> Option<&'static str> {
         Value::Any(value) => value.not_copyable(),
         Value::Pointer(target) => target.as_deref().and_then(not_copyable),
         Value::List(items) => items.iter().flatten().find_map(not_copyable),
-        Value::Map(entries) => entries
-            .iter()
-            .flatten()
-            .find_map(|(_, value)| not_copyable(value)),
+        Value::Map(entries) => {
+            let mut values = entries.iter().flat_map(|entries| entries.values());
+            values.find_map(not_copyable)
+        }
         Value::Struct(fields) => fields.iter().find_map(not_copyable),
         _ => None,
     }

@@ -70,6 +70,7 @@ pub(crate) struct Schema {
     minor: Minor,
     types: Vec<Type>,
     documents: HashMap<&'static str, DocumentKind>,
+    bundle: TypeId,
 }
 
 impl Schema {
@@ -116,6 +117,11 @@ impl Schema {
     /// The kind; `"v1alpha1"` for the document without one.
     pub(crate) fn document(&self, kind: &str) -> Option<&DocumentKind> {
         self.documents.get(kind)
+    }
+
+    /// The type of a secrets bundle.
+    pub(crate) fn bundle(&self) -> TypeId {
+        self.bundle
     }
 
     /// Whether a document of the kind sets up a link of its name. Since v1.14 a link may be claimed once only, also as the

@@ -1,6 +1,6 @@
 //! The shapes of types, and reading them from the table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Codec, DocumentKind, Minor, Schema};
 
@@ -72,7 +72,7 @@ pub(crate) struct Struct {
     pub(crate) fields: Vec<Field>,
     /// A certificate with its key: both are base64, and a missing one reads as empty instead of absent.
     pub(crate) certificate: bool,
-    keys: HashMap<&'static str, (usize, Option<usize>)>,
+    keys: BTreeMap<&'static str, (usize, Option<usize>)>,
     /// The field whose keys stand among those of the struct: it makes the struct free-form.
     pub(crate) inline_map: Option<usize>,
 }
@@ -94,12 +94,23 @@ pub(crate) struct Field {
     pub(crate) replace: bool,
 }
 
+/// The file of a secrets bundle, in the form of the table; it is no document of a configuration.
+const BUNDLE: &str = "\
+01234 struct secrets.Cluster | id string | secret string
+01234 struct secrets.Secrets | bootstraptoken string | aescbcencryptionsecret string | secretboxencryptionsecret string
+01234 struct secrets.TrustdInfo | token string
+01234 struct secrets.Certs | etcd *x509.PEMEncodedCertificateAndKey | k8s *x509.PEMEncodedCertificateAndKey | \
+k8saggregator *x509.PEMEncodedCertificateAndKey | k8sserviceaccount *x509.PEMEncodedKey | os *x509.PEMEncodedCertificateAndKey
+01234 struct secrets.Bundle | cluster *secrets.Cluster | secrets *secrets.Secrets | trustdinfo *secrets.TrustdInfo | certs *secrets.Certs
+";
+
 /// Reads the lines of the table that hold for a minor version.
 pub(super) fn parse(table: &'static str, minor: Minor) -> Schema {
     let digit = char::from(b'0' + u8::try_from(minor.0 - super::FIRST_MINOR).unwrap_or_default());
     let mut builder = Builder::default();
     let mut documents = Vec::new();
-    for line in table.lines().filter(|line| !line.starts_with('#')) {
+    let lines = table.lines().chain(BUNDLE.lines());
+    for line in lines.filter(|line| !line.starts_with('#')) {
         let Some((versions, rest)) = line.split_once(' ') else {
             continue;
         };
@@ -120,7 +131,8 @@ pub(super) fn parse(table: &'static str, minor: Minor) -> Schema {
         let named = matches!(&builder.types[ty.0].shape, Shape::Struct(shape) if shape.find("name").is_some());
         known.insert(kind, DocumentKind { kind, ty, named });
     }
-    builder.finish(minor, known)
+    let bundle = builder.intern("secrets.Bundle");
+    builder.finish(minor, known, bundle)
 }
 
 #[derive(Default)]
@@ -228,12 +240,13 @@ impl Builder {
         mut self,
         minor: Minor,
         mut documents: HashMap<&'static str, DocumentKind>,
+        bundle: TypeId,
     ) -> Schema {
         for index in 0..self.types.len() {
             let Shape::Struct(shape) = &self.types[index].shape else {
                 continue;
             };
-            let mut keys = HashMap::new();
+            let mut keys = BTreeMap::new();
             let mut inline_map = None;
             for (at, field) in shape.fields.iter().enumerate() {
                 match &self.types[field.ty.0].shape {
@@ -261,6 +274,7 @@ impl Builder {
             minor,
             types: self.types,
             documents,
+            bundle,
         }
     }
 }

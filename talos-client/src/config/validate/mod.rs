@@ -166,7 +166,7 @@ fn decoded(config: &MachineConfig, schema: &'static Schema) -> MachineConfig {
         let value =
             kind.and_then(|kind| Some((kind, decode(schema, kind.ty, document.node()).ok()?)));
         match value {
-            Some((kind, value)) => Document::new(encode(schema, kind.ty, &value)),
+            Some((kind, value)) => Document::new(encode(schema, kind.ty, value)),
             None => document.clone(),
         }
     });

@@ -195,14 +195,15 @@ fn write_scalar(out: &mut String, scalar: &Scalar, block: Option<usize>) {
     if plain_null {
         return;
     }
-    let allowed = analyze(text);
     match scalar.style {
-        Style::Plain if allowed.plain => out.push_str(text),
-        Style::SingleQuoted if allowed.single_quoted => write_single_quoted(out, text),
-        Style::Literal | Style::Folded if allowed.literal && text.contains('\n') => match block {
-            Some(column) => write_literal(out, text, column),
-            None => write_double_quoted(out, text),
-        },
+        Style::Plain if analyze(text).plain => out.push_str(text),
+        Style::SingleQuoted if analyze(text).single_quoted => write_single_quoted(out, text),
+        Style::Literal | Style::Folded if text.contains('\n') && analyze(text).literal => {
+            match block {
+                Some(column) => write_literal(out, text, column),
+                None => write_double_quoted(out, text),
+            }
+        }
         _ => write_quoted(out, text),
     }
 }

@@ -15,6 +15,32 @@ pub struct Position {
     pub column: usize,
 }
 
+/// A [`Position`] in little room, for trees of many nodes; both numbers are 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spot {
+    line: u32,
+    column: u32,
+}
+
+impl Spot {
+    /// Lines and columns count from 1.
+    pub(super) const fn new(line: u32, column: u32) -> Self {
+        Self { line, column }
+    }
+
+    pub(crate) fn position(self) -> Option<Position> {
+        (self.line > 0).then_some(Position {
+            line: self.line as usize,
+            column: self.column as usize,
+        })
+    }
+
+    /// The line, 0 where there is none.
+    pub(crate) const fn line(self) -> usize {
+        self.line as usize
+    }
+}
+
 /// What a [`Node`] is.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -31,7 +57,7 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Node {
     pub(crate) kind: Kind,
-    pub(crate) position: Option<Position>,
+    pub(crate) spot: Spot,
     /// Written with brackets; only error texts that quote the source look at it.
     pub(crate) flow: bool,
     /// The anchor that names it in the source; only those error texts look at it.
@@ -42,7 +68,7 @@ impl From<Kind> for Node {
     fn from(kind: Kind) -> Self {
         Self {
             kind,
-            position: None,
+            spot: Spot::default(),
             flow: false,
             anchor: None,
         }
@@ -128,12 +154,12 @@ impl Node {
     /// Where it stands in the text it was parsed from; nothing for a node of ours.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.position
+        self.spot.position()
     }
 
     /// The line it stands on, 0 for a node of ours.
     pub(crate) fn line(&self) -> usize {
-        self.position.map_or(0, |position| position.line)
+        self.spot.line()
     }
 
     /// The scalar, if it is one.

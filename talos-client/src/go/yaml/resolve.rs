@@ -83,6 +83,46 @@ pub(super) fn tag_conflict(scalar: &Scalar) -> Option<&'static str> {
     (!agrees).then_some(found)
 }
 
+/// Whether Go takes the scalar for a point in time.
+pub(super) fn is_timestamp(scalar: &Scalar) -> bool {
+    match scalar.tag.as_deref() {
+        None => scalar.style == Style::Plain && timestamp(&scalar.text).is_some(),
+        Some("!!bool" | "!!int" | "!!float" | "!!null" | "!!timestamp") => {
+            matches!(resolve(scalar), Value::Timestamp(_))
+        }
+        Some(_) => false,
+    }
+}
+
+/// Whether Go takes the plain text for a string, where no field type says otherwise.
+pub(super) fn is_plain_string(text: &str) -> bool {
+    let may_be_other = match text.as_bytes().first() {
+        None => true,
+        Some(b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F') => true,
+        Some(b'.' | b'+' | b'-' | b'0'..=b'9') => may_be_number(text),
+        Some(_) => false,
+    };
+    !may_be_other || matches!(resolve_plain(text), Value::String(_))
+}
+
+/// Whether the text has nothing that no number and no date has; most texts that begin with a digit are ruled out so.
+fn may_be_number(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut dots = bytes.iter().filter(|byte| **byte == b'.');
+    if dots.nth(1).is_some() && bytes.get(4) != Some(&b'-') {
+        // An address: two dots are in no number, and in a date only by mistake.
+        return false;
+    }
+    bytes.iter().all(|&byte| {
+        matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'x' | b'X' | b'o' | b'O')
+            || matches!(
+                byte,
+                b'_' | b'.' | b'+' | b'-' | b':' | b' ' | b't' | b'T' | b'Z'
+            )
+            || matches!(byte, b'i' | b'I' | b'n' | b'N')
+    })
+}
+
 pub(super) fn is_null(scalar: &Scalar) -> bool {
     match scalar.tag.as_deref() {
         None => scalar.style == Style::Plain && is_null_text(&scalar.text),
@@ -118,7 +158,8 @@ pub(super) fn is_yaml_1_1_special(text: &str) -> bool {
         || matches!(text, "=" | "<<")
         || (text.starts_with([
             '+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-        ]) && looks_like_number(text))
+        ]) && may_be_number(text)
+            && looks_like_number(text))
 }
 
 /// Numbers and times in any notation that some reader knows: base 60, prefixes in capitals, underscores, half written prefixes.
@@ -185,6 +226,7 @@ fn resolve_plain(text: &str) -> Value {
     }
     let number = match text.as_bytes()[0] {
         b'.' => go_float(text).map(Value::Float),
+        b'+' | b'-' | b'0'..=b'9' if !may_be_number(text) => None,
         b'+' | b'-' | b'0'..=b'9' => timestamp(text)
             .map(Value::Timestamp)
             .or_else(|| number(text)),
@@ -344,6 +386,69 @@ mod tests {
         );
         assert!(plain("2020-13-01") == Value::String("2020-13-01".into()));
         assert!(plain("yes") == Value::String("yes".into()));
+    }
+
+    #[test]
+    fn the_short_ways_agree_with_the_long_one() {
+        for text in [
+            "",
+            "~",
+            "null",
+            "nul",
+            "true",
+            "Tru",
+            "false",
+            ".inf",
+            "-.INF",
+            "+.inf",
+            ".nan",
+            ".5",
+            "0x1F",
+            "0b11",
+            "0o17",
+            "1_000",
+            "1e3",
+            "12:30:45",
+            "2020-01-01",
+            "2020-1-2T3:04:05.50+02:00",
+            "2020-1-2 3:04:05",
+            "10.0.0.1/24",
+            "10.0.0.1",
+            "fd00::1",
+            "1.10",
+            "-",
+            "+",
+            "-a",
+            "0*",
+            "deadbeef",
+            "0xg",
+            "1Gi",
+            "v1",
+            "é",
+            "0é",
+        ] {
+            assert_eq!(
+                is_plain_string(text),
+                matches!(plain(text), Value::String(_)),
+                "{text:?}"
+            );
+            for style in [Style::Plain, Style::DoubleQuoted] {
+                for tag in [None, Some("!!timestamp"), Some("!!str"), Some("!!int")] {
+                    let mut scalar = Scalar::new(text, style);
+                    scalar.tag = tag.map(Into::into);
+                    assert_eq!(
+                        is_timestamp(&scalar),
+                        matches!(resolve(&scalar), Value::Timestamp(_)),
+                        "{text:?} {style:?} {tag:?}"
+                    );
+                    assert_eq!(
+                        is_null(&scalar) || tag == Some("!!int"),
+                        matches!(resolve(&scalar), Value::Null) || tag == Some("!!int"),
+                        "{text:?} {style:?} {tag:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

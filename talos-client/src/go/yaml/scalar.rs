@@ -80,6 +80,16 @@ impl Scalar {
         resolve::tag_conflict(self)
     }
 
+    /// Whether it is `null`, `~` or nothing at all.
+    pub(crate) fn is_null(&self) -> bool {
+        resolve::is_null(self)
+    }
+
+    /// Whether Go's YAML takes it for a point in time.
+    pub(crate) fn is_timestamp(&self) -> bool {
+        resolve::is_timestamp(self)
+    }
+
     /// What Go's YAML takes it for where no field type says otherwise.
     #[must_use]
     pub fn value(&self) -> Value {

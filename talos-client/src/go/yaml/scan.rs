@@ -1,7 +1,7 @@
 //! Which texts may stand in a document without quotes.
 
-use super::resolve::{self, Value};
-use super::scalar::{Scalar, Style};
+use super::resolve;
+use super::scalar::Style;
 
 /// What a text allows in block context, by the rules of libyaml's emitter, which Go's YAML has too.
 pub(super) struct Analysis {
@@ -12,6 +12,13 @@ pub(super) struct Analysis {
 
 /// Finds the styles that `text` can be written in.
 pub(super) fn analyze(text: &str) -> Analysis {
+    if is_ordinary(text) {
+        return Analysis {
+            plain: true,
+            single_quoted: true,
+            literal: true,
+        };
+    }
     let mut found = Found {
         indicator: text.is_empty() || text.starts_with("---") || text.starts_with("..."),
         ..Found::default()
@@ -32,6 +39,17 @@ pub(super) fn analyze(text: &str) -> Analysis {
             && !text.starts_with([' ', '\n', '\t'])
             && !text.ends_with(' '),
     }
+}
+
+/// Whether the text is a word that needs no care: most texts are.
+fn is_ordinary(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_part = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'.' | b'/' | b'-' | b'_' | b':' | b'=' | b'+' | b'@')
+    };
+    matches!(bytes, [first, .., last] if (first.is_ascii_alphanumeric() || *first == b'/') && *last != b':')
+        && bytes.iter().all(is_part)
 }
 
 #[derive(Default)]
@@ -75,8 +93,7 @@ pub(super) fn string_style(text: &str) -> Style {
     if text.contains('\n') {
         return Style::Literal;
     }
-    let value = resolve::resolve(&Scalar::new(text, Style::Plain));
-    if !matches!(value, Value::String(_)) || resolve::is_yaml_1_1_special(text) {
+    if !resolve::is_plain_string(text) || resolve::is_yaml_1_1_special(text) {
         return Style::DoubleQuoted;
     }
     match analyze(text) {

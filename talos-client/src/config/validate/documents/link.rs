@@ -2,12 +2,12 @@
 
 use super::super::cel::{Environment, check_bool};
 use super::super::findings::Findings;
-use super::super::v1alpha1::decode_base64;
 use super::super::view::View;
 use super::require;
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
 use crate::go::address::{parse_ip, parse_prefix};
+use crate::go::base64;
 use crate::go::text::quoted;
 
 const NAME_REQUIRED: &str = "name must be specified";
@@ -151,7 +151,7 @@ fn check_peer(peer: View<'_>, index: usize, findings: &mut Findings) {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    if decode_base64(key)?.len() == 32 {
+    if base64::decode(key)?.len() == 32 {
         Ok(())
     } else {
         Err("invalid wireguard key length".to_owned())

@@ -4,6 +4,7 @@ mod bgp;
 mod container;
 mod image;
 mod kubernetes;
+mod kubernetes_network;
 mod link;
 mod network;
 mod registry;

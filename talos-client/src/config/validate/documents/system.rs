@@ -3,11 +3,12 @@
 use super::super::cel::{Environment, check_bool};
 use super::super::findings::Findings;
 use super::super::labels::check_qualified_name;
-use super::super::v1alpha1::{check_runtime_spec, decode_base64};
+use super::super::v1alpha1::check_runtime_spec;
 use super::super::view::View;
 use super::{Rule, require};
 use crate::config::VersionContract;
 use crate::config::schema::parse_duration;
+use crate::go::base64;
 use crate::go::text::quoted;
 use crate::go::url::Url;
 
@@ -126,7 +127,7 @@ fn check_discovery_identity(document: View<'_>, _: VersionContract, findings: &m
     } else if secret.is_empty() {
         findings.error("clusterSecret is required");
     } else {
-        match decode_base64(secret) {
+        match base64::decode(secret) {
             Err(error) => findings.error(format!(
                 "invalid clusterSecret: failed to decode from base64: {error}"
             )),

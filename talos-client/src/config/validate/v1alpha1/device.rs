@@ -1,11 +1,10 @@
 //! The interfaces of `machine.network`.
 
-use base64::Engine as _;
-
 use super::super::findings::Findings;
 use super::super::view::View;
 use super::{Subject, bond};
 use crate::go::address::{check_cidr, check_ip_or_cidr, contains_port, parse_ip};
+use crate::go::base64;
 use crate::go::text::quoted;
 
 const SELECTOR_FIELDS: [&str; 6] = [
@@ -149,26 +148,11 @@ fn check_wireguard(wireguard: View<'_>, findings: &mut Findings) {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    let raw = decode_base64(key)?;
+    let raw = base64::decode(key)?;
     if raw.len() == 32 {
         return Ok(());
     }
     Err(format!("wrong key {} length: {}", quoted(key), raw.len()))
-}
-
-/// Standard base64 with the error text of Go's decoder, which skips line breaks.
-pub(in super::super) fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
-    let compact: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-    base64::engine::general_purpose::STANDARD
-        .decode(&compact)
-        .map_err(|error| {
-            let at = match error {
-                base64::DecodeError::InvalidByte(at, _)
-                | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => at,
-                _ => compact.trim_end_matches('=').len() / 4 * 4,
-            };
-            format!("illegal base64 data at input byte {at}")
-        })
 }
 
 fn vlans(device: View<'_>, findings: &mut Findings) {

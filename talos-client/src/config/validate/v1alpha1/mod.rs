@@ -15,7 +15,6 @@ use crate::config::VersionContract;
 use crate::go::text::quoted;
 
 pub(super) use cluster::check_resources;
-pub(super) use device::decode_base64;
 pub(super) use runtime_spec::check as check_runtime_spec;
 pub(super) use services::{API_ROLES, PROTECTED_KUBELET_FIELDS};
 

@@ -31,10 +31,6 @@ impl<'a> Cursor<'a> {
         &self.text[from..self.at]
     }
 
-    pub(super) fn between(&self, from: usize, to: usize) -> &'a str {
-        &self.text[from..to]
-    }
-
     /// The byte at a distance; 0 behind the end.
     pub(super) fn byte(&self, ahead: usize) -> u8 {
         self.text
@@ -87,6 +83,19 @@ impl<'a> Cursor<'a> {
         self.mark.column += 1;
     }
 
+    /// Moves over all ASCII characters that `is_part` takes; it must take no line break.
+    pub(super) fn skip_while(&mut self, is_part: impl Fn(u8) -> bool) {
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest
+            .iter()
+            .position(|byte| !byte.is_ascii() || !is_part(*byte))
+            .unwrap_or(rest.len());
+        self.at += length;
+        let characters = u32::try_from(length).unwrap_or(u32::MAX);
+        self.mark.index += characters;
+        self.mark.column += characters;
+    }
+
     /// Moves over a line break and returns what it means inside a scalar.
     pub(super) fn skip_line(&mut self) -> &'static str {
         let (bytes, characters, text) = match (self.byte(0), self.byte(1)) {
@@ -104,7 +113,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn skip_to_line_end(&mut self) {
-        while !self.is_break_or_end() {
+        loop {
+            self.skip_while(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+            if self.is_break_or_end() {
+                return;
+            }
             self.skip();
         }
     }
@@ -112,6 +125,7 @@ impl<'a> Cursor<'a> {
     /// Moves back over blanks on the same line.
     pub(super) fn back_over_blanks(&mut self, count: usize) {
         self.at -= count;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.mark.index -= count;
         self.mark.column -= count;
     }

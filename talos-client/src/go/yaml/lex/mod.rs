@@ -3,15 +3,21 @@
 //! Which texts are YAML at all depends on the release of the library: `[::1]` is a list of one text since v1.13 and no YAML
 //! before. [`Dialect`] names the releases; everything that differs asks it.
 
+mod block;
 mod cursor;
+mod fetch;
+mod fold;
+mod key;
+mod plain;
 mod problem;
-mod scalar;
+mod quoted;
 mod tag;
 mod token;
 
 use std::collections::VecDeque;
 
 use cursor::Cursor;
+use key::SimpleKey;
 pub(super) use problem::{Problem, Stage, check_characters};
 pub(super) use token::{Mark, Token, TokenKind};
 
@@ -28,20 +34,6 @@ pub(crate) enum Dialect {
     V4Rc6,
     /// No release in particular: the newest rules, with error texts that name the line of the problem.
     Newest,
-}
-
-/// How far ahead of its `:` a key may begin, in characters, up to v1.12.
-const LONGEST_KEY: usize = 1024;
-
-/// Where a key without `?` may have begun.
-#[derive(Debug, Clone, Copy, Default)]
-struct SimpleKey {
-    possible: bool,
-    /// It stands where only a key can stand.
-    required: bool,
-    /// The number of its first token.
-    token: usize,
-    mark: Mark,
 }
 
 /// Cuts a text into tokens, one at a time, no further ahead than the library of the reference looks.
@@ -61,6 +53,8 @@ pub(super) struct Lexer<'a> {
     /// One for each flow level.
     keys: Vec<SimpleKey>,
     ended: bool,
+    /// The first token is decided: nothing after it changes what it is.
+    ready: bool,
 }
 
 type Scanned<T> = Result<T, Box<Problem>>;
@@ -79,76 +73,48 @@ impl<'a> Lexer<'a> {
             key_allowed: true,
             keys: vec![SimpleKey::default()],
             ended: false,
+            ready: false,
         }
     }
 
     /// The next token, which stays.
     pub(super) fn peek(&mut self) -> Scanned<&Token<'a>> {
         self.fetch_enough()?;
-        // Behind the end there is the end again.
-        let mark = self.cursor.mark();
-        if self.tokens.is_empty() {
-            self.push(TokenKind::StreamEnd, mark, mark);
-        }
         Ok(&self.tokens[0])
     }
 
-    /// Takes the token that was looked at.
-    pub(super) fn take(&mut self) -> Option<Token<'a>> {
+    /// The next token.
+    pub(super) fn take(&mut self) -> Scanned<Token<'a>> {
+        self.fetch_enough()?;
         self.taken += 1;
-        self.tokens.pop_front()
+        self.ready = false;
+        Ok(self.tokens.pop_front().unwrap_or_else(|| self.end()))
     }
 
     /// Comments made the library look two tokens ahead; a key that is not decided yet needs more.
     fn fetch_enough(&mut self) -> Scanned<()> {
+        if self.ready {
+            return Ok(());
+        }
         while !self.ended && (self.tokens.len() <= 2 || self.is_undecided()?) {
             self.fetch()?;
         }
+        if self.tokens.is_empty() {
+            // Behind the end there is the end again.
+            let end = self.end();
+            self.tokens.push_back(end);
+        }
+        self.ready = true;
         Ok(())
     }
 
-    /// Whether the first token may turn out to begin a key.
-    fn is_undecided(&mut self) -> Scanned<bool> {
-        if self.dialect >= Dialect::V4Rc4 {
-            let first = self.keys.iter().find(|key| key.possible);
-            return Ok(first.is_some_and(|key| key.token == self.taken));
+    fn end(&self) -> Token<'a> {
+        let mark = self.cursor.mark();
+        Token {
+            kind: TokenKind::StreamEnd,
+            start: mark,
+            end: mark,
         }
-        let first = self
-            .keys
-            .iter()
-            .position(|key| key.possible && key.token == self.taken);
-        match first {
-            Some(level) => self.is_key_alive(level),
-            None => Ok(false),
-        }
-    }
-
-    /// Up to v1.12 a key ends with its line or after 1024 characters; since v1.13 only its line counts.
-    fn is_key_alive(&mut self, level: usize) -> Scanned<bool> {
-        let (key, now) = (self.keys[level], self.cursor.mark());
-        if !key.possible {
-            return Ok(false);
-        }
-        if self.dialect >= Dialect::V4Rc4 {
-            return Ok(key.mark.line == now.line);
-        }
-        if key.mark.line < now.line || key.mark.index + LONGEST_KEY < now.index {
-            if key.required {
-                return Err(self.missing_colon(key));
-            }
-            self.keys[level].possible = false;
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    fn missing_colon(&self, key: SimpleKey) -> Box<Problem> {
-        Problem::scanner(
-            "while scanning a simple key",
-            key.mark,
-            "could not find expected ':'",
-            self.cursor.mark(),
-        )
     }
 
     fn push(&mut self, kind: TokenKind<'a>, start: Mark, end: Mark) {
@@ -232,11 +198,9 @@ impl<'a> Lexer<'a> {
             if self.cursor.mark().column == 0 && self.cursor.starts_with("\u{feff}") {
                 self.cursor.skip();
             }
-            while self.cursor.byte(0) == b' '
-                || (self.cursor.byte(0) == b'\t' && (self.flow_level > 0 || !self.key_allowed))
-            {
-                self.cursor.skip();
-            }
+            let tabs = self.flow_level > 0 || !self.key_allowed;
+            self.cursor
+                .skip_while(|byte| byte == b' ' || (tabs && byte == b'\t'));
             if self.cursor.byte(0) == b'#' {
                 self.cursor.skip_to_line_end();
             }
@@ -297,190 +261,6 @@ impl<'a> Lexer<'a> {
                 end: mark,
             },
         );
-    }
-
-    fn save_key(&mut self) -> Scanned<()> {
-        if !self.key_allowed {
-            return Ok(());
-        }
-        let mark = self.cursor.mark();
-        self.remove_key()?;
-        let key = SimpleKey {
-            possible: true,
-            required: self.flow_level == 0 && self.indent == column(mark),
-            token: self.taken + self.tokens.len(),
-            mark,
-        };
-        if let Some(last) = self.keys.last_mut() {
-            *last = key;
-        }
-        Ok(())
-    }
-
-    fn remove_key(&mut self) -> Scanned<()> {
-        let Some(&key) = self.keys.last() else {
-            return Ok(());
-        };
-        if key.required && (key.possible || self.dialect >= Dialect::V4Rc4) {
-            return Err(self.missing_colon(key));
-        }
-        if let Some(last) = self.keys.last_mut() {
-            last.possible = false;
-        }
-        Ok(())
-    }
-
-    fn fetch_end(&mut self) -> Scanned<()> {
-        self.cursor.force_new_line();
-        self.unroll_indent(-1);
-        self.remove_key()?;
-        self.key_allowed = false;
-        self.ended = true;
-        let mark = self.cursor.mark();
-        self.push(TokenKind::StreamEnd, mark, mark);
-        Ok(())
-    }
-
-    fn fetch_directive(&mut self) -> Scanned<()> {
-        self.unroll_indent(-1);
-        self.remove_key()?;
-        self.key_allowed = false;
-        let start = self.cursor.mark();
-        let kind = self.scan_directive()?;
-        self.push(kind, start, self.cursor.mark());
-        Ok(())
-    }
-
-    fn fetch_document_indicator(&mut self, kind: TokenKind<'a>) -> Scanned<()> {
-        self.unroll_indent(-1);
-        self.remove_key()?;
-        self.key_allowed = false;
-        let start = self.cursor.mark();
-        for _ in 0..3 {
-            self.cursor.skip();
-        }
-        self.push(kind, start, self.cursor.mark());
-        Ok(())
-    }
-
-    fn fetch_flow_start(&mut self, kind: TokenKind<'a>) -> Scanned<()> {
-        self.save_key()?;
-        self.keys.push(SimpleKey::default());
-        self.flow_level += 1;
-        self.key_allowed = true;
-        self.push_indicator(kind);
-        Ok(())
-    }
-
-    fn fetch_flow_end(&mut self, kind: TokenKind<'a>) -> Scanned<()> {
-        self.remove_key()?;
-        if self.flow_level > 0 {
-            self.flow_level -= 1;
-            self.keys.pop();
-        }
-        self.key_allowed = false;
-        self.push_indicator(kind);
-        Ok(())
-    }
-
-    fn fetch_flow_entry(&mut self) -> Scanned<()> {
-        self.remove_key()?;
-        self.key_allowed = true;
-        self.push_indicator(TokenKind::FlowEntry);
-        Ok(())
-    }
-
-    fn ensure_key_allowed(&self, problem: &'static str) -> Scanned<()> {
-        if self.flow_level == 0 && !self.key_allowed {
-            return Err(Problem::plain(Stage::Scanner, problem, self.cursor.mark()));
-        }
-        Ok(())
-    }
-
-    fn fetch_block_entry(&mut self) -> Scanned<()> {
-        self.ensure_key_allowed("block sequence entries are not allowed in this context")?;
-        let mark = self.cursor.mark();
-        self.roll_indent(mark, None, TokenKind::BlockSequenceStart);
-        self.remove_key()?;
-        self.key_allowed = true;
-        self.push_indicator(TokenKind::BlockEntry);
-        Ok(())
-    }
-
-    fn fetch_key(&mut self) -> Scanned<()> {
-        self.ensure_key_allowed("mapping keys are not allowed in this context")?;
-        let mark = self.cursor.mark();
-        self.roll_indent(mark, None, TokenKind::BlockMappingStart);
-        self.remove_key()?;
-        self.key_allowed = self.flow_level == 0;
-        self.push_indicator(TokenKind::Key);
-        Ok(())
-    }
-
-    fn fetch_value(&mut self) -> Scanned<()> {
-        let level = self.keys.len().saturating_sub(1);
-        if self.is_key_alive(level)? {
-            let key = self.keys[level];
-            self.insert(key.token, TokenKind::Key, key.mark);
-            self.roll_indent(key.mark, Some(key.token), TokenKind::BlockMappingStart);
-            self.keys[level].possible = false;
-            self.keys[level].required = false;
-            self.key_allowed = false;
-        } else {
-            self.ensure_key_allowed("mapping values are not allowed in this context")?;
-            let mark = self.cursor.mark();
-            self.roll_indent(mark, None, TokenKind::BlockMappingStart);
-            self.key_allowed = self.flow_level == 0;
-        }
-        self.push_indicator(TokenKind::Value);
-        Ok(())
-    }
-
-    fn fetch_anchor(&mut self, alias: bool) -> Scanned<()> {
-        self.save_key()?;
-        self.key_allowed = false;
-        let start = self.cursor.mark();
-        let name = self.scan_anchor(alias)?;
-        let kind = if alias {
-            TokenKind::Alias(name)
-        } else {
-            TokenKind::Anchor(name)
-        };
-        self.push(kind, start, self.cursor.mark());
-        Ok(())
-    }
-
-    fn fetch_tag(&mut self) -> Scanned<()> {
-        self.save_key()?;
-        self.key_allowed = false;
-        let start = self.cursor.mark();
-        let kind = self.scan_tag()?;
-        self.push(kind, start, self.cursor.mark());
-        Ok(())
-    }
-
-    fn fetch_block_scalar(&mut self, literal: bool) -> Scanned<()> {
-        self.remove_key()?;
-        self.key_allowed = true;
-        let token = self.scan_block_scalar(literal)?;
-        self.push(token.kind, token.start, token.end);
-        Ok(())
-    }
-
-    fn fetch_quoted_scalar(&mut self, single: bool) -> Scanned<()> {
-        self.save_key()?;
-        self.key_allowed = false;
-        let token = self.scan_quoted_scalar(single)?;
-        self.push(token.kind, token.start, token.end);
-        Ok(())
-    }
-
-    fn fetch_plain_scalar(&mut self) -> Scanned<()> {
-        self.save_key()?;
-        self.key_allowed = false;
-        let token = self.scan_plain_scalar()?;
-        self.push(token.kind, token.start, token.end);
-        Ok(())
     }
 }
 

@@ -92,13 +92,13 @@ impl Problem {
         if line == 0 || matches!(self.stage, Stage::Reader | Stage::Composer) {
             return format!("yaml: {}", self.problem);
         }
-        let line = line + usize::from(self.stage == Stage::Scanner);
+        let line = line + u32::from(self.stage == Stage::Scanner);
         format!("yaml: line {line}: {}", self.problem)
     }
 
     fn marked_text(&self) -> String {
-        let base = usize::from(matches!(self.stage, Stage::Scanner | Stage::Composer));
-        let step = usize::from(self.stage == Stage::Composer);
+        let base = u32::from(matches!(self.stage, Stage::Scanner | Stage::Composer));
+        let step = u32::from(self.stage == Stage::Composer);
         let place = |mark: Mark| match (mark.line + base, mark.column + step) {
             (0, _) => "<unknown position>".to_owned(),
             (line, 0) => format!("line {line}"),
@@ -158,10 +158,17 @@ pub(in super::super) fn check_characters(text: &str, dialect: Dialect) -> Result
         '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => false,
         _ => true,
     };
+    // Most texts are plain ASCII, which is quickly seen.
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+    {
+        return Ok(());
+    }
     let mut mark = Mark::default();
     for (at, c) in text.char_indices() {
         if !is_allowed(c) {
-            mark.index = at;
+            mark.index = u32::try_from(at).unwrap_or(u32::MAX);
             let problem = if newer {
                 format!(
                     "control characters are not allowed (value: {})",

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use super::super::scalar::Style;
 
-/// A place in the text; all three count from 0, in characters.
+/// A place in the text; all three count from 0, in characters. Texts are far shorter than these numbers reach.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Mark {
-    pub(in super::super) index: usize,
-    pub(in super::super) line: usize,
-    pub(in super::super) column: usize,
+    pub(in super::super) index: u32,
+    pub(in super::super) line: u32,
+    pub(in super::super) column: u32,
 }
 
 /// A token from its first to behind its last character.
