@@ -2,34 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod inputs;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use inputs::PATCHES;
 use secrecy::ExposeSecret as _;
-use talos_client::config::{ConfigPatch, GenerateInput, TalosVersion, VersionContract};
+use talos_client::config::{
+    ConfigPatch, GenerateInput, MachineType, TalosVersion, VersionContract,
+};
 use talos_client::secrets::{Role, SecretsBundle};
-
-const PATCHES: [&str; 2] = [
-    "machine:
-  network:
-    hostname: tal01
-    nameservers: [1.1.1.1, 9.9.9.9]
-    interfaces:
-      - deviceSelector: {driver: virtio_net}
-        addresses: [10.0.2.10/24]
-        routes: [{network: 0.0.0.0/0, gateway: 10.0.2.1}]
-  sysctls: {vm.nr_hugepages: '1024'}
-cluster:
-  allowSchedulingOnControlPlanes: true
-",
-    "apiVersion: v1alpha1
-kind: UserVolumeConfig
-name: longhorn
-provisioning:
-  diskSelector: {match: '!system_disk'}
-  minSize: 40GiB
-",
-];
 
 /// A bundle with an ECDSA service account key, which costs nothing to make.
 fn bundle() -> SecretsBundle {
@@ -77,5 +60,49 @@ fn configurations(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, secrets, configurations);
+/// Every node of a large cluster, from one bundle, each with a patch of its own.
+fn cluster(c: &mut Criterion) {
+    let bundle = bundle();
+    let mut group = c.benchmark_group("cluster");
+    group.sample_size(10);
+    for talos in ["v1.10.7", "v1.14.0-rc.1"] {
+        let version = TalosVersion::parse(talos).unwrap();
+        group.bench_function(format!("1,000 configurations, {talos}"), |b| {
+            b.iter(|| {
+                let input = GenerateInput::new("lungmen.akn", "https://10.0.2.10:6443", &bundle)
+                    .unwrap()
+                    .talos_version(version.clone());
+                (0..1000_u32)
+                    .map(|number| {
+                        let patch = node_patch(number);
+                        let kind = match number {
+                            0..3 => MachineType::ControlPlane,
+                            _ => MachineType::Worker,
+                        };
+                        let node = input.clone().config_patch(ConfigPatch::new(patch));
+                        let config = node.generate(kind).unwrap();
+                        config.to_yaml().expose_secret().len()
+                    })
+                    .sum::<usize>()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn node_patch(number: u32) -> String {
+    let (high, low) = (number / 200, number % 200 + 10);
+    format!(
+        "machine:
+  network:
+    hostname: tal{number:04}
+    interfaces:
+      - deviceSelector: {{driver: virtio_net}}
+        addresses: [10.0.{high}.{low}/16]
+        routes: [{{network: 0.0.0.0/0, gateway: 10.0.0.1}}]
+"
+    )
+}
+
+criterion_group!(benches, secrets, configurations, cluster);
 criterion_main!(benches);

@@ -76,8 +76,8 @@ pub(crate) fn encode_key(key: &SecretString) -> Zeroizing<String> {
 /// Decodes `crt`; the error is the reference's text.
 pub(crate) fn decode(text: &str) -> Result<String, String> {
     let bytes = base64::decode(text)?;
-    let pem = std::str::from_utf8(&bytes).map_err(|_| "PEM text is not UTF-8".to_owned())?;
-    Ok(pem.to_owned())
+    // Only PEM blocks are ever read from it, and they are ASCII: whatever else is there makes it no PEM text.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Decodes `key`, which may be the redaction mark.
