@@ -5,10 +5,12 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use argocd_client::application::{Application, ApplicationFilter, WatchRequest};
+use argocd_client::application::{
+    Application, ApplicationFilter, Target, TargetWait, WatchRequest,
+};
 use argocd_client::cluster::{ClusterSpec, ServerUrl};
-use argocd_client::mock::ArgoCdMock;
-use argocd_client::{Client, Credentials};
+use argocd_client::mock::{ApplicationSeed, ArgoCdMock};
+use argocd_client::{Client, Credentials, Poll};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -209,6 +211,37 @@ async fn registrations() {
     );
 }
 
+/// Waits for 500 applications of 10 kB that become healthy one by one, and counts the requests.
+async fn waiting() {
+    let argocd = ArgoCdMock::start().await;
+    for index in 0..500 {
+        let delay = Duration::from_millis(1000 + 2 * index);
+        let seed = ApplicationSeed::new(format!("app-{index}")).on_cluster("lungmen");
+        argocd.add_application(seed.delays(delay, Duration::from_millis(10)));
+    }
+    let server = ServerUrl::parse("https://kubernetes.example.test:6443").unwrap();
+    let target = Target::new(server, "lungmen");
+    let wait = TargetWait::new(Poll::default()).at_least(500);
+    let applications = argocd.client().applications();
+    let (started, before) = (Instant::now(), processor_time());
+    let report = applications.wait_for_target(&target, &wait).await.unwrap();
+    assert!(report.is_ready(), "{}", report.summary());
+    let asked = |path: &str| {
+        argocd
+            .calls()
+            .iter()
+            .filter(|call| call.path == path)
+            .count()
+    };
+    println!(
+        "500 applications waited for: {} streams, {} lists; {:?} of processor time, mock included; {:?} in all",
+        asked("/api/v1/stream/applications"),
+        asked("/api/v1/applications"),
+        processor_time() - before,
+        started.elapsed()
+    );
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -218,5 +251,6 @@ fn main() {
         lists().await;
         watch().await;
         registrations().await;
+        waiting().await;
     });
 }

@@ -15,7 +15,7 @@ use crate::tls::TlsTrust;
 use crate::transport::{Timeouts, TokenHeader, Transport};
 
 /// Not `argocd-client/…`: the server compares the version behind that name on some paths.
-const AGENT: &str = concat!("lungmen-argocd/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("lungmen-argocd/", env!("CARGO_PKG_VERSION"));
 
 /// Builds a [`Client`]. Nothing is sent before the first call.
 #[derive(Debug, Clone)]

@@ -3,17 +3,20 @@
 //! Nothing is read or written by itself: a program gives the path, and the file is used only through
 //! this type.
 
+mod entry;
+mod file;
+
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 use url::Url;
 
+use entry::{ContextEntry, ServerEntry, UserEntry};
+use file::{check_mode, write_private};
+
 use crate::credentials::Credentials;
-use crate::endpoint::parse_endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::TlsTrust;
 
@@ -31,56 +34,6 @@ pub struct ConfigFile {
     users: Vec<UserEntry>,
     #[serde(flatten)]
     other: std::collections::BTreeMap<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct ContextEntry {
-    name: String,
-    server: String,
-    user: String,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct ServerEntry {
-    server: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    insecure: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    plain_text: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    core: bool,
-    #[serde(default)]
-    grpc_web_root_path: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    certificate_authority_data: String,
-    #[serde(flatten)]
-    other: std::collections::BTreeMap<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct UserEntry {
-    name: String,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exposed"
-    )]
-    auth_token: Option<SecretString>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exposed"
-    )]
-    refresh_token: Option<SecretString>,
-}
-
-fn exposed<S: Serializer>(
-    secret: &Option<SecretString>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.as_ref().map_or("", |secret| secret.expose_secret()))
 }
 
 /// A server with the login that a context stands for.
@@ -268,100 +221,16 @@ fn replace<T>(entries: &mut Vec<T>, entry: T, same: impl Fn(&T) -> bool) {
     }
 }
 
-impl ServerEntry {
-    /// The command line keeps host and port, and the root path beside them.
-    fn of(endpoint: &Url, authority: Option<&str>) -> Self {
-        let root = endpoint.path().trim_matches('/').to_owned();
-        let host = endpoint.host_str().unwrap_or_default();
-        let port = endpoint
-            .port()
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default();
-        let server = if root.is_empty() {
-            format!("{host}{port}")
-        } else {
-            format!("{host}{port}/{root}")
-        };
-        Self {
-            server,
-            plain_text: endpoint.scheme() == "http",
-            grpc_web_root_path: root,
-            certificate_authority_data: authority
-                .map(|pem| STANDARD.encode(pem))
-                .unwrap_or_default(),
-            ..Self::default()
-        }
-    }
-
-    fn endpoint(&self) -> Result<Url> {
-        let scheme = if self.plain_text { "http" } else { "https" };
-        let root = self.grpc_web_root_path.trim_matches('/');
-        // Contexts with a root path carry it in their address too.
-        let address = self
-            .server
-            .strip_suffix(root)
-            .unwrap_or(&self.server)
-            .trim_end_matches('/');
-        parse_endpoint(&format!("{scheme}://{address}/{root}"))
-    }
-
-    fn trust(&self) -> Result<Option<TlsTrust>> {
-        if self.certificate_authority_data.is_empty() {
-            return Ok(None);
-        }
-        let pem = STANDARD
-            .decode(&self.certificate_authority_data)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| {
-                failed(ErrorKind::Configuration)
-                    .with_target(&self.server)
-                    .with_message("certificate-authority-data is not base64")
-            })?;
-        TlsTrust::from_pem(&pem).map(Some)
-    }
-}
-
 fn failed(kind: ErrorKind) -> Error {
     Error::new(kind, "read argocd configuration")
 }
 
-#[cfg(unix)]
-fn check_mode(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o777;
-    if matches!(mode, 0o600 | 0o400) {
-        return Ok(());
-    }
-    Err(failed(ErrorKind::Configuration)
-        .with_target(path.display().to_string())
-        .with_message(format!(
-            "the mode is {mode:04o}; set it to 0600, because the file holds tokens"
-        )))
-}
-
-#[cfg(not(unix))]
-fn check_mode(_: &Path, _: &std::fs::Metadata) -> Result<()> {
-    Ok(())
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
+    use crate::endpoint::parse_endpoint;
 
     #[test]
     fn a_context_survives_writing_and_reading() {

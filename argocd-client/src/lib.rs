@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod account;
+mod answer;
 pub mod application;
 pub mod application_set;
 mod builder;
@@ -9,6 +10,7 @@ mod call;
 mod client;
 pub mod cluster;
 pub mod config_file;
+pub mod core_mode;
 mod credentials;
 mod endpoint;
 mod error;

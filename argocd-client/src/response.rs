@@ -199,7 +199,7 @@ fn kind_of_status(status: StatusCode) -> ErrorKind {
     }
 }
 
-fn raw_text(body: &[u8]) -> String {
+pub(crate) fn raw_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let end = text

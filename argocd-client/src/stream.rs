@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::answer::interpret;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::response::ErrorResponse;
-use crate::transport::{Transport, interpret};
+use crate::transport::Transport;
 
 #[derive(Deserialize)]
 struct Chunk<T> {

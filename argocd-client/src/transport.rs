@@ -1,11 +1,10 @@
 //! The only place that sends: URL, headers, body, attempt timeout, session, retries, log line.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method};
 use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -14,13 +13,12 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use crate::answer::{decode, expect_json, interpret, refused};
 use crate::call::{AttemptTimeout, Call};
 use crate::credentials::{Credentials, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::DurationText;
-use crate::response::ErrorResponse;
-use crate::retry::{RetryPolicy, retry_after};
-use crate::tls::is_certificate_failure;
+use crate::retry::RetryPolicy;
 
 const RENEWED_TOKEN: &str = "grpc-metadata-renew-token";
 const GRPC_TOKEN: &str = "grpc-metadata-token";
@@ -301,117 +299,5 @@ fn grpc_timeout(timeout: Duration) -> String {
         format!("{millis}m")
     } else {
         format!("{}S", timeout.as_secs().min(99_999_999))
-    }
-}
-
-/// Outside the API the user interface responds with 200 and HTML to clients that accept it.
-fn expect_json(call: &Call, response: Response) -> Result<Response> {
-    let media_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("(none)")
-        .to_owned();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json")
-        || essence.eq_ignore_ascii_case("text/event-stream")
-    {
-        return Ok(response);
-    }
-    Err(not_argocd(
-        call,
-        response.status(),
-        &format!("the response is {media_type}, not JSON"),
-    ))
-}
-
-fn not_argocd(call: &Call, status: StatusCode, why: &str) -> Error {
-    call.error(ErrorKind::NotArgoCd)
-        .with_status(status)
-        .with_message(format!("{why}; check the address and the root path"))
-}
-
-async fn refused(call: &Call, response: Response) -> Error {
-    let status = response.status();
-    if status.is_redirection() {
-        return redirected(call, status, response.headers());
-    }
-    let retry_after = retry_after(response.headers());
-    let body = response.bytes().await.unwrap_or_default();
-    let refusal = ErrorResponse::parse(status, &body);
-    if status == StatusCode::NOT_FOUND && refusal.code.is_none() && !call.since_later_version {
-        return not_argocd(call, status, "404 for an endpoint that every Argo CD has");
-    }
-    call.error(refusal.kind())
-        .with_status(refusal.status)
-        .with_retry_after(retry_after)
-        .with_message(refusal.message)
-}
-
-fn redirected(call: &Call, status: StatusCode, headers: &HeaderMap) -> Error {
-    let location = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map(|location| location.split(['?', '#']).next().unwrap_or_default())
-        .unwrap_or("nowhere");
-    call.error(ErrorKind::Redirected).with_status(status).with_message(format!(
-        "{status} to {location}; use the https address, or set server.insecure behind a proxy that ends TLS"
-    ))
-}
-
-/// The body may hold secrets, so a failure names the place and the type, never the content.
-fn decode<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        call.error(ErrorKind::Decode).with_message(format!(
-            "{:?} error at line {} column {} of {} bytes",
-            error.classify(),
-            error.line(),
-            error.column(),
-            body.len()
-        ))
-    })
-}
-
-pub(crate) fn interpret(call: &Call, error: reqwest::Error) -> Error {
-    let kind = kind_of(&error);
-    let error = error.without_url();
-    call.error(kind)
-        .with_message(innermost(&error))
-        .with_source(error)
-}
-
-/// What kind of failure a request without a response is.
-pub(crate) fn kind_of(error: &reqwest::Error) -> ErrorKind {
-    if is_certificate_failure(error) {
-        ErrorKind::Certificate
-    } else if error.is_connect() {
-        ErrorKind::Connect
-    } else if error.is_timeout() {
-        ErrorKind::Timeout
-    } else if error.is_builder() {
-        ErrorKind::InvalidInput
-    } else {
-        ErrorKind::Interrupted
-    }
-}
-
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let mut current = error;
-    while let Some(source) = current.source() {
-        current = source;
-    }
-    current.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_decode_failure_does_not_quote_the_body() {
-        let error = decode::<Vec<u8>>(&Call::get("x", "/p", &[]), b"[\"canary\"]").unwrap_err();
-
-        assert_eq!(error.kind(), ErrorKind::Decode);
-        assert!(!error.to_string().contains("canary"));
     }
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::model::{Application, ApplicationSpec};
 use super::wait::WaitOutcome;
-use super::{APPLICATION, AppRef, Applications, Cascade, WaitFor, addressed};
+use super::{APPLICATION, AppRef, Applications, WaitFor, addressed};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::{Poll, Probed};
+use crate::poll::Poll;
 use crate::retry::Idempotency;
 
 /// A change of an application, in the two forms that the server takes.
@@ -174,51 +174,6 @@ impl Applications {
     ) -> Result<WaitOutcome> {
         self.sync(application, request).await?;
         self.wait(application, conditions, poll).await
-    }
-
-    /// Deletes an application and waits until it is gone, its finalizers included. Returns `false`
-    /// when there was none. May be repeated.
-    ///
-    /// # Errors
-    /// [`Deadline`](ErrorKind::Deadline) while finalizers are not done, with the last condition of
-    /// the application; the kinds of [`delete`](Self::delete).
-    pub async fn delete_and_wait(
-        &self,
-        application: &AppRef,
-        cascade: Cascade,
-        poll: Poll,
-    ) -> Result<bool> {
-        let existed = self.delete(application, cascade).await?;
-        let what = format!("application {application} to be deleted");
-        let target = application.to_string();
-        poll.wait(
-            "delete application",
-            &target,
-            what,
-            |_| {},
-            || async move {
-                match self.application(application).await {
-                    Ok(found) => Ok(Probed::Pending(remaining(&found))),
-                    Err(error) if error.is_not_found() => Ok(Probed::Ready(())),
-                    Err(error) => Err(error),
-                }
-            },
-        )
-        .await?;
-        Ok(existed)
-    }
-}
-
-/// Why an application is not gone yet.
-fn remaining(application: &Application) -> String {
-    let failed = application
-        .status
-        .conditions
-        .iter()
-        .find(|condition| condition.kind == "DeletionError");
-    match failed {
-        Some(condition) => format!("{}: {}", condition.kind, condition.message),
-        None => format!("finalizers: {}", application.metadata.finalizers.join(", ")),
     }
 }
 

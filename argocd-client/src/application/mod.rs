@@ -8,8 +8,14 @@ mod absence;
 mod appearance;
 mod change;
 mod create;
+mod delete;
 mod detail;
+mod feed;
+mod filter;
+mod hydration;
+mod logs;
 mod model;
+mod progress;
 mod readiness;
 mod reference;
 mod report;
@@ -17,6 +23,7 @@ mod resource;
 mod selected;
 mod status;
 mod sync;
+mod sync_retry;
 mod target_wait;
 mod wait;
 mod watch;
@@ -26,14 +33,16 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use http::Method;
-use serde_json::Value;
 
 pub use appearance::Appearance;
 pub use change::ApplicationPatch;
+pub use delete::Cascade;
 pub use detail::{
-    Link, LogLine, LogRequest, ManagedResource, ParentRef, ResourceNode, ResourceTree,
-    RevisionMetadata, SyncWindows,
+    Link, ManagedResource, ParentRef, ResourceNode, ResourceTree, RevisionMetadata, SyncWindows,
 };
+pub use filter::ApplicationFilter;
+pub use hydration::{Hydration, HydrationOperation, HydrationPhase};
+pub use logs::{LogLine, LogRequest};
 pub use model::{
     Application, ApplicationSource, ApplicationSpec, Destination, Metadata, NewApplication,
 };
@@ -47,13 +56,20 @@ pub use status::{
     ResourceResult, ResourceStatus, SyncResult, SyncState, SyncStatus,
 };
 pub use sync::SyncRequest;
+pub use sync_retry::SyncRetry;
 pub use target_wait::TargetWait;
 pub use wait::WaitOutcome;
 pub use watch::{ApplicationEvent, WatchRequest};
 
+pub(crate) use feed::Feed;
+use feed::ServerFeed;
+pub(crate) use progress::Subject;
+pub(crate) use target_wait::all as wait_for_all;
+pub(crate) use wait::one as wait_for_one;
+pub(crate) use watch::watch;
+
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::poll::{Poll, WaitState};
 use crate::retry::Idempotency;
 use crate::transport::Transport;
 use crate::wire::List;
@@ -67,50 +83,6 @@ pub struct Applications {
     transport: Arc<Transport>,
 }
 
-/// Which applications to list. Defaults to all that the account may see.
-#[derive(Debug, Clone, Default)]
-#[must_use = "a filter does nothing until it is used"]
-pub struct ApplicationFilter {
-    pub(crate) query: Vec<(&'static str, String)>,
-}
-
-impl ApplicationFilter {
-    /// All applications.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-
-    /// Only this project. May be given several times.
-    pub fn project(self, project: impl Into<String>) -> Self {
-        self.with("projects", project)
-    }
-
-    /// Only with these labels, in the syntax of Kubernetes.
-    pub fn selector(self, selector: impl Into<String>) -> Self {
-        self.with("selector", selector)
-    }
-
-    /// Only objects in this namespace.
-    pub fn namespace(self, namespace: impl Into<String>) -> Self {
-        self.with("appNamespace", namespace)
-    }
-
-    /// Only this name; the server returns the first match.
-    pub fn name(self, name: impl Into<String>) -> Self {
-        self.with("name", name)
-    }
-
-    /// Only from this repository.
-    pub fn repository(self, url: impl Into<String>) -> Self {
-        self.with("repo", url)
-    }
-}
-
 /// How an application is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,35 +91,6 @@ pub enum Refresh {
     Normal,
     /// Also generate the manifests again.
     Hard,
-}
-
-/// What deletion does to the deployed resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cascade {
-    /// Removes them.
-    Delete,
-    /// Removes them, dependents first.
-    Foreground,
-    /// Removes them, dependents in the background.
-    Background,
-    /// Leaves them alone.
-    Orphan,
-}
-
-impl Cascade {
-    fn of(self, call: Call) -> Call {
-        match self {
-            Self::Delete => call.query("cascade", "true"),
-            Self::Foreground => call
-                .query("cascade", "true")
-                .query("propagationPolicy", "foreground"),
-            Self::Background => call
-                .query("cascade", "true")
-                .query("propagationPolicy", "background"),
-            Self::Orphan => call.query("cascade", "false"),
-        }
-    }
 }
 
 impl Applications {
@@ -294,143 +237,6 @@ impl Applications {
         self.transport.send(&call).await
     }
 
-    /// Asks for the deletion and returns at once; the deletion goes on in the background. May be
-    /// repeated. Returns `false` when there is no such application, which is proved by the right to
-    /// see it.
-    ///
-    /// Delete applications before their cluster: without it, what they deployed is left behind.
-    ///
-    /// # Errors
-    /// [`Forbidden`](ErrorKind::Forbidden) when the account may see but not delete it;
-    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when the account may not see it;
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session.
-    pub async fn delete(&self, application: &AppRef, cascade: Cascade) -> Result<bool> {
-        let call = Call::new(
-            "delete application",
-            Method::DELETE,
-            APPLICATION,
-            &[&application.name],
-        );
-        let call = addressed(cascade.of(call), application);
-        let error = match self.transport.send::<Value>(&call).await {
-            Ok(_) => return Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFoundOrForbidden => {
-                absence::explain(self, application, error).await
-            }
-            Err(error) => error,
-        };
-        if error.is_not_found() {
-            Ok(false)
-        } else {
-            Err(error)
-        }
-    }
-
-    /// Waits for one application with the rules of `argocd app wait`.
-    ///
-    /// Like the command line, the wait ends early when a resource turns `Degraded` while health is
-    /// waited for. Unlike it, the wait also ends when the last operation failed for good, and an
-    /// application that is being deleted is never ready. The outcome is a value: an application that
-    /// is not ready in time is not an error.
-    ///
-    /// # Errors
-    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when the account may not see the
-    /// application; [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
-    /// [`Deadline`](ErrorKind::Deadline) when the server could not be asked at the end.
-    pub async fn wait(
-        &self,
-        application: &AppRef,
-        conditions: &WaitFor,
-        poll: Poll,
-    ) -> Result<WaitOutcome> {
-        self.wait_observed(application, conditions, poll, |_| {})
-            .await
-    }
-
-    /// The same as [`wait`](Self::wait); `observer` sees the state after every probe.
-    ///
-    /// # Errors
-    /// The kinds of [`wait`](Self::wait).
-    pub async fn wait_observed(
-        &self,
-        application: &AppRef,
-        conditions: &WaitFor,
-        poll: Poll,
-        observer: impl FnMut(&WaitState),
-    ) -> Result<WaitOutcome> {
-        wait::one(self, application, conditions, poll, observer).await
-    }
-
-    /// The readiness of all applications of a cluster, now. May be repeated.
-    ///
-    /// # Errors
-    /// Those of [`list`](Self::list).
-    pub async fn report(&self, target: &Target, conditions: &WaitFor) -> Result<ReadinessReport> {
-        let rows = self
-            .list_for(target)
-            .await?
-            .iter()
-            .map(|application| conditions.judge(application))
-            .collect();
-        Ok(ReadinessReport::new(rows, 0))
-    }
-
-    /// Waits until all applications of a cluster are ready, or the deadline passes; returns the
-    /// last report in either case.
-    ///
-    /// The applications are listed again at every probe, because applications create further ones.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> argocd_client::Result<()> {
-    /// use std::time::Duration;
-    ///
-    /// use argocd_client::application::{HealthStatus, Target, TargetWait};
-    /// use argocd_client::cluster::ServerUrl;
-    /// use argocd_client::mock::{ApplicationSeed, ArgoCdMock};
-    /// use argocd_client::Poll;
-    ///
-    /// let argocd = ArgoCdMock::start().await;
-    /// argocd.add_application(ApplicationSeed::new("cilium").on_cluster("lungmen"));
-    /// argocd.add_application(
-    ///     ApplicationSeed::new("vault").on_cluster("lungmen").ends_as(HealthStatus::Degraded, "sealed"),
-    /// );
-    ///
-    /// let target = Target::new(ServerUrl::parse("https://kubernetes.example.com:6443")?, "lungmen");
-    /// let poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_millis(200));
-    /// let report = argocd.client().applications().wait_for_target(&target, &TargetWait::new(poll)).await?;
-    ///
-    /// assert_eq!(report.summary(), "1 of 2 applications ready; vault is Synced, Degraded: sealed");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
-    /// [`Forbidden`](ErrorKind::Forbidden); [`Deadline`](ErrorKind::Deadline) when the server did not
-    /// respond even once.
-    pub async fn wait_for_target(
-        &self,
-        target: &Target,
-        wait: &TargetWait,
-    ) -> Result<ReadinessReport> {
-        self.wait_for_target_observed(target, wait, |_| {}).await
-    }
-
-    /// The same as [`wait_for_target`](Self::wait_for_target); `observer` sees the state after every
-    /// probe.
-    ///
-    /// # Errors
-    /// The kinds of [`wait_for_target`](Self::wait_for_target).
-    pub async fn wait_for_target_observed(
-        &self,
-        target: &Target,
-        wait: &TargetWait,
-        observer: impl FnMut(&WaitState),
-    ) -> Result<ReadinessReport> {
-        target_wait::all(self, target, wait, observer).await
-    }
-
     /// Follows applications: first all that exist, then every change. Reconnects and lists again by
     /// itself; ends after a rejection. Dropping the stream closes the connection.
     ///
@@ -454,7 +260,14 @@ impl Applications {
         &self,
         request: WatchRequest,
     ) -> impl Stream<Item = Result<ApplicationEvent>> + Send + use<> {
-        watch::watch(self.clone(), request)
+        watch(self.feed(request.filter.clone()), request)
+    }
+
+    fn feed(&self, filter: ApplicationFilter) -> Arc<dyn Feed> {
+        Arc::new(ServerFeed {
+            applications: self.clone(),
+            filter,
+        })
     }
 
     async fn page(&self, filter: &ApplicationFilter) -> Result<List<Application>> {

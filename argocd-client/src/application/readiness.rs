@@ -14,6 +14,7 @@ use super::wait::final_failure;
 pub struct WaitFor {
     sync: bool,
     operation: bool,
+    hydrated: bool,
     health: Vec<HealthStatus>,
     resources: Vec<ResourceSelector>,
 }
@@ -23,6 +24,7 @@ impl Default for WaitFor {
         Self {
             sync: true,
             operation: true,
+            hydrated: false,
             health: vec![HealthStatus::Healthy],
             resources: Vec::new(),
         }
@@ -35,6 +37,7 @@ impl WaitFor {
         Self {
             sync: false,
             operation: false,
+            hydrated: false,
             health: Vec::new(),
             resources: Vec::new(),
         }
@@ -49,6 +52,12 @@ impl WaitFor {
     /// No operation is requested or running, and the status was computed after the last one.
     pub fn operation_finished(mut self) -> Self {
         self.operation = true;
+        self
+    }
+
+    /// The source hydrator is done with its last operation. An application without one never is.
+    pub fn hydrated(mut self) -> Self {
+        self.hydrated = true;
         self
     }
 
@@ -127,6 +136,7 @@ impl WaitFor {
         let sync_holds = !whole || !self.sync || status.sync.status == SyncStatus::Synced;
         let operation_holds =
             !self.operation || (application.operation.is_none() && !in_progress(application));
+        let hydrated = !self.hydrated || status.source_hydrator.is_finished();
         // A deleted application keeps its last status until its finalizers are done.
         let deleting = application.metadata.deletion_timestamp.is_some();
         let reference = AppRef::from(application);
@@ -144,10 +154,12 @@ impl WaitFor {
                 && sync_holds
                 && of_resources.is_ok()
                 && operation_holds
+                && hydrated
                 && !deleting,
             message: match of_resources {
                 _ if deleting => "the application is being deleted".to_owned(),
                 Err(why) => why,
+                Ok(()) if !hydrated => hydration(status),
                 Ok(()) => reason(application),
             },
             failed: final_failure(application).is_some(),
@@ -171,6 +183,20 @@ pub(super) fn in_progress(application: &Application) -> bool {
             .status
             .reconciled_at
             .is_none_or(|reconciled| reconciled < finished)
+}
+
+/// Why the source hydrator is not done.
+fn hydration(status: &ApplicationStatus) -> String {
+    match &status.source_hydrator.current_operation {
+        None => "the source hydrator has done nothing yet".to_owned(),
+        Some(current) if current.message.is_empty() => {
+            format!("the source hydrator is {}", current.phase)
+        }
+        Some(current) => format!(
+            "the source hydrator is {}: {}",
+            current.phase, current.message
+        ),
+    }
 }
 
 /// The most important message: a blocking condition, then the last failure, then a degraded resource.
@@ -284,6 +310,30 @@ mod tests {
         assert!(WaitFor::default().judge(&requested).ready);
         requested.operation = Some(json!({"sync": {}}));
         assert!(!WaitFor::default().judge(&requested).ready);
+    }
+
+    #[test]
+    fn a_hydration_is_waited_for_where_it_is_asked_for() {
+        let status = |phase: &str| {
+            json!({
+                "sync": {"status": "Synced"}, "health": {"status": "Healthy"},
+                "sourceHydrator": {
+                    "currentOperation": {"phase": phase, "message": "m", "drySHA": "a"},
+                    "lastSuccessfulOperation": {"drySHA": "a"},
+                },
+            })
+        };
+        let wait = WaitFor::default().hydrated();
+
+        assert!(wait.judge(&application(status("Hydrated"))).ready);
+        let row = wait.judge(&application(status("Hydrating")));
+        assert!(!row.ready);
+        assert_eq!(row.message, "the source hydrator is Hydrating: m");
+        assert!(
+            WaitFor::default()
+                .judge(&application(status("Hydrating")))
+                .ready
+        );
     }
 
     #[test]

@@ -101,6 +101,12 @@ impl AppRef {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// The namespace of the application object, when it is not Argo CD's own.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
 }
 
 impl From<&Application> for AppRef {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hydration::Hydration;
 use crate::wire::{nullable, open_enum};
 
 open_enum! {
@@ -85,6 +86,9 @@ pub struct ApplicationStatus {
     /// When the status was last computed.
     #[serde(default)]
     pub reconciled_at: Option<Timestamp>,
+    /// What the source hydrator did.
+    #[serde(default, deserialize_with = "nullable")]
+    pub source_hydrator: Hydration,
 }
 
 /// A complete synchronisation of the past.

@@ -1,29 +1,39 @@
-//! Waiting for all applications of a cluster.
+//! Waiting for several applications, such as all of a cluster.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Applications;
+use super::feed::Feed;
+use super::filter::ApplicationFilter;
+use super::model::Application;
+use super::progress::{Judgement, Progress, Subject};
 use super::readiness::WaitFor;
 use super::reference::Target;
-use super::report::ReadinessReport;
-use super::wait::Waiting;
-use crate::error::{Error, Result};
+use super::report::{ReadinessReport, ReadinessRow};
+use super::watch::{ApplicationEvent, Failure, Follower};
+use crate::error::Result;
 use crate::poll::{Poll, WaitState};
 
-/// How all applications of a cluster are waited for.
+/// How often the list is compared with what the stream said.
+const RELIST: Duration = Duration::from_secs(30);
+
+/// How several applications are waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a plan does nothing until it is given to a wait"]
 pub struct TargetWait {
     conditions: WaitFor,
-    poll: Poll,
+    pub(super) poll: Poll,
     at_least: usize,
-    stable_for: Duration,
+    pub(super) stable_for: Duration,
 }
 
 impl TargetWait {
-    /// Probes as often and as long as `poll` says; synced, healthy, no operation pending.
+    /// Waits as long as `poll` says; synced, healthy, no operation pending. The intervals of `poll` count where the server
+    /// does not stream.
     ///
     /// By default at least one application must exist, and the state need not hold for longer.
     pub fn new(poll: Poll) -> Self {
@@ -56,120 +66,205 @@ impl TargetWait {
     }
 }
 
-/// Since when the same applications have been ready.
-#[derive(Default)]
-struct Stable {
-    since: Option<(Instant, Vec<String>)>,
+/// The readiness of the selected applications, kept up to date by events. Only rows are kept, so that the memory does not
+/// grow with the applications.
+struct Rows<'a, S> {
+    selects: S,
+    conditions: &'a WaitFor,
+    rows: BTreeMap<(String, String), ReadinessRow>,
 }
 
-impl Stable {
-    /// Whether the same set of applications has been ready for long enough.
-    fn holds(&mut self, report: &ReadinessReport, stable_for: Duration) -> bool {
-        if !report.is_ready() {
-            self.since = None;
-            return false;
-        }
-        let names: Vec<String> = report
-            .rows
-            .iter()
-            .map(|row| format!("{}/{}", row.namespace, row.name))
-            .collect();
-        match &self.since {
-            Some((started, known)) if *known == names => started.elapsed() >= stable_for,
-            _ => {
-                self.since = Some((Instant::now(), names));
-                stable_for.is_zero()
+impl<S: Fn(&Application) -> bool> Rows<'_, S> {
+    fn take(&mut self, event: ApplicationEvent) {
+        match event {
+            ApplicationEvent::Listed(applications) => {
+                self.rows.clear();
+                for application in &applications {
+                    self.apply(application);
+                }
+            }
+            ApplicationEvent::Applied(application) => self.apply(&application),
+            ApplicationEvent::Deleted(application) => {
+                self.rows.remove(&key(&application));
             }
         }
     }
+
+    fn apply(&mut self, application: &Application) {
+        let key = key(application);
+        if (self.selects)(application) {
+            self.rows.insert(key, self.conditions.judge(application));
+        } else {
+            self.rows.remove(&key);
+        }
+    }
+
+    fn report(&self, expected: usize) -> ReadinessReport {
+        ReadinessReport::new(self.rows.values().cloned().collect(), expected)
+    }
 }
 
-pub(super) async fn all(
-    applications: &Applications,
-    target: &Target,
+fn key(application: &Application) -> (String, String) {
+    let metadata = &application.metadata;
+    (metadata.namespace.clone(), metadata.name.clone())
+}
+
+/// Waits for the applications that `selects` selects, by one list and one stream.
+///
+/// A server that does not stream is listed at the intervals of the plan instead.
+pub(crate) async fn all(
+    feed: Arc<dyn Feed>,
+    selects: impl Fn(&Application) -> bool,
+    subject: Subject,
     wait: &TargetWait,
     mut observer: impl FnMut(&WaitState),
 ) -> Result<ReadinessReport> {
     let end = wait.poll.ends_at();
-    let waiting_for = format!("the applications of {} to be ready", target.name());
-    let mut waiting = Waiting::new(waiting_for, wait.poll);
-    let mut last = Last::default();
-    let mut stable = Stable::default();
+    let mut follower = Follower::new(feed, RELIST);
+    let mut rows = Rows {
+        selects,
+        conditions: &wait.conditions,
+        rows: BTreeMap::new(),
+    };
+    let mut progress = Progress::new(wait, subject);
     loop {
-        waiting.state.attempt += 1;
-        match timeout_at(end, applications.report(target, &wait.conditions)).await {
-            Ok(Ok(mut now)) => {
-                now.expected = wait.at_least;
-                let settled = stable.holds(&now, wait.stable_for);
-                now.changing = now.is_ready() && !settled;
-                waiting.state.cause = now.summary();
-                let ended = settled || last.has_failed_twice(&now);
-                if ended {
-                    waiting.report(&mut observer);
-                    return Ok(now);
+        let wake = progress.next_moment(wait).map_or(end, |at| at.min(end));
+        let stepped = timeout_at(wake, follower.step()).await;
+        let listed = matches!(&stepped, Ok(Ok(Some(ApplicationEvent::Listed(_)))));
+        match stepped {
+            Ok(Ok(None)) => continue,
+            Ok(Ok(Some(event))) => {
+                rows.take(event);
+                while let Some(event) = follower.buffered() {
+                    rows.take(event);
                 }
-                last = Last {
-                    report: Some(now),
-                    failure: None,
-                };
             }
-            Ok(Err(error)) if error.is_retryable() => {
-                waiting.state.cause = error.to_string();
-                last.failure = Some(error);
+            Ok(Err(Failure::List(error))) if !error.is_retryable() => return Err(error),
+            Ok(Err(failure)) => {
+                let interval = progress.failed(failure, &mut observer);
+                if Instant::now() + interval >= end {
+                    return progress.at_the_deadline();
+                }
+                sleep(interval).await;
+                continue;
             }
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return last.at_the_deadline(target, &waiting.state),
+            Err(_) if Instant::now() >= end => return progress.at_the_deadline(),
+            Err(_) => {}
         }
-        let interval = waiting.report(&mut observer);
-        if Instant::now() + interval >= end {
-            return last.at_the_deadline(target, &waiting.state);
+        if listed && !progress.has_listed() {
+            // What changed between the first list and the opening of the stream is in neither.
+            follower.relist_by(Instant::now() + wait.poll.interval(1).saturating_mul(4));
         }
-        sleep(interval).await;
-    }
-}
-
-/// What the last probes found.
-#[derive(Default)]
-struct Last {
-    report: Option<ReadinessReport>,
-    failure: Option<Error>,
-}
-
-impl Last {
-    /// Whether nothing but failed operations is left, now and at the last probe.
-    fn has_failed_twice(&self, now: &ReadinessReport) -> bool {
-        now.is_failed() && self.report.as_ref().is_some_and(ReadinessReport::is_failed)
-    }
-
-    fn at_the_deadline(self, target: &Target, state: &WaitState) -> Result<ReadinessReport> {
-        match self.report {
-            Some(mut report) => {
-                report.last_error = self.failure.map(|failure| failure.to_string());
-                Ok(report)
-            }
-            None => {
-                Err(state.timed_out("wait for applications", &target.to_string(), self.failure))
-            }
+        match progress.judge(rows.report(wait.at_least), listed, wait, &mut observer) {
+            Judgement::Pending => {}
+            Judgement::Unconfirmed => follower.relist_by(Instant::now()),
+            Judgement::Ended(report) => return Ok(report),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::application::Application;
+impl Applications {
+    /// The readiness of all applications of a cluster, now. May be repeated.
+    ///
+    /// # Errors
+    /// Those of [`list`](Self::list).
+    pub async fn report(&self, target: &Target, conditions: &WaitFor) -> Result<ReadinessReport> {
+        let rows = self
+            .list_for(target)
+            .await?
+            .iter()
+            .map(|application| conditions.judge(application))
+            .collect();
+        Ok(ReadinessReport::new(rows, 0))
+    }
 
-    #[test]
-    fn a_changed_set_of_applications_must_be_stable_from_its_own_start() {
-        let row = WaitFor::nothing().judge(&Application::default());
-        let one = ReadinessReport::new(vec![row.clone()], 1);
-        let two = ReadinessReport::new(vec![row.clone(), row], 1);
-        let mut stable = Stable::default();
+    /// Waits until all applications of a cluster are ready, or the deadline passes; returns the
+    /// last report in either case.
+    ///
+    /// However many there are, they are followed by one list and one stream; the list is compared again before the wait
+    /// ends. Applications that appear on the way are waited for as well.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> argocd_client::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// use argocd_client::application::{HealthStatus, Target, TargetWait};
+    /// use argocd_client::cluster::ServerUrl;
+    /// use argocd_client::mock::{ApplicationSeed, ArgoCdMock};
+    /// use argocd_client::Poll;
+    ///
+    /// let argocd = ArgoCdMock::start().await;
+    /// argocd.add_application(ApplicationSeed::new("cilium").on_cluster("lungmen"));
+    /// argocd.add_application(
+    ///     ApplicationSeed::new("vault").on_cluster("lungmen").ends_as(HealthStatus::Degraded, "sealed"),
+    /// );
+    ///
+    /// let target = Target::new(ServerUrl::parse("https://kubernetes.example.com:6443")?, "lungmen");
+    /// let poll = Poll::every(Duration::from_millis(5)).deadline(Duration::from_millis(200));
+    /// let report = argocd.client().applications().wait_for_target(&target, &TargetWait::new(poll)).await?;
+    ///
+    /// assert_eq!(report.summary(), "1 of 2 applications ready; vault is Synced, Degraded: sealed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
+    /// [`Forbidden`](ErrorKind::Forbidden); [`Deadline`](ErrorKind::Deadline) when the server did not
+    /// respond even once.
+    pub async fn wait_for_target(
+        &self,
+        target: &Target,
+        wait: &TargetWait,
+    ) -> Result<ReadinessReport> {
+        self.wait_for_target_observed(target, wait, |_| {}).await
+    }
 
-        assert!(Stable::default().holds(&one, Duration::ZERO));
-        assert!(!stable.holds(&one, Duration::from_secs(60)));
-        let first = stable.since.as_ref().map(|(started, _)| *started);
-        assert!(!stable.holds(&two, Duration::from_secs(60)));
-        assert_ne!(stable.since.map(|(started, _)| started), first);
+    /// The same as [`wait_for_target`](Self::wait_for_target); `observer` sees the state after every
+    /// probe.
+    ///
+    /// # Errors
+    /// The kinds of [`wait_for_target`](Self::wait_for_target).
+    pub async fn wait_for_target_observed(
+        &self,
+        target: &Target,
+        wait: &TargetWait,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<ReadinessReport> {
+        let feed = self.feed(ApplicationFilter::all());
+        let subject = Subject {
+            name: target.name().to_owned(),
+            target: target.to_string(),
+        };
+        let selects = |application: &Application| target.is(&application.spec.destination);
+        all(feed, selects, subject, wait, observer).await
+    }
+
+    /// The same as [`wait_for_target`](Self::wait_for_target) for the applications of a filter, such as a label selector:
+    /// `argocd app wait -l` does this one by one.
+    ///
+    /// # Errors
+    /// The kinds of [`wait_for_target`](Self::wait_for_target); [`Rejected`](ErrorKind::Rejected) for a selector that cannot
+    /// be read.
+    pub async fn wait_for_selected(
+        &self,
+        filter: &ApplicationFilter,
+        wait: &TargetWait,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<ReadinessReport> {
+        let feed = self.feed(filter.clone());
+        let subject = Subject {
+            name: filter.to_string(),
+            target: filter.to_string(),
+        };
+        all(
+            feed,
+            |application| filter.admits(application),
+            subject,
+            wait,
+            observer,
+        )
+        .await
     }
 }

@@ -146,8 +146,9 @@ pub(super) fn final_failure(application: &Application) -> Option<jiff::Timestamp
     (state.phase.is_failure() && compared && application.operation.is_none()).then_some(finished)
 }
 
-pub(super) async fn one(
-    applications: &Applications,
+/// Probes an application until it is ready, lost or too late.
+pub(crate) async fn one(
+    probe: impl AsyncFn() -> Result<Option<Application>>,
     reference: &AppRef,
     conditions: &WaitFor,
     poll: Poll,
@@ -164,7 +165,7 @@ pub(super) async fn one(
     let mut failure: Option<Error> = None;
     loop {
         waiting.state.attempt += 1;
-        let Ok(read) = timeout_at(end, probe(applications, reference)).await else {
+        let Ok(read) = timeout_at(end, probe()).await else {
             return waiting.timed_out(reference, watched.seen, failure);
         };
         match read {
@@ -279,6 +280,48 @@ fn newly_degraded(
 }
 
 impl Applications {
+    /// Waits for one application with the rules of `argocd app wait`.
+    ///
+    /// Like the command line, the wait ends early when a resource turns `Degraded` while health is
+    /// waited for. Unlike it, the wait also ends when the last operation failed for good, and an
+    /// application that is being deleted is never ready. The outcome is a value: an application that
+    /// is not ready in time is not an error.
+    ///
+    /// # Errors
+    /// [`NotFoundOrForbidden`](ErrorKind::NotFoundOrForbidden) when the account may not see the
+    /// application; [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
+    /// [`Deadline`](ErrorKind::Deadline) when the server could not be asked at the end.
+    pub async fn wait(
+        &self,
+        application: &AppRef,
+        conditions: &WaitFor,
+        poll: Poll,
+    ) -> Result<WaitOutcome> {
+        self.wait_observed(application, conditions, poll, |_| {})
+            .await
+    }
+
+    /// The same as [`wait`](Self::wait); `observer` sees the state after every probe.
+    ///
+    /// # Errors
+    /// The kinds of [`wait`](Self::wait).
+    pub async fn wait_observed(
+        &self,
+        application: &AppRef,
+        conditions: &WaitFor,
+        poll: Poll,
+        observer: impl FnMut(&WaitState),
+    ) -> Result<WaitOutcome> {
+        one(
+            async || probe(self, application).await,
+            application,
+            conditions,
+            poll,
+            observer,
+        )
+        .await
+    }
+
     /// Refreshes once and then waits, as after a change that the controller has not seen. The
     /// deadline of `poll` covers both.
     ///

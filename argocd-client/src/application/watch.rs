@@ -3,29 +3,34 @@
 //! The stream is a hint, not a record: the server drops events of slow readers, says nothing until
 //! the first one (not even response headers), and in its newline-delimited form is cut by every
 //! idle timeout on the way. So the client requests server-sent events, which have a keep-alive, and the
-//! applications are listed again after every reconnection and from time to time.
+//! applications are listed again after every reconnection and from time to time, while the stream
+//! stays open.
 
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream};
 use reqwest::Response;
-use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::feed::Feed;
 use super::model::Application;
-use super::{ApplicationFilter, Applications, filtered, stream_error};
+use super::{ApplicationFilter, stream_error};
+use crate::answer::interpret;
 use crate::call::Call;
-use crate::error::Result;
-use crate::stream::{Lines, parse};
-use crate::transport::interpret;
+use crate::error::{Error, Result};
+use crate::stream::Lines;
+
+/// A stream that has been silent for this long may be dead: the server sends a keep-alive every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// What is followed, and how often the list is compared.
 #[derive(Debug, Clone)]
 #[must_use = "a request does nothing until it is used"]
 pub struct WatchRequest {
-    filter: ApplicationFilter,
+    pub(super) filter: ApplicationFilter,
     relist: Duration,
     reconnect: (Duration, Duration),
 }
@@ -63,6 +68,20 @@ impl WatchRequest {
         self.reconnect = (base, cap);
         self
     }
+
+    /// The label selector of the filter.
+    pub(crate) fn selector(&self) -> Option<&str> {
+        self.filter.selector_text()
+    }
+
+    fn delays(&self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(self.reconnect.0)
+            .with_max_delay(self.reconnect.1)
+            .without_max_times()
+            .with_jitter()
+            .build()
+    }
 }
 
 /// What happened to applications.
@@ -77,187 +96,215 @@ pub enum ApplicationEvent {
     Deleted(Box<Application>),
 }
 
-#[derive(Deserialize)]
-struct WatchEvent {
-    #[serde(default, rename = "type")]
-    kind: String,
-    #[serde(default)]
-    application: Option<Application>,
-}
-
-type Opening = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
-
-enum Phase {
-    List,
-    Opening(Opening),
-    Reading(Box<Response>, Lines),
-    Ended,
-}
-
-struct Watcher {
-    applications: Applications,
-    request: WatchRequest,
-    phase: Phase,
-    relist_at: Instant,
-    delays: ExponentialBackoff,
-}
-
-pub(super) fn watch(
-    applications: Applications,
+pub(crate) fn watch(
+    feed: Arc<dyn Feed>,
     request: WatchRequest,
 ) -> impl Stream<Item = Result<ApplicationEvent>> + Send + use<> {
-    let watcher = Watcher {
-        relist_at: Instant::now(),
-        delays: delays(&request),
-        phase: Phase::List,
-        applications,
+    let watching = Watching {
+        follower: Follower::new(feed, request.relist),
+        delays: request.delays(),
         request,
+        ended: false,
     };
-    stream::unfold(watcher, |mut watcher| async move {
-        let event = watcher.next().await?;
-        Some((event, watcher))
+    stream::unfold(watching, |mut watching| async move {
+        let event = watching.next().await?;
+        Some((event, watching))
     })
 }
 
-fn delays(request: &WatchRequest) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(request.reconnect.0)
-        .with_max_delay(request.reconnect.1)
-        .without_max_times()
-        .with_jitter()
-        .build()
+struct Watching {
+    follower: Follower,
+    request: WatchRequest,
+    delays: ExponentialBackoff,
+    ended: bool,
 }
 
-impl Watcher {
+impl Watching {
     async fn next(&mut self) -> Option<Result<ApplicationEvent>> {
-        loop {
-            let step = match &mut self.phase {
-                Phase::Ended => return None,
-                Phase::List => self.list().await.map(Some),
-                Phase::Opening(opening) => {
-                    let opened = tokio::select! {
-                        opened = opening => Some(opened),
-                        () = sleep_until(self.relist_at) => None,
-                    };
-                    self.opened(opened)
-                }
-                Phase::Reading(response, lines) => {
-                    let read = tokio::select! {
-                        read = read(response, lines) => Some(read),
-                        () = sleep_until(self.relist_at) => None,
-                    };
-                    self.received(read)
-                }
-            };
-            match step {
-                Ok(Some(event)) => return Some(Ok(event)),
-                Ok(None) => {}
-                Err(error) if error.is_retryable() => {
-                    self.phase = Phase::List;
-                    if let Some(delay) = self.delays.next() {
-                        tracing::debug!(kind = ?error.kind(), ?delay, "watch interrupted");
-                        sleep(delay).await;
+        while !self.ended {
+            let error = match self.follower.step().await {
+                Ok(Some(event)) => {
+                    if !matches!(event, ApplicationEvent::Listed(_)) {
+                        self.delays = self.request.delays();
                     }
+                    return Some(Ok(event));
                 }
-                Err(error) => {
-                    self.phase = Phase::Ended;
-                    return Some(Err(error));
+                Ok(None) => continue,
+                Err(Failure::List(error) | Failure::Stream(error)) => error,
+            };
+            if !error.is_retryable() {
+                self.ended = true;
+                return Some(Err(error));
+            }
+            if let Some(delay) = self.delays.next() {
+                tracing::debug!(kind = ?error.kind(), ?delay, "watch interrupted");
+                sleep(delay).await;
+            }
+        }
+        None
+    }
+}
+
+/// Which of the two requests failed. The next step begins with a list in either case.
+pub(super) enum Failure {
+    List(Error),
+    Stream(Error),
+}
+
+enum Link {
+    Opening(BoxFuture<'static, Result<Response>>),
+    Reading(Box<Response>, Lines),
+}
+
+/// A list, then the changes since, and the list again at intervals. It does not wait between failures.
+pub(super) struct Follower {
+    feed: Arc<dyn Feed>,
+    relist: Duration,
+    relist_at: Instant,
+    /// The version of the last list.
+    version: String,
+    link: Option<Link>,
+    /// When the stream was opened, or last said anything.
+    heard: Instant,
+}
+
+impl Follower {
+    pub(super) fn new(feed: Arc<dyn Feed>, relist: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            feed,
+            relist,
+            relist_at: now,
+            version: String::new(),
+            link: None,
+            heard: now,
+        }
+    }
+
+    /// The next event, or nothing when only the connection went on. Cancelling loses nothing that was read.
+    pub(super) async fn step(&mut self) -> Result<Option<ApplicationEvent>, Failure> {
+        let step = if Instant::now() >= self.relist_at {
+            self.list().await.map(Some).map_err(Failure::List)
+        } else {
+            self.read().await.map_err(Failure::Stream)
+        };
+        if step.is_err() {
+            self.link = None;
+            self.relist_at = Instant::now();
+        }
+        step
+    }
+
+    /// The next event of those that have been received already.
+    pub(super) fn buffered(&mut self) -> Option<ApplicationEvent> {
+        while let Some(Link::Reading(_, lines)) = &mut self.link {
+            match self.feed.event(&lines.next()?) {
+                Ok(Some(event)) => return Some(event),
+                Ok(None) => {}
+                Err(_) => {
+                    self.link = None;
+                    self.relist_at = Instant::now();
                 }
             }
         }
+        None
+    }
+
+    /// Makes the next list happen at this moment, if it would be later.
+    pub(super) fn relist_by(&mut self, moment: Instant) {
+        self.relist_at = self.relist_at.min(moment);
     }
 
     async fn list(&mut self) -> Result<ApplicationEvent> {
-        let page = self.applications.page(&self.request.filter).await?;
-        let call = Call::get("watch applications", "/api/v1/stream/applications", &[])
-            .query_opt(
-                "resourceVersion",
-                Some(page.metadata.resource_version.as_str()).filter(|version| !version.is_empty()),
-            )
-            .endless();
-        let call = filtered(call, &self.request.filter);
-        let transport = self.applications.transport.clone();
-        self.phase = Phase::Opening(Box::pin(async move { transport.open(&call).await }));
-        self.relist_at = Instant::now() + self.request.relist;
+        let page = self.feed.list().await?;
+        self.version = page.metadata.resource_version;
+        if self.heard.elapsed() >= SILENCE {
+            self.link = None;
+        }
+        self.relist_at = Instant::now() + self.relist;
         Ok(ApplicationEvent::Listed(page.items))
     }
 
-    fn opened(&mut self, opened: Option<Result<Response>>) -> Result<Option<ApplicationEvent>> {
-        self.phase = match opened {
-            Some(response) => Phase::Reading(Box::new(response?), Lines::default()),
-            None => Phase::List,
-        };
-        Ok(None)
-    }
-
-    fn received(
-        &mut self,
-        read: Option<Result<Option<ApplicationEvent>>>,
-    ) -> Result<Option<ApplicationEvent>> {
-        let Some(read) = read else {
-            self.phase = Phase::List;
-            return Ok(None);
-        };
-        let event = read?;
-        if event.is_some() {
-            self.delays = delays(&self.request);
-        }
-        Ok(event)
-    }
-}
-
-/// Reads up to the next line and understands it. Cancelling loses nothing: what was read is kept.
-async fn read(response: &mut Response, lines: &mut Lines) -> Result<Option<ApplicationEvent>> {
-    loop {
-        if let Some(line) = lines.next() {
-            return event(&line);
-        }
-        let call = Call::get("watch applications", "/api/v1/stream/applications", &[]);
-        match response
-            .chunk()
-            .await
-            .map_err(|error| interpret(&call, error))?
-        {
-            Some(chunk) => lines.push(&chunk),
-            None => return Err(stream_error("the server closed the stream")),
+    async fn read(&mut self) -> Result<Option<ApplicationEvent>> {
+        let (feed, version) = (&self.feed, &self.version);
+        let link = self.link.get_or_insert_with(|| {
+            self.heard = Instant::now();
+            Link::Opening(feed.open(version))
+        });
+        tokio::select! {
+            read = advance(link, &mut self.heard, self.feed.as_ref()) => read,
+            () = sleep_until(self.relist_at) => Ok(None),
         }
     }
 }
 
-fn event(line: &[u8]) -> Result<Option<ApplicationEvent>> {
-    let result: WatchEvent = parse("watch applications", line)?;
-    Ok(match (result.kind.as_str(), result.application) {
-        ("ADDED" | "MODIFIED", Some(application)) => {
-            Some(ApplicationEvent::Applied(Box::new(application)))
+/// Opens the stream, or reads it up to the next line and understands that.
+async fn advance(
+    link: &mut Link,
+    heard: &mut Instant,
+    feed: &dyn Feed,
+) -> Result<Option<ApplicationEvent>> {
+    match link {
+        Link::Opening(opening) => {
+            let response = opening.await?;
+            *link = Link::Reading(Box::new(response), Lines::default());
+            Ok(None)
         }
-        ("DELETED", Some(application)) => Some(ApplicationEvent::Deleted(Box::new(application))),
-        _ => None,
-    })
+        Link::Reading(response, lines) => loop {
+            if let Some(line) = lines.next() {
+                return feed.event(&line);
+            }
+            let call = Call::get("watch applications", "", &[]);
+            let chunk = response
+                .chunk()
+                .await
+                .map_err(|error| interpret(&call, error))?;
+            *heard = Instant::now();
+            match chunk {
+                Some(chunk) => lines.push(&chunk),
+                None => return Err(stream_error("the server closed the stream")),
+            }
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::feed::ServerFeed;
+    use crate::{Client, Credentials};
+
+    fn feed() -> ServerFeed {
+        let endpoint = "http://argocd.example.test".parse().unwrap();
+        let client = Client::builder(endpoint, Credentials::anonymous())
+            .build()
+            .unwrap();
+        ServerFeed {
+            applications: client.applications(),
+            filter: ApplicationFilter::all(),
+        }
+    }
 
     #[test]
     fn events_errors_and_empty_objects_are_told_apart() {
-        let deleted =
-            event(br#"{"result":{"type":"DELETED","application":{"metadata":{"name":"a"}}}}"#)
-                .unwrap();
+        let feed = feed();
+        let deleted = feed
+            .event(br#"{"result":{"type":"DELETED","application":{"metadata":{"name":"a"}}}}"#)
+            .unwrap();
         assert!(
             matches!(deleted, Some(ApplicationEvent::Deleted(app)) if app.metadata.name == "a")
         );
         assert!(
-            event(br#"{"result":{"type":"BOOKMARK"}}"#)
+            feed.event(br#"{"result":{"type":"BOOKMARK"}}"#)
                 .unwrap()
                 .is_none()
         );
 
-        let lost = event(br#"{"error":{"grpc_code":16,"http_code":401,"message":"invalid session: token is revoked, please re-login","http_status":"Unauthorized"}}"#).unwrap_err();
+        let lost = feed.event(br#"{"error":{"grpc_code":16,"http_code":401,"message":"invalid session: token is revoked, please re-login","http_status":"Unauthorized"}}"#).unwrap_err();
         assert_eq!(lost.kind(), crate::ErrorKind::Unauthenticated);
         assert!(!lost.is_retryable());
 
-        let hidden = event(b"{}").unwrap_err();
+        let hidden = feed.event(b"{}").unwrap_err();
         assert!(hidden.is_retryable());
     }
 }

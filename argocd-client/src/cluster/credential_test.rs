@@ -1,6 +1,7 @@
 //! Whether a cluster accepts the credentials that Argo CD has stored for it.
 
-use super::{Cluster, Clusters, connection_failure};
+use super::wait::connection_failure;
+use super::{Cluster, Clusters};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`Clusters::test_credentials`] found.

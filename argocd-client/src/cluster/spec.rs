@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::auth::{AwsAuth, ClusterAuth, ExecProvider};
+use super::on_existing::OnExisting;
 use super::server_url::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls;
@@ -15,7 +14,7 @@ use crate::tls;
 /// Annotation that [`ClusterSpec::remember_credentials`] writes.
 pub const CREDENTIALS_ANNOTATION: &str = "lungmen.chezmoi.sh/credentials-sha256";
 
-/// A cluster to register: its name and address, a service account's token, and its CA.
+/// A cluster to register: its name and address, a service account's token or another login, and its CA.
 ///
 /// There is no way to give a client certificate. The `argocd` command line stores the
 /// administrator's certificate of the kubeconfig when it finds one; Argo CD then loses the
@@ -25,8 +24,8 @@ pub const CREDENTIALS_ANNOTATION: &str = "lungmen.chezmoi.sh/credentials-sha256"
 pub struct ClusterSpec {
     pub(super) name: String,
     pub(super) server: ServerUrl,
-    bearer_token: SecretString,
-    ca_pem: String,
+    pub(super) auth: ClusterAuth,
+    pub(super) ca_pem: String,
     pub(super) tls_server_name: Option<String>,
     pub(super) proxy_url: Option<SecretString>,
     pub(super) labels: BTreeMap<String, String>,
@@ -35,23 +34,10 @@ pub struct ClusterSpec {
     pub(super) cluster_resources: Option<bool>,
     pub(super) project: Option<String>,
     pub(super) shard: Option<i64>,
-    pub(super) on_existing: OnExisting,
-    pub(super) rename: bool,
+    pub(crate) on_existing: OnExisting,
+    pub(crate) rename: bool,
     loopback: bool,
     remember: bool,
-}
-
-/// What registration does when the address is registered already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum OnExisting {
-    /// Brings the entry up to date, credentials included. Labels and annotations are merged.
-    #[default]
-    Update,
-    /// Keeps the credentials and brings the rest up to date.
-    Reuse,
-    /// Refuses with [`AlreadyExists`](ErrorKind::AlreadyExists).
-    Fail,
 }
 
 impl ClusterSpec {
@@ -62,10 +48,39 @@ impl ClusterSpec {
         bearer_token: SecretString,
         ca_pem: impl Into<String>,
     ) -> Self {
+        Self::with_auth(name, server, ClusterAuth::Token(bearer_token), ca_pem)
+    }
+
+    /// A cluster that Argo CD logs in to with the identity of AWS. No service account is needed.
+    pub fn with_aws(
+        name: impl Into<String>,
+        server: ServerUrl,
+        aws: AwsAuth,
+        ca_pem: impl Into<String>,
+    ) -> Self {
+        Self::with_auth(name, server, ClusterAuth::Aws(aws), ca_pem)
+    }
+
+    /// A cluster that Argo CD logs in to with a program, as for GCP and Azure.
+    pub fn with_exec(
+        name: impl Into<String>,
+        server: ServerUrl,
+        program: ExecProvider,
+        ca_pem: impl Into<String>,
+    ) -> Self {
+        Self::with_auth(name, server, ClusterAuth::Exec(program), ca_pem)
+    }
+
+    fn with_auth(
+        name: impl Into<String>,
+        server: ServerUrl,
+        auth: ClusterAuth,
+        ca_pem: impl Into<String>,
+    ) -> Self {
         Self {
             name: name.into(),
             server,
-            bearer_token,
+            auth,
             ca_pem: ca_pem.into(),
             tls_server_name: None,
             proxy_url: None,
@@ -208,10 +223,7 @@ impl ClusterSpec {
                 self.server
             ));
         }
-        let token = self.bearer_token.expose_secret();
-        if token.is_empty() || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            problems.push("bearer token: empty, or with white space in it".to_owned());
-        }
+        problems.extend(self.auth.problem().map(str::to_owned));
         if let Err(why) = tls::certificates(&self.ca_pem) {
             problems.push(format!("CA: {why}"));
         }
@@ -250,68 +262,14 @@ impl ClusterSpec {
         let digest = Sha256::digest(self.config().to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
-
-    /// The `config` object. Holds the token.
-    pub(super) fn config(&self) -> Value {
-        let mut tls = Map::new();
-        tls.insert("insecure".to_owned(), json!(false));
-        if let Some(name) = &self.tls_server_name {
-            tls.insert("serverName".to_owned(), json!(name));
-        }
-        tls.insert("caData".to_owned(), json!(STANDARD.encode(&self.ca_pem)));
-        let mut config = Map::new();
-        config.insert(
-            "bearerToken".to_owned(),
-            json!(self.bearer_token.expose_secret()),
-        );
-        config.insert("tlsClientConfig".to_owned(), tls.into());
-        if let Some(proxy) = &self.proxy_url {
-            config.insert("proxyUrl".to_owned(), json!(proxy.expose_secret()));
-        }
-        config.into()
-    }
-
-    /// The body of a creation. Empty values are left out: the server tells `""` from absent.
-    pub(super) fn body(&self) -> Value {
-        let mut body = Map::new();
-        body.insert("server".to_owned(), json!(self.server.as_str()));
-        body.insert("name".to_owned(), json!(self.name));
-        body.insert("config".to_owned(), self.config());
-        let annotations = self.wanted_annotations();
-        let optional = [
-            (
-                "labels",
-                (!self.labels.is_empty()).then(|| json!(self.labels)),
-            ),
-            (
-                "annotations",
-                (!annotations.is_empty()).then(|| json!(annotations)),
-            ),
-            (
-                "namespaces",
-                self.namespaces
-                    .as_ref()
-                    .filter(|list| !list.is_empty())
-                    .map(|list| json!(list)),
-            ),
-            ("clusterResources", self.cluster_resources.map(Value::from)),
-            (
-                "project",
-                self.project.as_ref().map(|project| json!(project)),
-            ),
-            ("shard", self.shard.map(Value::from)),
-        ];
-        body.extend(
-            optional
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-        );
-        body.into()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::json;
+
     use super::*;
 
     const CA: &str = include_str!("../../testdata/ca.pem");
@@ -339,6 +297,27 @@ mod tests {
             body.as_object().unwrap().keys().collect::<Vec<_>>(),
             ["server", "name", "config", "labels"]
         );
+    }
+
+    #[test]
+    fn other_logins_replace_the_token() {
+        let server = ServerUrl::parse("https://eks.example.test").unwrap();
+        let aws = AwsAuth::new("eks").role_arn("arn:aws:iam::1:role/argocd");
+        let aws = ClusterSpec::with_aws("eks", server.clone(), aws, CA);
+        let gcp = ClusterSpec::with_exec("gke", server, ExecProvider::gcp(), CA);
+
+        assert_eq!(
+            aws.body()["config"]["awsAuthConfig"],
+            json!({"clusterName": "eks", "roleARN": "arn:aws:iam::1:role/argocd"})
+        );
+        assert_eq!(
+            gcp.body()["config"]["execProviderConfig"]["args"],
+            json!(["gcp"])
+        );
+        for spec in [aws, gcp] {
+            assert!(spec.check().is_ok());
+            assert!(spec.body()["config"].get("bearerToken").is_none());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
+use super::auth::AwsAuth;
 use super::server_url::ServerUrl;
 use crate::application::Destination;
 use crate::wire::nullable;
@@ -73,21 +74,6 @@ pub struct ClusterConfig {
     /// Whether responses of the cluster are not compressed.
     #[serde(default, rename = "disableCompression", deserialize_with = "nullable")]
     pub disable_compression: bool,
-}
-
-/// A login by the identity of AWS.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AwsAuth {
-    /// Name of the cluster in AWS.
-    #[serde(default, rename = "clusterName", deserialize_with = "nullable")]
-    pub cluster_name: String,
-    /// The role that is assumed; empty for none.
-    #[serde(default, rename = "roleARN", deserialize_with = "nullable")]
-    pub role_arn: String,
-    /// The profile that is used; empty for the default.
-    #[serde(default, deserialize_with = "nullable")]
-    pub profile: String,
 }
 
 impl PartialEq for ClusterConfig {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::spec::{CREDENTIALS_ANNOTATION, ClusterSpec, OnExisting};
+use super::on_existing::OnExisting;
+use super::spec::{CREDENTIALS_ANNOTATION, ClusterSpec};
 use super::status::Cluster;
 
 /// The fields of a cluster to change; all others stay.
@@ -120,6 +121,17 @@ impl ClusterUpdate {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// The fields that change.
+    pub(crate) fn into_fields(self) -> BTreeMap<&'static str, Value> {
+        self.fields
+    }
+
+    /// Leaves the connection settings as they are.
+    pub(crate) fn without_credentials(mut self) -> Self {
+        self.fields.remove("config");
+        self
     }
 
     /// The names of the fields that change, as the server spells them.

@@ -51,6 +51,11 @@ pub(super) fn mask(value: &mut Value) {
             for (key, value) in object {
                 if SECRETS.contains(&key.as_str()) && value.is_string() {
                     *value = Value::from("***");
+                } else if let ("env", Value::Object(variables)) = (key.as_str(), &mut *value) {
+                    // Those of a login program.
+                    variables
+                        .values_mut()
+                        .for_each(|text| *text = Value::from("***"));
                 } else {
                     mask(value);
                 }
@@ -69,13 +74,13 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_at_any_depth() {
-        let mut body = json!({"newPassword": "canary", "config": {"bearerToken": "canary", "tlsClientConfig": {"caData": "Q0E="}}});
+        let mut body = json!({"newPassword": "canary", "config": {"bearerToken": "canary", "execProviderConfig": {"env": {"A": "canary"}}, "tlsClientConfig": {"caData": "Q0E="}}});
 
         mask(&mut body);
 
         assert_eq!(
             body,
-            json!({"newPassword": "***", "config": {"bearerToken": "***", "tlsClientConfig": {"caData": "Q0E="}}})
+            json!({"newPassword": "***", "config": {"bearerToken": "***", "execProviderConfig": {"env": {"A": "***"}}, "tlsClientConfig": {"caData": "Q0E="}}})
         );
     }
 }

@@ -4,13 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::cluster_body::{Body, decode, differences, merge, probe};
 use super::event::MockEvent;
 use super::object;
 use super::policy::Caller;
 use super::request::Query;
 use super::response::Rejection;
 use super::state::{MockServer, ServerState, now};
-use super::stored_cluster::{Body, StoredCluster, decode, differences, merge, probe};
+use super::stored_cluster::StoredCluster;
 
 /// What the server does before it stores anything: build the connection and ask for `/version`.
 /// `what` is how the error of the operation begins.

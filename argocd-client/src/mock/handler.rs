@@ -21,7 +21,8 @@ use super::sets::{self, Trigger};
 use super::state::MockServer;
 use super::{
     accounts_routes as accounts, application_routes as applications, application_writes as writes,
-    cluster, details, grpc, operation, projects, repositories, trust, watch,
+    cluster, details, grpc, local_manifests, operation, pod_logs, projects, repositories,
+    resource_routes, role_tokens, server_side_diff, trust, watch,
 };
 
 /// Answers one request.
@@ -140,7 +141,7 @@ async fn respond_to(
         Route::ApplicationWatch => watch::applications(server, &caller, request).await,
         Route::SetWatch => watch::sets(server, &caller, request).await,
         Route::TreeWatch => watch::tree(server, &caller, id, request).await,
-        Route::ApplicationLogs => details::logs(server, &caller, id, request),
+        Route::ApplicationLogs => pod_logs::logs(server, &caller, id, request),
         _ => dispatch(server, &caller, known, parameters, request)
             .await
             .map(|value| json_response(&value)),
@@ -254,18 +255,20 @@ async fn dispatch(
         Route::ApplicationTree => details::tree(server, caller, id, query),
         Route::ApplicationResources => details::managed_resources(server, caller, id, query),
         Route::ApplicationManifests => details::manifests(server, caller, id, query),
+        Route::ApplicationManifestsWithFiles => local_manifests::generate(server, caller, &body),
+        Route::ApplicationServerSideDiff => server_side_diff::diff(server, caller, id, query),
         Route::ApplicationEvents => details::events(server, caller, id, query),
         Route::ApplicationLinks => details::links(server, caller, id, query),
         Route::ApplicationSyncWindows => details::sync_windows(server, caller, id, query),
         Route::ApplicationRevision => {
             details::revision_metadata(server, caller, id, parameter(1), query)
         }
-        Route::ResourceGet => details::resource(server, caller, id, query),
-        Route::ResourcePatch => details::patch_resource(server, caller, id, request),
-        Route::ResourceDelete => details::delete_resource(server, caller, id, query),
-        Route::ActionList => details::actions(server, caller, id, query),
+        Route::ResourceGet => resource_routes::resource(server, caller, id, query),
+        Route::ResourcePatch => resource_routes::patch_resource(server, caller, id, request),
+        Route::ResourceDelete => resource_routes::delete_resource(server, caller, id, query),
+        Route::ActionList => resource_routes::actions(server, caller, id, query),
         Route::ActionRun | Route::ActionRunWithParameters => {
-            details::run_action(server, caller, id, request)
+            resource_routes::run_action(server, caller, id, request)
         }
         other => dispatch_rest(server, caller, other, parameters, query, sent.as_ref()),
     }
@@ -307,13 +310,17 @@ fn dispatch_rest(
         Route::ProjectGlobal | Route::ProjectSyncWindows | Route::ProjectLinks => {
             projects::nothing(server, caller, id)
         }
-        Route::RoleTokenCreate => projects::create_role_token(server, caller, id, parameter(1)),
-        Route::RoleTokenDelete => projects::delete_role_token(server, caller, id, parameter(1)),
+        Route::RoleTokenCreate => role_tokens::create(server, caller, (id, parameter(1)), body),
+        Route::RoleTokenDelete => {
+            let issued_at = parameter(2).parse().unwrap_or_default();
+            role_tokens::delete(server, caller, (id, parameter(1)), issued_at, query)
+        }
         Route::RepositoryList => Ok(repositories::list(server, caller, query)),
         Route::RepositoryCreate => repositories::create(server, caller, query, body),
         Route::RepositoryGet => repositories::get(server, caller, id),
         Route::RepositoryUpdate => repositories::update(server, caller, id, body),
         Route::RepositoryDelete => repositories::delete(server, caller, id),
+        Route::RepositoryValidate => repositories::validate(server, caller, id, query),
         Route::RepositoryRefs => repositories::refs(server, caller, id),
         Route::RepositoryApps => repositories::apps(server, caller, id),
         Route::CredentialsList => Ok(repositories::list_templates(server, caller, query)),

@@ -5,8 +5,6 @@
 //! event. Every response of 3.5.1 that was recorded is replayed against it by a test.
 //!
 //! The `argocd` command line works against it, by gRPC-web and by gRPC: each call is the REST request that means the same.
-//! Not there: calls that stream from the client (`app manifests --local`), server-side diffs, and the validation of
-//! repositories.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -34,6 +32,7 @@ mod application_writes;
 mod builder;
 mod call;
 mod cluster;
+mod cluster_body;
 mod controller;
 mod details;
 mod event;
@@ -43,18 +42,23 @@ mod git;
 mod grpc;
 mod handler;
 mod lifecycle;
+mod local_manifests;
 mod object;
 mod operation;
+mod pod_logs;
 mod policy;
 mod projection;
 mod projects;
 mod record;
 mod repositories;
 mod request;
+mod resource_routes;
 mod response;
+mod role_tokens;
 mod route;
 mod selector;
 mod server;
+mod server_side_diff;
 mod sets;
 mod state;
 mod stored_cluster;

@@ -243,29 +243,13 @@ pub(super) fn nothing(
     Ok(json!({}))
 }
 
-pub(super) fn create_role_token(
+/// Whether the project has the role.
+pub(super) fn role_of(
     server: &MockServer,
     caller: &Caller,
     name: &str,
     role: &str,
-) -> Result<Value, Rejection> {
-    role_of(server, caller, name, role)?;
-    let subject = format!("proj:{name}:{role}");
-    let token = server.state().accounts.api_token(&subject);
-    Ok(json!({"token": token}))
-}
-
-pub(super) fn delete_role_token(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    role: &str,
-) -> Result<Value, Rejection> {
-    role_of(server, caller, name, role)?;
-    Ok(json!({}))
-}
-
-fn role_of(server: &MockServer, caller: &Caller, name: &str, role: &str) -> Result<(), Rejection> {
+) -> Result<(), Rejection> {
     let project = find(server, caller, name, "update")?;
     let roles = project["spec"]["roles"].as_array();
     if roles

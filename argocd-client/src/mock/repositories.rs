@@ -78,6 +78,21 @@ pub(super) fn get(server: &MockServer, caller: &Caller, url: &str) -> Result<Val
     find(server, caller, url, "get").map(|found| shown(&found))
 }
 
+/// Tries a repository without storing it.
+pub(super) fn validate(
+    server: &MockServer,
+    caller: &Caller,
+    url: &str,
+    query: &Query,
+) -> Result<Value, Rejection> {
+    let repository = json!({"repo": url, "project": query.first("project").unwrap_or_default()});
+    server
+        .state()
+        .enforce(caller, "repositories", "create", &object(&repository))?;
+    check_connection(server, url)?;
+    Ok(json!({}))
+}
+
 pub(super) fn create(
     server: &MockServer,
     caller: &Caller,

@@ -3,428 +3,124 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// A request that the mock knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Route {
-    /// `GET /api/version`
-    Version,
-    /// `POST /api/v1/session`
-    Login,
-    /// `DELETE /api/v1/session`
-    Logout,
-    /// `GET /api/v1/session/userinfo`
-    UserInfo,
-    /// `GET /api/v1/settings`
-    Settings,
-    /// `GET /api/v1/settings/plugins`
-    SettingsPlugins,
-    /// `GET /api/v1/account/can-i/{name}/{name}/{object}`
-    CanI,
-    /// `GET /api/v1/account`
-    AccountList,
-    /// `PUT /api/v1/account/password`
-    AccountPassword,
-    /// `GET /api/v1/account/{name}`
-    AccountGet,
-    /// `POST /api/v1/account/{name}/token`
-    TokenCreate,
-    /// `DELETE /api/v1/account/{name}/token/{name}`
-    TokenDelete,
-    /// `GET /api/v1/clusters`
-    ClusterList,
-    /// `POST /api/v1/clusters`
-    ClusterCreate,
-    /// `GET /api/v1/clusters/{name}`
-    ClusterGet,
-    /// `PUT /api/v1/clusters/{name}`
-    ClusterUpdate,
-    /// `DELETE /api/v1/clusters/{name}`
-    ClusterDelete,
-    /// `POST /api/v1/clusters/{name}/rotate-auth`
-    ClusterRotate,
-    /// `POST /api/v1/clusters/{name}/invalidate-cache`
-    ClusterInvalidate,
-    /// `GET /api/v1/applications`
-    ApplicationList,
-    /// `POST /api/v1/applications`
-    ApplicationCreate,
-    /// `GET /api/v1/applications/{name}`
-    ApplicationGet,
-    /// `PUT /api/v1/applications/{name}`
-    ApplicationUpdate,
-    /// `PATCH /api/v1/applications/{name}`
-    ApplicationPatch,
-    /// `DELETE /api/v1/applications/{name}`
-    ApplicationDelete,
-    /// `PUT /api/v1/applications/{name}/spec`
-    ApplicationSpec,
-    /// `POST /api/v1/applications/{name}/sync`
-    ApplicationSync,
-    /// `POST /api/v1/applications/{name}/rollback`
-    ApplicationRollback,
-    /// `DELETE /api/v1/applications/{name}/operation`
-    ApplicationTerminate,
-    /// `GET /api/v1/applications/{name}/resource-tree`
-    ApplicationTree,
-    /// `GET /api/v1/applications/{name}/managed-resources`
-    ApplicationResources,
-    /// `GET /api/v1/applications/{name}/manifests`
-    ApplicationManifests,
-    /// `GET /api/v1/applications/{name}/events`
-    ApplicationEvents,
-    /// `GET /api/v1/applications/{name}/logs`
-    ApplicationLogs,
-    /// `GET /api/v1/applications/{name}/links`
-    ApplicationLinks,
-    /// `GET /api/v1/applications/{name}/syncwindows`
-    ApplicationSyncWindows,
-    /// `GET /api/v1/applications/{name}/revisions/{name}/metadata`
-    ApplicationRevision,
-    /// `GET /api/v1/applications/{name}/resource`
-    ResourceGet,
-    /// `POST /api/v1/applications/{name}/resource`
-    ResourcePatch,
-    /// `DELETE /api/v1/applications/{name}/resource`
-    ResourceDelete,
-    /// `GET /api/v1/applications/{name}/resource/actions`
-    ActionList,
-    /// `POST /api/v1/applications/{name}/resource/actions`
-    ActionRun,
-    /// `POST /api/v1/applications/{name}/resource/actions/v2`
-    ActionRunWithParameters,
-    /// `GET /api/v1/stream/applications`
-    ApplicationWatch,
-    /// `GET /api/v1/stream/applications/{name}/resource-tree`
-    TreeWatch,
-    /// `GET /api/v1/applicationsets`
-    SetList,
-    /// `POST /api/v1/applicationsets`
-    SetCreate,
-    /// `POST /api/v1/applicationsets/generate`
-    SetGenerate,
-    /// `GET /api/v1/applicationsets/{name}`
-    SetGet,
-    /// `DELETE /api/v1/applicationsets/{name}`
-    SetDelete,
-    /// `GET /api/v1/applicationsets/{name}/resource-tree`
-    SetTree,
-    /// `GET /api/v1/applicationsets/{name}/events`
-    SetEvents,
-    /// `GET /api/v1/stream/applicationsets`
-    SetWatch,
-    /// `GET /api/v1/projects`
-    ProjectList,
-    /// `POST /api/v1/projects`
-    ProjectCreate,
-    /// `GET /api/v1/projects/{name}`
-    ProjectGet,
-    /// `PUT /api/v1/projects/{name}`
-    ProjectUpdate,
-    /// `DELETE /api/v1/projects/{name}`
-    ProjectDelete,
-    /// `GET /api/v1/projects/{name}/detailed`
-    ProjectDetailed,
-    /// `GET /api/v1/projects/{name}/events`
-    ProjectEvents,
-    /// `GET /api/v1/projects/{name}/globalprojects`
-    ProjectGlobal,
-    /// `GET /api/v1/projects/{name}/syncwindows`
-    ProjectSyncWindows,
-    /// `GET /api/v1/projects/{name}/links`
-    ProjectLinks,
-    /// `POST /api/v1/projects/{name}/roles/{name}/token`
-    RoleTokenCreate,
-    /// `DELETE /api/v1/projects/{name}/roles/{name}/token/{name}`
-    RoleTokenDelete,
-    /// `GET /api/v1/repositories`
-    RepositoryList,
-    /// `POST /api/v1/repositories`
-    RepositoryCreate,
-    /// `GET /api/v1/repositories/{name}`
-    RepositoryGet,
-    /// `PUT /api/v1/repositories/{name}`
-    RepositoryUpdate,
-    /// `DELETE /api/v1/repositories/{name}`
-    RepositoryDelete,
-    /// `GET /api/v1/repositories/{name}/refs`
-    RepositoryRefs,
-    /// `GET /api/v1/repositories/{name}/apps`
-    RepositoryApps,
-    /// `GET /api/v1/repocreds`
-    CredentialsList,
-    /// `POST /api/v1/repocreds`
-    CredentialsCreate,
-    /// `PUT /api/v1/repocreds/{name}`
-    CredentialsUpdate,
-    /// `DELETE /api/v1/repocreds/{name}`
-    CredentialsDelete,
-    /// `GET /api/v1/write-repositories`
-    WriteRepositories,
-    /// `GET /api/v1/certificates`
-    CertificateList,
-    /// `POST /api/v1/certificates`
-    CertificateCreate,
-    /// `DELETE /api/v1/certificates`
-    CertificateDelete,
-    /// `GET /api/v1/gpgkeys`
-    KeyList,
-    /// `POST /api/v1/gpgkeys`
-    KeyCreate,
-    /// `DELETE /api/v1/gpgkeys`
-    KeyDelete,
-    /// `GET /api/v1/gpgkeys/{name}`
-    KeyGet,
-    /// `GET /api/v1/notifications/services`
-    NotificationServices,
-    /// `GET /api/v1/notifications/templates`
-    NotificationTemplates,
-    /// `GET /api/v1/notifications/triggers`
-    NotificationTriggers,
+/// The enumeration of the routes and their table, from one list.
+macro_rules! routes {
+    ($($route:ident = $method:literal $path:literal,)+) => {
+        /// A request that the mock knows.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Route {
+            $(#[doc = concat!("`", $method, " ", $path, "`")] $route,)+
+        }
+
+        const TABLE: &[(&str, &str, Route)] = &[$(($method, $path, Route::$route),)+];
+
+        impl Route {
+            /// Every route.
+            pub const ALL: [Self; TABLE.len()] = [$(Self::$route,)+];
+        }
+    };
 }
 
-const TABLE: [(&str, &str, Route); 87] = [
-    ("GET", "/api/version", Route::Version),
-    ("POST", "/api/v1/session", Route::Login),
-    ("DELETE", "/api/v1/session", Route::Logout),
-    ("GET", "/api/v1/session/userinfo", Route::UserInfo),
-    ("GET", "/api/v1/settings", Route::Settings),
-    ("GET", "/api/v1/settings/plugins", Route::SettingsPlugins),
-    ("GET", "/api/v1/account/can-i/{}/{}/{**}", Route::CanI),
-    ("GET", "/api/v1/account", Route::AccountList),
-    ("PUT", "/api/v1/account/password", Route::AccountPassword),
-    ("GET", "/api/v1/account/{}", Route::AccountGet),
-    ("POST", "/api/v1/account/{}/token", Route::TokenCreate),
-    ("DELETE", "/api/v1/account/{}/token/{}", Route::TokenDelete),
-    ("GET", "/api/v1/clusters", Route::ClusterList),
-    ("POST", "/api/v1/clusters", Route::ClusterCreate),
-    ("GET", "/api/v1/clusters/{}", Route::ClusterGet),
-    ("PUT", "/api/v1/clusters/{}", Route::ClusterUpdate),
-    ("DELETE", "/api/v1/clusters/{}", Route::ClusterDelete),
-    (
-        "POST",
-        "/api/v1/clusters/{}/rotate-auth",
-        Route::ClusterRotate,
-    ),
-    (
-        "POST",
-        "/api/v1/clusters/{}/invalidate-cache",
-        Route::ClusterInvalidate,
-    ),
-    ("GET", "/api/v1/applications", Route::ApplicationList),
-    ("POST", "/api/v1/applications", Route::ApplicationCreate),
-    ("GET", "/api/v1/applications/{}", Route::ApplicationGet),
-    ("PUT", "/api/v1/applications/{}", Route::ApplicationUpdate),
-    ("PATCH", "/api/v1/applications/{}", Route::ApplicationPatch),
-    (
-        "DELETE",
-        "/api/v1/applications/{}",
-        Route::ApplicationDelete,
-    ),
-    (
-        "PUT",
-        "/api/v1/applications/{}/spec",
-        Route::ApplicationSpec,
-    ),
-    (
-        "POST",
-        "/api/v1/applications/{}/sync",
-        Route::ApplicationSync,
-    ),
-    (
-        "POST",
-        "/api/v1/applications/{}/rollback",
-        Route::ApplicationRollback,
-    ),
-    (
-        "DELETE",
-        "/api/v1/applications/{}/operation",
-        Route::ApplicationTerminate,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/resource-tree",
-        Route::ApplicationTree,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/managed-resources",
-        Route::ApplicationResources,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/manifests",
-        Route::ApplicationManifests,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/events",
-        Route::ApplicationEvents,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/logs",
-        Route::ApplicationLogs,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/links",
-        Route::ApplicationLinks,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/syncwindows",
-        Route::ApplicationSyncWindows,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/revisions/{}/metadata",
-        Route::ApplicationRevision,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/resource",
-        Route::ResourceGet,
-    ),
-    (
-        "POST",
-        "/api/v1/applications/{}/resource",
-        Route::ResourcePatch,
-    ),
-    (
-        "DELETE",
-        "/api/v1/applications/{}/resource",
-        Route::ResourceDelete,
-    ),
-    (
-        "GET",
-        "/api/v1/applications/{}/resource/actions",
-        Route::ActionList,
-    ),
-    (
-        "POST",
-        "/api/v1/applications/{}/resource/actions",
-        Route::ActionRun,
-    ),
-    (
-        "POST",
-        "/api/v1/applications/{}/resource/actions/v2",
-        Route::ActionRunWithParameters,
-    ),
-    (
-        "GET",
-        "/api/v1/stream/applications",
-        Route::ApplicationWatch,
-    ),
-    (
-        "GET",
-        "/api/v1/stream/applications/{}/resource-tree",
-        Route::TreeWatch,
-    ),
-    ("GET", "/api/v1/applicationsets", Route::SetList),
-    ("POST", "/api/v1/applicationsets", Route::SetCreate),
-    (
-        "POST",
-        "/api/v1/applicationsets/generate",
-        Route::SetGenerate,
-    ),
-    ("GET", "/api/v1/applicationsets/{}", Route::SetGet),
-    ("DELETE", "/api/v1/applicationsets/{}", Route::SetDelete),
-    (
-        "GET",
-        "/api/v1/applicationsets/{}/resource-tree",
-        Route::SetTree,
-    ),
-    ("GET", "/api/v1/applicationsets/{}/events", Route::SetEvents),
-    ("GET", "/api/v1/stream/applicationsets", Route::SetWatch),
-    ("GET", "/api/v1/projects", Route::ProjectList),
-    ("POST", "/api/v1/projects", Route::ProjectCreate),
-    ("GET", "/api/v1/projects/{}", Route::ProjectGet),
-    ("PUT", "/api/v1/projects/{}", Route::ProjectUpdate),
-    ("DELETE", "/api/v1/projects/{}", Route::ProjectDelete),
-    (
-        "GET",
-        "/api/v1/projects/{}/detailed",
-        Route::ProjectDetailed,
-    ),
-    ("GET", "/api/v1/projects/{}/events", Route::ProjectEvents),
-    (
-        "GET",
-        "/api/v1/projects/{}/globalprojects",
-        Route::ProjectGlobal,
-    ),
-    (
-        "GET",
-        "/api/v1/projects/{}/syncwindows",
-        Route::ProjectSyncWindows,
-    ),
-    ("GET", "/api/v1/projects/{}/links", Route::ProjectLinks),
-    (
-        "POST",
-        "/api/v1/projects/{}/roles/{}/token",
-        Route::RoleTokenCreate,
-    ),
-    (
-        "DELETE",
-        "/api/v1/projects/{}/roles/{}/token/{}",
-        Route::RoleTokenDelete,
-    ),
-    ("GET", "/api/v1/repositories", Route::RepositoryList),
-    ("POST", "/api/v1/repositories", Route::RepositoryCreate),
-    ("GET", "/api/v1/repositories/{}", Route::RepositoryGet),
-    ("PUT", "/api/v1/repositories/{}", Route::RepositoryUpdate),
-    ("DELETE", "/api/v1/repositories/{}", Route::RepositoryDelete),
-    ("GET", "/api/v1/repositories/{}/refs", Route::RepositoryRefs),
-    ("GET", "/api/v1/repositories/{}/apps", Route::RepositoryApps),
-    ("GET", "/api/v1/repocreds", Route::CredentialsList),
-    ("POST", "/api/v1/repocreds", Route::CredentialsCreate),
-    ("PUT", "/api/v1/repocreds/{}", Route::CredentialsUpdate),
-    ("DELETE", "/api/v1/repocreds/{}", Route::CredentialsDelete),
-    (
-        "GET",
-        "/api/v1/write-repositories",
-        Route::WriteRepositories,
-    ),
-    ("GET", "/api/v1/certificates", Route::CertificateList),
-    ("POST", "/api/v1/certificates", Route::CertificateCreate),
-    ("DELETE", "/api/v1/certificates", Route::CertificateDelete),
-    ("GET", "/api/v1/gpgkeys", Route::KeyList),
-    ("POST", "/api/v1/gpgkeys", Route::KeyCreate),
-    ("DELETE", "/api/v1/gpgkeys", Route::KeyDelete),
-    ("GET", "/api/v1/gpgkeys/{}", Route::KeyGet),
-    (
-        "GET",
-        "/api/v1/notifications/services",
-        Route::NotificationServices,
-    ),
-    (
-        "GET",
-        "/api/v1/notifications/templates",
-        Route::NotificationTemplates,
-    ),
-    (
-        "GET",
-        "/api/v1/notifications/triggers",
-        Route::NotificationTriggers,
-    ),
-];
+routes! {
+    Version = "GET" "/api/version",
+    Login = "POST" "/api/v1/session",
+    Logout = "DELETE" "/api/v1/session",
+    UserInfo = "GET" "/api/v1/session/userinfo",
+    Settings = "GET" "/api/v1/settings",
+    SettingsPlugins = "GET" "/api/v1/settings/plugins",
+    CanI = "GET" "/api/v1/account/can-i/{name}/{name}/{**}",
+    AccountList = "GET" "/api/v1/account",
+    AccountPassword = "PUT" "/api/v1/account/password",
+    AccountGet = "GET" "/api/v1/account/{name}",
+    TokenCreate = "POST" "/api/v1/account/{name}/token",
+    TokenDelete = "DELETE" "/api/v1/account/{name}/token/{name}",
+    ClusterList = "GET" "/api/v1/clusters",
+    ClusterCreate = "POST" "/api/v1/clusters",
+    ClusterGet = "GET" "/api/v1/clusters/{name}",
+    ClusterUpdate = "PUT" "/api/v1/clusters/{name}",
+    ClusterDelete = "DELETE" "/api/v1/clusters/{name}",
+    ClusterRotate = "POST" "/api/v1/clusters/{name}/rotate-auth",
+    ClusterInvalidate = "POST" "/api/v1/clusters/{name}/invalidate-cache",
+    ApplicationList = "GET" "/api/v1/applications",
+    ApplicationCreate = "POST" "/api/v1/applications",
+    ApplicationGet = "GET" "/api/v1/applications/{name}",
+    ApplicationUpdate = "PUT" "/api/v1/applications/{name}",
+    ApplicationPatch = "PATCH" "/api/v1/applications/{name}",
+    ApplicationDelete = "DELETE" "/api/v1/applications/{name}",
+    ApplicationSpec = "PUT" "/api/v1/applications/{name}/spec",
+    ApplicationSync = "POST" "/api/v1/applications/{name}/sync",
+    ApplicationRollback = "POST" "/api/v1/applications/{name}/rollback",
+    ApplicationTerminate = "DELETE" "/api/v1/applications/{name}/operation",
+    ApplicationTree = "GET" "/api/v1/applications/{name}/resource-tree",
+    ApplicationResources = "GET" "/api/v1/applications/{name}/managed-resources",
+    ApplicationManifestsWithFiles = "POST" "/api/v1/applications/manifestsWithFiles",
+    ApplicationServerSideDiff = "GET" "/api/v1/applications/{name}/server-side-diff",
+    ApplicationManifests = "GET" "/api/v1/applications/{name}/manifests",
+    ApplicationEvents = "GET" "/api/v1/applications/{name}/events",
+    ApplicationLogs = "GET" "/api/v1/applications/{name}/logs",
+    ApplicationLinks = "GET" "/api/v1/applications/{name}/links",
+    ApplicationSyncWindows = "GET" "/api/v1/applications/{name}/syncwindows",
+    ApplicationRevision = "GET" "/api/v1/applications/{name}/revisions/{name}/metadata",
+    ResourceGet = "GET" "/api/v1/applications/{name}/resource",
+    ResourcePatch = "POST" "/api/v1/applications/{name}/resource",
+    ResourceDelete = "DELETE" "/api/v1/applications/{name}/resource",
+    ActionList = "GET" "/api/v1/applications/{name}/resource/actions",
+    ActionRun = "POST" "/api/v1/applications/{name}/resource/actions",
+    ActionRunWithParameters = "POST" "/api/v1/applications/{name}/resource/actions/v2",
+    ApplicationWatch = "GET" "/api/v1/stream/applications",
+    TreeWatch = "GET" "/api/v1/stream/applications/{name}/resource-tree",
+    SetList = "GET" "/api/v1/applicationsets",
+    SetCreate = "POST" "/api/v1/applicationsets",
+    SetGenerate = "POST" "/api/v1/applicationsets/generate",
+    SetGet = "GET" "/api/v1/applicationsets/{name}",
+    SetDelete = "DELETE" "/api/v1/applicationsets/{name}",
+    SetTree = "GET" "/api/v1/applicationsets/{name}/resource-tree",
+    SetEvents = "GET" "/api/v1/applicationsets/{name}/events",
+    SetWatch = "GET" "/api/v1/stream/applicationsets",
+    ProjectList = "GET" "/api/v1/projects",
+    ProjectCreate = "POST" "/api/v1/projects",
+    ProjectGet = "GET" "/api/v1/projects/{name}",
+    ProjectUpdate = "PUT" "/api/v1/projects/{name}",
+    ProjectDelete = "DELETE" "/api/v1/projects/{name}",
+    ProjectDetailed = "GET" "/api/v1/projects/{name}/detailed",
+    ProjectEvents = "GET" "/api/v1/projects/{name}/events",
+    ProjectGlobal = "GET" "/api/v1/projects/{name}/globalprojects",
+    ProjectSyncWindows = "GET" "/api/v1/projects/{name}/syncwindows",
+    ProjectLinks = "GET" "/api/v1/projects/{name}/links",
+    RoleTokenCreate = "POST" "/api/v1/projects/{name}/roles/{name}/token",
+    RoleTokenDelete = "DELETE" "/api/v1/projects/{name}/roles/{name}/token/{name}",
+    RepositoryList = "GET" "/api/v1/repositories",
+    RepositoryCreate = "POST" "/api/v1/repositories",
+    RepositoryGet = "GET" "/api/v1/repositories/{name}",
+    RepositoryUpdate = "PUT" "/api/v1/repositories/{name}",
+    RepositoryDelete = "DELETE" "/api/v1/repositories/{name}",
+    RepositoryValidate = "POST" "/api/v1/repositories/{name}/validate",
+    RepositoryRefs = "GET" "/api/v1/repositories/{name}/refs",
+    RepositoryApps = "GET" "/api/v1/repositories/{name}/apps",
+    CredentialsList = "GET" "/api/v1/repocreds",
+    CredentialsCreate = "POST" "/api/v1/repocreds",
+    CredentialsUpdate = "PUT" "/api/v1/repocreds/{name}",
+    CredentialsDelete = "DELETE" "/api/v1/repocreds/{name}",
+    WriteRepositories = "GET" "/api/v1/write-repositories",
+    CertificateList = "GET" "/api/v1/certificates",
+    CertificateCreate = "POST" "/api/v1/certificates",
+    CertificateDelete = "DELETE" "/api/v1/certificates",
+    KeyList = "GET" "/api/v1/gpgkeys",
+    KeyCreate = "POST" "/api/v1/gpgkeys",
+    KeyDelete = "DELETE" "/api/v1/gpgkeys",
+    KeyGet = "GET" "/api/v1/gpgkeys/{name}",
+    NotificationServices = "GET" "/api/v1/notifications/services",
+    NotificationTemplates = "GET" "/api/v1/notifications/templates",
+    NotificationTriggers = "GET" "/api/v1/notifications/triggers",
+}
 
 impl Route {
-    /// Every route.
-    pub const ALL: [Self; TABLE.len()] = {
-        let mut all = [Self::Version; TABLE.len()];
-        let mut index = 0;
-        while index < TABLE.len() {
-            all[index] = TABLE[index].2;
-            index += 1;
-        }
-        all
-    };
-
     /// The version of Argo CD that has the endpoint first.
     pub(super) const fn since(self) -> (u64, u64, u64) {
         match self {
             Self::ActionRunWithParameters => (3, 1, 0),
+            Self::ApplicationServerSideDiff => (3, 2, 0),
             Self::SetEvents | Self::SetWatch => (3, 4, 0),
             _ => (0, 0, 0),
         }
@@ -485,8 +181,8 @@ pub(super) fn route(method: &Method, path: &str) -> Routed {
         let Some(parameters) = parameters(template, path) else {
             continue;
         };
-        if verb == method.as_str() {
-            return Routed::Known(route, parameters);
+        if *verb == method.as_str() {
+            return Routed::Known(*route, parameters);
         }
         exists = true;
     }
@@ -509,7 +205,9 @@ fn parameters(template: &str, path: &str) -> Option<Vec<String>> {
                 parameters.push(rest.join("/"));
                 return Some(parameters);
             }
-            (Some("{}"), Some(segment)) if !segment.is_empty() => parameters.push(decode(segment)),
+            (Some("{name}"), Some(segment)) if !segment.is_empty() => {
+                parameters.push(decode(segment));
+            }
             (Some(part), Some(segment)) if part == segment => {}
             _ => return None,
         }

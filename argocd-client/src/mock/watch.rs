@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use super::application::key;
 use super::application_routes::{is_visible, matches, read, reference};
-use super::details::{is_event_stream, nodes};
+use super::details::nodes;
+use super::pod_logs::is_event_stream;
 use super::policy::Caller;
 use super::request::{Query, Request};
 use super::response::Rejection;

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::OPERATION;
+use crate::answer::kind_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::tls::TlsTrust;
-use crate::transport::kind_of;
 
 /// Time for one request to the provider.
 const TIMEOUT: Duration = Duration::from_secs(30);

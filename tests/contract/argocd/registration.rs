@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use argocd_client::ErrorKind;
 use argocd_client::cluster::{
-    CREDENTIALS_ANNOTATION, ClusterSpec, OnExisting, RegistrationOutcome,
+    AwsAuth, CREDENTIALS_ANNOTATION, ClusterSpec, ExecProvider, OnExisting, RegistrationOutcome,
+    ServerUrl,
 };
 use argocd_client::mock::{ArgoCdMock, Fault, Route};
 use base64::Engine as _;
@@ -302,4 +303,43 @@ async fn a_slow_cluster_may_take_longer_than_an_ordinary_request() {
     .unwrap();
 
     assert!(client.clusters().register(&spec()).await.is_ok());
+}
+
+#[tokio::test]
+async fn logins_by_aws_and_by_a_program_are_created_and_kept_when_read() {
+    let argocd = ArgoCdMock::start().await;
+    let clusters = argocd.client().clusters();
+    let at = |host: &str| ServerUrl::parse(&format!("https://{host}.example.com")).unwrap();
+    let aws = AwsAuth::new("eks").role_arn("arn:aws:iam::1:role/argocd");
+    let exec = ExecProvider::azure().env("AZURE_CLIENT_SECRET", "canary");
+
+    let eks = ClusterSpec::with_aws("eks", at("eks"), aws.clone(), CA).remember_credentials();
+    let aks = ClusterSpec::with_exec("aks", at("aks"), exec, CA).remember_credentials();
+    for spec in [&eks, &aks] {
+        clusters.register(spec).await.unwrap();
+        // A label is changed without the login, which a list does not show whole.
+        let labelled = spec.clone().label("team", "web");
+        let outcome = clusters.register(&labelled).await.unwrap().outcome;
+        assert_eq!(outcome, RegistrationOutcome::Updated(vec!["labels"]));
+        let again = clusters.register(&labelled).await.unwrap().outcome;
+        assert_eq!(again, RegistrationOutcome::Unchanged);
+    }
+
+    let shown = clusters.cluster(&at("eks")).await.unwrap();
+    assert_eq!(shown.config.aws, Some(aws));
+    let created = argocd.calls().into_iter().filter_map(|call| call.body);
+    let created: Vec<_> = created
+        .filter(|body| body["name"] == "aks" && body["config"].is_object())
+        .collect();
+    assert_eq!(created.len(), 1);
+    assert_eq!(
+        created[0]["config"]["execProviderConfig"]["args"],
+        json!(["azure"])
+    );
+    let shown = format!(
+        "{:?}{:?}",
+        clusters.cluster(&at("aks")).await.unwrap(),
+        argocd.calls()
+    );
+    assert!(!shown.contains("canary"));
 }

@@ -2,6 +2,7 @@
 
 mod kubernetes;
 mod kubernetes_argocd;
+mod kubernetes_core;
 mod kubernetes_forward;
 mod kubernetes_recorded;
 mod kubernetes_verify;

@@ -9,6 +9,8 @@ mod schema;
 mod wire;
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -91,10 +93,12 @@ pub(super) fn translate(request: &Request) -> Result<(Called, Request), Box<Resp
         let text = format!("unknown method {call} for service {service}");
         return Err(failure(form, UNIMPLEMENTED, &text).into());
     };
-    let message = request
-        .body
-        .split_at_checked(FRAME_HEADER)
-        .and_then(|(_, message)| wire::decode(&method.request, message));
+    let message = if method.collects {
+        collect(&method.request, &request.body)
+    } else {
+        let frame = request.body.split_at_checked(FRAME_HEADER);
+        frame.and_then(|(_, message)| wire::decode(&method.request, message))
+    };
     match message {
         Some(Value::Object(fields)) => {
             Ok((Called { method, form }, gateway(method, request, fields)))
@@ -104,6 +108,25 @@ pub(super) fn translate(request: &Request) -> Result<(Called, Request), Box<Resp
             Err(failure(form, INTERNAL, text).into())
         }
     }
+}
+
+/// The messages that a client has streamed as one: the fields of the query, and the chunks of a file after each other.
+fn collect(kind: &str, mut body: &[u8]) -> Option<Value> {
+    let (mut fields, mut file) = (Map::new(), Vec::new());
+    while !body.is_empty() {
+        let (header, rest) = body.split_at_checked(FRAME_HEADER)?;
+        let length = u32::from_be_bytes(header.get(1..)?.try_into().ok()?);
+        let (message, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        body = rest;
+        let message = wire::decode(kind, message)?;
+        if let Some(query) = message["query"].as_object() {
+            fields.extend(query.clone());
+        }
+        let chunk = message["chunk"]["chunk"].as_str().unwrap_or_default();
+        file.extend(STANDARD.decode(chunk).ok()?);
+    }
+    fields.insert("file".to_owned(), json!(STANDARD.encode(file)));
+    Some(Value::Object(fields))
 }
 
 fn gateway(method: &Method, request: &Request, mut fields: Map<String, Value>) -> Request {
@@ -185,7 +208,8 @@ fn identify_cluster(fields: &mut Map<String, Value>) {
     fields.insert("id".to_owned(), id);
 }
 
-/// The parameters of a query: fields of fields with a dot, lists one by one.
+/// The parameters of a query: fields of fields with a dot, lists one by one. The gateway cannot say a list of messages; they
+/// become their JSON.
 fn flatten(name: &str, value: &Value, query: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
@@ -195,7 +219,10 @@ fn flatten(name: &str, value: &Value, query: &mut Vec<(String, String)>) {
         }
         Value::Array(items) => {
             for item in items {
-                flatten(name, item, query);
+                match item {
+                    Value::Object(_) => query.push((name.to_owned(), item.to_string())),
+                    item => flatten(name, item, query),
+                }
             }
         }
         value => query.push((name.to_owned(), plain(value))),

@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 
 use http::Method as HttpMethod;
 
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 16] = [
     include_str!("../../../proto/account.proto"),
     include_str!("../../../proto/application.proto"),
     include_str!("../../../proto/applicationset.proto"),
     include_str!("../../../proto/certificate.proto"),
     include_str!("../../../proto/cluster.proto"),
     include_str!("../../../proto/events.proto"),
+    include_str!("../../../proto/gpgkey.proto"),
     include_str!("../../../proto/kubernetes.proto"),
     include_str!("../../../proto/manifests.proto"),
     include_str!("../../../proto/objects.proto"),
@@ -57,6 +58,8 @@ pub(super) enum Kind {
 pub(super) struct Method {
     pub(super) request: String,
     pub(super) response: String,
+    /// Whether the client sends several messages.
+    pub(super) collects: bool,
     pub(super) streams: bool,
     pub(super) verb: HttpMethod,
     /// The path, with the names of fields in braces.
@@ -187,6 +190,7 @@ impl<'a> Parser<'a> {
         while self.take("rpc") {
             let name = self.next();
             self.take("(");
+            let collects = self.take("stream");
             let request = self.next().to_owned();
             self.take(")");
             self.take("returns");
@@ -197,6 +201,7 @@ impl<'a> Parser<'a> {
             let mut method = Method {
                 request,
                 response,
+                collects,
                 streams,
                 verb: HttpMethod::GET,
                 path: String::new(),
@@ -277,7 +282,7 @@ mod tests {
             assert!(known(&method.request) && known(&method.response), "{name}");
             assert!(method.path.starts_with("/api/"), "{name}: {}", method.path);
         }
-        assert_eq!(schema.methods.len(), 101);
+        assert_eq!(schema.methods.len(), 106);
     }
 
     #[test]
@@ -294,7 +299,9 @@ mod tests {
         let watch = schema
             .method("application.ApplicationService/Watch")
             .unwrap();
-        assert!(watch.streams);
+        assert!(watch.streams && !watch.collects);
+        let files = schema.method("application.ApplicationService/GetManifestsWithFiles");
+        assert!(files.unwrap().collects);
         let create = schema
             .method("application.ApplicationService/Create")
             .unwrap();

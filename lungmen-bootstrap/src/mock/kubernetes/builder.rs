@@ -289,3 +289,29 @@ impl Settings {
         self.nodes.clone()
     }
 }
+
+/// The DNS names of the certificate, as in Talos.
+pub(super) fn names(settings: &Settings, nodes: &[MockNode]) -> Vec<String> {
+    let mut names: Vec<String> = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ]
+    .map(str::to_owned)
+    .into();
+    names.extend(settings.names.iter().cloned());
+    names.extend(nodes.iter().map(|node| node.name.clone()));
+    names
+}
+
+/// The addresses of the certificate: those of the nodes, and the real one of the mock.
+pub(super) fn addresses(settings: &Settings, nodes: &[MockNode], own: IpAddr) -> Vec<IpAddr> {
+    let mut addresses = vec![own, IpAddr::from([127, 0, 0, 1])];
+    addresses.extend(settings.addresses.iter().copied());
+    addresses.extend(nodes.iter().map(|node| node.address));
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}

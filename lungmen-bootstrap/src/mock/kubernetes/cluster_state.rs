@@ -126,6 +126,14 @@ impl ClusterState {
     }
 
     /// Writes an object under the identity in its metadata; unknown kinds are dropped.
+    /// A resource by its plural, those of definitions included.
+    pub(super) fn resource(&self, plural: &str) -> Option<&'static Resource> {
+        by_plural(plural).or_else(|| {
+            let mut custom = self.custom_resources().into_iter();
+            custom.find(|resource| resource.plural == plural)
+        })
+    }
+
     pub(super) fn put(&self, object: &Value) -> Option<Value> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));

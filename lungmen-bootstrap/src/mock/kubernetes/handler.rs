@@ -2,61 +2,20 @@
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Route;
-use super::access::{Attributes, User, allowed, authenticate};
+use super::access::authenticate;
+use super::authorize::authorize;
 use super::cluster_state::ClusterState;
 use super::representation::Representation;
-use super::resource::{Resource, with_group};
-use super::status::{ApiResult, Rejection, details};
+use super::resource::Resource;
+use super::status::{ApiResult, Rejection};
 use super::store::Key;
 use super::target::Target;
 use super::write::Part;
 use super::{access, delete, discovery, forward, list, review, scale, write};
 use crate::mock::serve::{self, Call, CallLog, FaultQueue, IncomingRequest, Service};
-
-/// The checks of `/readyz` (kube-apiserver 1.36.3).
-const CHECKS: [&str; 36] = [
-    "ping",
-    "log",
-    "etcd",
-    "etcd-readiness",
-    "informer-sync",
-    "poststarthook/start-apiserver-admission-initializer",
-    "poststarthook/generic-apiserver-start-informers",
-    "poststarthook/priority-and-fairness-config-consumer",
-    "poststarthook/priority-and-fairness-filter",
-    "poststarthook/storage-object-count-tracker-hook",
-    "poststarthook/start-apiextensions-informers",
-    "poststarthook/start-apiextensions-controllers",
-    "poststarthook/crd-informer-synced",
-    "poststarthook/start-system-namespaces-controller",
-    "poststarthook/peer-endpoint-reconciler-controller",
-    "poststarthook/start-cluster-authentication-info-controller",
-    "poststarthook/start-kube-apiserver-identity-lease-controller",
-    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
-    "poststarthook/storage-readiness",
-    "poststarthook/start-legacy-token-tracking-controller",
-    "poststarthook/start-service-ip-repair-controllers",
-    "poststarthook/rbac/bootstrap-roles",
-    "poststarthook/scheduling/bootstrap-system-priority-classes",
-    "poststarthook/priority-and-fairness-config-producer",
-    "poststarthook/bootstrap-controller",
-    "poststarthook/start-kubernetes-service-cidr-controller",
-    "poststarthook/start-kube-aggregator-informers",
-    "poststarthook/apiservice-status-local-available-controller",
-    "poststarthook/apiservice-status-remote-available-controller",
-    "poststarthook/apiservice-registration-controller",
-    "poststarthook/apiservice-discovery-controller",
-    "poststarthook/kube-apiserver-autoregistration",
-    "autoregister-completion",
-    "poststarthook/apiservice-openapi-controller",
-    "poststarthook/apiservice-openapiv3-controller",
-    "shutdown",
-];
-/// The check that fails while the server starts.
-const LAST_CHECK: &str = "poststarthook/rbac/bootstrap-roles";
 
 impl Service for ClusterState {
     type Route = Route;
@@ -187,78 +146,6 @@ impl ClusterState {
         }
     }
 
-    /// `/readyz`, `/livez`, `/healthz`. While the server starts, the RBAC roles are the last thing that is missing.
-    fn health(&self, request: &IncomingRequest, one: Option<&str>) -> ApiResult {
-        let query = parameters(request, &["verbose", "exclude"])?;
-        let path = request.uri.path().trim_start_matches('/');
-        let name = path.split('/').next().unwrap_or(path);
-        let excluded = |check: &str| {
-            query
-                .iter()
-                .any(|(key, value)| key == "exclude" && value == check)
-        };
-        let failing = |check: &str| name == "readyz" && !self.is_ready() && check == LAST_CHECK;
-        if let Some(check) = one {
-            return match CHECKS.contains(&check) {
-                true if failing(check) => {
-                    Ok(serve::text(500, "internal server error: not finished\n"))
-                }
-                true => Ok(serve::text(200, "ok")),
-                false => Err(Rejection::page_not_found()),
-            };
-        }
-        let failed = CHECKS
-            .iter()
-            .any(|check| failing(check) && !excluded(check));
-        let verbose = query.iter().any(|(key, _)| key == "verbose");
-        if !failed && !verbose {
-            return Ok(serve::text(200, "ok"));
-        }
-        let lines = CHECKS
-            .iter()
-            .map(|check| match (excluded(check), failing(check)) {
-                (true, _) => format!("[+]{check} excluded: ok\n"),
-                (false, true) => format!("[-]{check} failed: reason withheld\n"),
-                (false, false) => format!("[+]{check} ok\n"),
-            });
-        let verdict = if failed { "failed" } else { "passed" };
-        let text = format!("{}{name} check {verdict}\n", lines.collect::<String>());
-        Ok(serve::text(if failed { 500 } else { 200 }, text))
-    }
-
-    fn version(&self) -> Value {
-        let version = &self.settings.kubernetes_version;
-        let mut numbers = version.split('.');
-        let (major, minor) = (numbers.next(), numbers.next());
-        let number: u32 = minor
-            .and_then(|minor| minor.parse().ok())
-            .unwrap_or_default();
-        let mut document = json!({
-            "major": major,
-            "minor": minor,
-        });
-        // Measured on 1.36.3; earlier versions of the mock's servers leave them out.
-        if number >= 34 {
-            document["emulationMajor"] = json!(major);
-            document["emulationMinor"] = json!(minor);
-            document["minCompatibilityMajor"] = json!(major);
-            document["minCompatibilityMinor"] = (number - 1).to_string().into();
-        }
-        let build = json!({
-            "gitVersion": format!("v{version}"),
-            "gitCommit": "0000000000000000000000000000000000000000",
-            "gitTreeState": "clean",
-            "buildDate": "2025-01-01T00:00:00Z",
-            "goVersion": "go1.24.5",
-            "compiler": "gc",
-            "platform": "linux/amd64",
-        });
-        if let (Value::Object(document), Value::Object(build)) = (&mut document, build) {
-            document.extend(build);
-        }
-        document
-    }
-
     fn get(&self, request: &IncomingRequest, key: &Key) -> ApiResult {
         parameters(request, &["resourceVersion", "pretty"])?;
         let representation = Representation::of(request)?;
@@ -282,140 +169,6 @@ fn aggregated(document: &Value) -> Response<Body> {
         HeaderValue::from_static("public"),
     );
     response
-}
-
-/// # Errors
-///
-/// 403 in the words of the API server.
-fn authorize(
-    cluster: &ClusterState,
-    request: &IncomingRequest,
-    target: &Target,
-    user: &User,
-) -> Result<(), Rejection> {
-    let asked = Asked::of(request, target);
-    if allowed(user, &asked.attributes, &cluster.store) {
-        return Ok(());
-    }
-    let Attributes {
-        verb,
-        group,
-        resource,
-        path,
-    } = asked.attributes;
-    if let Some(path) = path {
-        let message = format!(
-            "forbidden: User \"{}\" cannot {verb} path \"{path}\"",
-            user.name
-        );
-        return Err(Rejection::new(403, "Forbidden", message).with_details(json!({})));
-    }
-    let scope = match asked.namespace {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace \"{namespace}\""),
-    };
-    let plural = resource.split('/').next().unwrap_or(resource);
-    let subject = match asked.name {
-        "" => with_group(plural, group),
-        name => format!("{} \"{name}\"", with_group(plural, group)),
-    };
-    let message = format!(
-        "{subject} is forbidden: User \"{}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {scope}",
-        user.name
-    );
-    let details = details(asked.name, group, plural);
-    Err(Rejection::new(403, "Forbidden", message).with_details(details))
-}
-
-/// What a request asks for, as the authorizer sees it.
-struct Asked<'a> {
-    attributes: Attributes<'a>,
-    namespace: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Asked<'a> {
-    fn of(request: &'a IncomingRequest, target: &'a Target) -> Self {
-        let (group, resource, namespace, name) = match target {
-            Target::Collection {
-                resource,
-                namespace,
-            } => (
-                resource.group,
-                resource.plural,
-                namespace.as_deref().unwrap_or_default(),
-                "",
-            ),
-            Target::Object {
-                resource,
-                namespace,
-                name,
-            }
-            | Target::Status {
-                resource,
-                namespace,
-                name,
-            } => (
-                resource.group,
-                resource.plural,
-                namespace.as_str(),
-                name.as_str(),
-            ),
-            Target::TokenRequest { namespace, name } => (
-                "",
-                "serviceaccounts/token",
-                namespace.as_str(),
-                name.as_str(),
-            ),
-            Target::AccessReview => ("authorization.k8s.io", "selfsubjectaccessreviews", "", ""),
-            Target::RulesReview => ("authorization.k8s.io", "selfsubjectrulesreviews", "", ""),
-            Target::Scale {
-                resource,
-                namespace,
-                name,
-            } => (
-                resource.group,
-                resource.plural,
-                namespace.as_str(),
-                name.as_str(),
-            ),
-            Target::PortForward { namespace, name } => {
-                ("", "pods/portforward", namespace.as_str(), name.as_str())
-            }
-            Target::NoSubresource { resource, name } => {
-                (resource.group, resource.plural, "", name.as_str())
-            }
-            Target::SelfReview => ("authentication.k8s.io", "selfsubjectreviews", "", ""),
-            Target::TokenReview => ("authentication.k8s.io", "tokenreviews", "", ""),
-            _ => ("", "", "", ""),
-        };
-        let path = resource.is_empty().then(|| request.uri.path());
-        let watching = request
-            .query()
-            .iter()
-            .any(|(key, value)| key == "watch" && value == "true");
-        let verb = match (&request.method, name.is_empty()) {
-            (&Method::GET, _) if path.is_some() => "get",
-            (&Method::GET, false) => "get",
-            (&Method::GET, true) if watching => "watch",
-            (&Method::GET, true) => "list",
-            (&Method::POST, _) => "create",
-            (&Method::PATCH, _) => "patch",
-            (&Method::PUT, _) => "update",
-            (&Method::DELETE, false) => "delete",
-            _ => "deletecollection",
-        };
-        Self {
-            attributes: Attributes {
-                verb,
-                group,
-                resource,
-                path,
-            },
-            namespace,
-            name,
-        }
-    }
 }
 
 /// The query, when the mock models all of its parameters.

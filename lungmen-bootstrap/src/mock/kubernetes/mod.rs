@@ -21,6 +21,7 @@
 mod access;
 mod apply;
 mod authority;
+mod authorize;
 mod builder;
 mod cluster_state;
 mod delete;
@@ -29,11 +30,15 @@ mod dns;
 mod document;
 mod forward;
 mod handler;
+mod health;
 mod list;
+mod patch;
+mod prepare;
 mod protobuf;
 mod representation;
 mod resource;
 mod review;
+mod route;
 mod scale;
 mod schema;
 mod selector;
@@ -61,101 +66,16 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use authority::{Authority, ServingCertificate};
+use builder::{Settings, addresses, names};
 use cluster_state::ClusterState;
-use resource::by_plural;
 use store::Key;
-use target::Target;
-
-use builder::Settings;
 
 pub use builder::{KubernetesMockBuilder, KubernetesTimings, MockNode};
+pub use route::Route;
 
 use super::serve::{Bound, Call, Fault, IncomingRequest, Service as _, serve};
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::services::{Error, ErrorKind, Result, TlsTrust, certificates};
-
-/// A group of requests, for faults and assertions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Route {
-    /// `/version`
-    Version,
-    /// `/readyz`, `/livez`, `/healthz`
-    Health,
-    /// Everything about Node objects.
-    Nodes,
-    /// Everything about Pod objects.
-    Pods,
-    /// Everything about Deployments, DaemonSets, ReplicaSets and StatefulSets.
-    Workloads,
-    /// Everything about Secrets.
-    Secrets,
-    /// Everything about ServiceAccounts, token requests included.
-    ServiceAccounts,
-    /// Everything about roles and their bindings.
-    Rbac,
-    /// `selfsubjectaccessreviews`, `selfsubjectrulesreviews`, `selfsubjectreviews`, `tokenreviews`
-    AccessReview,
-    /// `/api`, `/apis` and the lists of resources below
-    Discovery,
-    /// Other known resources: namespaces, events, leases, …
-    Other,
-    /// Unknown paths.
-    Unknown,
-}
-
-impl Route {
-    /// All routes.
-    pub const ALL: &[Self] = &[
-        Self::Version,
-        Self::Health,
-        Self::Nodes,
-        Self::Pods,
-        Self::Workloads,
-        Self::Secrets,
-        Self::ServiceAccounts,
-        Self::Rbac,
-        Self::AccessReview,
-        Self::Discovery,
-        Self::Other,
-        Self::Unknown,
-    ];
-
-    fn of(target: &Target) -> Self {
-        let resource = match target {
-            Target::Version => return Self::Version,
-            Target::Health { .. } => return Self::Health,
-            Target::AccessReview
-            | Target::RulesReview
-            | Target::SelfReview
-            | Target::TokenReview => {
-                return Self::AccessReview;
-            }
-            Target::Root
-            | Target::Api
-            | Target::Apis
-            | Target::Group(_)
-            | Target::GroupVersion(..) => return Self::Discovery,
-            Target::TokenRequest { .. } => return Self::ServiceAccounts,
-            Target::PortForward { .. } => return Self::Pods,
-            Target::Unknown | Target::UnknownResource => return Self::Unknown,
-            Target::Collection { resource, .. }
-            | Target::Object { resource, .. }
-            | Target::Status { resource, .. }
-            | Target::Scale { resource, .. }
-            | Target::NoSubresource { resource, .. } => resource,
-        };
-        match resource.plural {
-            "nodes" => Self::Nodes,
-            "pods" => Self::Pods,
-            "deployments" | "daemonsets" | "replicasets" | "statefulsets" => Self::Workloads,
-            "secrets" => Self::Secrets,
-            "serviceaccounts" => Self::ServiceAccounts,
-            "clusterroles" | "clusterrolebindings" | "roles" | "rolebindings" => Self::Rbac,
-            _ => Self::Other,
-        }
-    }
-}
 
 /// Something that happened in the mock cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -424,14 +344,14 @@ impl KubernetesMock {
     /// Reads an object by the plural of its resource; an empty namespace for cluster-scoped ones.
     #[must_use]
     pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let resource = by_plural(plural)?;
+        let resource = self.cluster.resource(plural)?;
         self.cluster.store.get(&Key::new(resource, namespace, name))
     }
 
     /// The names of the objects of a resource in a namespace; an empty namespace for cluster-scoped ones.
     #[must_use]
     pub fn names(&self, plural: &str, namespace: &str) -> Vec<String> {
-        let Some(resource) = by_plural(plural) else {
+        let Some(resource) = self.cluster.resource(plural) else {
             return Vec::new();
         };
         let (_, objects) = self.cluster.store.list(resource, Some(namespace));
@@ -447,7 +367,7 @@ impl KubernetesMock {
 
     /// Deletes an object like a controller, without a request. Returns whether it existed.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) -> bool {
-        by_plural(plural).is_some_and(|resource| {
+        self.cluster.resource(plural).is_some_and(|resource| {
             let key = Key::new(resource, namespace, name);
             self.cluster.ownership.forget(&key);
             self.cluster.store.delete(&key).is_some()
@@ -479,30 +399,4 @@ impl KubernetesMock {
     pub async fn stop(&self) {
         self.running.lock().await.shutdown().await;
     }
-}
-
-/// The DNS names of the certificate, as in Talos.
-fn names(settings: &Settings, nodes: &[MockNode]) -> Vec<String> {
-    let mut names: Vec<String> = [
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-        "localhost",
-    ]
-    .map(str::to_owned)
-    .into();
-    names.extend(settings.names.iter().cloned());
-    names.extend(nodes.iter().map(|node| node.name.clone()));
-    names
-}
-
-/// The addresses of the certificate: those of the nodes, and the real one of the mock.
-fn addresses(settings: &Settings, nodes: &[MockNode], own: IpAddr) -> Vec<IpAddr> {
-    let mut addresses = vec![own, IpAddr::from([127, 0, 0, 1])];
-    addresses.extend(settings.addresses.iter().copied());
-    addresses.extend(nodes.iter().map(|node| node.address));
-    addresses.sort();
-    addresses.dedup();
-    addresses
 }

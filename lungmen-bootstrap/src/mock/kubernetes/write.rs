@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::cluster_state::ClusterState;
 use super::document::{self, has_finalizers, is_deleted, validate};
 use super::handler::parameters;
-use super::resource::{DEFINITIONS, Resource, by_plural};
+use super::patch::{json_patch, merge};
+use super::prepare::{
+    complete, drop_status, encode_texts, separate_status, set_generation, without_empty_finalizers,
+};
+use super::resource::{Resource, by_plural};
 use super::schema;
 use super::status::{ApiResult, Cause, Rejection, details};
 use super::store::Key;
@@ -258,6 +262,7 @@ fn write(
             }
         }
     }
+    encode_texts(resource, &mut object);
     separate_status(resource, before.as_ref(), &mut object, part);
     validate(resource, &key.name, (before.as_ref(), &object))?;
     let causes = schema::causes(cluster, resource, &object);
@@ -275,83 +280,6 @@ fn write(
         return Ok(without_empty_finalizers(last));
     }
     Ok(cluster.store.put(key, object))
-}
-
-fn without_empty_finalizers(mut object: Value) -> Value {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.shift_remove("finalizers");
-    }
-    object
-}
-
-/// Where the status has a path of its own, each of the two paths leaves the part of the other one unchanged.
-fn separate_status(resource: &Resource, before: Option<&Value>, object: &mut Value, part: Part) {
-    let Some(before) = before.filter(|_| resource.has_status).cloned() else {
-        return;
-    };
-    let (mut kept, status) = match part {
-        Part::Main => (object.clone(), before["status"].clone()),
-        Part::Status => (before, object["status"].clone()),
-    };
-    if status.is_null() {
-        if let Some(fields) = kept.as_object_mut() {
-            fields.shift_remove("status");
-        }
-    } else {
-        kept["status"] = status;
-    }
-    *object = kept;
-}
-
-/// A new object comes without a status where that has a path of its own.
-fn drop_status(resource: &Resource, object: &mut Value) {
-    if let Some(fields) = object.as_object_mut().filter(|_| resource.has_status) {
-        fields.shift_remove("status");
-    }
-}
-
-/// The generation counts the changes of everything but metadata and status.
-fn set_generation(resource: &Resource, before: Option<&Value>, object: &mut Value) {
-    let counts = resource.is_custom || resource.group == "apps" || resource.plural == DEFINITIONS;
-    if !counts {
-        return;
-    }
-    let content = |object: &Value| {
-        let mut content = object.clone();
-        if let Some(fields) = content.as_object_mut() {
-            fields.shift_remove("metadata");
-            fields.shift_remove("status");
-        }
-        content
-    };
-    let generation = match before {
-        None => 1,
-        Some(before) => {
-            let known = before["metadata"]["generation"].as_u64().unwrap_or(1);
-            known + u64::from(content(before) != content(object))
-        }
-    };
-    object["metadata"]["generation"] = generation.into();
-}
-
-/// The fields that the server sets on new objects.
-fn complete(resource: &Resource, name: &str, object: &mut Value) {
-    match resource.plural {
-        "namespaces" => {
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
-            object["spec"]["finalizers"] = json!(["kubernetes"]);
-            object["status"]["phase"] = "Active".into();
-        }
-        DEFINITIONS => {
-            let stored = object["spec"]["versions"].as_array().into_iter().flatten();
-            let stored = stored.filter(|version| version["storage"] == true);
-            let names: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
-            object["spec"]["conversion"] = json!({"strategy": "None"});
-            object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""},
-                "storedVersions": names});
-        }
-        _ => {}
-    }
 }
 
 /// The version in the request, when there is one, must be the present one.
@@ -389,35 +317,4 @@ fn check_namespace(cluster: &ClusterState, key: &Key) -> Result<(), Rejection> {
     details["causes"] = json!([{"reason": "NamespaceTerminating",
         "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
     Err(Rejection::forbidden(key.resource, &key.name, &problem).with_details(details))
-}
-
-/// RFC 7396.
-fn merge(into: &mut Value, changes: &Value) {
-    let Value::Object(changes) = changes else {
-        *into = changes.clone();
-        return;
-    };
-    if !into.is_object() {
-        *into = json!({});
-    }
-    let Some(fields) = into.as_object_mut() else {
-        return;
-    };
-    for (key, change) in changes {
-        if change.is_null() {
-            fields.shift_remove(key);
-        } else {
-            merge(fields.entry(key.clone()).or_insert(Value::Null), change);
-        }
-    }
-}
-
-/// RFC 6902.
-fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Rejection> {
-    let operations: json_patch::Patch = serde_json::from_slice(body)
-        .map_err(|error| Rejection::bad_request(format!("error decoding patch: {error}")))?;
-    json_patch::patch(object, &operations).map_err(|_| {
-        let message = "the server rejected our request due to an error in our request";
-        Rejection::new(422, "Invalid", message).with_details(json!({}))
-    })
 }

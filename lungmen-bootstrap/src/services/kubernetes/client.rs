@@ -12,7 +12,7 @@ use url::Url;
 
 use super::argocd::ArgoCdManager;
 use super::connect::{ConnectOptions, kube_client};
-use super::kubeconfig::Kubeconfig;
+use super::kubeconfig::{Identity, Kubeconfig};
 use super::request::{ApiRequest, decode_failure, from_kube};
 use crate::services::{DurationText, Error, ErrorKind, Idempotency, Result, RetryPolicy};
 
@@ -104,6 +104,15 @@ impl ClientBuilder {
             }),
         })
     }
+}
+
+/// The credentials and the way to the server.
+pub(super) struct CoreSettings<'a> {
+    pub(super) token: Option<&'a SecretString>,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) server_name: Option<&'a str>,
+    pub(super) dial: Option<SocketAddr>,
+    pub(super) proxy: Option<&'a Url>,
 }
 
 /// The response of `/version`.
@@ -239,6 +248,20 @@ impl Client {
     #[must_use]
     pub fn argocd_manager(&self) -> ArgoCdManager {
         ArgoCdManager::new(self.clone())
+    }
+
+    /// What another client of the same server needs.
+    pub(super) fn core_settings(&self) -> CoreSettings<'_> {
+        let settings = &self.inner.settings;
+        let kubeconfig = &settings.kubeconfig;
+        let server_name = settings.connection.server_name.as_deref();
+        CoreSettings {
+            token: settings.token.as_ref().or(kubeconfig.token()),
+            identity: kubeconfig.identity(),
+            server_name: server_name.or(kubeconfig.server_name()),
+            dial: settings.connection.dial,
+            proxy: settings.proxy.as_ref(),
+        }
     }
 
     /// How long one attempt may take.

@@ -6,6 +6,7 @@
 //! * [`Client`] sends requests to the API server, also before DNS has its name ([`ClientBuilder::dial`])
 //! * [`Client::verify`] waits for named [`Check`]s, in the order and by the rules of `talosctl health`.
 //! * [`Client::forward`] reaches a pod through the API server, such as an Argo CD without an address of its own.
+//! * [`Client::argocd_core`] is a client of an Argo CD that has no API server, by its objects in this cluster.
 //! * [`Client::argocd_manager`] creates the ServiceAccount, its rights and its token, under the names of `argocd cluster
 //!   add`.
 //!
@@ -30,6 +31,7 @@
 //! is valid for every node address, not only for the DNS name.
 
 mod argocd;
+mod argocd_core;
 mod check;
 mod client;
 mod connect;
