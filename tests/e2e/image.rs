@@ -44,12 +44,11 @@ fn isos(world: &World) -> Vec<VolumeRecord> {
 /// The evidence of the journal about the image.
 fn recorded(world: &World) -> serde_json::Value {
     let journal = world.read("lungmen.journal");
-    let records = journal
+    let mut records = journal
         .lines()
         .map(|line| serde_json::from_str(line).unwrap());
     records
-        .filter(|record: &serde_json::Value| record["step"] == "image" && record["state"] == "done")
-        .next_back()
+        .rfind(|record: &serde_json::Value| record["step"] == "image" && record["state"] == "done")
         .unwrap()["references"]
         .clone()
 }

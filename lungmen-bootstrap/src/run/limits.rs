@@ -17,7 +17,7 @@ use crate::services::DurationText;
 /// Limits what the bootstraps of one process do at a Proxmox VE node, a storage and an Image Factory at the same time.
 ///
 /// Clones share their limits. Give a clone of one value to the builders of all bootstraps; without one, each bootstrap has
-/// limits of its own, which its clones share. Servers are told apart by the URL of their client, so one value serves any
+/// limits of its own, which its clones share. Servers are distinguished by the URL of their client, so one value serves any
 /// number of Proxmox VE clusters and factories; write the URL of a server in the same way for all of them.
 ///
 /// What has no turn yet waits for it, in the order of asking, and at most as long as the work itself may take; the events

@@ -1,4 +1,4 @@
-//! Where a machine may be found, as told by somebody else: a DHCP server, an IPAM.
+//! Where a machine may be found, as somebody else reports: a DHCP server, an IPAM.
 
 use std::fmt;
 use std::net::IpAddr;
