@@ -44,15 +44,19 @@ fn start(servers: &Arc<Servers>, machine: &Machine) {
     let Ok(kubernetes) = config.try_start() else {
         return;
     };
-    tokio::spawn(follow_kubernetes(
+    servers.spawn(follow_kubernetes(
         Arc::downgrade(servers),
         kubernetes.events().boxed(),
     ));
     servers.set_kubernetes(kubernetes, endpoint(machine));
     for (_, other) in servers.machines() {
         if other.declared != machine.declared && other.talos.config().is_some() {
-            let servers = Arc::clone(servers);
-            tokio::spawn(async move { configured(&servers, &other).await });
+            let joining = Arc::downgrade(servers);
+            servers.spawn(async move {
+                if let Some(servers) = joining.upgrade() {
+                    configured(&servers, &other).await;
+                }
+            });
         }
     }
 }

@@ -91,7 +91,7 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
     };
     servers.add_machine(record.id, machine.clone());
     servers.emit(LabEvent::Booted { vm: record.id });
-    tokio::spawn(follow_node(Arc::downgrade(servers), record.id, machine));
+    servers.spawn(follow_node(Arc::downgrade(servers), record.id, machine));
     talos.power_on();
 }
 
@@ -197,7 +197,12 @@ async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machi
                 report_address(&servers, vm, &machine);
                 let machine = machine.clone();
                 // It ends with the health of etcd, which is one of the events that are read here.
-                tokio::spawn(async move { cluster::configured(&servers, &machine).await });
+                let configuring = Arc::downgrade(&servers);
+                servers.spawn(async move {
+                    if let Some(servers) = configuring.upgrade() {
+                        cluster::configured(&servers, &machine).await;
+                    }
+                });
             }
             MockEvent::ConfigApplied { .. } | MockEvent::Halted { .. } => {
                 servers.pve.set_guest_interfaces(vm, None)

@@ -11,6 +11,7 @@ use proxmox_client::id::VmId;
 use proxmox_client::mock::{PveMock, PveMockBuilder, Route};
 use serde::{Deserialize, Serialize};
 use talos_client::mock::{Network, TalosMock};
+use tokio::task::JoinSet;
 
 use super::argocd;
 use super::firmware::NoBoot;
@@ -107,6 +108,8 @@ pub(super) struct Servers {
     /// While saved servers are restored, there are no delays.
     restoring: Mutex<bool>,
     state: Mutex<LabState>,
+    /// What goes on by itself until the lab ends. Each of the tasks holds a node, which holds its ports.
+    tasks: Mutex<JoinSet<()>>,
     /// Held while the API server of the cluster starts.
     pub(super) starting: tokio::sync::Mutex<()>,
     events: Events<LabEvent>,
@@ -138,11 +141,19 @@ impl Servers {
             pace: Mutex::new(pace),
             restoring: Mutex::new(restoring),
             state: Mutex::default(),
+            tasks: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             events: Events::default(),
         });
         let _ = own.set(Arc::downgrade(&servers));
         Ok(servers)
+    }
+
+    /// Runs work that ends with the lab at the latest. It must not hold the servers while it waits.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
     }
 
     fn lock(&self) -> MutexGuard<'_, LabState> {
