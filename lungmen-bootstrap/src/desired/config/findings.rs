@@ -38,7 +38,7 @@ impl Problem {
 }
 
 /// What a configuration would do to its machine.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Judged {
     /// The node would refuse it, or become something else than the specification says.
     pub(super) errors: Vec<Problem>,
@@ -67,7 +67,6 @@ pub(super) fn judge(release: &Release, machine: &MachineSpec, config: &MachineCo
             _ => judged.warnings.push(problem),
         }
     }
-    judged.warnings.extend(hostname(machine, config));
     judged
 }
 
@@ -119,7 +118,7 @@ fn older_form(release: &Release, conflicts: &[Conflict]) -> Option<Problem> {
 }
 
 /// A machine is found by its name, its node by its hostname: two names for one thing mislead.
-fn hostname(machine: &MachineSpec, config: &MachineConfig) -> Option<Problem> {
+pub(super) fn hostname(machine: &MachineSpec, config: &MachineConfig) -> Option<Problem> {
     let hostname = config.hostname().filter(|hostname| !hostname.is_empty())?;
     let first_label = machine.name.split('.').next().unwrap_or_default();
     let is_named = |name: &str| hostname.eq_ignore_ascii_case(name);

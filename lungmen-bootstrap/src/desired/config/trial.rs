@@ -1,12 +1,14 @@
 //! Every configuration made with throw-away secrets, before a machine exists: what is wrong, and which patch it comes from.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use talos_client::config::{ConfigPatch, MachineConfig, VersionContract};
 use talos_client::secrets::SecretsBundle;
 use url::Url;
 
-use super::findings::{Judged, Problem, judge};
+use super::findings::{Judged, Problem, hostname, judge};
 use super::{Generator, identity, patches};
 use crate::desired::Components;
 use crate::desired::check::{RawSpec, Release};
@@ -78,6 +80,9 @@ pub(in crate::desired) fn try_out(trial: &Trial<'_>) -> Tried {
         },
         release: trial.release,
         secrets: &secrets,
+        patches_of_all: trial.inputs.patches.len(),
+        made: RefCell::default(),
+        judged: RefCell::default(),
     };
     let (mut errors, mut warnings) = (Shared::default(), Shared::default());
     let mut first_parts = None;
@@ -127,6 +132,48 @@ struct Bench<'a> {
     generator: Generator<'a>,
     release: &'a Release,
     secrets: &'a SecretsBundle,
+    /// How many patches every machine has.
+    patches_of_all: usize,
+    /// Configurations with patches of all machines only, which are made once for each role and number of patches.
+    made: RefCell<BTreeMap<(Role, usize), Made>>,
+    /// What is found in these, by the hardware too.
+    judged: RefCell<BTreeMap<(Role, usize, String), Judged>>,
+}
+
+/// A configuration, or why there is none.
+type Made = Rc<talos_client::Result<MachineConfig>>;
+
+impl Bench<'_> {
+    /// The configuration of a machine of this role with its first patches.
+    fn config(&self, role: Role, patches: &[ConfigPatch]) -> Made {
+        let make = || Rc::new(self.generator.config(role, patches, self.secrets));
+        if patches.len() > self.patches_of_all {
+            return make();
+        }
+        let mut made = self.made.borrow_mut();
+        let known = made.entry((role, patches.len())).or_insert_with(make);
+        Rc::clone(known)
+    }
+
+    /// What is wrong with the configuration of a machine with this many patches, except what its name decides.
+    fn judged(&self, machine: &MachineSpec, count: usize, config: &MachineConfig) -> Judged {
+        let judge = || {
+            let mut judged = judge(self.release, machine, config);
+            if count > 0
+                && let Ok(unpatched) = self.config(machine.role, &[]).as_ref()
+            {
+                judged.errors.extend(identity::changes(unpatched, config));
+            }
+            judged
+        };
+        if count > self.patches_of_all {
+            return judge();
+        }
+        let hardware = format!("{:?}", (&machine.disks, machine.tpm));
+        let mut known = self.judged.borrow_mut();
+        let judged = known.entry((machine.role, count, hardware));
+        judged.or_insert_with(judge).clone()
+    }
 }
 
 /// A machine with its patches, the first of which are those of the cluster.
@@ -137,7 +184,7 @@ struct Candidate<'a> {
     placed: Vec<Placed<'a>>,
     patches: Vec<ConfigPatch>,
     /// What is found with the first patches: none, the first, the first two, and so on.
-    stages: Vec<OnceCell<(Option<MachineConfig>, Judged)>>,
+    stages: Vec<OnceCell<(Made, Judged)>>,
 }
 
 impl<'a> Candidate<'a> {
@@ -165,42 +212,33 @@ impl<'a> Candidate<'a> {
 
     /// With all patches.
     fn config(&self) -> Option<&MachineConfig> {
-        self.stage(self.patches.len()).0.as_ref()
+        self.stage(self.patches.len()).0.as_ref().as_ref().ok()
     }
 
     fn judged(&self) -> &Judged {
         &self.stage(self.patches.len()).1
     }
 
-    fn stage(&self, count: usize) -> &(Option<MachineConfig>, Judged) {
+    fn stage(&self, count: usize) -> &(Made, Judged) {
         self.stages[count].get_or_init(|| self.try_stage(count))
     }
 
-    fn try_stage(&self, count: usize) -> (Option<MachineConfig>, Judged) {
-        let Bench {
-            generator,
-            release,
-            secrets,
-        } = *self.bench;
+    fn try_stage(&self, count: usize) -> (Made, Judged) {
         let role = self.machine.role;
-        let config = match generator.config(role, &self.patches[..count], secrets) {
+        let made = self.bench.config(role, &self.patches[..count]);
+        let config = match made.as_ref() {
             Ok(config) => config,
             Err(error) => {
-                let errors = vec![Problem::text(error.message())];
-                return (
-                    None,
-                    Judged {
-                        errors,
-                        warnings: Vec::new(),
-                    },
-                );
+                let judged = Judged {
+                    errors: vec![Problem::text(error.message())],
+                    warnings: Vec::new(),
+                };
+                return (made, judged);
             }
         };
-        let mut judged = judge(release, self.machine, &config);
-        if let Ok(unpatched) = generator.config(role, [], secrets) {
-            judged.errors.extend(identity::changes(&unpatched, &config));
-        }
-        (Some(config), judged)
+        let mut judged = self.bench.judged(self.machine, count, config);
+        judged.warnings.extend(hostname(self.machine, config));
+        (made, judged)
     }
 
     /// The problem under the patch that brought it: the last one without which it is not there.
@@ -230,7 +268,7 @@ struct Shared(Vec<(Diagnostic, Vec<usize>)>);
 impl Shared {
     fn add(&mut self, found: Diagnostic, machine: usize) {
         match self.0.iter_mut().find(|(known, _)| *known == found) {
-            Some((_, machines)) if machines.contains(&machine) => {}
+            Some((_, machines)) if machines.last() == Some(&machine) => {}
             Some((_, machines)) => machines.push(machine),
             None => self.0.push((found, vec![machine])),
         }
