@@ -2,13 +2,16 @@
 
 pub(crate) mod from_clients;
 mod kind;
+mod report;
 mod server;
+mod several;
 
 use std::error::Error as StdError;
 use std::fmt;
 
 pub use kind::ErrorKind;
 pub use server::Server;
+pub(crate) use several::all_of;
 
 use crate::run::report::StepReport;
 use crate::run::step::StepId;
@@ -40,7 +43,7 @@ struct Inner {
     /// The source is the error of a client and has the whole message; this error adds step and hint.
     speaks_for_source: bool,
     source: Option<Source>,
-    /// The failures of other machines in the same step.
+    /// Other failures of the same step: of other machines, or found by the same check.
     others: Vec<Error>,
     /// What the run had done before.
     steps: Vec<StepReport>,
@@ -163,35 +166,16 @@ impl Error {
         self
     }
 
-    /// One error for the failures of several machines, in the order in which they ended; `None` without a failure.
-    ///
-    /// It speaks of the first machine whose failure running again does not resolve, because that one needs somebody, else
-    /// of the first that failed.
-    pub(crate) fn of_machines(mut failures: Vec<Self>) -> Option<Self> {
-        let first = failures.iter().position(|error| !error.is_retryable());
-        if failures.is_empty() {
-            return None;
-        }
-        let mut error = failures.remove(first.unwrap_or(0));
-        for mut other in failures {
-            let nested = std::mem::take(&mut other.inner.others);
-            error.inner.others.push(other);
-            error.inner.others.extend(nested);
-        }
-        Some(error)
-    }
-
-    /// The same error with the failures of the other machines changed alike.
-    pub(crate) fn with_each_other(mut self, change: impl Fn(Self) -> Self) -> Self {
-        let others = std::mem::take(&mut self.inner.others);
-        self.inner.others = others.into_iter().map(change).collect();
-        self
-    }
-
     /// Sets the server that the error came from, and its address without credentials.
     pub(crate) fn of_server(mut self, origin: Server, address: String) -> Self {
         self.inner.origin = Some(origin);
         self.inner.server = Some(address);
+        self
+    }
+
+    /// Sets the server, unless one is set.
+    pub(crate) fn at_server(mut self, origin: Server) -> Self {
+        self.inner.origin.get_or_insert(origin);
         self
     }
 
@@ -232,7 +216,8 @@ impl Error {
         self.inner.machine.as_deref()
     }
 
-    /// The failures of other machines in the same step, when several were worked on at the same time.
+    /// Other failures of the same step: of other machines, when several were worked on at the same time, or what else a check
+    /// found.
     ///
     /// This error speaks of the first failure that running again does not resolve, else of the first one.
     /// [`is_retryable`](Self::is_retryable), [`is_safe_to_repeat`](Self::is_safe_to_repeat) and
@@ -329,98 +314,6 @@ impl Error {
         let is_undecided = matches!(self.inner.kind, ErrorKind::SecretsLost | ErrorKind::NotOurs);
         !is_undecided && self.others().iter().all(Self::is_safe_to_repeat)
     }
-
-    /// The error and its causes in one line, for events.
-    pub(crate) fn cause_line(&self) -> String {
-        self.joined(Self::own_line)
-    }
-
-    /// The error in one line, with the failures of the other machines.
-    pub(crate) fn with_others_line(&self) -> String {
-        self.joined(Self::to_string)
-    }
-
-    fn joined(&self, text: impl Fn(&Self) -> String) -> String {
-        let all = std::iter::once(self).chain(self.others());
-        let texts: Vec<String> = all.map(text).collect();
-        texts.join("; also ")
-    }
-
-    /// The error and its causes in one line, without the failures of other machines.
-    fn own_line(&self) -> String {
-        let mut text = self.to_string();
-        for cause in self.causes() {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-        }
-        text
-    }
-
-    /// The causes that `Display` does not already contain.
-    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-        let mut next = self.source();
-        if self.inner.speaks_for_source {
-            next = next.and_then(StdError::source);
-        }
-        std::iter::from_fn(move || {
-            let cause = next?;
-            next = cause.source();
-            Some(cause)
-        })
-    }
-
-    /// The complete text for people: the chain of causes, the hint, and whether running again is safe.
-    #[must_use]
-    pub fn report(&self) -> String {
-        let mut text = format!("error: {self}");
-        for diagnostic in self.inner.diagnostics.iter() {
-            text.push_str(&format!("\n  - {diagnostic}"));
-        }
-        for cause in self.causes() {
-            text.push_str(&format!("\n  caused by: {cause}"));
-        }
-        if let Some((origin, address)) = self.origin().zip(self.server()) {
-            text.push_str(&format!("\n  server: {origin} at {address}"));
-        }
-        text.push_str(&format!("\n  hint: {}", self.hint()));
-        for other in self.others() {
-            text.push_str(&format!("\n  also failed: {}", other.own_line()));
-            text.push_str(&format!("\n    hint: {}", other.hint()));
-        }
-        let repeat = match (self.is_safe_to_repeat(), self.is_retryable()) {
-            (true, true) => "Running again is safe: finished steps are detected and not repeated.",
-            (true, false) => {
-                "Resolve the cause, then run again: finished steps are detected and not repeated."
-            }
-            (false, _) => "Do not run again before the cause is resolved.",
-        };
-        text.push_str(&format!("\n  {repeat}"));
-        text
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &self.inner;
-        if let Some(step) = inner.step {
-            write!(f, "step {step}: ")?;
-        }
-        if let Some(machine) = &inner.machine {
-            write!(f, "{machine}: ")?;
-        }
-        if let (true, Some(source)) = (inner.speaks_for_source, &inner.source) {
-            return write!(f, "{source}");
-        }
-        f.write_str(inner.operation)?;
-        if !inner.target.is_empty() {
-            write!(f, " ({})", inner.target)?;
-        }
-        if inner.message.is_empty() {
-            f.write_str(" failed")
-        } else {
-            write!(f, ": {}", inner.message)
-        }
-    }
 }
 
 impl fmt::Debug for Error {
@@ -432,55 +325,5 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.inner.source.as_deref().map(|source| source as _)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_report_shows_the_chain_once_with_the_hint() {
-        let error = Error::new(ErrorKind::Deadline, "wait for the node")
-            .with_target("10.0.2.10:50000")
-            .with_message("timed out after 20m")
-            .with_hint("Look at the console.")
-            .with_source(std::io::Error::other("connection refused"))
-            .at_step(StepId::Apply);
-
-        assert_eq!(
-            error.report(),
-            "error: step apply: wait for the node (10.0.2.10:50000): timed out after 20m\n  \
-             caused by: connection refused\n  hint: Look at the console.\n  \
-             Running again is safe: finished steps are detected and not repeated."
-        );
-    }
-
-    #[test]
-    fn failures_of_several_machines_are_one_error_that_tells_all_of_them() {
-        let passing = Error::new(ErrorKind::Deadline, "wait").at_machine("tal01".into());
-        let lasting = Error::new(ErrorKind::NotOurs, "check the VM").at_machine("tal02".into());
-        let third = Error::new(ErrorKind::Timeout, "start")
-            .uncertain(true)
-            .at_machine("tal03".into());
-
-        let error = Error::of_machines(vec![passing, lasting, third]).unwrap();
-
-        assert_eq!(error.machine(), Some("tal02"));
-        let others: Vec<_> = error.others().iter().map(Error::machine).collect();
-        assert_eq!(others, [Some("tal01"), Some("tal03")]);
-        assert!(!error.is_retryable() && !error.is_safe_to_repeat());
-        assert!(error.may_have_taken_effect());
-        for text in [error.report(), error.cause_line()] {
-            for name in ["tal01", "tal02", "tal03"] {
-                assert!(text.contains(name), "{text}");
-            }
-        }
-        assert!(Error::of_machines(Vec::new()).is_none());
-    }
-
-    #[test]
-    fn the_error_is_one_pointer_wide() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 }

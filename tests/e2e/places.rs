@@ -1,7 +1,7 @@
 //! Storages, pools and nodes of Proxmox VE: what is stored where, and what is found where nobody expected it.
 
 use lungmen_bootstrap::mock::Lab;
-use lungmen_bootstrap::{ErrorKind, Outcome, Spec, StepId};
+use lungmen_bootstrap::{ErrorKind, Outcome, Server, Spec, StepId};
 use proxmox_client::id::{NodeName, StorageName, VmId, VolumeId};
 use proxmox_client::mock::{MockStorage, PveMock, PveMockBuilder, Route};
 
@@ -127,6 +127,34 @@ async fn the_preflight_asks_for_the_storages_of_every_node() {
         assert!(report.contains(part), "{part}: {report}");
     }
     assert!(isos(&world).is_empty());
+    assert!(world.lab.proxmox().vm_ids().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_the_preflight_finds_at_all_servers_is_one_error() {
+    let world = world(two_nodes(images().only_on(node("pve-01")))).await;
+    let mut wanted = ha();
+    wanted.machines[0] = wanted.machines[0].clone().pool("talos");
+    world.lab.argocd().revoke_all_tokens();
+
+    let error = failure(&world, wanted, StepId::Applications).await;
+
+    let report = error.report();
+    let all: Vec<_> = std::iter::once(&error).chain(error.others()).collect();
+    let found: Vec<_> = all
+        .iter()
+        .map(|error| (error.kind(), error.origin()))
+        .collect();
+    for expected in [
+        (ErrorKind::NotFound, Some(Server::ProxmoxVe)),
+        (ErrorKind::Unauthenticated, Some(Server::ArgoCd)),
+    ] {
+        assert!(found.contains(&expected), "{expected:?}: {report}");
+    }
+    assert!(all.iter().all(|error| error.server().is_some()), "{report}");
+    for part in ["local on node pve-02", "pool talos", "Argo CD token"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
     assert!(world.lab.proxmox().vm_ids().is_empty());
 }
 

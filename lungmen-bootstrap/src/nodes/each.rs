@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use tracing::Instrument as _;
 
 use crate::desired::DesiredMachine;
-use crate::error::{Error, Result};
+use crate::error::{Result, all_of};
 
 /// How many machines are worked on at a time.
 const AT_ONCE: usize = 16;
@@ -41,23 +41,5 @@ where
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    together(ended)
-}
-
-/// All values, or all errors in one.
-fn together<T>(ended: Vec<Result<(String, T)>>) -> Result<BTreeMap<String, T>> {
-    let mut done = BTreeMap::new();
-    let mut failed = Vec::new();
-    for result in ended {
-        match result {
-            Ok((name, value)) => {
-                done.insert(name, value);
-            }
-            Err(error) => failed.push(error),
-        }
-    }
-    match Error::of_machines(failed) {
-        Some(error) => Err(error),
-        None => Ok(done),
-    }
+    Ok(all_of(ended)?.into_iter().collect())
 }

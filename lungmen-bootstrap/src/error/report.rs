@@ -1,0 +1,132 @@
+//! The texts of an error: one line for events, the complete report for people.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::Error;
+
+impl Error {
+    /// The error and its causes in one line, for events.
+    pub(crate) fn cause_line(&self) -> String {
+        self.joined(Self::own_line)
+    }
+
+    /// The error in one line, with the other failures.
+    pub(crate) fn with_others_line(&self) -> String {
+        self.joined(Self::to_string)
+    }
+
+    fn joined(&self, text: impl Fn(&Self) -> String) -> String {
+        let all = std::iter::once(self).chain(self.others());
+        let texts: Vec<String> = all.map(text).collect();
+        texts.join("; also ")
+    }
+
+    /// The error and its causes in one line, without the other failures.
+    fn own_line(&self) -> String {
+        let mut text = self.to_string();
+        for cause in self.causes() {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+        }
+        text
+    }
+
+    /// The causes that `Display` does not already contain.
+    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let mut next = self.source();
+        if self.inner.speaks_for_source {
+            next = next.and_then(StdError::source);
+        }
+        std::iter::from_fn(move || {
+            let cause = next?;
+            next = cause.source();
+            Some(cause)
+        })
+    }
+
+    fn server_and_hint(&self, line: &str) -> String {
+        let server = match self.origin().zip(self.server()) {
+            Some((origin, address)) => format!("{line}server: {origin} at {address}"),
+            None => String::new(),
+        };
+        format!("{server}{line}hint: {}", self.hint())
+    }
+
+    /// The complete text for people: the chain of causes, the hint, and whether running again is safe.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut text = format!("error: {self}");
+        for diagnostic in self.inner.diagnostics.iter() {
+            text.push_str(&format!("\n  - {diagnostic}"));
+        }
+        for cause in self.causes() {
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+        text.push_str(&self.server_and_hint("\n  "));
+        for other in self.others() {
+            text.push_str(&format!("\n  also failed: {}", other.own_line()));
+            text.push_str(&other.server_and_hint("\n    "));
+        }
+        let repeat = match (self.is_safe_to_repeat(), self.is_retryable()) {
+            (true, true) => "Running again is safe: finished steps are detected and not repeated.",
+            (true, false) => {
+                "Resolve the cause, then run again: finished steps are detected and not repeated."
+            }
+            (false, _) => "Do not run again before the cause is resolved.",
+        };
+        text.push_str(&format!("\n  {repeat}"));
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.inner;
+        if let Some(step) = inner.step {
+            write!(f, "step {step}: ")?;
+        }
+        if let Some(machine) = &inner.machine {
+            write!(f, "{machine}: ")?;
+        }
+        if let (true, Some(source)) = (inner.speaks_for_source, &inner.source) {
+            return write!(f, "{source}");
+        }
+        f.write_str(inner.operation)?;
+        if !inner.target.is_empty() {
+            write!(f, " ({})", inner.target)?;
+        }
+        if inner.message.is_empty() {
+            f.write_str(" failed")
+        } else {
+            write!(f, ": {}", inner.message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_shows_the_chain_once_with_the_hint() {
+        let error = Error::new(ErrorKind::Deadline, "wait for the node")
+            .with_target("10.0.2.10:50000")
+            .with_message("timed out after 20m")
+            .with_hint("Look at the console.")
+            .with_source(std::io::Error::other("connection refused"))
+            .at_step(StepId::Apply);
+
+        assert_eq!(
+            error.report(),
+            "error: step apply: wait for the node (10.0.2.10:50000): timed out after 20m\n  \
+             caused by: connection refused\n  hint: Look at the console.\n  \
+             Running again is safe: finished steps are detected and not repeated."
+        );
+    }
+
+    #[test]
+    fn the_error_is_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}
