@@ -341,6 +341,14 @@ async fn nothing_is_bootstrapped_while_other_nodes_are_unknown() {
         error.report()
     );
     assert_eq!(bootstraps(&world), 1);
+
+    for number in [2, 3] {
+        node(&world, number).clear_faults();
+    }
+    let again = world.builder_of(three_control_planes()).build().unwrap();
+    let joined = again.run_until(StepId::EtcdBootstrap).await;
+    joined.unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(bootstraps(&world), 1, "the new node joins");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,9 @@ use crate::state::claim::{self, choose_bootstrap, record_bootstrapped};
 use crate::state::guard::{Decision, EtcdData, Refusal, decide};
 use crate::state::record::RunControl;
 
+/// The machine that was told last in this run.
+type Told = Mutex<Option<String>>;
+
 pub(crate) struct BootstrapEtcd<'a> {
     pub(crate) identity: &'a Identity,
 }
@@ -98,13 +101,14 @@ impl BootstrapEtcd<'_> {
     /// Decides and acts until some control plane has etcd data. Unknown data is waited for; the deadline refuses.
     async fn bootstrap_or_join(&self, context: &Context, budget: Budget) -> Result<()> {
         let limit = budget.left();
+        let told = Mutex::new(None);
         Wait::new("the etcd data of every control plane", context, limit)
-            .until(context, || self.decide_and_act(context))
+            .until(context, || self.decide_and_act(context, &told))
             .await
             .map_err(with_permission_hint)
     }
 
-    async fn decide_and_act(&self, context: &Context) -> Result<Probed<()>> {
+    async fn decide_and_act(&self, context: &Context, told: &Told) -> Result<Probed<()>> {
         let states = self.states(context).await?;
         let control = control(context).await?;
         match decide(&states, &control, context.options().bootstrap) {
@@ -120,7 +124,7 @@ impl BootstrapEtcd<'_> {
                     "{name} is chosen for the bootstrap"
                 )))
             }
-            Decision::Bootstrap(name) => self.bootstrap(context, &name).await,
+            Decision::Bootstrap(name) => self.bootstrap(context, &name, told).await,
             Decision::Wait(unknown) => {
                 let causes: Vec<String> = unknown
                     .iter()
@@ -143,15 +147,22 @@ impl BootstrapEtcd<'_> {
             .collect())
     }
 
-    /// Tells the recorded node. Telling it twice is harmless; the next probe sees the data that it writes.
-    async fn bootstrap(&self, context: &Context, name: &str) -> Result<Probed<()>> {
+    /// Tells the recorded node. Telling it twice is harmless; the next probe sees the data that it writes. Only the first of
+    /// the calls is a note: the wait reports why it is repeated.
+    async fn bootstrap(&self, context: &Context, name: &str, told: &Told) -> Result<Probed<()>> {
         let Some(machine) = control_planes(context).find(|machine| machine.spec.name == name)
         else {
             return Err(refused(&Refusal::ChosenMachineMissing(name.to_owned())));
         };
         context.before_effect().await?;
         let context = context.for_machine(name);
-        context.note(format!("Bootstrap is called on {name}."));
+        let before = told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(name.to_owned());
+        if before.as_deref() != Some(name) {
+            context.note(format!("Bootstrap is called on {name}."));
+        }
         match self.client(&context, machine)?.machine().bootstrap().await {
             Ok(()) => Ok(Probed::Ready(())),
             Err(error) if error.kind() == talos_client::ErrorKind::AlreadyExists => {
