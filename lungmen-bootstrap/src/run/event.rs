@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::run::millis;
 use crate::run::step::StepId;
 
 /// How a finished step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -36,7 +38,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Something that happened during a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Event {
     /// When it happened.
@@ -54,7 +56,7 @@ pub struct Event {
 }
 
 /// The kinds of [`Event`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -74,10 +76,12 @@ pub enum EventKind {
         /// How many probes were made, from 1.
         attempt: u32,
         /// How long the wait has lasted, in milliseconds.
-        #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
+        #[serde(rename = "elapsed_ms", with = "millis")]
+        #[schemars(with = "u64")]
         elapsed: Duration,
         /// When the wait ends, in milliseconds from its start.
-        #[serde(rename = "deadline_ms", serialize_with = "as_millis")]
+        #[serde(rename = "deadline_ms", with = "millis")]
+        #[schemars(with = "u64")]
         deadline: Duration,
     },
     /// A long transfer or task advanced.
@@ -111,7 +115,8 @@ pub enum EventKind {
         /// What is there now, in one line.
         summary: String,
         /// How long it took, in milliseconds.
-        #[serde(rename = "duration_ms", serialize_with = "as_millis")]
+        #[serde(rename = "duration_ms", with = "millis")]
+        #[schemars(with = "u64")]
         duration: Duration,
     },
     /// The step failed; the run ends.
@@ -119,13 +124,6 @@ pub enum EventKind {
         /// The error in one line.
         error: String,
     },
-}
-
-pub(crate) fn as_millis<S: serde::Serializer>(
-    duration: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Receives the events of a run. Closures `Fn(&Event)` are observers.
@@ -191,8 +189,11 @@ mod tests {
             },
         };
 
+        let text = serde_json::to_string(&event).unwrap();
+
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
         assert_eq!(
-            serde_json::to_string(&event).unwrap(),
+            text,
             r#"{"at":"1970-01-01T00:00:00Z","cluster":"a.b","step":"first-boot","machine":"tal01","event":"step-finished","outcome":"already-done","summary":"10.0.2.10 answers","duration_ms":1500}"#
         );
     }

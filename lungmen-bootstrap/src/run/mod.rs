@@ -8,6 +8,7 @@ pub(crate) mod dial;
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod limits;
+pub(crate) mod millis;
 pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod server;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -15,7 +16,7 @@ use crate::spec::machine::Role;
 use crate::state::artifacts::ArtifactFile;
 
 /// What a step did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct StepReport {
     /// The step.
@@ -25,15 +26,13 @@ pub struct StepReport {
     /// The present state in one line.
     pub summary: String,
     /// How long it took.
-    #[serde(
-        rename = "duration_ms",
-        serialize_with = "crate::run::event::as_millis"
-    )]
+    #[serde(rename = "duration_ms", with = "crate::run::millis")]
+    #[schemars(with = "u64")]
     pub duration: Duration,
 }
 
 /// How a run ended: what a program answers to a shell or a controller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunOutcome {
@@ -83,7 +82,7 @@ impl From<&crate::error::Result<Cluster>> for RunOutcome {
 }
 
 /// The state of a step, observed without changing anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct StepState {
     /// The step.
@@ -94,7 +93,7 @@ pub struct StepState {
 }
 
 /// Whether the effect of a step is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StepStatus {
@@ -120,7 +119,7 @@ pub enum StepStatus {
 }
 
 /// How far [`ClusterBootstrap::advance`](crate::ClusterBootstrap::advance) came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "progress", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Advance {
@@ -129,16 +128,14 @@ pub enum Advance {
     /// The time for waiting is used up; servers are still working.
     Pending {
         /// When to call again at the latest, in milliseconds.
-        #[serde(
-            rename = "retry_after_ms",
-            serialize_with = "crate::run::event::as_millis"
-        )]
+        #[serde(rename = "retry_after_ms", with = "crate::run::millis")]
+        #[schemars(with = "u64")]
         retry_after: Duration,
     },
 }
 
 /// The result of a run that ended after a requested step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct PartialRun {
     /// The last step that is finished.
@@ -152,7 +149,7 @@ pub struct PartialRun {
 }
 
 /// A machine of the finished cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct MachineInfo {
     /// Its name on Proxmox VE.
@@ -166,7 +163,7 @@ pub struct MachineInfo {
 }
 
 /// An application of the cluster in Argo CD.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ApplicationInfo {
     /// Its name.
@@ -178,7 +175,7 @@ pub struct ApplicationInfo {
 }
 
 /// A cluster at the end of a complete run. It holds no secrets: those are in `files` and in OpenBao.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Cluster {
     /// Its name.

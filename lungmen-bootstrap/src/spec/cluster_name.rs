@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The name of a cluster: a DNS name of at most 63 characters, because it becomes part of kubeconfig contexts,
 /// certificate subjects and Argo CD cluster names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
 pub struct ClusterName(String);
 
 /// The text is no cluster name.
@@ -48,6 +50,14 @@ fn is_label(label: &str) -> bool {
 impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for ClusterName {
+    type Error = InvalidClusterName;
+
+    fn try_from(text: String) -> Result<Self, InvalidClusterName> {
+        text.parse()
     }
 }
 

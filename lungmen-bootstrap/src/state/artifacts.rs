@@ -6,17 +6,20 @@
 use std::fmt;
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::spec::machine::Role;
 use crate::state::private_file::{self, OF_ARTIFACTS, OF_STORE};
 
 /// A file of the output directory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
 #[non_exhaustive]
 pub enum Artifact {
     /// `secrets.yaml`: the secrets bundle. It cannot be made again.
@@ -56,8 +59,44 @@ impl From<Artifact> for String {
     }
 }
 
+/// The text is not the name of a file of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the name of a file of a run")]
+pub struct UnknownArtifact(String);
+
+impl FromStr for Artifact {
+    type Err = UnknownArtifact;
+
+    fn from_str(text: &str) -> Result<Self, UnknownArtifact> {
+        let of_machine = || {
+            let stem = text.strip_suffix(".yaml")?;
+            let (role, host) = match stem.split_once('-') {
+                Some((role, host)) => (role, Some(host.to_owned())),
+                None => (stem, None),
+            };
+            let known = [Role::ControlPlane, Role::Worker];
+            let role = known.into_iter().find(|known| known.name() == role)?;
+            Some(Self::MachineConfig { role, host })
+        };
+        match text {
+            "secrets.yaml" => Ok(Self::Secrets),
+            "talosconfig" => Ok(Self::Talosconfig),
+            "kubeconfig" => Ok(Self::Kubeconfig),
+            _ => of_machine().ok_or_else(|| UnknownArtifact(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Artifact {
+    type Error = UnknownArtifact;
+
+    fn try_from(text: String) -> Result<Self, UnknownArtifact> {
+        text.parse()
+    }
+}
+
 /// A file that a run wrote or found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ArtifactFile {
     /// What it is.
