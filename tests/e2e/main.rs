@@ -15,6 +15,7 @@ mod ha;
 mod hardware;
 mod help;
 mod image;
+mod interrupted;
 mod limits;
 mod lints;
 mod observe;
