@@ -51,7 +51,7 @@ pub use verbs::outline::{Outline, OutlinedStep};
 pub use verbs::plan::{Action, Change, Plan, PlannedItem, PlannedStep, RemovedMachine, Verdict};
 pub use verbs::renew::{RenewOptions, Renewal, Renewed};
 pub use verbs::status::{
-    ArgoCdStatus, CheckResult, ClusterStatus, Expiry, KubernetesStatus, MachineState, NodeState,
-    RecordStatus, Seen,
+    ArgoCdStatus, CheckResult, ClusterStatus, EtcdState, Expiry, KubernetesStatus, MachineState,
+    NodeState, RecordStatus, Seen,
 };
 pub use verbs::support::{SupportBundle, SupportFile};

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lungmen_bootstrap::machine::{Network, Role};
+use lungmen_bootstrap::mock::{Fault as ServiceFault, kubernetes};
 use lungmen_bootstrap::{
     ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, Destroyed, Error, ErrorKind, Event,
-    EventKind, MachineSpec, PatchSource, ScaleOptions, Timing, Verdict,
+    EventKind, MachineSpec, PatchSource, ScaleOptions, Server, Timing, Verdict,
 };
 use proxmox_client::id::VmId;
 use talos_client::Code;
@@ -161,6 +162,24 @@ async fn a_lost_control_plane_needs_a_permission() {
     assert_eq!(world.lab.proxmox().vm_ids(), [id(1)]);
     let members = world.node(1).client().machine().etcd_members().await;
     assert_eq!(members.unwrap().len(), 1);
+}
+
+/// The address of a worker is known from its Kubernetes node alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_nodes_that_cannot_be_read_is_not_an_empty_one() {
+    let world = World::new().await;
+    world.build(with_worker(control_planes(1))).await;
+    let fault = ServiceFault::Status(503, "the server is currently unable".into());
+    let api = world.lab.kubernetes().unwrap();
+    api.fail_always(kubernetes::Route::Nodes, fault);
+
+    let error = world.scale(control_planes(1)).await.unwrap_err();
+
+    let report = error.report();
+    assert!(report.contains("list nodes"), "{report}");
+    assert_eq!(error.origin(), Some(Server::Kubernetes), "{report}");
+    assert_eq!(world.resets(9), 0);
+    assert_eq!(world.lab.proxmox().vm_ids().len(), 2);
 }
 
 /// Two members would be left, one of them without health: etcd would not work on.

@@ -1,7 +1,9 @@
 //! `status`: what exists and how it is, by reads alone.
 
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
-use lungmen_bootstrap::{ClusterStatus, Seen, Verdict};
+use lungmen_bootstrap::{ClusterStatus, EtcdState, Seen, Verdict};
+use talos_client::Code;
+use talos_client::mock::{Fault, Route};
 
 use crate::support::{World, vm};
 use crate::writes::Writes;
@@ -26,7 +28,7 @@ async fn a_finished_cluster_is_healthy_and_its_certificates_have_ends() {
     assert!(status.is_healthy(), "{status}\n{status:#?}");
     let node = status.machines[0].node.exists().unwrap();
     assert_eq!(node.talos_version, "v1.10.7");
-    assert_eq!(node.is_etcd_member, Some(true));
+    assert_eq!(node.etcd, Some(EtcdState::Member));
     assert_eq!(status.drift, Verdict::Nothing);
     let argocd = status.argocd.exists().unwrap();
     assert_eq!(argocd.connection, "successful");
@@ -51,6 +53,25 @@ async fn a_finished_cluster_is_healthy_and_its_certificates_have_ends() {
         status.argocd.exists().unwrap().message,
         "connection refused"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_cannot_be_asked_is_unknown_and_not_missing() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let silent = Fault::status(Code::Unavailable, "connection refused");
+    let node = world.lab.talos(vm()).unwrap();
+    node.fail_always(Route::EtcdStatus, silent);
+
+    let status = world.status().await;
+
+    let node = status.machines[0].node.exists().unwrap();
+    let Some(EtcdState::Unknown { cause }) = &node.etcd else {
+        panic!("{status}");
+    };
+    assert!(cause.contains("connection refused"), "{cause}");
+    assert!(!status.is_healthy());
+    assert!(status.to_string().contains("etcd unknown"), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

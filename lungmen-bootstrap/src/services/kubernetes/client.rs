@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, Uri};
+use k8s_openapi::List;
+use k8s_openapi::api::core::v1::Node;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +15,7 @@ use url::Url;
 use super::argocd::ArgoCdManager;
 use super::connect::{ConnectOptions, kube_client};
 use super::kubeconfig::{Identity, Kubeconfig};
+use super::node::NodeSummary;
 use super::request::{ApiRequest, decode_failure, from_kube};
 use crate::services::{DurationText, Error, ErrorKind, Idempotency, Result, RetryPolicy};
 
@@ -219,6 +222,23 @@ impl Client {
     /// `Interrupted`.
     pub async fn read(&self, path: &str) -> Result<Value> {
         self.send(ApiRequest::get("read path", path)).await
+    }
+
+    /// Lists the nodes by name.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`, `Decode`, `Unauthenticated`, `Connect`, `Certificate`, `NotReady`, `Timeout`, `Interrupted`.
+    pub async fn nodes(&self) -> Result<Vec<NodeSummary>> {
+        const OPERATION: &str = "list nodes";
+        let request = ApiRequest::get(OPERATION, "/api/v1/nodes");
+        let list: List<Node> = serde_json::from_value(self.send_repeatable(request).await?)
+            .map_err(|error| {
+                decode_failure(OPERATION, &error).with_server(self.kubeconfig().server().as_str())
+            })?;
+        let mut nodes: Vec<NodeSummary> = list.items.iter().map(NodeSummary::of).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
     }
 
     /// Deletes a node object. Returns whether there was one, and may therefore be repeated. A kubelet that still runs registers

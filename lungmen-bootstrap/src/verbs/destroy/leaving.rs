@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use serde_json::Value;
 use talos_client::cosi::SystemInformation;
 use talos_client::machine::{EtcdMember, EtcdMemberId};
 use talos_client::{Client as Talos, Probe};
@@ -15,7 +14,7 @@ use crate::nodes;
 use crate::nodes::identity::Identity;
 use crate::nodes::owned::OwnedVm;
 use crate::run::context::Context;
-use crate::services::kubernetes::Client as Kubernetes;
+use crate::services::kubernetes::NodeSummary;
 
 /// A machine that left the specification.
 pub(super) struct Leaving {
@@ -39,21 +38,20 @@ impl Leaving {
 /// The nodes that are not declared, as far as they are known.
 struct Strangers {
     etcd: Etcd,
-    /// Kubernetes nodes by their names.
-    nodes: BTreeMap<String, IpAddr>,
+    nodes: Vec<NodeSummary>,
     /// The SMBIOS UUIDs of the nodes that answer.
     uuids: BTreeMap<IpAddr, String>,
 }
 
 impl Teardown {
-    /// What is known about the machines that leave.
+    /// What is known about the machines that leave. `nodes` are those of Kubernetes, as far as it lists them.
     pub(super) async fn leaving(
         &self,
         vms: Vec<OwnedVm>,
         identity: &Identity,
-        kubernetes: Option<&Kubernetes>,
+        nodes: Vec<NodeSummary>,
     ) -> Result<Vec<Leaving>> {
-        let strangers = self.strangers(identity, kubernetes).await?;
+        let strangers = self.strangers(identity, nodes).await?;
         let mut leaving = Vec::new();
         for owned in vms {
             leaving.push(Leaving {
@@ -68,14 +66,14 @@ impl Teardown {
     async fn strangers(
         &self,
         identity: &Identity,
-        kubernetes: Option<&Kubernetes>,
+        mut nodes: Vec<NodeSummary>,
     ) -> Result<Strangers> {
         let context = &self.context;
         let etcd = Etcd::ask(context, identity).await?;
-        let mut nodes = nodes_of(kubernetes).await;
-        nodes.retain(|_, address| !is_declared(context, *address));
+        nodes.retain(|node| !node.addresses.iter().any(|at| is_declared(context, *at)));
         let members = etcd.others().flat_map(addresses_of);
-        let candidates: BTreeSet<IpAddr> = members.chain(nodes.values().copied()).collect();
+        let addresses = nodes.iter().flat_map(|node| node.addresses.iter().copied());
+        let candidates: BTreeSet<IpAddr> = members.chain(addresses).collect();
         let mut uuids = BTreeMap::new();
         for address in candidates {
             if let Some((_, uuid)) = answering(context, identity, address).await? {
@@ -103,10 +101,10 @@ impl Teardown {
         let mut members = strangers.etcd.others();
         let member = members.find(|m| is_it(&m.hostname, &addresses_of(m)));
         let mut nodes = strangers.nodes.iter();
-        let node = nodes.find(|(name, address)| is_it(name, &[**address]));
+        let node = nodes.find(|node| is_it(&node.name, &node.addresses));
         Leaving {
             member: member.cloned(),
-            node: node.map(|(name, _)| name.clone()),
+            node: node.map(|node| node.name.clone()),
             owned,
             address,
             is_running: true,
@@ -233,25 +231,6 @@ fn is_host_name(host: &str, machine: &str) -> bool {
     host == machine || machine.split('.').next() == Some(host)
 }
 
-/// The addresses of the nodes by their names, as far as Kubernetes tells them.
-async fn nodes_of(kubernetes: Option<&Kubernetes>) -> BTreeMap<String, IpAddr> {
-    let Some(client) = kubernetes else {
-        return BTreeMap::new();
-    };
-    let Ok(list) = client.read("/api/v1/nodes").await else {
-        return BTreeMap::new();
-    };
-    let nodes = list["items"].as_array().into_iter().flatten();
-    nodes.filter_map(node_of).collect()
-}
-
-fn node_of(node: &Value) -> Option<(String, IpAddr)> {
-    let name = node["metadata"]["name"].as_str()?.to_owned();
-    let mut addresses = node["status"]["addresses"].as_array()?.iter();
-    let internal = addresses.find(|address| address["type"] == "InternalIP")?;
-    Some((name, internal["address"].as_str()?.parse().ok()?))
-}
-
 fn unknown_member(member: &EtcdMember, machine: &Leaving) -> Error {
     Error::new(ErrorKind::Conflict, "identify the etcd members")
         .with_target(machine.owned.name.clone())
@@ -268,25 +247,6 @@ fn unknown_member(member: &EtcdMember, machine: &Leaving) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_address_of_a_node_is_its_internal_one() {
-        let node = serde_json::json!({
-            "metadata": { "name": "tal02" },
-            "status": { "addresses": [
-                { "type": "Hostname", "address": "tal02" },
-                { "type": "InternalIP", "address": "10.0.2.22" },
-            ] },
-        });
-
-        let found = node_of(&node).unwrap();
-
-        assert_eq!(found, ("tal02".to_owned(), IpAddr::from([10, 0, 2, 22])));
-        assert_eq!(
-            node_of(&serde_json::json!({ "metadata": { "name": "a" } })),
-            None
-        );
-    }
 
     #[test]
     fn a_host_is_called_as_the_machine_or_as_its_first_label() {

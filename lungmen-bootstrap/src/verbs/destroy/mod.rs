@@ -7,6 +7,7 @@ mod registration;
 mod scale;
 mod teardown;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use scale::ScaleOptions;
@@ -47,7 +48,7 @@ impl DestroyOptions {
 
 /// What [`ClusterBootstrap::destroy`](crate::ClusterBootstrap::destroy) or
 /// [`ClusterBootstrap::scale`](crate::ClusterBootstrap::scale) did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Destroyed {
     /// The name of the cluster.
@@ -59,7 +60,7 @@ pub struct Destroyed {
 }
 
 /// Something that was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Removal {
     /// What it was: `VM 100 (tal01)`.
@@ -69,7 +70,7 @@ pub struct Removal {
 }
 
 /// Something that was left in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Kept {
     /// What it is.

@@ -7,14 +7,14 @@ use super::leaving::{Etcd, Leaving, addresses_of, answering};
 use super::teardown::{Teardown, under_lease};
 use super::{Destroyed, machines};
 use crate::desired::ownership::MachineUuid;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Server};
 use crate::nodes;
 use crate::nodes::identity::Identity;
 use crate::nodes::owned::{self, OwnedVm};
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::step::StepId;
 use crate::run::wait::{Probed, Wait};
-use crate::services::kubernetes::Client as Kubernetes;
+use crate::services::kubernetes::{Client as Kubernetes, NodeSummary};
 use crate::verbs::plan::kubernetes_access;
 
 /// Which machines are removed. Making one names the cluster: that is the confirmation.
@@ -81,8 +81,8 @@ impl Teardown {
             return Ok(());
         }
         let identity = Identity::of(self.record.bundle.clone(), jiff::Timestamp::now())?;
-        let kubernetes = kubernetes_access(&self.context).ok().flatten();
-        let mut leaving = self.leaving(vms, &identity, kubernetes.as_ref()).await?;
+        let (kubernetes, nodes) = self.kubernetes_nodes(options).await?;
+        let mut leaving = self.leaving(vms, &identity, nodes).await?;
         if let Some(machine) = leaving.iter().find(|machine| machine.is_lost())
             && !options.lost
         {
@@ -98,6 +98,34 @@ impl Teardown {
             "the next run writes the endpoints that are left",
         );
         Ok(())
+    }
+
+    /// The Kubernetes API with the nodes that it lists. A node that is not listed would be taken for one that does not answer, so
+    /// only the permission to remove lost machines goes on without the list.
+    async fn kubernetes_nodes(
+        &mut self,
+        options: &ScaleOptions,
+    ) -> Result<(Option<Kubernetes>, Vec<NodeSummary>)> {
+        let asked = async {
+            let Some(client) = kubernetes_access(&self.context)? else {
+                return Ok((None, Vec::new()));
+            };
+            let nodes = client.nodes().await;
+            let nodes = nodes.map_err(|error| Error::from(error).at_server(Server::Kubernetes))?;
+            Ok::<_, Error>((Some(client), nodes))
+        };
+        match asked.await {
+            Err(error) if options.lost => {
+                let what = "the Kubernetes nodes of the machines";
+                let cause = error.cause_line();
+                self.keep(
+                    what,
+                    format!("they cannot be listed ({cause}); remove them: kubectl delete node"),
+                );
+                Ok((None, Vec::new()))
+            }
+            asked => asked,
+        }
     }
 
     /// The machine leaves etcd and Kubernetes, and its VM is deleted last: what is interrupted is found again by it.

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! checks {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $title:literal;)+) => {
         /// A check of the doctor. Its name in JSON and in texts is its [`id`](Self::id).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        #[schemars(with = "String")]
         #[non_exhaustive]
         pub enum Check {
             $($(#[$doc])* $name,)+

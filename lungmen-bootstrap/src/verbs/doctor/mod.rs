@@ -12,6 +12,7 @@ mod privileges;
 mod proxmox;
 mod store;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Server};
@@ -20,7 +21,7 @@ use crate::spec::diagnostic::Severity;
 pub use check::{Check, UnknownCheck};
 
 /// What the doctor found. It holds no secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Diagnosis {
     /// The name of the cluster.
@@ -32,7 +33,7 @@ pub struct Diagnosis {
 }
 
 /// A server that answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ServerAnswer {
     /// Which one.
@@ -44,7 +45,7 @@ pub struct ServerAnswer {
 }
 
 /// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Finding {
     /// The check that found it.

@@ -5,6 +5,7 @@ mod display;
 mod machines;
 mod planner;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cluster::access as kubernetes_access;
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::run::step::StepId;
 
 /// What a run has left to do. It holds no secrets: values of secret fields are redacted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Plan {
     /// The name of the cluster.
@@ -29,7 +30,7 @@ pub struct Plan {
 }
 
 /// One step of a [`Plan`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct PlannedStep {
     /// The step.
@@ -39,7 +40,7 @@ pub struct PlannedStep {
 }
 
 /// What a run does about one thing: a machine, a file, a server, the cluster itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct PlannedItem {
     /// The thing: `tal01`, `secrets.yaml`, `Proxmox VE`.
@@ -52,7 +53,7 @@ pub struct PlannedItem {
 }
 
 /// What a run does about one thing, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {
@@ -104,7 +105,7 @@ pub enum Action {
 }
 
 /// One difference. Secret values are `[redacted]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Change {
     /// The field, in the words of the server that has it.
@@ -116,7 +117,7 @@ pub struct Change {
 }
 
 /// A VM of the cluster, proven by its SMBIOS UUID, that the specification does not have.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct RemovedMachine {
     /// Its name on Proxmox VE.
@@ -128,7 +129,9 @@ pub struct RemovedMachine {
 }
 
 /// The whole of a [`Plan`] in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {

@@ -10,7 +10,7 @@ use talos_client::Probe;
 use talos_client::cosi::MachineStatus;
 
 use super::{
-    ArgoCdStatus, CheckResult, ClusterStatus, KubernetesStatus, MachineState, NodeState,
+    ArgoCdStatus, CheckResult, ClusterStatus, EtcdState, KubernetesStatus, MachineState, NodeState,
     RecordStatus, Seen, expiry,
 };
 use crate::desired::DesiredMachine;
@@ -163,8 +163,8 @@ async fn node(context: &Context, identity: &Identity, machine: &DesiredMachine) 
         let client = nodes::client(context, identity, machine)?;
         let version = client.machine().version().await?;
         let status = client.resources().singleton::<MachineStatus>().await?.spec;
-        let is_etcd_member = match machine.spec.role {
-            Role::ControlPlane => Some(is_etcd_member(&client).await),
+        let etcd = match machine.spec.role {
+            Role::ControlPlane => Some(etcd(&client).await),
             Role::Worker => None,
         };
         Ok::<_, Error>(NodeState {
@@ -176,7 +176,7 @@ async fn node(context: &Context, identity: &Identity, machine: &DesiredMachine) 
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            is_etcd_member,
+            etcd,
         })
     };
     match state.await {
@@ -185,14 +185,22 @@ async fn node(context: &Context, identity: &Identity, machine: &DesiredMachine) 
     }
 }
 
-/// Whether the etcd of the node answers as a member that votes.
-async fn is_etcd_member(client: &talos_client::Client) -> bool {
+/// What the etcd of the node says about itself.
+async fn etcd(client: &talos_client::Client) -> EtcdState {
     let machine = client.machine();
-    let answers = tokio::try_join!(machine.etcd_status(), machine.etcd_members());
-    answers.is_ok_and(|(status, members)| {
-        let mut members = members.iter();
-        members.any(|member| member.id == status.member_id && !member.is_learner)
-    })
+    let (status, members) = match tokio::try_join!(machine.etcd_status(), machine.etcd_members()) {
+        Ok(answers) => answers,
+        Err(error) => {
+            let cause = Error::from(error).cause_line();
+            return EtcdState::Unknown { cause };
+        }
+    };
+    let own = members.iter().find(|member| member.id == status.member_id);
+    match own {
+        Some(member) if member.is_learner => EtcdState::Learner,
+        Some(_) => EtcdState::Member,
+        None => EtcdState::NotMember,
+    }
 }
 
 async fn kubernetes(context: &Context) -> Seen<KubernetesStatus> {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ArgoCdStatus, ClusterStatus, KubernetesStatus, MachineState, NodeState, Seen};
+use super::{
+    ArgoCdStatus, ClusterStatus, EtcdState, KubernetesStatus, MachineState, NodeState, Seen,
+};
 use crate::verbs::plan::Verdict;
 
 impl fmt::Display for ClusterStatus {
@@ -87,10 +89,12 @@ fn write_machine(f: &mut fmt::Formatter<'_>, machine: &MachineState) -> fmt::Res
 
 fn node_line(node: &NodeState) -> String {
     let ready = if node.is_ready { "ready" } else { "not ready" };
-    let etcd = match node.is_etcd_member {
-        Some(true) => ", etcd member",
-        Some(false) => ", not a member of etcd",
-        None => "",
+    let etcd = match &node.etcd {
+        Some(EtcdState::Member) => ", etcd member".to_owned(),
+        Some(EtcdState::Learner) => ", etcd member that does not vote yet".to_owned(),
+        Some(EtcdState::NotMember) => ", not a member of etcd".to_owned(),
+        Some(EtcdState::Unknown { cause }) => format!(", etcd unknown: {cause}"),
+        None => String::new(),
     };
     format!(
         "Talos {}, {}, {ready}{etcd}",

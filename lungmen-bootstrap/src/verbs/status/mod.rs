@@ -7,6 +7,7 @@ mod expiry;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run::report::ApplicationInfo;
@@ -14,7 +15,7 @@ use crate::spec::machine::Role;
 use crate::verbs::plan::{PlannedStep, RemovedMachine, Verdict};
 
 /// The state of a cluster at one moment. It holds no secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ClusterStatus {
     /// The name of the cluster.
@@ -42,7 +43,7 @@ pub struct ClusterStatus {
 }
 
 /// What can be seen of a thing. Unknown is never absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Seen<T> {
@@ -61,7 +62,7 @@ pub enum Seen<T> {
 }
 
 /// The record of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct RecordStatus {
     /// Where it is kept.
@@ -75,7 +76,7 @@ pub struct RecordStatus {
 }
 
 /// A machine of the specification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct MachineState {
     /// Its name.
@@ -91,7 +92,7 @@ pub struct MachineState {
 }
 
 /// What a configured Talos node reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct NodeState {
     /// The version of Talos, `v1.10.7`.
@@ -102,12 +103,30 @@ pub struct NodeState {
     pub is_ready: bool,
     /// What is missing, in the words of Talos.
     pub unmet_conditions: Vec<String>,
-    /// Whether it is a member of etcd that votes; `None` for workers.
-    pub is_etcd_member: Option<bool>,
+    /// Whether its etcd is a member; `None` for workers.
+    pub etcd: Option<EtcdState>,
+}
+
+/// The etcd of a control plane, as it reports itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EtcdState {
+    /// A member that votes.
+    Member,
+    /// A member that does not vote yet.
+    Learner,
+    /// It answers and does not list itself.
+    NotMember,
+    /// It could not be asked.
+    Unknown {
+        /// Why not.
+        cause: String,
+    },
 }
 
 /// The Kubernetes API and the cluster behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct KubernetesStatus {
     /// The version of the API server.
@@ -117,7 +136,7 @@ pub struct KubernetesStatus {
 }
 
 /// One check of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct CheckResult {
     /// The id of the check.
@@ -129,7 +148,7 @@ pub struct CheckResult {
 }
 
 /// The cluster as Argo CD sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ArgoCdStatus {
     /// The address under which the cluster is registered.
@@ -143,7 +162,7 @@ pub struct ArgoCdStatus {
 }
 
 /// Something that ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Expiry {
     /// What: `admin certificate in talosconfig`.
@@ -185,10 +204,9 @@ impl ClusterStatus {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let nodes = self.machines.iter().all(|machine| {
-            machine
-                .node
-                .exists()
-                .is_some_and(|node| node.is_ready && node.is_etcd_member != Some(false))
+            machine.node.exists().is_some_and(|node| {
+                node.is_ready && matches!(node.etcd, None | Some(EtcdState::Member))
+            })
         });
         let kubernetes = self
             .kubernetes
