@@ -1,6 +1,7 @@
 //! `renew()`: certificates before they end, and the token of Argo CD.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use talos_client::talosconfig::Talosconfig;
@@ -53,7 +54,7 @@ impl RenewOptions {
 }
 
 /// What [`ClusterBootstrap::renew`] did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Renewed {
     /// The name of the cluster.
@@ -65,7 +66,7 @@ pub struct Renewed {
 }
 
 /// A certificate or token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Renewal {
     /// What it is, and where it is kept.

@@ -196,7 +196,7 @@ impl Teardown {
     /// Those of the control planes when none of them answers: whether the machine is a member is unknown then.
     pub(super) async fn out_of_etcd(&mut self, owned: OwnedVm) -> Result<()> {
         let identity = Identity::of(self.record.bundle.clone(), jiff::Timestamp::now())?;
-        for machine in self.leaving(vec![owned], &identity, None).await? {
+        for machine in self.leaving(vec![owned], &identity, Vec::new()).await? {
             if let Some(member) = &machine.member {
                 self.keeps_quorum(&identity, member).await?;
                 self.leave_etcd(&identity, member).await?;
