@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lungmen_bootstrap::StepId;
@@ -11,7 +12,8 @@ const DEFAULT_SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lungmen.yaml");
 /// Builds a Talos Kubernetes cluster on Proxmox VE and hands it to Argo CD.
 ///
 /// Exit codes: 0 done, or nothing to do; 1 failure, or `doctor` found an error; 2 `plan` found something to do, the
-/// gravest finding of `doctor` is a warning, or `status` found something that is not healthy; 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM.
+/// gravest finding of `doctor` is a warning, or `status` found something that is not healthy; 3 a run ended where only a
+/// person allows to go on; 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(name = "lungmen", version)]
 pub(crate) struct Arguments {
@@ -67,13 +69,29 @@ pub(crate) struct Arguments {
     #[arg(global = true, long)]
     pub(crate) recover_lost_etcd: bool,
 
-    /// Print events and results as JSON lines.
+    /// Print events and results as JSON lines; `lungmen schema` prints the JSON Schema of a line.
     #[arg(global = true, long)]
     pub(crate) json: bool,
+
+    /// Also write the whole run as one HTML page: the timeline of all steps and machines, checks and versions. For `run` and
+    /// `scale`.
+    #[arg(global = true, long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Without a terminal: repeat every so many seconds what is waited for.
+    #[arg(global = true, long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) heartbeat: Duration,
 
     /// Run the Lab without demo delays.
     #[arg(global = true, long, conflicts_with = "live")]
     pub(crate) fast: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number of seconds from 1 on".to_owned()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
 }
 
 /// What to do.
@@ -114,12 +132,49 @@ pub(crate) enum Command {
         #[arg(long)]
         including_lost: bool,
     },
+    /// Renew the admin certificates in talosconfig and kubeconfig that end within 30 days, in the files and in the store.
+    Renew {
+        /// Renew them whenever they end.
+        #[arg(long)]
+        everything: bool,
+
+        /// Also replace the token with which Argo CD reaches the cluster.
+        #[arg(long)]
+        argocd_token: bool,
+    },
+    /// Print the log of a node: what its kernel says, or one of its services.
+    Logs {
+        /// The machine; unless set, the first control plane.
+        #[arg(long, value_name = "NAME")]
+        machine: Option<String>,
+
+        /// The service, such as etcd or kubelet; unless set, the kernel.
+        #[arg(long, value_name = "SERVICE")]
+        service: Option<String>,
+
+        /// Stay connected and print new lines too, until interrupted.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Write a file for somebody who helps: states, events of the last run, and logs of the nodes, without secrets.
+    Support {
+        /// The file, a .tar.gz with mode 0600. Unless set: `support.tar.gz` in the output folder.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of the lines that --json prints.
+    Schema,
 }
 
 impl Command {
     /// Whether the command changes anything; one that only reads makes no folder and no journal.
     pub(crate) fn acts(&self) -> bool {
-        matches!(self, Self::Run | Self::Destroy { .. } | Self::Scale { .. })
+        self.runs() || matches!(self, Self::Destroy { .. } | Self::Renew { .. })
+    }
+
+    /// Whether the command builds the cluster, or finishes building it.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self, Self::Run | Self::Scale { .. })
     }
 }
 
@@ -145,6 +200,12 @@ impl Arguments {
     /// The flags with which another command finds the same cluster.
     pub(crate) fn repeated(&self) -> String {
         let mut flags = String::new();
+        if self.live {
+            flags.push_str(" --live");
+        }
+        for server in &self.without_tls {
+            flags.push_str(&format!(" --without-tls {server}"));
+        }
         if self.config != *DEFAULT_SPEC {
             flags.push_str(&format!(" --config '{}'", self.config.display()));
         }

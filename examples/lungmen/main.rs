@@ -4,12 +4,17 @@
 //! to the real ones; credentials come from the environment.
 
 mod arguments;
+mod commands;
 mod environment;
 mod failure;
+mod lines;
 mod live;
 mod output;
 mod progress;
+mod record;
+mod report;
 mod signals;
+mod support;
 
 use std::process::ExitCode;
 
@@ -18,18 +23,15 @@ use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
-use lungmen_bootstrap::{
-    ClusterBootstrap, ClusterBootstrapBuilder, DestroyOptions, ScaleOptions, Severity, Spec,
-    StepId, Verdict,
-};
+use lungmen_bootstrap::{ClusterBootstrap, ClusterBootstrapBuilder, Spec, StepId};
 
 use arguments::{Arguments, Command};
+use commands::Session;
 use failure::Failure;
 use output::Output;
 use progress::{Progress, Style};
-
-/// `plan` found something to do, `doctor` nothing worse than a warning, `status` something that is not healthy.
-const CHANGES: u8 = 2;
+use record::EventFile;
+use report::{Ending, Report};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,12 +40,17 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output::of(&arguments);
+    if matches!(arguments.command(), Command::Schema) {
+        output.schema();
+        return ExitCode::SUCCESS;
+    }
     output.begin();
     let code = match run(&arguments, &output).await {
         Ok(code) => code,
         Err(error) => {
+            let error = error.explained().await;
             output.failure(&error);
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     };
     output.end();
@@ -70,19 +77,38 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
         let lab = start_lab(arguments, &spec).await?;
         (lab.bootstrap(spec), Some(lab))
     };
-    let progress = Progress::new(Style::of_this_process(arguments.json));
-    let bootstrap = configured(arguments, builder)?
-        .observer(progress.clone())
-        .build()?;
-    let result = until_interrupted(arguments, &bootstrap, output).await;
+    let style = Style::of_this_process(arguments.json);
+    let progress = Progress::new(style, arguments.heartbeat);
+    let report = arguments
+        .report
+        .as_deref()
+        .map(|path| Report::new(path, !arguments.live));
+    let mut builder = configured(arguments, builder)?.observer(progress.clone());
+    if let Some(report) = &report {
+        builder = builder.observer(report.clone());
+    }
+    if arguments.command().runs() {
+        builder = builder.observer(EventFile::create(&arguments.output())?);
+    }
+    let session = Session {
+        arguments,
+        output,
+        report: report.as_ref(),
+        bootstrap: &builder.build()?,
+    };
+    let result = until_interrupted(&session).await;
     progress.close();
     result
 }
 
 /// The specification without what the asked steps do not need: nobody has to have a token of Argo CD for a kubeconfig.
 fn needed(arguments: &Arguments, mut spec: Spec) -> Spec {
-    let is_part = matches!(arguments.command(), Command::Run | Command::Plan);
-    if is_part && arguments.until.is_some_and(|last| last < StepId::Register) {
+    let is_part = match arguments.command() {
+        Command::Run | Command::Plan => arguments.until.is_some_and(|last| last < StepId::Register),
+        Command::Logs { .. } => true,
+        _ => false,
+    };
+    if is_part {
         spec.argocd = None;
     }
     spec
@@ -123,7 +149,7 @@ fn configured(
     }
     if let Some(file) = &arguments.import_secrets {
         let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::message(format!("{}: {error}", file.display())))?;
+            .map_err(|error| Failure::message(format!("'{}': {error}", file.display())))?;
         builder = builder.import_secrets(Import::SecretsYaml(text.into()));
     }
     if arguments.ignore_unknown_etcd {
@@ -136,92 +162,18 @@ fn configured(
 }
 
 /// A signal drops the command where it is; the next one resumes.
-async fn until_interrupted(
-    arguments: &Arguments,
-    bootstrap: &ClusterBootstrap,
-    output: &Output,
-) -> Result<ExitCode, Failure> {
+async fn until_interrupted(session: &Session<'_>) -> Result<ExitCode, Failure> {
     tokio::select! {
-        result = perform(arguments, bootstrap, output) => result,
+        result = session.perform() => {
+            if let Err(failure) = &result {
+                session.write_report(&Ending::Failed(failure))?;
+            }
+            result
+        }
         signal = signals::received() => {
-            output.interrupted(signal);
+            session.write_report(&Ending::Interrupted(signal))?;
+            session.output.interrupted(signal);
             Ok(ExitCode::from(signal.exit_code()))
         }
     }
-}
-
-async fn perform(
-    arguments: &Arguments,
-    bootstrap: &ClusterBootstrap,
-    output: &Output,
-) -> Result<ExitCode, Failure> {
-    match arguments.command() {
-        Command::Run => complete(arguments, bootstrap, output).await,
-        Command::Destroy {
-            yes,
-            machine,
-            despite_applications,
-        } => {
-            let mut options = DestroyOptions::confirmed(yes);
-            if let Some(name) = machine {
-                options = options.only_machine(name);
-            }
-            if despite_applications {
-                options = options.despite_applications();
-            }
-            output.destroyed(&bootstrap.destroy(&options).await?);
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Scale {
-            yes,
-            including_lost,
-        } => {
-            let mut options = ScaleOptions::confirmed(yes);
-            if including_lost {
-                options = options.including_lost();
-            }
-            output.destroyed(&bootstrap.scale(&options).await?);
-            complete(arguments, bootstrap, output).await
-        }
-        Command::Doctor => {
-            let diagnosis = bootstrap.doctor().await;
-            output.result(&diagnosis);
-            Ok(match diagnosis.severity() {
-                None | Some(Severity::Note) => ExitCode::SUCCESS,
-                Some(Severity::Warning) => ExitCode::from(CHANGES),
-                _ => ExitCode::FAILURE,
-            })
-        }
-        Command::Status => {
-            let status = bootstrap.status().await;
-            output.result(&status);
-            Ok(match status.is_healthy() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(CHANGES),
-            })
-        }
-        Command::Plan => {
-            let last = arguments.until.unwrap_or(StepId::Applications);
-            let plan = bootstrap.plan_until(last).await;
-            output.result(&plan);
-            Ok(match plan.verdict() {
-                Verdict::Nothing => ExitCode::SUCCESS,
-                Verdict::Changes => ExitCode::from(CHANGES),
-                _ => ExitCode::FAILURE,
-            })
-        }
-    }
-}
-
-async fn complete(
-    arguments: &Arguments,
-    bootstrap: &ClusterBootstrap,
-    output: &Output,
-) -> Result<ExitCode, Failure> {
-    if let Some(last) = arguments.until {
-        output.reached(&bootstrap.run_until(last).await?);
-    } else {
-        output.success(&bootstrap.run().await?);
-    }
-    Ok(ExitCode::SUCCESS)
 }

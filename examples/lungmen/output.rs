@@ -1,12 +1,18 @@
 //! What is printed at the end.
 
 use std::io::Write as _;
+use std::path::Path;
 
-use lungmen_bootstrap::{Cluster, Destroyed, PartialRun, StepReport};
+use console::Term;
+use lungmen_bootstrap::{ArtifactFile, Cluster, Destroyed, PartialRun, Renewed, StepReport};
+use serde::Serialize;
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::lines::{self, Message, Tagged};
+use crate::progress::text::{folded, width};
 use crate::signals::Signal;
+use crate::support::Written;
 
 const SIMULATED: &str = "Simulated: every server is a mock in this process, and nothing of it is real. \
                          For real servers: --live.";
@@ -32,23 +38,34 @@ impl Output {
     /// The first line of a simulation says that it is one.
     pub(crate) fn begin(&self) {
         if self.is_simulated && self.json {
-            print_json(&serde_json::json!({ "event": "simulated", "text": SIMULATED }));
+            print_json(&Message::Simulated {
+                text: SIMULATED.to_owned(),
+            });
         } else if self.is_simulated {
-            print(&format!("{SIMULATED}\n"));
+            print_folded(SIMULATED);
+            print("\n");
         }
     }
 
     /// The last line as well. In JSON the result stays the last line.
     pub(crate) fn end(&self) {
         if self.is_simulated && !self.json {
-            print(&format!("\n{SIMULATED}\n"));
+            print("\n");
+            print_folded(SIMULATED);
         }
     }
 
-    /// A result that prints itself.
-    pub(crate) fn result(&self, result: &(impl serde::Serialize + std::fmt::Display)) {
+    /// The JSON Schema of the lines.
+    pub(crate) fn schema(&self) {
+        if let Ok(text) = serde_json::to_string_pretty(&lines::schema()) {
+            print(&format!("{text}\n"));
+        }
+    }
+
+    /// A result that prints itself; `event` is its tag in JSON.
+    pub(crate) fn result(&self, event: &str, result: &(impl Serialize + std::fmt::Display)) {
         if self.json {
-            print_json(result);
+            print_json(&Tagged { event, result });
         } else {
             print(&result.to_string());
         }
@@ -56,130 +73,228 @@ impl Output {
 
     pub(crate) fn success(&self, cluster: &Cluster) {
         if self.json {
-            print_json(cluster);
+            print_json(&Tagged {
+                event: "complete",
+                result: cluster,
+            });
             return;
         }
-        let mut text = steps_table(&cluster.steps);
-        text.push_str("\nfiles\n");
-        for file in &cluster.files {
-            text.push_str(&format!("  {:o}  {}\n", file.mode, file.path.display()));
-        }
+        print_steps(&cluster.steps);
+        print_files(&cluster.files);
+        print_warnings(&cluster.warnings);
+        // What differs from the specification is a warning: beside one, nothing is said to be done.
         if cluster.was_complete() {
-            text.push_str(match cluster.warnings.is_empty() {
+            print(match cluster.warnings.is_empty() {
                 true => "\neverything was already done\n",
-                false => "\neverything was already done, with the warnings above\n",
+                false => "\nnothing was changed; see the warnings\n",
             });
         }
-        text.push_str("\nnext\n");
-        text.push_str(&match self.is_simulated {
+        print("\nnext\n");
+        let commands = match self.is_simulated {
             true => self.next_in_the_lab(cluster.name.as_str()),
-            false => next_with_real_tools(cluster),
-        });
-        print(&text);
-    }
-
-    pub(crate) fn reached(&self, progress: &PartialRun) {
-        if self.json {
-            print_json(progress);
-        } else {
-            print(&steps_table(&progress.steps));
+            false => self.next_with_real_tools(cluster),
+        };
+        for command in commands {
+            print(&format!("  {command}\n"));
         }
     }
 
-    pub(crate) fn destroyed(&self, destroyed: &Destroyed) {
+    pub(crate) fn reached(&self, run: &PartialRun) {
         if self.json {
-            print_json(destroyed);
+            print_json(&Tagged {
+                event: "reached",
+                result: run,
+            });
             return;
         }
-        let mut text = String::from("\ndeleted\n");
+        print_steps(&run.steps);
+        print_files(&run.files);
+        print_warnings(&run.warnings);
+    }
+
+    /// What was deleted and what was kept; `event` is its tag in JSON.
+    pub(crate) fn destroyed(&self, event: &str, destroyed: &Destroyed) {
+        if self.json {
+            print_json(&Tagged {
+                event,
+                result: destroyed,
+            });
+            return;
+        }
+        print("\ndeleted\n");
         for removal in &destroyed.removed {
-            text.push_str(&format!("  {}: {}\n", removal.what, removal.proof));
+            print_folded(&format!("  {}: {}", removal.what, removal.proof));
         }
         if destroyed.removed.is_empty() {
-            text.push_str("  nothing: nothing was left\n");
+            print("  nothing: nothing was left\n");
         }
-        text.push_str("\nkept\n");
+        print("\nkept\n");
         for kept in &destroyed.kept {
-            text.push_str(&format!("  {}: {}\n", kept.what, kept.why));
+            print_folded(&format!("  {}: {}", kept.what, kept.why));
         }
-        print(&text);
+    }
+
+    pub(crate) fn renewed(&self, renewed: &Renewed) {
+        if self.json {
+            print_json(&Tagged {
+                event: "renewed",
+                result: renewed,
+            });
+            return;
+        }
+        for (title, list) in [("renewed", &renewed.renewed), ("kept", &renewed.kept)] {
+            print(&format!("\n{title}\n"));
+            for item in list {
+                let until = item
+                    .until
+                    .map_or_else(String::new, |at| format!(", until {at}"));
+                print_folded(&format!("  {}{until}: {}", item.what, item.why));
+            }
+            if list.is_empty() {
+                print("  nothing\n");
+            }
+        }
+    }
+
+    /// A piece of the log of a node.
+    ///
+    /// # Errors
+    /// Those of a reader that has gone.
+    pub(crate) fn log(&self, piece: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if !self.json {
+            out.write_all(piece)?;
+            return match piece.ends_with(b"\n") {
+                true => Ok(()),
+                false => out.write_all(b"\n"),
+            };
+        }
+        let text = String::from_utf8_lossy(piece).into_owned();
+        let line = serde_json::to_string(&Message::Log { text })?;
+        writeln!(out, "{line}")
+    }
+
+    pub(crate) fn support(&self, written: &Written) {
+        if self.json {
+            print_json(&Tagged {
+                event: "support",
+                result: written,
+            });
+            return;
+        }
+        print(&format!("0600  {}\n", quoted(&written.path)));
+        print_folded(
+            "Known secrets of the cluster and everything that looks like one are replaced. Read it before you send it.",
+        );
+        for missing in &written.missing {
+            print_folded(&format!("  missing: {missing}"));
+        }
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            print_json(&failure.to_json());
-        } else {
-            let _ = writeln!(std::io::stderr(), "{}", failure.report());
+            print_json(&Message::Failed(failure.parts()));
+            return;
         }
+        print_warnings(failure.warnings());
+        let _ = writeln!(std::io::stderr(), "{}", failure.report());
     }
 
     pub(crate) fn interrupted(&self, signal: Signal) {
-        let signal = signal.name();
+        let signal = signal.name().to_owned();
         let text = format!(
             "interrupted by {signal}; run the same command again to go on where it stopped"
         );
         if self.json {
-            let line =
-                serde_json::json!({ "event": "interrupted", "signal": signal, "text": text });
-            print_json(&line);
+            print_json(&Message::Interrupted { signal, text });
         } else {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
     /// The servers of the Lab live in this program only, so no other tool reaches them.
-    fn next_in_the_lab(&self, cluster: &str) -> String {
-        let flags = &self.flags;
-        format!(
-            "  cargo run --example lungmen -- plan{flags}\n  \
-             cargo run --example lungmen -- destroy{flags} --yes '{cluster}' --despite-applications\n"
-        )
+    fn next_in_the_lab(&self, cluster: &str) -> Vec<String> {
+        let ours = |command: &str| self.ours(command);
+        vec![
+            ours("status"),
+            ours("plan"),
+            ours(&format!("destroy --yes '{cluster}' --despite-applications")),
+        ]
+    }
+
+    fn next_with_real_tools(&self, cluster: &Cluster) -> Vec<String> {
+        let folder = cluster.output.as_deref().unwrap_or(Path::new("."));
+        let node = cluster.machines.first().map(|machine| machine.address);
+        let server = cluster.endpoint.as_str().trim_end_matches('/');
+        let mut commands = vec![format!(
+            "kubectl --kubeconfig {} get nodes",
+            quoted(&folder.join("kubeconfig"))
+        )];
+        commands.extend(node.map(|node| {
+            let talosconfig = quoted(&folder.join("talosconfig"));
+            format!("talosctl --talosconfig {talosconfig} --nodes {node} health")
+        }));
+        if cluster.argocd_cluster.is_some() {
+            commands.push(format!("argocd app list --cluster {server}"));
+        }
+        commands.push(self.ours("status"));
+        commands
+    }
+
+    fn ours(&self, command: &str) -> String {
+        format!("cargo run --example lungmen -- {command}{}", self.flags)
     }
 }
 
-fn next_with_real_tools(cluster: &Cluster) -> String {
-    let output = cluster
-        .output
-        .as_deref()
-        .unwrap_or(std::path::Path::new("."))
-        .display();
-    let node = cluster
-        .machines
-        .first()
-        .map_or_else(String::new, |machine| machine.address.to_string());
-    let server = cluster.endpoint.as_str().trim_end_matches('/');
-    let mut text = format!(
-        "  kubectl --kubeconfig '{output}/kubeconfig' get nodes\n  \
-         talosctl --talosconfig '{output}/talosconfig' --nodes {node} health\n"
-    );
-    if cluster.argocd_cluster.is_some() {
-        text.push_str(&format!("  argocd app list --cluster {server}\n"));
-    }
-    text
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-fn steps_table(steps: &[StepReport]) -> String {
-    let mut text = format!(
-        "\n{:<18} {:<13} {:>9}  result\n",
-        "step", "outcome", "seconds"
-    );
+fn print_steps(steps: &[StepReport]) {
+    print("\n");
     for report in steps {
-        text.push_str(&format!(
-            "{:<18} {:<13} {:>9.1}  {}\n",
-            report.step,
-            report.outcome,
-            report.duration.as_secs_f64(),
-            report.summary
+        let seconds = report.duration.as_secs_f64();
+        print_folded(&format!(
+            "{:<18} {:<13} {seconds:>6.1} s  {}",
+            report.step, report.outcome, report.summary
         ));
     }
-    text
+}
+
+fn print_files(files: &[ArtifactFile]) {
+    if files.is_empty() {
+        return;
+    }
+    print("\nfiles\n");
+    for file in files {
+        print(&format!("  {:04o}  {}\n", file.mode, quoted(&file.path)));
+    }
+}
+
+fn print_warnings(warnings: &[String]) {
+    let mut seen = Vec::new();
+    for warning in warnings.iter().filter(|warning| !warning.is_empty()) {
+        if seen.is_empty() {
+            print("\nwarnings\n");
+        }
+        if !seen.contains(&warning) {
+            print_folded(&format!("  ! {warning}"));
+            seen.push(warning);
+        }
+    }
+}
+
+/// A text on as many lines as the screen needs.
+fn print_folded(text: &str) {
+    print(&format!("{}\n", folded(text, width(&Term::stdout()))));
 }
 
 fn print(text: &str) {
     let _ = write!(std::io::stdout(), "{text}");
 }
 
-fn print_json(value: &impl serde::Serialize) {
+fn print_json(value: &impl Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
         let _ = writeln!(std::io::stdout(), "{line}");
     }

@@ -1,15 +1,20 @@
-//! The program `lungmen` as a process: how it ends on a signal and on a failure, for programs that read its lines.
+//! The program `lungmen` as processes: its whole life, how it ends, and what it prints for people and for programs.
 
 #![cfg(unix)]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+mod guide;
+mod life;
+mod lines;
+mod page;
+mod signals;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 /// The program. `cargo test` builds it beside the tests; a test does not run cargo itself.
-fn program() -> PathBuf {
+pub(super) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/lungmen");
     assert!(
@@ -20,53 +25,86 @@ fn program() -> PathBuf {
     program
 }
 
-#[test]
-fn a_terminated_run_ends_with_143_and_an_interrupted_event() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(program())
-        .args(["run", "--json", "--output"])
-        .arg(folder.path())
-        .arg("--config")
-        .arg(crate::support::spec_file())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The run has begun, and at the pace of a demo it is far from its end.
-    for _ in 0..5 {
-        lines.next().unwrap().unwrap();
-    }
-
-    let pid = child.id().to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status();
-
-    assert!(killed.unwrap().success());
-    let last = lines.last().unwrap().unwrap();
-    let last: Value = serde_json::from_str(&last).unwrap();
-    assert_eq!(last["event"], "interrupted", "{last}");
-    assert_eq!(last["signal"], "SIGTERM", "{last}");
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+/// A folder for the files of a simulated cluster, and the file that describes it.
+pub(super) struct Place {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) spec: PathBuf,
 }
 
-#[test]
-fn a_failure_is_one_json_object_with_its_parts() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(program())
-        .args(["destroy", "--json", "--fast", "--yes", "other", "--output"])
-        .arg(folder.path())
-        .arg("--config")
-        .arg(crate::support::spec_file())
-        .output()
-        .unwrap();
+impl Place {
+    /// With a specification of the folder `examples`.
+    pub(super) fn of(example: &str) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            spec: examples.join(example),
+        }
+    }
 
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!(last["event"], "failed", "{last}");
-    assert_eq!(last["kind"], "invalid_input", "{last}");
-    assert_eq!(last["operation"], "destroy the cluster", "{last}");
-    assert_eq!(last["target"], "lungmen.akn", "{last}");
-    for part in ["message", "hint", "report"] {
-        assert!(last[part].is_string(), "{part}: {last}");
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("out").join(name)
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .arg("--output")
+            .arg(self.folder.path().join("out"))
+            .arg("--config")
+            .arg(&self.spec);
+        command
+    }
+
+    /// Runs a command to its end, at the pace of tests.
+    pub(super) fn run(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        let output = command.arg("--fast").output().unwrap();
+        Ended {
+            command: arguments.join(" "),
+            output,
+        }
+    }
+}
+
+/// A command that has ended.
+pub(super) struct Ended {
+    command: String,
+    output: Output,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(super) fn with(self, code: i32) -> Self {
+        let found = self.output.status.code();
+        assert_eq!(found, Some(code), "{}\n{}", self.command, self.everything());
+        self
+    }
+
+    pub(super) fn everything(&self) -> String {
+        format!("{}{}", self.stdout(), self.stderr())
+    }
+
+    pub(super) fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    pub(super) fn stderr(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).unwrap()
+    }
+
+    /// The lines of a command with `--json`.
+    pub(super) fn lines(&self) -> Vec<Value> {
+        let text = self.stdout();
+        let lines = text.lines();
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
+    }
+
+    pub(super) fn last_line(&self) -> Value {
+        self.lines().pop().unwrap()
     }
 }
