@@ -107,6 +107,8 @@ impl fmt::Display for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::run::step::StepId;
 
     #[test]
     fn the_report_shows_the_chain_once_with_the_hint() {

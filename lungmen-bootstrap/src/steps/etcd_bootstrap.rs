@@ -19,8 +19,8 @@ use crate::state::claim::{self, choose_bootstrap, record_bootstrapped};
 use crate::state::guard::{Decision, EtcdData, Refusal, decide};
 use crate::state::record::RunControl;
 
-/// The machine that was told last in this run.
-type Told = Mutex<Option<String>>;
+/// The machine that was called last in this run.
+type LastCalled = Mutex<Option<String>>;
 
 pub(crate) struct BootstrapEtcd<'a> {
     pub(crate) identity: &'a Identity,
@@ -101,14 +101,18 @@ impl BootstrapEtcd<'_> {
     /// Decides and acts until some control plane has etcd data. Unknown data is waited for; the deadline refuses.
     async fn bootstrap_or_join(&self, context: &Context, budget: Budget) -> Result<()> {
         let limit = budget.left();
-        let told = Mutex::new(None);
+        let last_called = Mutex::new(None);
         Wait::new("the etcd data of every control plane", context, limit)
-            .until(context, || self.decide_and_act(context, &told))
+            .until(context, || self.decide_and_act(context, &last_called))
             .await
             .map_err(with_permission_hint)
     }
 
-    async fn decide_and_act(&self, context: &Context, told: &Told) -> Result<Probed<()>> {
+    async fn decide_and_act(
+        &self,
+        context: &Context,
+        last_called: &LastCalled,
+    ) -> Result<Probed<()>> {
         let states = self.states(context).await?;
         let control = control(context).await?;
         match decide(&states, &control, context.options().bootstrap) {
@@ -124,7 +128,7 @@ impl BootstrapEtcd<'_> {
                     "{name} is chosen for the bootstrap"
                 )))
             }
-            Decision::Bootstrap(name) => self.bootstrap(context, &name, told).await,
+            Decision::Bootstrap(name) => self.bootstrap(context, &name, last_called).await,
             Decision::Wait(unknown) => {
                 let causes: Vec<String> = unknown
                     .iter()
@@ -149,14 +153,19 @@ impl BootstrapEtcd<'_> {
 
     /// Tells the recorded node. Telling it twice is harmless; the next probe sees the data that it writes. Only the first of
     /// the calls is a note: the wait reports why it is repeated.
-    async fn bootstrap(&self, context: &Context, name: &str, told: &Told) -> Result<Probed<()>> {
+    async fn bootstrap(
+        &self,
+        context: &Context,
+        name: &str,
+        last_called: &LastCalled,
+    ) -> Result<Probed<()>> {
         let Some(machine) = control_planes(context).find(|machine| machine.spec.name == name)
         else {
             return Err(refused(&Refusal::ChosenMachineMissing(name.to_owned())));
         };
         context.before_effect().await?;
         let context = context.for_machine(name);
-        let before = told
+        let before = last_called
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .replace(name.to_owned());
