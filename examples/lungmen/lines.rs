@@ -50,7 +50,7 @@ pub(crate) enum Message {
         text: String,
     },
     /// The command failed.
-    Failed(Failed),
+    Failed(Box<Failed>),
 }
 
 /// What a command gave.

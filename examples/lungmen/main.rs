@@ -23,7 +23,7 @@ use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
-use lungmen_bootstrap::{ClusterBootstrap, ClusterBootstrapBuilder, Spec, StepId};
+use lungmen_bootstrap::{ClusterBootstrapBuilder, Spec, StepId};
 
 use arguments::{Arguments, Command};
 use commands::Session;

@@ -193,7 +193,7 @@ impl Output {
 
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            print_json(&Message::Failed(failure.parts()));
+            print_json(&Message::Failed(Box::new(failure.parts())));
             return;
         }
         print_warnings(failure.warnings());
