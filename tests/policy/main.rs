@@ -1,6 +1,7 @@
 //! Rules about the project itself that no compiler checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod accidents;
 mod argocd_schema;
 mod dependencies;
 mod docs;
