@@ -8,8 +8,9 @@ use factory_client::mock::FactoryMock;
 use futures_util::StreamExt as _;
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{ErrorKind, Event, EventKind, Outcome, StepId};
+use talos_client::Code;
 use talos_client::machine::UpgradeRequest;
-use talos_client::mock::{MockEvent, TalosMock};
+use talos_client::mock::{Fault, MockEvent, Route, TalosMock};
 
 use crate::support::{World, outcome, vm};
 
@@ -111,4 +112,49 @@ async fn a_node_that_a_killed_run_configured_is_compared_with_the_specification_
         assert!(report.contains(schematic.unwrap_or(version)), "{report}");
         assert!(error.hint().contains("talosctl upgrade"), "{report}");
     }
+}
+
+/// A node that does not answer for a moment has its configuration all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_node_is_not_one_without_a_configuration() {
+    let world = World::new().await;
+    world.run_until(StepId::Apply).await.unwrap();
+    let node = world.lab.talos(vm()).unwrap();
+    let busy = Fault::status(Code::Unavailable, "the node is starting");
+    node.fail_always(Route::Version, busy);
+    let healed = node.clone();
+    let waiting = Mutex::new(Some(move || healed.clear_faults()));
+    let bootstrap = world
+        .builder()
+        .observer(move |event: &Event| {
+            let waits = matches!(&event.kind, EventKind::Waiting { cause, .. } if cause.contains("starting"));
+            if waits && event.step == StepId::Apply && let Some(heal) = waiting.lock().unwrap().take() {
+                heal();
+            }
+        })
+        .build()
+        .unwrap();
+
+    let run = bootstrap.run_until(StepId::Apply).await.unwrap();
+
+    assert_eq!(outcome(&run.steps, StepId::Apply), Outcome::AlreadyDone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stays_silent_ends_the_run_as_unknown() {
+    let world = World::new().await;
+    world.run_until(StepId::Apply).await.unwrap();
+    let node = world.lab.talos(vm()).unwrap();
+    node.fail_always(
+        Route::Version,
+        Fault::status(Code::Unavailable, "the node is starting"),
+    );
+    let mut timing = world.lab.timing();
+    timing.request = Duration::from_millis(500);
+    let bootstrap = world.builder().timing(timing).build().unwrap();
+
+    let error = bootstrap.run_until(StepId::Apply).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{}", error.report());
+    assert_eq!(error.step(), Some(StepId::Apply), "{}", error.report());
 }

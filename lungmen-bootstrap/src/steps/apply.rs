@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 use talos_client::config::{Diff, MachineConfig};
 use talos_client::machine::{ApplyMode, ApplyOptions};
-use talos_client::{Client, MaintenanceClient, MaintenanceTrust, Probe};
+use talos_client::{Client, Endpoint, MaintenanceClient, MaintenanceTrust, Probe};
 
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +15,7 @@ use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::run::wait::{first_interval, within};
+use crate::run::wait::{Probed, Wait, first_interval, within};
 
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
@@ -101,7 +101,7 @@ impl Apply<'_> {
 
     /// Compares the node at the declared address with the specification.
     pub(crate) async fn need(&self, context: &Context, node: &Progress) -> Result<Need> {
-        let Some(client) = self.answering(context, &node.machine).await? else {
+        let Some(client) = self.answering(context, node).await? else {
             return Ok(Need::Configuration);
         };
         let wanted = MachineConfig::parse(node.config.expose_secret())?;
@@ -116,23 +116,34 @@ impl Apply<'_> {
         })
     }
 
-    /// A client for the node, when it answers with the identity of the cluster.
-    async fn answering(
-        &self,
-        context: &Context,
-        machine: &DesiredMachine,
-    ) -> Result<Option<Client>> {
-        let endpoint = nodes::endpoint(context, machine.spec.address);
+    /// A client for the node, when it answers with the identity of the cluster; `None` when it waits for a configuration.
+    ///
+    /// # Errors
+    /// `Deadline` for a node that did neither for the time of a request: what it needs is unknown.
+    async fn answering(&self, context: &Context, node: &Progress) -> Result<Option<Client>> {
+        let what = format!("{} to answer", node.machine.spec.name);
+        Wait::new(what, context, context.timing().request)
+            .until(context, || self.ask(context, node))
+            .await
+    }
+
+    async fn ask(&self, context: &Context, node: &Progress) -> Result<Probed<Option<Client>>> {
+        let declared = nodes::endpoint(context, node.machine.spec.address);
         let authority = self.identity.authority()?;
-        match talos_client::probe(&endpoint, Some(&authority), nodes::PROBE).await? {
-            Probe::Configured(_) => {}
-            _ => return Ok(None),
-        }
-        let client = nodes::client(context, self.identity, machine)?;
-        match client.machine().version().await {
-            Ok(_) => Ok(Some(client)),
-            Err(error) if error.is_retryable() => Ok(None),
-            Err(error) => Err(error.into()),
+        match talos_client::probe(&declared, Some(&authority), nodes::PROBE).await? {
+            Probe::Configured(_) => {
+                let client = nodes::client(context, self.identity, &node.machine)?;
+                match client.machine().version().await {
+                    Ok(_) => Ok(Probed::Ready(Some(client))),
+                    Err(error) if error.is_retryable() => Ok(Probed::Retry(error.into())),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Probe::Closed(_) if waits_elsewhere(&node.found, &declared).await? => {
+                Ok(Probed::Ready(None))
+            }
+            Probe::Closed(error) => Ok(Probed::Retry(error.into())),
+            _ => Ok(Probed::Ready(None)),
         }
     }
 
@@ -157,7 +168,7 @@ impl Apply<'_> {
         else {
             return Ok(());
         };
-        if self.answering(context, &node.machine).await?.is_some() {
+        if self.answering(context, node).await?.is_some() {
             return Ok(());
         }
         let client = MaintenanceClient::builder(endpoint.clone())
@@ -255,6 +266,15 @@ impl Apply<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the node is in maintenance mode at another address than the declared one, which it has only once it is configured.
+async fn waits_elsewhere(found: &FoundNode, declared: &Endpoint) -> Result<bool> {
+    if found.is_configured() || found.endpoint() == declared {
+        return Ok(false);
+    }
+    let probe = talos_client::probe(found.endpoint(), None, nodes::PROBE).await?;
+    Ok(matches!(probe, Probe::Maintenance(_)))
 }
 
 /// A change that needs a reboot is refused by the node when reboots are not allowed.
