@@ -110,8 +110,8 @@ impl Judged {
         if !self.was_sent() {
             return Some(format!("{}: {:?}", self.name, self.result));
         }
-        let problems = self.sent.iter().flat_map(Sent::problems);
-        let problem = problems.filter(|problem| !is_missing(problem)).last()?;
+        let mut problems = self.sent.iter().flat_map(Sent::problems);
+        let problem = problems.rfind(|problem| !is_missing(problem))?;
         Some(format!("{}: {problem}", self.name))
     }
 

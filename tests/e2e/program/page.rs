@@ -166,11 +166,12 @@ fn the_page_of_a_failed_run_says_why_and_no_text_becomes_markup() {
 }
 
 /// Takes pictures of a page in light and dark, where a browser is at hand.
+#[allow(clippy::print_stderr, reason = "a part that is skipped says so")]
 fn look_at(place: &Place, name: &str) {
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
     let has = |browser: &&&str| Command::new(browser).arg("--version").output().is_ok();
     let Some(browser) = browsers.iter().find(has) else {
-        println!("no browser is here: the page is not looked at");
+        eprintln!("no browser is here: the page is not looked at");
         return;
     };
     let folder = place.folder.path();
