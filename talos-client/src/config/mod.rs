@@ -25,6 +25,7 @@ pub use patch::ConfigPatch;
 pub use validate::{Conflict, Mode, ValidationOptions};
 pub use version::{Components, TalosVersion};
 
-#[cfg(feature = "mock")]
 pub(crate) use load::check_bundle;
-pub(crate) use schema::{Schema, duration_text};
+pub(crate) use schema::Schema;
+#[cfg(feature = "mock")]
+pub(crate) use schema::duration_text;
