@@ -210,8 +210,8 @@ impl Applications {
     /// ```
     ///
     /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) without a valid session;
-    /// [`Forbidden`](ErrorKind::Forbidden); [`Deadline`](ErrorKind::Deadline) when the server did not
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated) without a valid session;
+    /// [`Forbidden`](crate::ErrorKind::Forbidden); [`Deadline`](crate::ErrorKind::Deadline) when the server did not
     /// respond even once.
     pub async fn wait_for_target(
         &self,
@@ -245,7 +245,7 @@ impl Applications {
     /// `argocd app wait -l` does this one by one.
     ///
     /// # Errors
-    /// The kinds of [`wait_for_target`](Self::wait_for_target); [`Rejected`](ErrorKind::Rejected) for a selector that cannot
+    /// The kinds of [`wait_for_target`](Self::wait_for_target); [`Rejected`](crate::ErrorKind::Rejected) for a selector that cannot
     /// be read.
     pub async fn wait_for_selected(
         &self,

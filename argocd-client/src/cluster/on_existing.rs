@@ -9,6 +9,6 @@ pub enum OnExisting {
     Update,
     /// Keeps the credentials and brings the rest up to date.
     Reuse,
-    /// Refuses with [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// Refuses with [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     Fail,
 }

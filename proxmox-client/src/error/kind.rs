@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorKind {
     /// The client cannot be built: an endpoint, a fingerprint or credentials are invalid. Nothing was sent.
     Configuration,
-    /// A value cannot be sent; [`Error::diagnostics`] names each field. Nothing was sent.
+    /// A value cannot be sent; [`Error::diagnostics`](crate::Error::diagnostics) names each field. Nothing was sent.
     InvalidInput,
     /// DNS or TCP failed, or the contacted node cannot reach the target node (status 595). Nothing was executed.
     Connect,
@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Interrupted,
     /// The credentials are unknown or expired (status 401).
     Unauthenticated,
-    /// A privilege is missing (status 403); [`Error::missing_permissions`] has path and privilege where the server names them.
+    /// A privilege is missing (status 403); [`Error::missing_permissions`](crate::Error::missing_permissions) has path and privilege where the server names them.
     Forbidden,
     /// The VM, storage, node, volume, bridge, snapshot or task does not exist.
     NotFound,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     NotReady,
     /// This server version does not know the call (status 501).
     Unsupported,
-    /// The server rejected the call for another reason; [`Error::diagnostics`] names the parameters where the server does.
+    /// The server rejected the call for another reason; [`Error::diagnostics`](crate::Error::diagnostics) names the parameters where the server does.
     Rejected,
     /// The server failed while it worked on the request.
     Server,
@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Decode,
     /// Reading a local file failed.
     Io,
-    /// A background task failed; [`Error::task`] has its ID, exit status and last log lines.
+    /// A background task failed; [`Error::task`](crate::Error::task) has its ID, exit status and last log lines.
     TaskFailed,
     /// The caller's deadline passed; the source is the last error, if there was one.
     Deadline,
