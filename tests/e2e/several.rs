@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{Error, ErrorKind, MachineSpec, Outcome, Spec, StepId};
+use proxmox_client::id::VmId;
 use proxmox_client::mock::{Fault, Route};
 
 use crate::support::{World, outcome};
@@ -138,6 +139,41 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
 
     assert!(restored.was_complete(), "{restored:?}");
     assert_eq!(nodes(&world.lab), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_lab_keeps_the_places_of_machines_that_left_the_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lab.json");
+    let mut spec = crate::support::spec();
+    let leaving = machine(2, Role::Worker).on_node("pve-09").storage("slow");
+    spec.machines = vec![machine(1, Role::ControlPlane), leaving];
+    let mut world = World::with(Lab::builder().spec(&spec).state(&file)).await;
+    let run = |world: &World, spec: &Spec| {
+        let bootstrap = world.builder_of(spec.clone()).build().unwrap();
+        async move {
+            let result = bootstrap.run().await;
+            result.unwrap_or_else(|error| panic!("{}", error.report()))
+        }
+    };
+    run(&world, &spec).await;
+
+    spec.machines.pop();
+    world.lab = Arc::new(Lab::start().await.unwrap());
+    for with_spec in [true, false] {
+        let builder = Lab::builder().state(&file);
+        let builder = if with_spec {
+            builder.spec(&spec)
+        } else {
+            builder
+        };
+        world.lab = Arc::new(builder.start().await.unwrap());
+
+        let left = world.lab.proxmox().vm(VmId::new(2_411_002).unwrap());
+
+        assert_eq!(left.unwrap().node.as_str(), "pve-09");
+        run(&world, &spec).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,8 +92,6 @@ fn three_control_planes_and_two_workers_live_change_and_die() {
 #[test]
 fn a_worker_that_left_the_specification_is_removed_by_scale() {
     let mut place = Place::of("ha.yaml");
-    // The Lab has the storages of the specification alone, so the worker is on one that others use too.
-    place.changed(&[("      storage: sata-lvm\n", "")]);
     place.run(&["run"]).with(0);
     let text = std::fs::read_to_string(&place.spec).unwrap();
     // The last machine of the file, a worker.

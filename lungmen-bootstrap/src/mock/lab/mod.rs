@@ -40,8 +40,9 @@ pub(crate) use servers::Expected;
 pub use servers::LabEvent;
 
 use address_book::LabAddresses;
+use hardware::Places;
 use servers::{Hardware, Servers};
-use state::StateFile;
+use state::{Saved, StateFile};
 
 /// The lab. Its servers stop when it is dropped.
 ///
@@ -118,6 +119,7 @@ impl LabBuilder {
     }
 
     /// Gives Proxmox VE the nodes, storages and bridges of this specification, unless [`proxmox`](Self::proxmox) sets one.
+    /// With a [`state`](Self::state) file it keeps those of earlier specifications, because machines may still be there.
     pub fn spec(mut self, spec: &Spec) -> Self {
         self.spec = Some(spec.clone());
         self
@@ -145,13 +147,19 @@ impl LabBuilder {
         let file = self.state.map(|path| Arc::new(StateFile::new(path)));
         let saved = file.as_ref().map(|file| file.load()).transpose()?.flatten();
         let restoring = saved.is_some();
-        let proxmox = match (self.proxmox, self.spec) {
+        let earlier = saved.as_ref().and_then(Saved::places);
+        let places = match (self.spec, earlier) {
+            (Some(spec), earlier) => Some(Places::of(&spec).and(earlier.unwrap_or_default())),
+            (None, earlier) => earlier,
+        };
+        let proxmox = match (self.proxmox, &places) {
             (Some(builder), _) => builder,
-            (None, Some(spec)) => hardware::proxmox(&spec)?,
+            (None, Some(places)) => places.proxmox()?,
             (None, None) => PveMock::builder(),
         };
         let hardware = Hardware {
             proxmox,
+            places,
             factory: self.factory.unwrap_or_else(FactoryMock::builder),
         };
         let servers =

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::argocd;
 use super::firmware::NoBoot;
+use super::hardware::Places;
 use super::pace::{Delays, Pace};
 use crate::error::Result;
 use crate::mock::kubernetes::KubernetesMock;
@@ -93,11 +94,15 @@ struct LabState {
 /// What is not running yet: the servers that a caller may set.
 pub(super) struct Hardware {
     pub(super) proxmox: PveMockBuilder,
+    /// The places that specifications asked for; `None` when no specification did.
+    pub(super) places: Option<Places>,
     pub(super) factory: FactoryMockBuilder,
 }
 
 pub(super) struct Servers {
     pub(super) pve: PveMock,
+    /// The places of Proxmox VE that specifications asked for.
+    pub(super) places: Option<Places>,
     pub(super) factory: FactoryMock,
     pub(super) openbao: OpenBaoMock,
     pub(super) openbao_client: openbao::Client,
@@ -129,6 +134,7 @@ impl Servers {
         let openbao = OpenBaoMock::start().await;
         let servers = Arc::new(Self {
             pve: hardware.proxmox.task_delay(delays.task).start().await,
+            places: hardware.places,
             factory: hardware
                 .factory
                 .build_delay(delays.image_build)

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use talos_client::machine::ApplyOptions;
 use talos_client::mock::MockEvent;
 
+use super::hardware::Places;
 use super::servers::{Expected, Servers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::services::openbao::SecretMap;
@@ -34,12 +35,20 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub(super) struct Saved {
     #[serde(rename = "_")]
     note: Note,
+    places: Option<Places>,
     expected: BTreeMap<u32, Expected>,
     images: Vec<SavedImage>,
     vms: Vec<SavedVm>,
     secrets: Vec<SavedSecret>,
     clusters: Vec<SavedCluster>,
     has_argocd_account: bool,
+}
+
+impl Saved {
+    /// The places of Proxmox VE.
+    pub(super) fn places(&self) -> Option<Places> {
+        self.places.clone()
+    }
 }
 
 /// Says what the file is to a person who opens it.
@@ -157,6 +166,7 @@ pub(super) async fn keep(file: Arc<StateFile>, servers: Arc<Servers>) {
 fn collect(servers: &Servers) -> Saved {
     Saved {
         note: Note::default(),
+        places: servers.places.clone(),
         expected: servers.expected(),
         images: servers.pve.volumes().iter().filter_map(image).collect(),
         vms: servers
