@@ -3,7 +3,7 @@
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{ErrorKind, Outcome, Server, Spec, StepId};
 use proxmox_client::id::{NodeName, StorageName, VmId, VolumeId};
-use proxmox_client::mock::{MockStorage, PveMock, PveMockBuilder, Route};
+use proxmox_client::mock::{Fault, MockStorage, PveMock, PveMockBuilder, Route};
 
 use crate::support::{VM, World, outcome, spec, vm};
 
@@ -88,6 +88,21 @@ async fn half_a_copy_on_the_second_node_is_replaced_and_the_whole_one_on_the_fir
         assert_eq!(copy.size, whole, "{name}");
     }
     pve.assert_called(Route::DownloadUrl, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_fails_cuts_short_no_other() {
+    let world = world(two_nodes(images())).await;
+    let pve = world.lab.proxmox();
+    let fault = Fault::Status(500, "unable to open the storage".to_owned());
+    pve.fail_next(Route::DownloadUrl, fault);
+
+    let error = failure(&world, ha(), StepId::Image).await;
+
+    assert_eq!(error.step(), Some(StepId::Image), "{}", error.report());
+    assert_eq!(isos(&world).len(), 1, "{}", error.report());
+    run_until(&world, ha(), StepId::Image).await;
+    assert_eq!(isos(&world).len(), 2);
 }
 
 /// The proof that remains is the end of the task that stored the file.

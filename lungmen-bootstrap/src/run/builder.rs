@@ -323,11 +323,7 @@ impl ClusterBootstrapBuilder {
     /// `InvalidSpec` with all diagnostics: of the specification, and clients that it needs.
     pub fn build(self) -> Result<ClusterBootstrap> {
         let desired = DesiredCluster::check(&self.inputs);
-        let clients = self.clients().and_then(|clients| {
-            self.check_fingerprints()?;
-            Ok(clients)
-        });
-        let (desired, clients) = match (desired, clients) {
+        let (desired, clients) = match (desired, self.clients()) {
             (Ok(desired), Ok(clients)) => (desired, clients),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
             (Err(spec), Err(clients)) => return Err(spec.with_diagnostics_of(clients)),
@@ -361,8 +357,8 @@ impl ClusterBootstrapBuilder {
         }
     }
 
-    /// A fingerprint for a machine that does not exist would protect nothing.
-    fn check_fingerprints(&self) -> Result<()> {
+    /// Fingerprints for machines that do not exist: they would protect nothing.
+    fn fingerprints_of_nobody(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
         for name in self.options.maintenance_fingerprints.keys() {
             let mut machines = self.inputs.machines.iter();
@@ -375,14 +371,12 @@ impl ClusterBootstrapBuilder {
                 ));
             }
         }
-        match diagnostics.is_empty() {
-            true => Ok(()),
-            false => Err(Error::invalid_spec(diagnostics)),
-        }
+        diagnostics
     }
 
+    /// The clients, or everything that is missing or given for nobody.
     fn clients(&self) -> Result<Clients> {
-        let mut diagnostics = Diagnostics::default();
+        let mut diagnostics = self.fingerprints_of_nobody();
         let mut need = |there: bool, path: &str, setter: &str| {
             if !there {
                 diagnostics.add(Diagnostic::missing(

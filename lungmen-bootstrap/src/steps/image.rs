@@ -9,12 +9,12 @@ mod transfer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use proxmox_client::id::{StorageName, VolumeId};
 use proxmox_client::storage::{Content, Storage, VolumeInfo};
 
 use crate::desired::NodeStorage;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, all_of};
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
 use crate::run::event::EventKind;
@@ -93,10 +93,12 @@ impl Step for StoreIso {
         let storing: Vec<_> = places
             .map(|place| self.store_in_turn(context, place))
             .collect();
-        futures_util::stream::iter(storing)
+        // A storage that fails does not end the transfers to the others.
+        let results: Vec<Result<()>> = futures_util::stream::iter(storing)
             .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+            .collect()
+            .await;
+        all_of(results).map(drop)
     }
 
     fn summary(&self, isos: &Self::Output) -> String {
