@@ -26,12 +26,13 @@ fn names(renewed: &Renewed) -> Vec<&str> {
     renewed.renewed.iter().map(|it| it.what.as_str()).collect()
 }
 
-/// A talosconfig of this cluster whose certificate ends in ten days.
+/// A talosconfig of this cluster whose certificate of a year ends in ten days.
 fn ending_talosconfig(world: &World) -> String {
     let bundle = SecretsBundle::parse(&world.read("secrets.yaml")).unwrap();
-    let ten_days = Duration::from_secs(10 * 86_400);
-    let ending = bundle.client_certificate(Role::Admin).ttl(ten_days);
-    let ending = ending.issue().unwrap();
+    let days = |count: u64| Duration::from_secs(count * 86_400);
+    let ending = bundle.client_certificate(Role::Admin).ttl(days(365));
+    let issued = jiff::Timestamp::now() - days(355);
+    let ending = ending.not_before(issued).issue().unwrap();
     let mut config = Talosconfig::parse(&world.read("talosconfig")).unwrap();
     let name = config.current().to_owned();
     config.context_mut(&name).unwrap().set_certificate(&ending);

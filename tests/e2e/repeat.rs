@@ -1,9 +1,9 @@
 //! A finished cluster stays as it is.
 
 use argocd_client::mock::Route;
-use lungmen_bootstrap::{Outcome, StepId};
+use lungmen_bootstrap::{Outcome, PatchSource, StepId};
 
-use crate::support::{World, acting_steps, outcome};
+use crate::support::{World, acting_steps, outcome, spec, vm};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_does_nothing_and_says_so() {
@@ -28,7 +28,7 @@ async fn a_run_from_another_folder_takes_the_secrets_from_openbao() {
 
     let cluster = world
         .lab
-        .bootstrap(crate::support::spec())
+        .bootstrap(spec())
         .output(elsewhere.path())
         .build()
         .unwrap()
@@ -85,7 +85,7 @@ async fn each_deleted_file_comes_back() {
 async fn without_openbao_a_lost_bundle_is_read_from_the_control_plane_configuration() {
     let world = World::new().await;
     let spec = || {
-        let mut spec = crate::support::spec();
+        let mut spec = spec();
         spec.openbao = None;
         spec
     };
@@ -136,7 +136,7 @@ fn is_question(call: &argocd_client::mock::Call) -> bool {
 impl Snapshot {
     fn of(world: &World) -> Self {
         let lab = &world.lab;
-        let talos = lab.talos(crate::support::vm()).unwrap();
+        let talos = lab.talos(vm()).unwrap();
         let calls = |method: &str| {
             talos
                 .calls()
@@ -176,4 +176,22 @@ impl Snapshot {
             .into(),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_of_a_day_is_not_fetched_again_by_every_run() {
+    let world = World::new().await;
+    let spec = spec().config_patch(PatchSource::new(
+        "lifetime",
+        "cluster:\n  adminKubeconfig:\n    certLifetime: 24h0m0s\n",
+    ));
+    let run = || world.builder_of(spec.clone()).build().unwrap();
+    let first = run().run().await;
+    first.unwrap_or_else(|error| panic!("{}", error.report()));
+
+    let second = run().run().await.unwrap();
+
+    assert!(second.was_complete(), "{:?}", second.steps);
+    let talos = world.lab.talos(vm()).unwrap();
+    talos.assert_called(talos_client::mock::Route::Kubeconfig, 1);
 }

@@ -12,6 +12,7 @@ mod poll;
 mod presented;
 mod retry;
 mod tls;
+mod validity;
 
 pub use error::{Error, ErrorKind, Result};
 pub use poll::{Poll, WaitState};
@@ -25,3 +26,4 @@ pub(crate) use identity::{private_key, with_identity};
 pub(crate) use poll::DurationText;
 pub(crate) use retry::{Idempotency, retry_after};
 pub(crate) use tls::certificates;
+pub(crate) use validity::Validity;

@@ -16,18 +16,22 @@ use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::services::Validity;
 use crate::state::artifacts::Artifact;
 
 pub(crate) struct Configure {
     pub(crate) nodes: BTreeMap<String, FoundNode>,
 }
 
-/// How long before its end a certificate is replaced.
+/// How long before its end a certificate is replaced, unless it lasts less than three times as long.
 const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 
-/// Whether a certificate that ends then is to be replaced now.
-pub(crate) fn is_due(end: Timestamp, now: Timestamp) -> bool {
-    end.duration_since(now).as_secs() < RENEW_BEFORE.as_secs().cast_signed()
+/// Whether a certificate is to be replaced now: in its last 30 days, or in the last third of a shorter life. A new one that
+/// were due at once would be replaced by every run.
+pub(crate) fn is_due(validity: Validity, now: Timestamp) -> bool {
+    let life = validity.end.duration_since(validity.begin).as_secs();
+    let margin = (life / 3).min(RENEW_BEFORE.as_secs().cast_signed());
+    validity.end.duration_since(now).as_secs() < margin
 }
 
 /// What the cluster is configured with.
@@ -200,7 +204,7 @@ impl Files {
 pub(super) fn talosconfig(context: &Context, identity: &Identity) -> Result<SecretString> {
     let desired = context.desired();
     let now = Timestamp::now();
-    let fresh = current_talosconfig(desired, identity)?;
+    let fresh = new_talosconfig(desired, &identity.admin)?;
     let Some(text) = context.artifacts().read(&Artifact::Talosconfig)? else {
         return Ok(fresh);
     };
@@ -210,15 +214,11 @@ pub(super) fn talosconfig(context: &Context, identity: &Identity) -> Result<Secr
     Ok(if is_earlier { text } else { fresh })
 }
 
-/// The talosconfig with the certificate of this period.
-pub(crate) fn current_talosconfig(
+/// The talosconfig with this admin certificate.
+pub(crate) fn new_talosconfig(
     desired: &DesiredCluster,
-    identity: &Identity,
+    admin: &ClientCertificate,
 ) -> Result<SecretString> {
-    new_talosconfig(desired, &identity.admin)
-}
-
-fn new_talosconfig(desired: &DesiredCluster, admin: &ClientCertificate) -> Result<SecretString> {
     let nodes = desired
         .machines
         .iter()
@@ -234,14 +234,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_due_in_its_last_thirty_days() {
-        let now = Timestamp::from_second(1_000_000_000).unwrap();
-        let due = |seconds: i64| {
-            let end = Timestamp::from_second(1_000_000_000 + seconds).unwrap();
-            is_due(end, now)
+    fn a_certificate_is_due_in_its_last_thirty_days_or_in_the_last_third_of_a_short_life() {
+        const DAY: i64 = 86_400;
+        let at = |second| Timestamp::from_second(1_000_000_000 + second).unwrap();
+        let due = |life: i64, left: i64| {
+            let validity = Validity {
+                begin: at(left - life),
+                end: at(left),
+            };
+            is_due(validity, at(0))
         };
 
-        assert!(due(-1) && due(0) && due(30 * 86_400 - 1));
-        assert!(!due(30 * 86_400));
+        let year = 365 * DAY;
+        assert!(due(year, -1) && due(year, 0) && due(year, 30 * DAY - 1));
+        assert!(!due(year, 30 * DAY) && !due(90 * DAY, 30 * DAY));
+        assert!(!due(DAY, DAY) && !due(DAY, DAY / 3) && due(DAY, DAY / 3 - 1));
+        assert!(due(0, -1));
     }
 }

@@ -97,8 +97,9 @@ impl Step for FetchKubeconfig<'_> {
 
 /// Why the certificate of a file has to be replaced though it still works.
 pub(crate) fn ending(client: &Client) -> Option<String> {
-    let end = client.kubeconfig().expires()?;
-    is_due(end, Timestamp::now()).then(|| format!("the certificate in kubeconfig ends at {end}"))
+    let validity = client.kubeconfig().validity()?;
+    is_due(validity, Timestamp::now())
+        .then(|| format!("the certificate in kubeconfig ends at {}", validity.end))
 }
 
 pub(crate) fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {

@@ -12,11 +12,12 @@ use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
 use crate::run::engine::Run;
 use crate::run::step::{Observation, Step as _, StepId};
+use crate::services::Validity;
 use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::talosconfig;
 use crate::state::{claim, record::ClusterRecord};
-use crate::steps::configuration::{current_talosconfig, is_due};
+use crate::steps::configuration::{is_due, new_talosconfig};
 use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::SaveSecrets;
@@ -24,6 +25,9 @@ use crate::verbs::destroy::error_of;
 use crate::verbs::plan::kubernetes_access;
 
 const OPERATION: &str = "renew the credentials";
+
+/// Why a certificate stays.
+const NOT_DUE: &str = "it does not end soon";
 
 /// What is renewed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct RenewOptions {
 }
 
 impl RenewOptions {
-    /// The certificates that end within 30 days.
+    /// The certificates that end within 30 days, or are in the last third of a shorter life.
     pub fn near_their_end() -> Self {
         Self::default()
     }
@@ -156,12 +160,14 @@ impl<'a> Renewing<'a> {
             "the admin certificate in {}",
             context.artifacts().path(&artifact)
         );
-        let fresh = current_talosconfig(context.desired(), &self.identity)?;
+        let fresh = new_talosconfig(context.desired(), &self.identity.admin)?;
         let old = context.artifacts().read(&artifact)?;
         let old = old.and_then(|text| Talosconfig::parse(text.expose_secret()).ok());
-        let end = old.as_ref().and_then(end_of);
+        let validity = old.as_ref().and_then(validity_of);
+        let end = validity.map(|validity| validity.end);
         let newest = self.identity.admin.not_after();
-        if end != Some(newest) && self.is_wanted(end) && context.artifacts().folder().is_some() {
+        if end != Some(newest) && self.is_wanted(validity) && context.artifacts().folder().is_some()
+        {
             context.before_effect().await?;
             context.artifacts().write(&artifact, &fresh)?;
             self.renewed(what, Some(newest), end);
@@ -171,7 +177,7 @@ impl<'a> Renewing<'a> {
                 Some(end) if end == newest => {
                     "it is the newest one: there is one for each half a year"
                 }
-                Some(_) => "it does not end within 30 days",
+                Some(_) => NOT_DUE,
                 None => "no file of the output directory has one",
             };
             self.kept(what, end, why);
@@ -234,9 +240,10 @@ impl<'a> Renewing<'a> {
             self.kept(what, None, "there is no file; a run fetches one");
             return Ok(());
         };
-        let end = Kubeconfig::parse(&text).ok().and_then(|it| it.expires());
-        if !self.is_wanted(end) {
-            self.kept(what, end, "it does not end within 30 days");
+        let validity = Kubeconfig::parse(&text).ok().and_then(|it| it.validity());
+        let end = validity.map(|validity| validity.end);
+        if !self.is_wanted(validity) {
+            self.kept(what, end, NOT_DUE);
             return Ok(());
         }
         context.before_effect().await?;
@@ -269,8 +276,8 @@ impl<'a> Renewing<'a> {
         Ok(())
     }
 
-    fn is_wanted(&self, end: Option<Timestamp>) -> bool {
-        self.options.everything || end.is_none_or(|end| is_due(end, self.now))
+    fn is_wanted(&self, validity: Option<Validity>) -> bool {
+        self.options.everything || validity.is_none_or(|validity| is_due(validity, self.now))
     }
 
     fn renewed(&mut self, what: String, until: Option<Timestamp>, before: Option<Timestamp>) {
@@ -291,6 +298,11 @@ impl<'a> Renewing<'a> {
     }
 }
 
-fn end_of(config: &Talosconfig) -> Option<Timestamp> {
-    config.current_context().ok()?.not_after().ok()?
+fn validity_of(config: &Talosconfig) -> Option<Validity> {
+    let context = config.current_context().ok()?;
+    let certificate = context.client_certificate().ok()??;
+    Some(Validity {
+        begin: certificate.not_before(),
+        end: certificate.not_after(),
+    })
 }

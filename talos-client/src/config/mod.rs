@@ -28,4 +28,4 @@ pub use version::{Components, TalosVersion};
 pub(crate) use load::check_bundle;
 pub(crate) use schema::Schema;
 #[cfg(feature = "mock")]
-pub(crate) use schema::duration_text;
+pub(crate) use schema::{duration_text, parse_duration};

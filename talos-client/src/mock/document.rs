@@ -1,11 +1,15 @@
 //! What a mock node takes from its configuration.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::identity::Signer;
-use crate::config::{Diagnostic, MachineConfig, Mode, TalosVersion, ValidationOptions};
+use crate::config::{
+    Diagnostic, MachineConfig, Mode, TalosVersion, ValidationOptions, parse_duration,
+};
 use crate::go::text::multi_error;
 use crate::go::yaml::Node;
 
@@ -31,6 +35,9 @@ impl AuthorityPem {
     }
 }
 
+/// One year, the default of `cluster.adminKubeconfig.certLifetime`.
+const KUBECONFIG_LIFETIME: Duration = Duration::from_hours(8760);
+
 /// What the mock acts upon; the rest of the text is only kept.
 #[derive(Debug)]
 pub(super) struct NodeConfig {
@@ -43,6 +50,8 @@ pub(super) struct NodeConfig {
     pub(super) cluster_name: String,
     pub(super) cluster_endpoint: String,
     pub(super) kubernetes_ca: Option<AuthorityPem>,
+    /// How long the certificate of a kubeconfig lasts.
+    pub(super) kubeconfig_lifetime: Duration,
     pub(super) install: Option<Install>,
     pub(super) has_cni: bool,
 }
@@ -146,6 +155,10 @@ impl NodeConfig {
                 .or_else(|| {
                     document("KubeAPIServerCAConfig").and_then(|node| plain_authority(&node))
                 }),
+            kubeconfig_lifetime: in_main(&["cluster", "adminKubeconfig", "certLifetime"])
+                .and_then(|text| parse_duration(&text))
+                .and_then(|nanos| u64::try_from(nanos).ok())
+                .map_or(KUBECONFIG_LIFETIME, Duration::from_nanos),
             install: install(main, document("UnattendedInstallConfig").as_ref()),
             has_cni: in_main(&["cluster", "network", "cni", "name"]).as_deref() != Some("none"),
             talos_ca: talos_ca.unwrap_or(AuthorityPem {

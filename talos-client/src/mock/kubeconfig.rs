@@ -1,7 +1,6 @@
 //! The kubeconfig of a mock node, as an archive without an end.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +10,6 @@ use secrecy::ExposeSecret;
 use tonic::Status;
 
 use super::document::NodeConfig;
-
-/// One year, the default of `cluster.adminKubeconfig.certLifetime`.
-const LIFETIME: Duration = Duration::from_hours(8760);
 
 /// Mints a client certificate and packs the kubeconfig.
 pub(super) fn archive(config: &NodeConfig) -> Result<Vec<u8>, Status> {
@@ -30,7 +26,7 @@ fn text(config: &NodeConfig) -> Result<String, Status> {
         .signer()
         .ok_or_else(|| Status::unknown("the Kubernetes CA cannot sign"))?;
     let (certificate, key) = signer
-        .kubernetes_admin(LIFETIME)
+        .kubernetes_admin(config.kubeconfig_lifetime)
         .map_err(|error| Status::unknown(error.to_string()))?;
 
     let cluster = &config.cluster_name;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::services::{Error, ErrorKind, Result};
+use crate::services::{Error, ErrorKind, Result, Validity};
 
 const OPERATION: &str = "read kubeconfig";
 
@@ -33,7 +33,7 @@ pub struct Kubeconfig {
 pub(super) struct Identity {
     pub(super) certificate: String,
     pub(super) key: SecretString,
-    expires: Option<Timestamp>,
+    validity: Option<Validity>,
 }
 
 impl Kubeconfig {
@@ -121,10 +121,16 @@ impl Kubeconfig {
         self.authority.as_deref()
     }
 
-    /// When the client certificate expires; `None` without one. Talos issues it for a year.
+    /// When the client certificate expires; `None` without one. Talos issues it for a year, unless
+    /// `cluster.adminKubeconfig.certLifetime` says otherwise.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        self.identity.as_ref()?.expires
+        self.validity().map(|validity| validity.end)
+    }
+
+    /// From when until when the client certificate is accepted; `None` without one.
+    pub(crate) fn validity(&self) -> Option<Validity> {
+        self.identity.as_ref()?.validity
     }
 
     pub(super) fn identity(&self) -> Option<&Identity> {
@@ -241,27 +247,18 @@ fn identity(user: &AuthInfo) -> Result<Option<Identity>> {
         (Some(certificate), Some(key)) => {
             let certificate = text_of("client-certificate-data", certificate)?;
             let key = SecretString::from(text_of("client-key-data", key.expose_secret())?);
-            let expires = expiry(&certificate)?;
+            let validity = Validity::of(&certificate)
+                .map_err(|error| bad(format!("client-certificate-data: {}", error.message())))?;
             Ok(Some(Identity {
                 certificate,
                 key,
-                expires,
+                validity,
             }))
         }
         _ => Err(bad(
             "client-certificate-data and client-key-data belong together",
         )),
     }
-}
-
-fn expiry(certificate: &str) -> Result<Option<Timestamp>> {
-    let chain = crate::services::certificates(certificate)?;
-    let Some(leaf) = chain.first() else {
-        return Ok(None);
-    };
-    let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
-        .map_err(|error| bad(format!("client-certificate-data: {error}")))?;
-    Ok(Timestamp::from_second(parsed.validity().not_after.timestamp()).ok())
 }
 
 fn text_of(field: &str, encoded: &str) -> Result<String> {

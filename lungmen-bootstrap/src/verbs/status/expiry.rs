@@ -7,6 +7,7 @@ use talos_client::talosconfig::Talosconfig;
 
 use super::Expiry;
 use crate::run::context::Context;
+use crate::services::Validity;
 use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::record::ClusterRecord;
@@ -53,14 +54,9 @@ fn authorities(bundle: &SecretsBundle) -> Vec<(String, Timestamp)> {
     ]
     .into_iter()
     .filter_map(|(name, authority)| {
-        let end = not_after(authority?.certificate_pem())?;
-        Some((format!("certificate authority of {name}"), end))
+        let validity = Validity::of(authority?.certificate_pem()).ok()??;
+        let what = format!("certificate authority of {name}");
+        Some((what, validity.end))
     })
     .collect()
-}
-
-fn not_after(text: &str) -> Option<Timestamp> {
-    let block = pem::parse(text).ok()?;
-    let (_, certificate) = x509_parser::parse_x509_certificate(block.contents()).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }
