@@ -12,6 +12,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{World, assert_made_once, vm};
+use crate::writes::Writes;
 
 fn status(states: &[StepState], step: StepId) -> &StepStatus {
     &states
@@ -33,8 +34,10 @@ async fn observing_tells_done_from_absent_and_changes_nothing() {
     assert!(world.lab.proxmox().vm_ids().is_empty());
 
     world.run().await.unwrap();
+    let written = Writes::of(&world.lab);
     let after = world.bootstrap().observe().await;
 
+    assert_eq!(Writes::of(&world.lab), written);
     assert_eq!(after.len(), StepId::ALL.len());
     for state in &after {
         assert!(

@@ -4,8 +4,9 @@ use lungmen_bootstrap::mock::Lab;
 use proxmox_client::id::VmId;
 use talos_client::mock::Route;
 
-/// Questions that are asked by POST: access reviews and capabilities.
-const QUESTIONS: [&str; 3] = [
+/// Questions that are asked by POST: access reviews, capabilities, and what a set would generate.
+const QUESTIONS: [&str; 4] = [
+    "applicationsets/generate",
     "selfsubjectaccessreviews",
     "selfsubjectrulesreviews",
     "sys/capabilities-self",

@@ -152,7 +152,7 @@ impl Run {
 
     /// Observes a step. The run ends at the first one that is not done: later ones need its output.
     async fn look<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
-        let observed = step.observe(&self.context.for_step(S::ID)).await;
+        let observed = step.look(&self.context.for_step(S::ID)).await;
         let (status, output) = match observed {
             Ok(Observation::Done(output)) => {
                 let summary = step.summary(&output);

@@ -155,7 +155,7 @@ pub(crate) enum Kind {
 
 /// One step of the chain.
 ///
-/// `observe` changes nothing and fails where the state cannot be determined: an unknown state is never `Absent`. `act`
+/// `observe` brings no effect about and fails where the state cannot be determined: an unknown state is never `Absent`. `act`
 /// brings the effect about and may be cut short anywhere; the next `observe` finds what is left to do.
 pub(crate) trait Step: Sync {
     const ID: StepId;
@@ -173,6 +173,15 @@ pub(crate) trait Step: Sync {
         &self,
         context: &Context,
     ) -> impl Future<Output = error::Result<Observation<Self::Output>>> + Send;
+
+    /// Reads the present state by requests that change nothing at all. Differs from `observe` where a proof takes a harmless
+    /// write.
+    fn look(
+        &self,
+        context: &Context,
+    ) -> impl Future<Output = error::Result<Observation<Self::Output>>> + Send {
+        self.observe(context)
+    }
 
     /// Brings the effect about. A `Check` has nothing to do.
     fn act(&self, _context: &Context) -> impl Future<Output = error::Result<()>> + Send {

@@ -32,15 +32,30 @@ impl Step for Register<'_> {
     }
 
     async fn observe(&self, context: &Context) -> Result<Observation<ServerUrl>> {
+        let server = match self.look(context).await? {
+            Observation::Done(server) => server,
+            absent @ Observation::Absent(_) => return Ok(absent),
+        };
         let (argocd, _) = argocd(context)?;
+        // An update without a change, which makes Argo CD try its credentials.
+        Ok(match argocd.clusters().test_credentials(&server).await? {
+            CredentialTest::Rejected(error) => Observation::absent(format!(
+                "Argo CD's credentials for the cluster are dead: {}",
+                error.message()
+            )),
+            _ => Observation::Done(server),
+        })
+    }
+
+    async fn look(&self, context: &Context) -> Result<Observation<ServerUrl>> {
         let (server, token) = match self.registration(context).await? {
             Observation::Done(registered) => registered,
             Observation::Absent(missing) => return Ok(Observation::Absent(missing)),
         };
-        match self.dead_credentials(argocd, &server, &token).await? {
-            Some(reason) => Ok(Observation::Absent(reason)),
-            None => Ok(Observation::Done(server)),
-        }
+        Ok(match self.dead_token(&token).await? {
+            Some(reason) => Observation::Absent(reason),
+            None => Observation::Done(server),
+        })
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
@@ -110,36 +125,18 @@ impl Register<'_> {
         Ok(Observation::Done((server, token)))
     }
 
-    /// Why the registration is no longer good, though it reads as it was written: the annotation with the fingerprint says
-    /// what was sent once, not what the cluster accepts today.
-    async fn dead_credentials(
-        &self,
-        argocd: &ArgoCd,
-        server: &ServerUrl,
-        token: &SecretString,
-    ) -> Result<Option<String>> {
-        match self
-            .kubernetes
-            .argocd_manager()
-            .permits_everything(token)
-            .await
-        {
-            Ok(true) => {}
-            Ok(false) => return Ok(Some("the token of argocd-manager lacks rights".to_owned())),
-            Err(error) if error.kind() == ServiceErrorKind::Unauthenticated => {
-                return Ok(Some(
-                    "the cluster rejects the token of argocd-manager".to_owned(),
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(match argocd.clusters().test_credentials(server).await? {
-            CredentialTest::Rejected(error) => Some(format!(
-                "Argo CD's credentials for the cluster are dead: {}",
-                error.message()
+    /// Why the token is no longer good, though the registration reads as it was written: the annotation with the fingerprint
+    /// says what was sent once, not what the cluster accepts today.
+    async fn dead_token(&self, token: &SecretString) -> Result<Option<String>> {
+        let manager = self.kubernetes.argocd_manager();
+        match manager.permits_everything(token).await {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some("the token of argocd-manager lacks rights".to_owned())),
+            Err(error) if error.kind() == ServiceErrorKind::Unauthenticated => Ok(Some(
+                "the cluster rejects the token of argocd-manager".to_owned(),
             )),
-            _ => None,
-        })
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

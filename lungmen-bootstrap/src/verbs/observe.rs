@@ -12,7 +12,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 impl ClusterBootstrap {
     /// Observes every step in order, up to the first one that is not done, and changes nothing. It takes no lease, so it
-    /// may be called while a run works, and repeated at any time.
+    /// may be called while a run works, and repeated at any time. Whether Argo CD still reaches the cluster is read, not tried:
+    /// Argo CD tries it with an update, which a run makes and this does not.
     ///
     /// The result has one entry for each step. A server that does not respond makes its step
     /// [`Unknown`](StepStatus::Unknown); no call waits longer than a few seconds for it.
