@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use lungmen_bootstrap::{Error, ErrorKind, EventKind, Spec, StepId, Timing};
+use lungmen_bootstrap::claim::Import;
+use lungmen_bootstrap::{Error, ErrorKind, EventKind, Outcome, Spec, StepId, Timing};
 use proxmox_client::id::VmId;
+use secrecy::SecretString;
 use talos_client::Code;
 use talos_client::machine::ResetRequest;
 use talos_client::mock::{Call, Fault, MockEvent, Route};
 
 use crate::several::three_control_planes;
-use crate::support::World;
+use crate::support::{World, outcome};
 
 /// How often a run called Bootstrap; the Lab's own joins do not count.
 fn bootstraps(world: &World) -> usize {
@@ -301,6 +303,43 @@ async fn without_its_record_a_living_cluster_is_never_bootstrapped() {
     }
     assert!(!world.file("cluster-record.json").exists());
     assert_eq!(told(&world), before);
+}
+
+/// The way back that the error names.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_lost_record_the_imported_bundle_has_the_cluster_with_its_machines_again() {
+    for is_config in [false, true] {
+        let world = World::with_new_secrets().await;
+        let mut spec = three_control_planes();
+        spec.openbao = None;
+        let first = world.builder_of(spec.clone()).build().unwrap();
+        let before = first.run().await.unwrap();
+        drop(first);
+        let name = if is_config {
+            "controlplane-tal02.yaml"
+        } else {
+            "secrets.yaml"
+        };
+        let text = SecretString::from(world.read(name));
+        std::fs::remove_dir_all(world.output.path()).unwrap();
+        std::fs::create_dir(world.output.path()).unwrap();
+        spec.machines.reverse();
+        let import = if is_config {
+            Import::ControlPlaneConfig(text)
+        } else {
+            Import::SecretsYaml(text)
+        };
+
+        let again = world.builder_of(spec).import_secrets(import);
+        let after = again.build().unwrap().run().await;
+
+        let after = after.unwrap_or_else(|error| panic!("{name}: {}", error.report()));
+        assert_eq!(bootstraps(&world), 1, "{name}");
+        assert_eq!(world.lab.proxmox().vm_ids().len(), 3, "{name}");
+        assert_eq!(after.machines.len(), before.machines.len(), "{name}");
+        let applied = outcome(&after.steps, StepId::Apply);
+        assert_eq!(applied, Outcome::AlreadyDone, "{name}");
+    }
 }
 
 /// (c): the record says that the cluster was bootstrapped; one node is new and the others cannot be reached.

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct MachineUuid([u8; 16]);
 
 impl MachineUuid {
-    /// `cluster_id` is the random id of the cluster record, so that nobody can compute the UUID from the specification.
+    /// `cluster_id` is the id of the cluster record, which nobody can guess, so that nobody can compute the UUID from the
+    /// specification.
     pub(crate) fn derive(cluster_id: &str, machine: &str) -> Self {
         let mut hash = Sha256::new();
         for part in ["lungmen", cluster_id, machine] {

@@ -1,7 +1,7 @@
 //! The cluster record: what makes a cluster this cluster.
 //!
 //! The record is written before the first effect and holds everything that cannot be made again or must not change by
-//! itself: a random id, the name and endpoint, the version contract, the schematic, the secrets bundle, and the decision
+//! itself: an id that nobody can guess, the name and endpoint, the version contract, the schematic, the secrets bundle, and the decision
 //! about the node that is bootstrapped. [`ClusterRecord::encode`] gives two entries, so that a person finds the bundle
 //! under its usual name:
 //!
@@ -27,22 +27,30 @@ pub use encoding::{FORMAT, RECORD_ENTRY, SECRETS_ENTRY};
 pub use progress::{BootstrapDecision, BootstrapState, RunControl};
 pub(crate) use progress::{Change, Stale};
 
-use crate::error::Result;
-use crate::state::random;
-
-/// A random id of a cluster: 128 bits in hexadecimal. Not secret once machines carry UUIDs derived from it, but nobody can
-/// guess it from the specification.
+/// The id of a cluster: 128 bits in hexadecimal, derived from its secrets and its name. It is as random as they are, so nobody
+/// can guess it from the specification; and whoever imports the secrets after the record was lost has the same cluster again,
+/// with the machines that carry UUIDs derived from the id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClusterId(String);
 
 impl ClusterId {
-    /// A new random id.
-    ///
-    /// # Errors
-    /// `Server` when the random source of the operating system fails.
-    pub fn generate() -> Result<Self> {
-        random::hex::<16>().map(Self)
+    /// The id of the cluster of this name with these secrets.
+    #[must_use]
+    pub fn of(bundle: &SecretsBundle, cluster: &str) -> Self {
+        let authority = bundle.os_ca().map(|ca| ca.key_pem().expose_secret());
+        let mut hash = Sha256::new();
+        for part in [
+            "lungmen cluster id",
+            cluster,
+            bundle.cluster_secret().expose_secret(),
+            authority.unwrap_or_default(),
+        ] {
+            hash.update(part.as_bytes());
+            // A separator that none of them contains keeps ("a", "bc") and ("ab", "c") apart.
+            hash.update([0]);
+        }
+        Self(hex(&hash.finalize()[..16]))
     }
 
     /// The id as text.
@@ -66,7 +74,7 @@ impl fmt::Display for ClusterId {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClusterRecord {
-    /// The random id.
+    /// The id.
     pub cluster_id: ClusterId,
     /// The name of the cluster.
     pub cluster: String,
@@ -85,20 +93,18 @@ pub struct ClusterRecord {
 }
 
 impl ClusterRecord {
-    /// A record of a new cluster with a random id.
-    ///
-    /// # Errors
-    /// `Server` when the random source of the operating system fails.
+    /// A record of a cluster that has none yet.
     pub fn new(
         cluster: impl Into<String>,
         endpoint: Url,
         contract: VersionContract,
         schematic: impl Into<String>,
         bundle: SecretsBundle,
-    ) -> Result<Self> {
-        Ok(Self {
-            cluster_id: ClusterId::generate()?,
-            cluster: cluster.into(),
+    ) -> Self {
+        let cluster = cluster.into();
+        Self {
+            cluster_id: ClusterId::of(&bundle, &cluster),
+            cluster,
             endpoint,
             contract,
             schematic: schematic.into(),
@@ -106,7 +112,7 @@ impl ClusterRecord {
             created_at: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
             bundle,
             control: RunControl::default(),
-        })
+        }
     }
 
     /// The SHA-256 of the bundle in hexadecimal. It tells two bundles apart and shows nothing of them.
@@ -141,8 +147,9 @@ pub(crate) fn title(cluster: &str, endpoint: &Url) -> String {
 }
 
 pub(crate) fn fingerprint(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -25,7 +25,7 @@ pub enum Import {
 }
 
 /// Claims the cluster with an existing bundle. Other entries of the store stay. May be repeated: with the same bundle it
-/// adopts the record.
+/// adopts the record. Machines that were created with this bundle before the record was lost are the cluster's own again.
 ///
 /// # Errors
 /// `Conflict` when the store has a record with another bundle, which stays; `NotOurs` when the record belongs to another
@@ -78,7 +78,7 @@ async fn import_stored(store: &dyn SecretStore, wanted: &Wanted) -> Result<Claim
     }
     let text = found.entries.get(SECRETS_ENTRY).ok_or_else(missing)?;
     let bundle = SecretsBundle::parse(text.expose_secret())?;
-    let offer = record_of(wanted, bundle.clone())?;
+    let offer = record_of(wanted, bundle.clone());
     let written = store
         .replace(Document::Record, &offer.encode(), &found.revision)
         .await;

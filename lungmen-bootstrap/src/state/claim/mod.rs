@@ -145,7 +145,7 @@ where
                 let Some(generate) = generate.take() else {
                     return Err(unresolved(store));
                 };
-                state.generated(record_of(wanted, generate().await?)?)
+                state.generated(record_of(wanted, generate().await?))
             }
             Command::Done => break,
             request => {
@@ -184,7 +184,7 @@ fn claimed(wanted: &Wanted, record: ClusterRecord, origin: Origin) -> Claimed {
     }
 }
 
-fn record_of(wanted: &Wanted, bundle: SecretsBundle) -> Result<ClusterRecord> {
+fn record_of(wanted: &Wanted, bundle: SecretsBundle) -> ClusterRecord {
     ClusterRecord::new(
         wanted.cluster.as_str(),
         wanted.endpoint.clone(),

@@ -174,7 +174,6 @@ mod tests {
             "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba",
             SecretsBundle::generate_blocking(contract).unwrap(),
         )
-        .unwrap()
     }
 
     fn with(record: &ClusterRecord, name: &str, text: &str) -> Entries {

@@ -67,7 +67,7 @@ pub enum Seen<T> {
 pub struct RecordStatus {
     /// Where it is kept.
     pub store: String,
-    /// The random id of the cluster.
+    /// The id of the cluster.
     pub cluster_id: String,
     /// The Talos release that the configurations are generated for, `v1.10`.
     pub contract: String,
