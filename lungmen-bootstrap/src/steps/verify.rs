@@ -102,6 +102,8 @@ pub(crate) fn spec(context: &Context) -> VerifySpec {
         .workers(addresses(Role::Worker))
         .talos_version(desired.talos_version())
         .kubernetes_version(&desired.kubernetes_version)
+        // A machine that left the specification stays until somebody removes it.
+        .admit_unexpected_nodes()
         .interval(context.timing().interval);
     disabled_components(desired, spec)
 }

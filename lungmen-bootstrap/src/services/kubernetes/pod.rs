@@ -6,6 +6,11 @@ pub(super) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
+/// The name of the node that it runs on.
+pub(super) fn node(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
 pub(super) fn has_label(pod: &Pod, key: &str, value: &str) -> bool {
     let labels = pod.metadata.labels.as_ref();
     labels

@@ -31,7 +31,7 @@ pub(super) fn judge(check: CheckName, view: &View, spec: &VerifySpec) -> CheckSt
         CheckName::NodesReady => nodes_ready(view, spec),
         CheckName::KubeProxy => kube_proxy(view, spec),
         CheckName::CoreDns => coredns(view, spec),
-        CheckName::NodesSchedulable => nodes_schedulable(view),
+        CheckName::NodesSchedulable => nodes_schedulable(view, spec),
         CheckName::SystemPods => system_pods(view, spec),
         // Judged by a connection, by the warnings, or by a survey: the view alone says nothing about them.
         CheckName::ClusterDns
@@ -49,7 +49,7 @@ pub(super) fn judge(check: CheckName, view: &View, spec: &VerifySpec) -> CheckSt
 }
 
 fn nodes_registered(view: &View, spec: &VerifySpec) -> Verdict {
-    let nodes: Vec<&Node> = nodes(view)?.collect();
+    let nodes: Vec<&Node> = nodes(view, spec)?.collect();
     if nodes.is_empty() {
         return waiting("no node has registered");
     }
@@ -57,7 +57,7 @@ fn nodes_registered(view: &View, spec: &VerifySpec) -> Verdict {
 }
 
 fn node_names(view: &View, spec: &VerifySpec) -> Verdict {
-    for machine in nodes(view)? {
+    for machine in nodes(view, spec)? {
         let Some(found) = node::host_name(machine) else {
             return waiting(format!("{} reports no host name", node::name(machine)));
         };
@@ -78,7 +78,7 @@ fn node_names(view: &View, spec: &VerifySpec) -> Verdict {
 }
 
 fn control_plane_role(view: &View, spec: &VerifySpec) -> Verdict {
-    let nodes: Vec<&Node> = nodes(view)?
+    let nodes: Vec<&Node> = nodes(view, spec)?
         .filter(|node| node::is_control_plane(node))
         .collect();
     if nodes.is_empty() {
@@ -113,13 +113,14 @@ fn match_addresses(nodes: &[&Node], expected: &BTreeSet<IpAddr>, lacking: &str) 
 }
 
 fn static_pods(view: &View, spec: &VerifySpec) -> Verdict {
-    let labelled = nodes(view)?
+    let labelled = nodes(view, spec)?
         .filter(|node| node::is_control_plane(node))
         .count();
     let desired = match spec.control_planes.len() {
         0 => labelled,
         expected => expected,
     };
+    let strangers = strangers(view, spec);
     let apps = [
         ("kube-apiserver", None),
         (
@@ -132,8 +133,8 @@ fn static_pods(view: &View, spec: &VerifySpec) -> Verdict {
         if component.is_some_and(|component| spec.is_disabled(component)) {
             continue;
         }
-        let pods: Vec<&Pod> = pods(view)?
-            .filter(|pod| pod::has_label(pod, "k8s-app", app))
+        let pods: Vec<&Pod> = pods(view, spec)?
+            .filter(|pod| pod::has_label(pod, "k8s-app", app) && !is_on(pod, &strangers))
             .collect();
         if pods.len() != desired {
             return waiting(format!("{} of {desired} {app} pods exist", pods.len()));
@@ -150,14 +151,14 @@ fn cni(view: &View, spec: &VerifySpec) -> Verdict {
         Cni::Custom => return skipped("cni is custom"),
         Cni::None => return skipped("cni is none"),
     };
-    daemon_set(view, name, |meta| meta.name.as_deref() == Some(name))
+    daemon_set(view, spec, name, |meta| meta.name.as_deref() == Some(name))
 }
 
 fn nodes_ready(view: &View, spec: &VerifySpec) -> Verdict {
     if spec.cni == Cni::None {
         return skipped("cni is none");
     }
-    let causes: Vec<String> = nodes(view)?
+    let causes: Vec<String> = nodes(view, spec)?
         .filter(|node| !node::is_ready(node))
         .map(node::not_ready_cause)
         .collect();
@@ -172,10 +173,17 @@ fn kube_proxy(view: &View, spec: &VerifySpec) -> Verdict {
     if spec.is_disabled(Component::KubeProxy) {
         return skipped("kube-proxy is disabled");
     }
-    daemon_set(view, "kube-proxy", |meta| labelled(meta, "kube-proxy"))
+    daemon_set(view, spec, "kube-proxy", |meta| {
+        labelled(meta, "kube-proxy")
+    })
 }
 
-fn daemon_set(view: &View, name: &str, matches: impl Fn(&ObjectMeta) -> bool) -> Verdict {
+fn daemon_set(
+    view: &View,
+    spec: &VerifySpec,
+    name: &str,
+    matches: impl Fn(&ObjectMeta) -> bool,
+) -> Verdict {
     let mut all = view
         .daemon_sets
         .items()
@@ -188,7 +196,7 @@ fn daemon_set(view: &View, name: &str, matches: impl Fn(&ObjectMeta) -> bool) ->
         .as_ref()
         .map_or(0, |status| status.desired_number_scheduled);
     let selector = found.spec.as_ref().map(|spec| &spec.selector);
-    replicas(view, name, selector, desired)
+    replicas(view, spec, name, selector, desired)
 }
 
 fn coredns(view: &View, spec: &VerifySpec) -> Verdict {
@@ -211,7 +219,7 @@ fn coredns(view: &View, spec: &VerifySpec) -> Verdict {
         .and_then(|spec| spec.replicas)
         .unwrap_or(1);
     let selector = found.spec.as_ref().map(|spec| &spec.selector);
-    replicas(view, "coredns", selector, desired)?;
+    replicas(view, spec, "coredns", selector, desired)?;
     let status = found.status.as_ref();
     let available = status
         .and_then(|status| status.available_replicas)
@@ -224,8 +232,8 @@ fn coredns(view: &View, spec: &VerifySpec) -> Verdict {
     Ok(())
 }
 
-fn nodes_schedulable(view: &View) -> Verdict {
-    let cordoned: Vec<&str> = nodes(view)?
+fn nodes_schedulable(view: &View, spec: &VerifySpec) -> Verdict {
+    let cordoned: Vec<&str> = nodes(view, spec)?
         .filter(|node| !node::is_schedulable(node))
         .map(node::name)
         .collect();
@@ -237,31 +245,39 @@ fn nodes_schedulable(view: &View) -> Verdict {
 
 fn system_pods(view: &View, spec: &VerifySpec) -> Verdict {
     let without_network = spec.cni == Cni::None;
-    unready(pods(view)?.filter(|pod| {
+    unready(pods(view, spec)?.filter(|pod| {
         let needs_network = pod::has_label(pod, "k8s-app", "kube-dns");
         pod::is_unready(pod) && !(without_network && needs_network)
     }))
 }
 
 /// talosctl's replica rule: of the pods that count at least one exists, all are Ready, and there are `desired` of them.
-fn replicas(view: &View, name: &str, selector: Option<&LabelSelector>, desired: i32) -> Verdict {
+fn replicas(
+    view: &View,
+    spec: &VerifySpec,
+    name: &str,
+    selector: Option<&LabelSelector>,
+    desired: i32,
+) -> Verdict {
     let empty = BTreeMap::new();
     let labels = selector
         .and_then(|selector| selector.match_labels.as_ref())
         .unwrap_or(&empty);
-    let pods: Vec<&Pod> = pods(view)?
+    let strangers = strangers(view, spec);
+    // A pod that a node on its way out takes down is not missing.
+    let (leaving, pods): (Vec<&Pod>, Vec<&Pod>) = all_pods(view)?
         .filter(|pod| {
             labels
                 .iter()
                 .all(|(key, value)| pod::has_label(pod, key, value))
         })
         .filter(|pod| pod::counts(pod))
-        .collect();
+        .partition(|pod| is_on(pod, &strangers) && !pod::is_ready(pod));
     if pods.is_empty() {
         return waiting(format!("no {name} pod is running"));
     }
     unready(pods.iter().copied().filter(|pod| !pod::is_ready(pod)))?;
-    if i32::try_from(pods.len()) != Ok(desired) {
+    if i32::try_from(pods.len() + leaving.len()) != Ok(desired) {
         return waiting(format!("{} of {desired} {name} pods are ready", pods.len()));
     }
     Ok(())
@@ -283,12 +299,37 @@ fn labelled(meta: &ObjectMeta, app: &str) -> bool {
         == Some(app)
 }
 
-fn nodes(view: &View) -> Result<impl Iterator<Item = &Node>, Unmet> {
-    view.nodes.items().ok_or_else(|| not_listed("nodes"))
+/// The nodes that are judged.
+fn nodes<'a>(view: &'a View, spec: &VerifySpec) -> Result<impl Iterator<Item = &'a Node>, Unmet> {
+    let all = view.nodes.items().ok_or_else(|| not_listed("nodes"))?;
+    let strangers = strangers(view, spec);
+    Ok(all.filter(move |machine| !strangers.contains(node::name(machine))))
 }
 
-fn pods(view: &View) -> Result<impl Iterator<Item = &Pod>, Unmet> {
+/// The pods that are judged: all but those that do not work on nodes that are not judged.
+fn pods<'a>(view: &'a View, spec: &VerifySpec) -> Result<impl Iterator<Item = &'a Pod>, Unmet> {
+    let strangers = strangers(view, spec);
+    Ok(all_pods(view)?.filter(move |found| pod::is_ready(found) || !is_on(found, &strangers)))
+}
+
+fn all_pods(view: &View) -> Result<impl Iterator<Item = &Pod>, Unmet> {
     view.pods.items().ok_or_else(|| not_listed("pods"))
+}
+
+fn is_on(found: &Pod, nodes: &BTreeSet<&str>) -> bool {
+    pod::node(found).is_some_and(|node| nodes.contains(node))
+}
+
+/// The names of the nodes that were not expected and are admitted all the same. They are not judged: they may be leaving.
+pub(super) fn strangers<'a>(view: &'a View, spec: &VerifySpec) -> BTreeSet<&'a str> {
+    let expected = spec.nodes();
+    if !spec.admits_strangers || expected.is_empty() {
+        return BTreeSet::new();
+    }
+    let all = view.nodes.items().into_iter().flatten();
+    all.filter(|machine| node::addresses(machine).is_disjoint(&expected))
+        .map(node::name)
+        .collect()
 }
 
 fn not_listed(what: &str) -> Unmet {

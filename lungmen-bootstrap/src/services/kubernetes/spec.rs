@@ -48,6 +48,7 @@ pub struct VerifySpec {
     pub(super) workers: BTreeSet<IpAddr>,
     pub(super) cni: Cni,
     pub(super) disabled: BTreeSet<Component>,
+    pub(super) admits_strangers: bool,
     pub(super) kubernetes_version: Option<String>,
     pub(super) talos_version: Option<String>,
     pub(super) interval: Duration,
@@ -68,6 +69,7 @@ impl VerifySpec {
             workers: BTreeSet::new(),
             cni: Cni::default(),
             disabled: BTreeSet::new(),
+            admits_strangers: false,
             kubernetes_version: None,
             talos_version: None,
             interval: Duration::from_secs(1),
@@ -105,6 +107,14 @@ impl VerifySpec {
     #[must_use]
     pub fn cni(mut self, cni: Cni) -> Self {
         self.cni = cni;
+        self
+    }
+
+    /// Nodes that are not expected are a warning, and neither they nor their pods are judged. By default they are waited for to
+    /// leave.
+    #[must_use]
+    pub fn admit_unexpected_nodes(mut self) -> Self {
+        self.admits_strangers = true;
         self
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::client::ServerVersion;
+use super::rules::strangers;
 use super::spec::VerifySpec;
 use super::view::View;
 use super::{node, pod};
@@ -52,6 +53,11 @@ pub enum Warning {
         /// The reported value.
         found: String,
     },
+    /// A node is not expected, and admitted by [`VerifySpec::admit_unexpected_nodes`].
+    UnexpectedNode {
+        /// Name of the node.
+        node: String,
+    },
     /// A container restarted more often than the tolerated number.
     Restarts {
         /// Name of the pod in `kube-system`.
@@ -85,6 +91,10 @@ impl fmt::Display for Warning {
                 expected,
                 found,
             } => write!(f, "{node} runs {found}, expected {expected}"),
+            Self::UnexpectedNode { node } => write!(
+                f,
+                "{node} is a node of the cluster and not one of its expected machines"
+            ),
             Self::Restarts { pod, count } => write!(f, "{pod} restarted {count} times"),
         }
     }
@@ -101,6 +111,10 @@ pub(super) fn warnings(view: &View, version: &ServerVersion, spec: &VerifySpec) 
             found: version.git_version.clone(),
         });
     }
+    found.extend(strangers(view, spec).into_iter().map(|name| {
+        let node = name.to_owned();
+        Warning::UnexpectedNode { node }
+    }));
     found.extend(node_warnings(view, spec));
     found.extend(restart_warnings(view, spec));
     found

@@ -140,6 +140,53 @@ fn nodes_are_matched_by_address_and_strangers_are_named() {
     );
 }
 
+/// A dead node that left the specification, with the pods that ran on it.
+#[test]
+fn admitted_strangers_are_not_judged_and_their_pods_are_not_either() {
+    let leaving = view(|world| {
+        let mut dead = node();
+        dead["metadata"]["name"] = json!("tal99");
+        dead["status"]["addresses"][0]["address"] = json!("10.0.2.99");
+        dead["status"]["conditions"] = json!([]);
+        dead["spec"]["unschedulable"] = json!(true);
+        world["nodes"].as_array_mut().unwrap().push(dead);
+        for set in world["daemonsets"].as_array_mut().unwrap() {
+            set["status"]["desiredNumberScheduled"] = json!(2);
+        }
+        let pods = world["pods"].as_array_mut().unwrap();
+        // Everything but the pods of coredns runs on each node.
+        let mut stuck = pods[..5].to_vec();
+        for pod in &mut stuck {
+            let name = format!("{}-99", pod["metadata"]["name"].as_str().unwrap());
+            pod["metadata"]["name"] = json!(name);
+            pod["spec"]["nodeName"] = json!("tal99");
+            pod["status"]["conditions"] = json!([]);
+        }
+        pods.extend(stuck);
+    });
+    let names = || CheckName::ALL.into_iter().skip(2);
+    let judged = || names().filter(|check| !ASKED.contains(check));
+    let strict = spec();
+    let waiting = judged().filter(|check| {
+        let state = judge(*check, &leaving, &strict);
+        matches!(state, CheckState::Waiting(_))
+    });
+    assert!(waiting.count() > 5);
+
+    let admitting = spec().admit_unexpected_nodes();
+
+    for check in judged() {
+        let state = judge(check, &leaving, &admitting);
+        assert_eq!(state, CheckState::Passed, "{check}");
+    }
+    assert_eq!(
+        strangers(&leaving, &admitting)
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["tal99"]
+    );
+}
+
 #[test]
 fn a_worker_is_expected_without_the_role() {
     let view = view(|world| {
