@@ -204,12 +204,7 @@ pub(super) fn create_vnet(context: &Context<'_>, state: &mut State) -> Reply {
 pub(super) fn apply_sdn(context: &Context<'_>, state: &mut State) -> Reply {
     let node = state.nodes.first().map(|node| node.name.clone());
     let node = node.ok_or_else(|| Refusal::died("no node"))?;
-    let subject = TaskSubject {
-        worker: "reloadnetworkall",
-        id: "",
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "reloadnetworkall", "", &node);
     task::start(
         context.shared,
         state,

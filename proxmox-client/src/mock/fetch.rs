@@ -63,7 +63,7 @@ impl Shared {
 
     fn client_for(&self, url: &Url) -> Option<reqwest::Client> {
         let trust = match url.scheme() {
-            "https" => &self.server.download_trust,
+            "https" => self.download_trust(),
             _ => &TlsTrust::Pinned(NO_CERTIFICATE),
         };
         let tls = trust.client_config(url.scheme()).ok()?;

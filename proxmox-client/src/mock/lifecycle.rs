@@ -23,12 +23,7 @@ pub(super) use snapshot::{
 fn start(context: &Context<'_>, state: &mut State, worker: &str, effect: Effect) -> Reply {
     let id = context.vm_id()?;
     let node = state.vm(context.param("node"), id)?.node.clone();
-    let subject = TaskSubject {
-        worker,
-        id: &id.to_string(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, worker, id, &node);
     task::start(context.shared, state, &subject, effect)
 }
 

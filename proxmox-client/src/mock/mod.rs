@@ -34,18 +34,20 @@ mod power;
 mod privileges;
 mod redirect;
 mod reply;
+mod request;
+mod restore;
 mod route;
 mod server;
+mod shared;
 mod state;
 mod storage;
 mod task;
 mod vm;
 mod vm_config;
+mod world;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::Stream;
 use rustls_pki_types::CertificateDer;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -53,12 +55,9 @@ use url::Url;
 
 use crate::client::Client;
 use crate::credentials::{ApiToken, Credentials};
-use crate::id::{NodeName, VmId, VolumeId};
 use crate::retry::RetryPolicy;
 use crate::tls::{Fingerprint, TlsTrust};
-use crate::vm::guest::GuestInterface;
-use fault::FaultQueue;
-use state::State;
+use shared::Shared;
 
 pub use auth::Acl;
 pub use builder::PveMockBuilder;
@@ -68,6 +67,7 @@ pub use event::MockEvent;
 pub use fault::Fault;
 pub use route::Route;
 pub use state::{MockStorage, VmRecord, VolumeRecord};
+pub use world::Quorum;
 
 /// The server. Clones are handles to the same one; it stops with the last of them.
 ///
@@ -218,17 +218,17 @@ impl PveMock {
 
     /// Makes the next request to `route` fail with `fault`. Calls are queued in order.
     pub fn fail_next(&self, route: Route, fault: Fault) {
-        self.inner.shared.server.faults.fail_next(route, fault);
+        self.inner.shared.faults().fail_next(route, fault);
     }
 
     /// Makes every request to `route` fail with `fault` until [`clear_faults`](Self::clear_faults).
     pub fn fail_always(&self, route: Route, fault: Fault) {
-        self.inner.shared.server.faults.fail_always(route, fault);
+        self.inner.shared.faults().fail_always(route, fault);
     }
 
     /// Removes all faults.
     pub fn clear_faults(&self) {
-        self.inner.shared.server.faults.clear();
+        self.inner.shared.faults().clear();
     }
 
     /// Makes the next task that is started end with this exit status and without an effect.
@@ -267,184 +267,7 @@ impl PveMock {
             list.join("\n")
         );
     }
-
-    /// The events from now on. The stream does not keep the server alive.
-    pub fn events(&self) -> impl Stream<Item = MockEvent> + Send + use<> {
-        self.inner.shared.state().events.subscribe()
-    }
-
-    /// A VM, including one that is being created.
-    #[must_use]
-    pub fn vm(&self, id: VmId) -> Option<VmRecord> {
-        self.inner.shared.state().record(id)
-    }
-
-    /// The ids of all VMs.
-    #[must_use]
-    pub fn vm_ids(&self) -> Vec<VmId> {
-        self.inner.shared.state().vms.keys().copied().collect()
-    }
-
-    /// A file or disk.
-    #[must_use]
-    pub fn volume(&self, id: &VolumeId) -> Option<VolumeRecord> {
-        self.inner.shared.state().volumes.get(id).cloned()
-    }
-
-    /// A file or disk as this node sees it: the nodes have their own files on a storage that is not shared.
-    #[must_use]
-    pub fn volume_on(&self, node: &NodeName, id: &VolumeId) -> Option<VolumeRecord> {
-        self.inner.shared.state().volume_on(node, id).cloned()
-    }
-
-    /// All files and disks of all nodes.
-    #[must_use]
-    pub fn volumes(&self) -> Vec<VolumeRecord> {
-        let state = self.inner.shared.state();
-        let elsewhere = state.files_elsewhere.values();
-        state.volumes.values().chain(elsewhere).cloned().collect()
-    }
-
-    /// Puts a file onto a storage, as if it had been uploaded earlier.
-    ///
-    /// # Panics
-    /// When the storage does not exist or is full.
-    pub fn add_file(&self, id: VolumeId, body: impl Into<Bytes>) {
-        let content = id.name().split('/').next().unwrap_or_default().to_owned();
-        let record = VolumeRecord::file(id, &content, body.into(), None);
-        let added = self.inner.shared.state().add_volume(record);
-        assert_eq!(added, Ok(()), "a file for the mock");
-    }
-
-    /// Puts a file onto the storage of this node, as [`add_file`](Self::add_file) does on the first one.
-    ///
-    /// # Panics
-    /// When the storage does not exist or is full.
-    pub fn add_file_on(&self, node: &NodeName, id: VolumeId, body: impl Into<Bytes>) {
-        let content = id.name().split('/').next().unwrap_or_default().to_owned();
-        let record = VolumeRecord::file(id, &content, body.into(), None);
-        let added = self.inner.shared.state().add_file(node, record);
-        assert_eq!(added, Ok(()), "a file for the mock");
-    }
-
-    /// Sets what the guest agent of a running VM reports; `None` means that the agent does not respond. Stopping the VM
-    /// removes the setting.
-    pub fn set_guest_interfaces(&self, id: VmId, interfaces: Option<Vec<GuestInterface>>) {
-        if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
-            vm.interfaces = interfaces;
-        }
-    }
-
-    /// Sets the commands that the guest agent of a VM knows, such as `guest-exec`; others are refused as the real server
-    /// refuses them.
-    pub fn set_guest_commands(&self, id: VmId, commands: &[&str]) {
-        if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
-            let commands = commands.iter().map(|name| (*name).to_owned());
-            vm.agent_commands = Some(commands.collect());
-        }
-    }
-
-    /// Sets or removes an option of a VM, as if its file had been changed on the node: nothing is checked.
-    pub fn set_vm_option(&self, id: VmId, name: &str, value: Option<&str>) {
-        if let Some(vm) = self.inner.shared.state().vms.get_mut(&id) {
-            match value {
-                Some(value) => vm.options.insert(name.to_owned(), value.to_owned()),
-                None => vm.options.remove(name),
-            };
-        }
-    }
-
-    /// Takes the quorum from the cluster, or gives it back: without quorum every write of a VM fails.
-    pub fn set_quorate(&self, quorate: Quorum) {
-        self.inner.shared.state().quorate = quorate == Quorum::Present;
-    }
-
-    /// Stops the VM, as if its guest had shut down.
-    pub fn stop_vm(&self, id: VmId) {
-        let mut state = self.inner.shared.state();
-        // Stopping has no way to fail.
-        let stopped = power::stop(&mut state, id);
-        debug_assert!(stopped.is_ok());
-    }
-
-    /// Adds a stopped VM with these options on the first node, as if another client had created it.
-    ///
-    /// # Panics
-    /// When a drive cannot be allocated.
-    pub fn add_vm(&self, id: VmId, options: &[(&str, &str)]) {
-        let added = self.inner.shared.state().add_vm(None, id, options);
-        assert_eq!(added, Ok(()), "a VM for the mock");
-    }
-
-    /// Adds a stopped VM on this node, as [`add_vm`](Self::add_vm) does on the first one.
-    ///
-    /// # Panics
-    /// When a drive cannot be allocated.
-    pub fn add_vm_on(&self, node: &NodeName, id: VmId, options: &[(&str, &str)]) {
-        let added = self.inner.shared.state().add_vm(Some(node), id, options);
-        assert_eq!(added, Ok(()), "a VM for the mock");
-    }
-}
-
-/// Whether the cluster has a majority of its nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Quorum {
-    /// Writes succeed.
-    Present,
-    /// Reads succeed, writes fail.
-    Lost,
 }
 
 /// A pin that matches no certificate, for connections without TLS.
 const NO_CERTIFICATE: Fingerprint = Fingerprint::from_bytes([0; 32]);
-
-/// What the connections, the tasks and the handle of a mock share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    server: Arc<Server>,
-}
-
-#[derive(Debug)]
-struct Server {
-    state: Mutex<State>,
-    faults: FaultQueue<Route>,
-    calls: Mutex<Vec<Call>>,
-    /// Which certificates the node accepts when it downloads a URL.
-    download_trust: TlsTrust,
-}
-
-impl Shared {
-    fn new(state: State, download_trust: TlsTrust) -> Self {
-        Self {
-            server: Arc::new(Server {
-                state: Mutex::new(state),
-                faults: FaultQueue::default(),
-                calls: Mutex::default(),
-                download_trust,
-            }),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.server
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn calls(&self) -> MutexGuard<'_, Vec<Call>> {
-        self.server
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self, call: Call) {
-        self.calls().push(call);
-    }
-
-    fn take_fault(&self, route: Route) -> Option<Fault> {
-        self.server.faults.take(route)
-    }
-}

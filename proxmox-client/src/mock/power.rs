@@ -68,12 +68,7 @@ pub(super) fn change(
             return Err(Refusal::died(format!("VM {id} not running")));
         }
     }
-    let subject = TaskSubject {
-        worker,
-        id: &id.to_string(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, worker, id, &node);
     task::start(
         context.shared,
         state,

@@ -1,26 +1,24 @@
-//! The HTTP side: limits, authentication, parameters, faults, responses.
+//! The HTTP side: connections, the order of the checks, faults, responses.
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::auth::{Acl, Caller, has_token};
 use super::body::{self, Body, HangUp};
 use super::call::Call;
-use super::check::Release;
 use super::fault::Fault;
 use super::handler::{Context, handle};
-use super::multipart::{self, Stall, Upload};
+use super::redirect;
 use super::reply::{Refusal, Reply, into_extjs, into_response, response};
+use super::request::{Found, Parsed, Received, head};
 use super::route::Route;
-use super::{Shared, json, redirect, state::State};
+use super::shared::Shared;
+use super::state::State;
 
 /// Answers connections until it is aborted.
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
@@ -64,17 +62,14 @@ async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Response<B
         true => into_extjs(reply),
         false => respond(shared, reply),
     };
-    let route = match head.route(&shared) {
+    let found = head.route(&shared);
+    let allowed = found.and_then(|found| check_upload_right(&shared, &found).map(|()| found));
+    let route = match allowed {
         Ok(route) => route,
+        // The body is not read: the response to a large one is lost with the connection.
+        Err(_) if head.length > UNREAD_BODY => return Err(HangUp),
         Err(refusal) => return Ok(respond(&shared, Err(refusal))),
     };
-    if let Err(refusal) = check_upload_right(&shared, &route) {
-        // The body is not read: the response to a large upload is lost with the connection.
-        return match head.length > UNREAD_BODY {
-            true => Err(HangUp),
-            false => Ok(respond(&shared, Err(refusal))),
-        };
-    }
     let Ok(body) = body.collect().await else {
         return Err(HangUp);
     };
@@ -218,241 +213,4 @@ fn check_node(state: &State, found: &Found) -> Result<(), Refusal> {
         return Err(Refusal::node_unreachable());
     }
     state.node(node).map(|_| ())
-}
-
-/// Everything before the body.
-struct Head {
-    method: Method,
-    path: String,
-    query: String,
-    headers: HeaderMap,
-    length: u64,
-}
-
-struct Received {
-    head: Head,
-    body: Bytes,
-}
-
-/// Reads the head of a request within the limits that are fixed in the server.
-fn head(request: Request<Incoming>) -> Result<(Head, Incoming), Refusal> {
-    let (parts, body) = request.into_parts();
-    let method = parts.method;
-    if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(&method) {
-        let text = format!("method '{method}' not available");
-        return Err(match method {
-            // A response to HEAD has no body.
-            Method::HEAD => Refusal::bodiless(501, text),
-            _ => Refusal::plain(501, text),
-        });
-    }
-    if parts.headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Refusal::plain(
-            501,
-            "chunked transfer encoding not supported",
-        ));
-    }
-    let length = header_text(&parts.headers, header::CONTENT_LENGTH);
-    let length: u64 = length.parse().unwrap_or(0);
-    if length > 0 && (method == Method::GET || method == Method::DELETE) {
-        return Err(Refusal::plain(
-            501,
-            format!("Unexpected content for method '{method}'"),
-        ));
-    }
-    let content_type = header_text(&parts.headers, header::CONTENT_TYPE);
-    let multipart = content_type.starts_with("multipart/form-data");
-    if !multipart && length > 512 * 1024 {
-        return Err(Refusal::plain(501, "for data too large"));
-    }
-    let upload_path = parts.uri.path().ends_with("/upload");
-    let known = ["", "application/x-www-form-urlencoded", "application/json"]
-        .contains(&content_type.split(';').next().unwrap_or_default().trim());
-    if length > 0 && !known && !(multipart && upload_path) {
-        let text = format!("upload 'Content-Type '{content_type}' not implemented");
-        return Err(Refusal::plain(506, text));
-    }
-    let path = percent_decode_str(parts.uri.path())
-        .decode_utf8_lossy()
-        .into_owned();
-    let query = parts.uri.query().unwrap_or_default().to_owned();
-    let head = Head {
-        method,
-        path,
-        query,
-        headers: parts.headers,
-        length,
-    };
-    Ok((head, body))
-}
-
-fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-}
-
-/// What a request is about, and who makes it.
-struct Found {
-    route: Route,
-    caller: Caller,
-    path_params: Vec<(String, String)>,
-}
-
-struct Parsed {
-    params: Vec<(String, String)>,
-    upload: Option<Upload>,
-}
-
-impl Head {
-    /// The path behind the format.
-    fn api_path(&self) -> Result<&str, Refusal> {
-        let Some(rest) = self.path.strip_prefix("/api2/") else {
-            let text = format!("no such file '{}'", self.path);
-            return Err(Refusal::plain(500, text));
-        };
-        let (format, _) = rest.split_once('/').unwrap_or((rest, ""));
-        let path = &rest[format.len()..];
-        match format {
-            "json" | "extjs" => Ok(path),
-            other => Err(Refusal::plain(
-                501,
-                format!("no formatter for uri {path}, {other}"),
-            )),
-        }
-    }
-
-    fn route(&self, shared: &Shared) -> Result<Found, Refusal> {
-        let path = self.api_path()?;
-        let state = shared.state();
-        let caller = self.caller(&state, path)?;
-        let unknown = || {
-            Refusal::new(
-                501,
-                format!("Method '{} {path}' not implemented", self.method),
-            )
-        };
-        let (template, path_params) = state
-            .contract
-            .find(&self.method, path)
-            .ok_or_else(unknown)?;
-        let route = Route::of(&self.method, template).ok_or_else(unknown)?;
-        if caller.id.contains('!') && !state.contract.allows_tokens(&self.method, template) {
-            let text = format!(
-                "Permission check failed (URI '{path}' not available with API token, need proper ticket.\n)"
-            );
-            return Err(Refusal::new(403, text));
-        }
-        Ok(Found {
-            route,
-            caller,
-            path_params,
-        })
-    }
-
-    fn caller(&self, state: &State, path: &str) -> Result<Caller, Refusal> {
-        let open = matches!(
-            (&self.method, path),
-            (&Method::GET | &Method::POST, "/access/ticket") | (&Method::GET, "/access/domains")
-        );
-        if open && !has_token(&self.headers) {
-            return Ok(Caller {
-                id: String::new(),
-                acl: Acl::none(),
-            });
-        }
-        state.accounts.authenticate(
-            &state.directory,
-            &self.method,
-            &self.headers,
-            path.ends_with("/upload"),
-        )
-    }
-}
-
-impl Received {
-    /// All parameters: path, body, query. The upload parser closes the connection where it stalls.
-    fn parse(&self, release: Release, found: &Found) -> Result<Result<Parsed, Refusal>, HangUp> {
-        let mut params = found.path_params.clone();
-        let mut upload = None;
-        let content_type = header_text(&self.head.headers, header::CONTENT_TYPE);
-        if found.route == Route::Upload {
-            let query = form(self.head.query.as_bytes());
-            if query.iter().any(|(name, _)| name == "tmpfilename") {
-                return Err(HangUp);
-            }
-            let parsed = match multipart::read(&self.body, content_type) {
-                Ok(parsed) => parsed,
-                Err(Stall::HangUp) => return Err(HangUp),
-                Err(Stall::Rejected(refusal)) => return Ok(Err(refusal)),
-            };
-            params.extend(parsed.fields.iter().cloned());
-            params.push(("filename".to_owned(), parsed.file_name.clone()));
-            upload = Some(parsed);
-        } else if content_type.starts_with("application/json") {
-            match json::params(release, &self.body) {
-                Ok(members) => params.extend(members),
-                Err(refusal) => return Ok(Err(refusal)),
-            }
-        } else {
-            params.extend(form(&self.body));
-        }
-        params.extend(form(self.head.query.as_bytes()));
-        // The server ignores this one everywhere.
-        params.retain(|(name, _)| name != "_dc");
-        // The same value as in the path is no second value.
-        let mut seen = std::collections::HashSet::new();
-        params.retain(|(name, value)| {
-            let in_path = found.path_params.iter().any(|(known, _)| known == name);
-            !in_path || seen.insert((name.clone(), value.clone()))
-        });
-        Ok(Ok(Parsed { params, upload }))
-    }
-}
-
-impl Parsed {
-    fn conflicting_parameter(&self, found: &Found) -> Option<String> {
-        let conflict = found.path_params.iter().find(|(name, value)| {
-            self.params
-                .iter()
-                .any(|(given, other)| given == name && other != value)
-        });
-        conflict.map(|(name, _)| name.clone())
-    }
-}
-
-/// Pairs are split at `&` and at `;`; an empty value is no value.
-fn form(text: &[u8]) -> Vec<(String, String)> {
-    let text = String::from_utf8_lossy(text);
-    let pairs = text.split(['&', ';']).filter(|pair| !pair.is_empty());
-    pairs
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = value.split('=').next().unwrap_or_default();
-            (!value.is_empty()).then(|| (decode(name), decode(value)))
-        })
-        .collect()
-}
-
-fn decode(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_are_split_as_by_the_server() {
-        assert_eq!(
-            form(b"boot=order%3Dscsi0%3Bide2&name=a+b;empty=&x=1=2"),
-            [
-                ("boot".to_owned(), "order=scsi0;ide2".to_owned()),
-                ("name".to_owned(), "a b".to_owned()),
-                ("x".to_owned(), "1".to_owned()),
-            ]
-        );
-    }
 }

@@ -46,10 +46,27 @@ impl std::fmt::Debug for TaskRecord {
 
 /// What a task is about: the fields of its id.
 pub(super) struct TaskSubject<'a> {
-    pub(super) worker: &'a str,
-    pub(super) id: &'a str,
-    pub(super) node: &'a NodeName,
-    pub(super) user: &'a str,
+    worker: &'a str,
+    id: String,
+    node: &'a NodeName,
+    user: &'a str,
+}
+
+impl<'a> TaskSubject<'a> {
+    /// A task that the caller starts on a node; `id` is what it is about, often a VM.
+    pub(super) fn of(
+        context: &Context<'a>,
+        worker: &'a str,
+        id: impl ToString,
+        node: &'a NodeName,
+    ) -> Self {
+        Self {
+            worker,
+            id: id.to_string(),
+            node,
+            user: &context.caller.id,
+        }
+    }
 }
 
 /// Starts a task whose work is known; it changes the world when it ends.

@@ -18,7 +18,7 @@ use crate::id::{VmId, VolumeId};
 
 pub(super) use change::{set, unlink, update};
 pub(super) use create::{check_free, create};
-pub(super) use rights::{check_allocation, check_option_privileges};
+pub(super) use rights::{check_allocation, check_option_privileges, only_root_passes_paths};
 
 type Options = BTreeMap<String, String>;
 
@@ -143,12 +143,7 @@ pub(super) fn delete(context: &Context<'_>, state: &mut State) -> Reply {
         )));
     }
     let all = context.optional("destroy-unreferenced-disks") == Some("1");
-    let subject = TaskSubject {
-        worker: "qmdestroy",
-        id: &id.to_string(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "qmdestroy", id, &node);
     let effect = move |state: &mut State| {
         let vm = state.vms.get(&id).ok_or("the VM was removed meanwhile")?;
         check_lock(vm)?;

@@ -263,7 +263,9 @@ impl Storage {
     ///
     /// Needs `Datastore.AllocateTemplate` on the storage. The server rejects an upload without it by closing the
     /// connection while the body is still being sent, so that its response is lost (measured with bodies larger than the
-    /// socket buffers). Bodies above 128 KiB therefore cost a request for the caller's privileges first.
+    /// socket buffers). Bodies above 128 KiB therefore cost a request for the caller's privileges first, and a connection
+    /// that breaks while the body is sent costs another one: a right or a token that was lost in between is the error
+    /// then, with the interruption as its source.
     ///
     /// # Errors
     /// `InvalidInput` for a wrong file name; `Forbidden` with path and privilege; `NotFound` or `Rejected` for a storage
@@ -321,9 +323,18 @@ impl Storage {
             .with_missing_permissions(missing))
     }
 
+    /// The server decides from the head of the request, and closes the connection while the body is still coming: the
+    /// same question is asked again in a request whose answer is not lost.
     async fn explain_interruption(&self, target: String, error: Error) -> Error {
         match self.check_upload_right(&target).await {
-            Err(missing) if missing.kind() == ErrorKind::Forbidden => missing.with_source(error),
+            Err(refused) if refused.kind() == ErrorKind::Forbidden => refused.with_source(error),
+            Err(refused) if refused.kind() == ErrorKind::Unauthenticated => {
+                Error::new(refused.kind(), OPERATION)
+                    .with_target(target)
+                    .with_server(self.client.transport().server())
+                    .with_message(refused.message())
+                    .with_source(error)
+            }
             _ => error,
         }
     }

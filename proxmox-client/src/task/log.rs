@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use futures_util::stream;
 
-use super::{Task, TaskStatus, passes};
+use super::wait::passes;
+use super::{Task, TaskStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::{DurationText, Poll};
 

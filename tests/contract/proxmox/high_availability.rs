@@ -1,11 +1,11 @@
-//! High availability of both releases, against the mock. The sentences were read in pve-ha-manager.
+//! High availability of both releases, against the mock. Order and sentences were read in pve-ha-manager 5.2.0 and 4.0.7.
 
 use proxmox_client::cluster::{
     HaAffinity, HaGroupRequest, HaGroupUpdate, HaResourceRequest, HaResourceUpdate, HaRuleRequest,
     HaRuleUpdate,
 };
 use proxmox_client::id::VmId;
-use proxmox_client::mock::PveMock;
+use proxmox_client::mock::{PveMock, Quorum};
 use proxmox_client::{Cluster, ErrorKind, Reason};
 
 use super::{node, vm_id};
@@ -144,4 +144,188 @@ async fn a_managed_guest_is_changed_and_sent_elsewhere() {
     let to = "pve-02".parse().unwrap();
     cluster.migrate_ha_resource(vm_id(), &to).await.unwrap();
     cluster.relocate_ha_resource(vm_id(), &to).await.unwrap();
+}
+
+async fn managed(version: &str, nodes: &[&str], vms: u32) -> (PveMock, Cluster, Vec<VmId>) {
+    let mut builder = PveMock::builder().version(version);
+    for node in nodes {
+        builder = builder.node(node.parse().unwrap());
+    }
+    let mock = builder.start().await;
+    let cluster = mock.client().cluster();
+    let ids: Vec<VmId> = (101..=100 + vms).map(|id| VmId::new(id).unwrap()).collect();
+    for id in &ids {
+        mock.add_vm(*id, &[]);
+        let resource = HaResourceRequest::new();
+        cluster.add_ha_resource(*id, &resource).await.unwrap();
+    }
+    (mock, cluster, ids)
+}
+
+/// A rule that is created when others exist, and the end of its refusal; none for a rule that is created.
+type Attempt = (&'static str, HaRuleRequest, Option<&'static str>);
+
+#[tokio::test]
+async fn rules_that_contradict_each_other_are_refused_with_the_reason() {
+    let (_mock, cluster, vms) = managed("9.2.11", &["pve-01", "pve-02"], 4).await;
+    let together = |vms: &[VmId]| HaRuleRequest::resource_affinity(vms, HaAffinity::Positive);
+    let apart = |vms: &[VmId]| HaRuleRequest::resource_affinity(vms, HaAffinity::Negative);
+    let places = HaRuleRequest::node_affinity;
+    let attempts: [Attempt; 10] = [
+        (
+            "alone",
+            together(&vms[..1]),
+            Some("rule is ineffective as there are less than two resources"),
+        ),
+        (
+            "many",
+            apart(&vms[..3]),
+            Some("rule defines more resources than available nodes"),
+        ),
+        ("home", places(&vms[..1], "pve-01"), None),
+        (
+            "again",
+            places(&vms[..2], "pve-02"),
+            Some("resource 'vm:101' is already used in another node affinity rule"),
+        ),
+        ("second", places(&vms[1..2], "pve-01:0"), None),
+        (
+            "pair",
+            together(&vms[..2]),
+            Some("resources are in multiple node affinity rules"),
+        ),
+        (
+            "spread",
+            apart(&vms[..2]),
+            Some(
+                "two or more resources are restricted to less nodes than available to the resources",
+            ),
+        ),
+        ("others", together(&vms[2..]), None),
+        (
+            "torn",
+            apart(&vms[2..]),
+            Some("rule shares two or more resources with a positive resource affinity rule"),
+        ),
+        (
+            "ranked",
+            places(&vms[2..3], "pve-01:2,pve-02:1"),
+            Some(
+                "resources are in a resource affinity rule and cannot be in a node affinity rule with multiple priorities",
+            ),
+        ),
+    ];
+    for (name, rule, refusal) in attempts {
+        let created = cluster.create_ha_rule(name, &rule).await;
+        let Some(reason) = refusal else {
+            created.unwrap();
+            continue;
+        };
+        let error = created.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{name}: {error}");
+        let expected =
+            format!("create ha rule failed: 400 Rule '{name}' is invalid.\nresources: {reason}");
+        assert_eq!(error.message().trim_end(), expected);
+    }
+    let rules = cluster.ha_rules().await.unwrap();
+    let names: Vec<&str> = rules.iter().map(|rule| rule.rule.as_str()).collect();
+    assert_eq!(names, ["home", "second", "others"]);
+    assert_eq!(rules[1].nodes.as_deref(), Some("pve-01"));
+
+    // A rule that has no effect contradicts nothing, until it gets its effect back.
+    let torn = apart(&vms[2..]).disabled();
+    cluster.create_ha_rule("torn", &torn).await.unwrap();
+    let enable = HaRuleUpdate::new("resource-affinity").unset("disable");
+    let error = cluster.update_ha_rule("torn", &enable).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+}
+
+#[tokio::test]
+async fn settings_that_a_rule_cannot_have_or_lose_are_refused() {
+    let (_mock, cluster, vms) = managed("9.2.11", &["pve-01", "pve-02"], 2).await;
+    let pair = HaRuleRequest::resource_affinity(&vms, HaAffinity::Positive);
+    cluster.create_ha_rule("pair", &pair).await.unwrap();
+    for (update, problem) in [
+        (
+            HaRuleUpdate::new("resource-affinity").nodes("pve-01"),
+            "unexpected property 'nodes'",
+        ),
+        (
+            HaRuleUpdate::new("node-affinity").comment("x"),
+            "unexpected property 'type'",
+        ),
+        (
+            HaRuleUpdate::new("resource-affinity").unset("affinity"),
+            "unable to delete required option 'affinity'",
+        ),
+        (
+            HaRuleUpdate::new("resource-affinity").unset("strict"),
+            "no such option 'strict'",
+        ),
+        (
+            HaRuleUpdate::new("resource-affinity")
+                .comment("x")
+                .unset("comment"),
+            "cannot set and delete property 'comment' at the same time!",
+        ),
+    ] {
+        let error = cluster.update_ha_rule("pair", &update).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+        let expected = format!("update HA rules failed: {problem}");
+        assert_eq!(error.message().trim_end(), expected);
+    }
+    let read = cluster.ha_rule("pair").await.unwrap();
+    assert_eq!((read.comment, read.disabled), (None, false));
+}
+
+#[tokio::test]
+async fn resources_that_go_together_or_apart_are_named_when_one_is_sent() {
+    let (mock, _cluster, vms) = managed("9.2.11", &["pve-01", "pve-02"], 3).await;
+    let cluster = mock.client().cluster();
+    let pair = HaRuleRequest::resource_affinity(&vms[..2], HaAffinity::Positive);
+    cluster.create_ha_rule("pair", &pair).await.unwrap();
+    let apart = HaRuleRequest::resource_affinity(&vms[1..], HaAffinity::Negative);
+    cluster.create_ha_rule("apart", &apart).await.unwrap();
+
+    let path = "/cluster/ha/resources/vm:101/migrate";
+    let to = |node: &'static str| vec![("node", node)];
+    let send = async |node| {
+        let raw = mock.client().raw(http::Method::POST, path, &to(node)).await;
+        raw.unwrap().data
+    };
+
+    assert_eq!(
+        send("pve-01").await,
+        serde_json::json!({
+            "sid": "vm:101", "requested-node": "pve-01", "comigrated-resources": ["vm:102"],
+            "blocking-resources": [{ "sid": "vm:103", "cause": "resource-affinity" }],
+        })
+    );
+    assert_eq!(
+        send("pve-02").await,
+        serde_json::json!({
+            "sid": "vm:101", "requested-node": "pve-02", "comigrated-resources": ["vm:102"],
+        })
+    );
+}
+
+#[tokio::test]
+async fn without_quorum_every_change_fails_and_passes_later() {
+    let (mock, cluster, vms) = managed("9.2.11", &["pve-01", "pve-02"], 2).await;
+    let pair = HaRuleRequest::resource_affinity(&vms, HaAffinity::Positive);
+    cluster.create_ha_rule("pair", &pair).await.unwrap();
+    mock.set_quorate(Quorum::Lost);
+
+    let update = HaRuleUpdate::new("resource-affinity").comment("x");
+    for result in [
+        cluster.create_ha_rule("other", &pair).await,
+        cluster.update_ha_rule("pair", &update).await,
+        cluster.delete_ha_rule("pair").await,
+        cluster.remove_ha_resource(vms[0]).await.map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::NoQuorum), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Busy);
+    }
+    assert_eq!(cluster.ha_rules().await.unwrap().len(), 1);
 }

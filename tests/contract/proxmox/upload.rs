@@ -216,3 +216,151 @@ async fn a_large_upload_without_the_right_is_refused_before_it_is_sent() {
     let calls = mock.calls();
     assert!(calls.iter().all(|call| call.route != Route::Upload));
 }
+
+const LOW: &str = "ci@pve!low";
+
+/// Enough that the connection closes while the body is still being sent.
+const LENGTH: usize = 8 << 20;
+
+/// What happens to the caller between the question for its rights and the head of the upload.
+type Loss = fn(&PveMock);
+
+fn lose_the_right(mock: &PveMock) {
+    mock.set_token_acl(
+        LOW,
+        Acl::administrator().without("Datastore.AllocateTemplate"),
+    );
+}
+
+fn lose_the_token(mock: &PveMock) {
+    mock.delete_token(LOW);
+}
+
+/// The ways into an upload.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Bytes,
+    Path,
+    Stream,
+}
+
+impl Way {
+    async fn request(self) -> UploadRequest {
+        let name = "large.iso";
+        match self {
+            Self::Bytes => UploadRequest::from_bytes(Content::Iso, name, vec![7_u8; LENGTH].into()),
+            Self::Path => {
+                let named = tempfile::Builder::new()
+                    .prefix("large")
+                    .suffix(".iso")
+                    .tempfile();
+                let mut file = named.unwrap();
+                std::io::Write::write_all(&mut file, &vec![7_u8; LENGTH]).unwrap();
+                // The file is open, and lives on without its name.
+                let opened = UploadRequest::from_path(Content::Iso, file.path()).await;
+                opened.unwrap()
+            }
+            Self::Stream => {
+                let piece = Bytes::from(vec![7_u8; LENGTH / 64]);
+                let pieces = (0..64).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
+                UploadRequest::new(Content::Iso, name, LENGTH as u64, stream::iter(pieces))
+            }
+        }
+    }
+}
+
+/// Waits until the mock has this many requests to a route.
+async fn until_called(mock: &PveMock, route: Route, times: usize) {
+    while mock
+        .calls()
+        .iter()
+        .filter(|call| call.route == route)
+        .count()
+        < times
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The error of an upload whose caller loses something after it was asked for its rights: in between, it waits for the turn
+/// of another upload.
+async fn error_of_losing(request: UploadRequest, lose: Loss) -> proxmox_client::Error {
+    let mock = PveMock::builder()
+        .token(LOW, "secret", Acl::administrator())
+        .start()
+        .await;
+    // A client sends one upload at a time.
+    let local = mock.client().node(node()).storage(storage("local"));
+    mock.fail_next(Route::Upload, Fault::Stall);
+    let first = {
+        let local = local.clone();
+        tokio::spawn(async move { local.upload(hello()).await.map(drop) })
+    };
+    until_called(&mock, Route::Upload, 1).await;
+    let second = tokio::spawn(async move { local.upload(request).await.map(drop) });
+    until_called(&mock, Route::Permissions, 1).await;
+
+    lose(&mock);
+    first.abort();
+
+    let error = second.await.unwrap().unwrap_err();
+    assert!(mock.volumes().is_empty());
+    error
+}
+
+/// The errors of large uploads by each way, with and without an observer.
+async fn errors_of_losing(lose: Loss) -> Vec<proxmox_client::Error> {
+    let mut errors = Vec::new();
+    for way in [Way::Bytes, Way::Path, Way::Stream] {
+        errors.push(error_of_losing(way.request().await, lose).await);
+        let observed = way.request().await.progress(|_, _| {});
+        errors.push(error_of_losing(observed, lose).await);
+    }
+    errors
+}
+
+#[tokio::test]
+async fn a_right_that_is_lost_before_the_body_is_named_although_the_connection_broke() {
+    for error in errors_of_losing(lose_the_right).await {
+        assert_eq!(error.kind(), ErrorKind::Forbidden, "{error:?}");
+        let missing = &error.missing_permissions()[0];
+        assert_eq!(missing.path, "/storage/local");
+        assert_eq!(missing.privileges, ["Datastore.AllocateTemplate"]);
+        assert!(
+            error
+                .to_string()
+                .contains("Datastore.AllocateTemplate on /storage/local"),
+            "{error}"
+        );
+        assert_explains_an_interruption(&error);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_deleted_before_the_body_is_named_although_the_connection_broke() {
+    for error in errors_of_losing(lose_the_token).await {
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+        assert_explains_an_interruption(&error);
+    }
+}
+
+/// Nobody knows how much of the upload the server had taken.
+#[track_caller]
+fn assert_explains_an_interruption(error: &proxmox_client::Error) {
+    let source = std::error::Error::source(error).unwrap();
+    let broken: &proxmox_client::Error = source.downcast_ref().unwrap();
+    assert_eq!(broken.kind(), ErrorKind::Interrupted, "{broken:?}");
+    assert!(error.may_have_taken_effect() && !error.is_retryable());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_the_right_is_there_stays_an_interruption() {
+    let mock = PveMock::start().await;
+    mock.fail_next(Route::Upload, Fault::Disconnect);
+
+    let local = mock.client().node(node()).storage(storage("local"));
+    let error = local.upload(large()).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
+    mock.assert_called(Route::Permissions, 2);
+}

@@ -16,12 +16,7 @@ pub(in crate::mock) fn download(context: &Context<'_>, state: &mut State) -> Rep
     let volume = target(context, state, file_name)?;
     let url = Url::parse(context.param("url"))
         .map_err(|_| Refusal::parameter("url", "value does not match the regex pattern"))?;
-    let subject = TaskSubject {
-        worker: "download",
-        id: volume.file_name(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "download", volume.file_name(), &node);
     let id = task::register(state, &subject)?;
     let destination = state
         .storage(context.param("storage"))?

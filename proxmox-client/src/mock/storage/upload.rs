@@ -70,12 +70,7 @@ pub(in crate::mock) fn upload(context: &Context<'_>, state: &mut State, upload: 
     let path = state
         .storage(context.param("storage"))?
         .path_of(volume.name());
-    let subject = TaskSubject {
-        worker: "imgcopy",
-        id: "",
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "imgcopy", "", &node);
     let target = node.clone();
     let effect = move |state: &mut State| {
         let temporary = "/var/tmp/pveupload-00000000000000000000000000000000";

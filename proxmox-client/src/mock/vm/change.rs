@@ -48,12 +48,7 @@ pub(in crate::mock) fn update(context: &Context<'_>, state: &mut State) -> Reply
     let change = Change::read(context, state)?;
     let id = change.id;
     let node = change.node.clone();
-    let subject = TaskSubject {
-        worker: "qmconfig",
-        id: &id.to_string(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "qmconfig", id, &node);
     task::start(
         context.shared,
         state,

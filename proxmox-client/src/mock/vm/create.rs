@@ -9,7 +9,7 @@ use crate::mock::reply::{Refusal, Reply};
 use crate::mock::state::{MockVm, State};
 use crate::mock::task::{self, Cleanup, Effect, TaskSubject};
 use crate::mock::vm_config::{self, resolve_cdrom_alias};
-use crate::mock::{backup, power};
+use crate::mock::{power, restore};
 
 pub(in crate::mock) fn create(context: &Context<'_>, state: &mut State) -> Reply {
     let id = context.vm_id()?;
@@ -18,7 +18,7 @@ pub(in crate::mock) fn create(context: &Context<'_>, state: &mut State) -> Reply
     let mut options = given_options(context);
     resolve_cdrom_alias(&mut options);
     if let Some(archive) = context.optional("archive") {
-        return backup::restore(context, state, archive, options);
+        return restore::restore(context, state, archive, options);
     }
     check_create_privileges(context, state, id, &options)?;
     check_options(state, &node, &options)?;
@@ -27,12 +27,7 @@ pub(in crate::mock) fn create(context: &Context<'_>, state: &mut State) -> Reply
     state.vms.insert(id, MockVm::new(node.clone(), lock));
     let pool = context.optional("pool").map(str::to_owned);
     let start = context.optional("start") == Some("1");
-    let subject = TaskSubject {
-        worker: "qmcreate",
-        id: &id.to_string(),
-        node: &node,
-        user: &context.caller.id,
-    };
+    let subject = TaskSubject::of(context, "qmcreate", id, &node);
     let work: Effect = Box::new(move |state| {
         let mut log = finish_create(state, id, &options)?;
         if let Some(pool) = pool {

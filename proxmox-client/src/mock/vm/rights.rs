@@ -138,6 +138,17 @@ fn check_volume_name(state: &State, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The refusal of a path in the place of a volume, with the line of the server's code.
+pub(in crate::mock) fn only_root_passes_paths(state: &State) -> Refusal {
+    let line = match state.contract.release() {
+        Release::Nine => 651,
+        Release::Eight => 581,
+    };
+    Refusal::died(format!(
+        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line {line}."
+    ))
+}
+
 fn check_drive_privileges(
     caller: &Caller,
     state: &State,
@@ -152,13 +163,7 @@ fn check_drive_privileges(
         .unwrap_or_default();
     let path = file.starts_with('/') || source.starts_with('/');
     if path && !caller.is_root_with_password() {
-        let line = match state.contract.release() {
-            Release::Nine => 651,
-            Release::Eight => 581,
-        };
-        return Err(Refusal::died(format!(
-            "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line {line}."
-        )));
+        return Err(only_root_passes_paths(state));
     }
     let Ok(volume) = VolumeId::new(file) else {
         return Ok(());
