@@ -1,9 +1,11 @@
 //! Builder for `Client`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use rustls::ClientConfig;
 use url::Url;
 
 use crate::client::Client;
@@ -113,22 +115,7 @@ impl ClientBuilder {
         let base = endpoint::normalise(self.endpoint)?;
         self.credentials.check()?;
         let tls = self.trust.client_config(base.scheme())?;
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.timeouts.connect)
-            .http1_only()
-            .no_proxy();
-        if let Some(proxy) = self.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
-                Error::configuration("the proxy cannot be used").with_source(error.without_url())
-            })?;
-            http = http.proxy(proxy);
-        }
-        let http = http.build().map_err(|error| {
-            Error::configuration("the HTTP client cannot be built").with_source(error)
-        })?;
+        let http = http_client(tls, headers, self.timeouts.connect, None, self.proxy)?;
         Ok(Client::new(Arc::new(Transport {
             http,
             base,
@@ -152,4 +139,33 @@ impl ClientBuilder {
         }
         Ok(headers)
     }
+}
+
+/// An HTTP client that follows no redirect, speaks HTTP/1.1 only, and reads nothing from the environment. The host of
+/// `dial` is not looked up.
+pub(crate) fn http_client(
+    tls: ClientConfig,
+    headers: HeaderMap,
+    connect_timeout: Duration,
+    dial: Option<(&str, SocketAddr)>,
+    proxy: Option<Url>,
+) -> Result<reqwest::Client> {
+    let mut http = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(connect_timeout)
+        .http1_only()
+        .no_proxy();
+    if let Some((host, address)) = dial {
+        http = http.resolve(host, address);
+    }
+    if let Some(proxy) = proxy {
+        let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
+            Error::configuration("the proxy cannot be used").with_source(error.without_url())
+        })?;
+        http = http.proxy(proxy);
+    }
+    http.build()
+        .map_err(|error| Error::configuration("the HTTP client cannot be built").with_source(error))
 }

@@ -226,7 +226,8 @@ impl Client {
     /// Asks whether RBAC allows the account to do `action` on `object` of `resource`. Changes nothing.
     ///
     /// The object is a name, `project/name` for applications, or `*` for every object. `*` is allowed
-    /// only by a policy whose pattern covers every object. The address of a cluster cannot be checked.
+    /// only by a policy whose pattern covers every object. The address of a cluster cannot be checked. What another account
+    /// may do, and what a policy says of an address, is computed by [`rbac::Policy`](crate::rbac::Policy).
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for an object with `:` or `//`;

@@ -21,6 +21,7 @@ pub mod mock;
 pub mod oidc;
 mod poll;
 pub mod project;
+pub mod rbac;
 pub mod repository;
 mod response;
 mod retry;

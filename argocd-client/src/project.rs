@@ -257,7 +257,8 @@ impl Projects {
     /// lost response.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) for the project or the role;
+    /// [`NotFound`](ErrorKind::NotFound) for the project or the role; [`Rejected`](ErrorKind::Rejected) when the identity is
+    /// in use;
     /// [`Forbidden`](ErrorKind::Forbidden) without the right `projects, update`.
     pub async fn create_token(
         &self,
@@ -281,10 +282,11 @@ impl Projects {
         Ok(self.transport.send::<TokenResponse>(&call).await?.token)
     }
 
-    /// Revokes a token of a role, by the second in which it was issued. May be repeated.
+    /// Revokes a token of a role, by the second in which it was issued. A role or a token that does not exist is no error.
+    /// May be repeated.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) for the project or the role;
+    /// [`NotFound`](ErrorKind::NotFound) for the project;
     /// [`Forbidden`](ErrorKind::Forbidden) without the right `projects, update`.
     pub async fn delete_token(&self, project: &str, role: &str, issued_at: Duration) -> Result<()> {
         let template = "/api/v1/projects/{}/roles/{}/token/{}";

@@ -7,6 +7,7 @@ use super::{APPLICATION, AppRef, Application, Applications, absence, addressed};
 use crate::call::Call;
 use crate::error::{ErrorKind, Result};
 use crate::poll::{Poll, Probed};
+use crate::transport::found;
 
 /// What deletion does to the deployed resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,24 +84,28 @@ impl Applications {
         poll: Poll,
     ) -> Result<bool> {
         let existed = self.delete(application, cascade).await?;
-        let what = format!("application {application} to be deleted");
-        let target = application.to_string();
-        poll.wait(
-            "delete application",
-            &target,
-            what,
-            |_| {},
-            || async move {
-                match self.application(application).await {
-                    Ok(found) => Ok(Probed::Pending(found.remaining())),
-                    Err(error) if error.is_not_found() => Ok(Probed::Ready(())),
-                    Err(error) => Err(error),
-                }
-            },
-        )
-        .await?;
+        let find = async || found(self.application(application).await);
+        until_gone(application, poll, find).await?;
         Ok(existed)
     }
+}
+
+/// Waits until an application that is being deleted is not found any more.
+pub(crate) async fn until_gone(
+    application: &AppRef,
+    poll: Poll,
+    find: impl AsyncFn() -> Result<Option<Application>>,
+) -> Result<()> {
+    let what = format!("application {application} to be deleted");
+    let target = application.to_string();
+    let probe = async || {
+        Ok(match find().await? {
+            Some(found) => Probed::Pending(found.remaining()),
+            None => Probed::Ready(()),
+        })
+    };
+    poll.wait("delete application", &target, what, |_| {}, probe)
+        .await
 }
 
 impl Application {

@@ -37,6 +37,7 @@ use http::Method;
 pub use appearance::Appearance;
 pub use change::ApplicationPatch;
 pub use delete::Cascade;
+pub(crate) use delete::until_gone;
 pub use detail::{
     Link, ManagedResource, ParentRef, ResourceNode, ResourceTree, RevisionMetadata, SyncWindows,
 };

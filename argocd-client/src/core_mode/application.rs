@@ -11,8 +11,8 @@ use super::kubernetes::Kubernetes;
 use super::object::{self, APPLICATION, change, strings, typed};
 use crate::application::{
     AppRef, Application, ApplicationEvent, Cascade, NewApplication, ReadinessReport, Refresh,
-    Subject, SyncRequest, Target, TargetWait, WaitFor, WaitOutcome, WatchRequest, wait_for_all,
-    wait_for_one, watch,
+    Subject, SyncRequest, Target, TargetWait, WaitFor, WaitOutcome, WatchRequest, until_gone,
+    wait_for_all, wait_for_one, watch,
 };
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
@@ -286,21 +286,7 @@ impl CoreApplications {
         poll: Poll,
     ) -> Result<bool> {
         let existed = self.delete(application, cascade).await?;
-        let what = format!("application {application} to be deleted");
-        let target = application.to_string();
-        poll.wait(
-            "delete application",
-            &target,
-            what,
-            |_| {},
-            || async move {
-                Ok(match self.find(application).await? {
-                    Some(found) => Probed::Pending(found.remaining()),
-                    None => Probed::Ready(()),
-                })
-            },
-        )
-        .await?;
+        until_gone(application, poll, async || self.find(application).await).await?;
         Ok(existed)
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::CoreClient;
 use super::kubernetes::Kubernetes;
-use crate::builder::AGENT;
+use crate::builder::{AGENT, http_client};
 use crate::error::{Error, Result};
 use crate::retry::RetryPolicy;
 use crate::tls::{self, TlsTrust};
@@ -176,25 +176,8 @@ impl CoreClientBuilder {
         if let Some(token) = self.credentials.header()? {
             headers.insert(http::header::AUTHORIZATION, token);
         }
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .http1_only()
-            .no_proxy();
-        if let (Some(address), Some(host)) = (self.dial, self.endpoint.host_str()) {
-            http = http.resolve(host, address);
-        }
-        if let Some(proxy) = self.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
-                Error::configuration("the proxy cannot be used").with_source(error.without_url())
-            })?;
-            http = http.proxy(proxy);
-        }
-        let http = http.build().map_err(|error| {
-            Error::configuration("the HTTP client cannot be built").with_source(error)
-        })?;
+        let dial = self.endpoint.host_str().zip(self.dial);
+        let http = http_client(tls, headers, self.connect_timeout, dial, self.proxy)?;
         Ok(CoreClient::new(Arc::new(Kubernetes {
             http,
             base: self.endpoint,

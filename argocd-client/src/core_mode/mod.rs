@@ -30,6 +30,7 @@ mod cluster;
 mod feed;
 mod kubernetes;
 mod object;
+mod policy;
 mod secret;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::accounts::authenticate;
-use super::policy::{Caller, known_resource};
+use super::policy::{Caller, check_words};
 use super::request::Request;
 use super::response::Rejection;
 use super::state::MockServer;
@@ -80,9 +80,29 @@ pub(super) fn can_i(
     let [resource, action, object] = parameters else {
         return Ok(json!({"value": "no"}));
     };
-    known_resource(resource)?;
+    check_words(resource, action)?;
+    let object = &rbac_object(resource, object);
     let allowed = server.state().allows(caller, resource, action, object);
     Ok(json!({"value": if allowed { "yes" } else { "no" }}))
+}
+
+/// `PROJECT/NAMESPACE/NAME` is `PROJECT/NAME` in the namespace of Argo CD (`security.RBACName`, 3.5.1).
+fn rbac_object(resource: &str, object: &str) -> String {
+    let of_projects = [
+        "applications",
+        "applicationsets",
+        "logs",
+        "exec",
+        "clusters",
+        "repositories",
+    ];
+    let parts: Vec<&str> = object.split('/').collect();
+    match parts.as_slice() {
+        [project, namespace, name] if of_projects.contains(&resource) && *namespace == "argocd" => {
+            format!("{project}/{name}")
+        }
+        _ => object.to_owned(),
+    }
 }
 
 /// An account may act on itself; for others it needs the right.

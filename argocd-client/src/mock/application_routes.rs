@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::application::{CONTROL_PLANE, Key, change, key, rbac_name};
 use super::controller;
-use super::policy::{Caller, glob};
+use super::policy::Caller;
 use super::projection::project;
 use super::request::{Query, Request};
 use super::response::Rejection;
 use super::selector;
 use super::state::{MockServer, ServerState};
+use crate::rbac::glob;
 
 /// Whether an application passes the filters of a list or watch. Unknown parameters are ignored,
 /// as the server does.

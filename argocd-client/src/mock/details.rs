@@ -3,24 +3,16 @@
 use serde_json::{Value, json};
 
 use super::application::Key;
-use super::application_routes::{read, reference};
+use super::asked::Asked;
 use super::controller::resources;
 use super::git::{Resource, sorted};
-use super::policy::Caller;
 use super::record::events_of;
-use super::request::Query;
 use super::response::Rejection;
 use super::state::{Live, MockServer, ServerState, now};
 
-pub(super) fn tree(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    let reference = reference(name, query);
-    let application = read(server, caller, &reference, "get")?;
-    Ok(json!({"nodes": nodes(server, &application, &reference.0)}))
+pub(super) fn tree(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    let (key, application) = asked.read("get")?;
+    Ok(json!({"nodes": nodes(asked.server, &application, &key)}))
 }
 
 /// One node for every resource: deployed, or missing.
@@ -61,18 +53,17 @@ fn node(row: &Value, live: &[Live]) -> Value {
     node
 }
 
-pub(super) fn managed_resources(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    let reference = reference(name, query);
-    let application = read(server, caller, &reference, "get")?;
-    let wanted = resources(server, &application);
-    let state = server.state();
+pub(super) fn managed_resources(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    let (key, application) = asked.read("get")?;
+    let wanted = resources(asked.server, &application);
+    let state = asked.server.state();
     let fits = |resource: &&Resource| {
-        let is = |field: &str, value: &str| query.first(field).is_none_or(|wanted| wanted == value);
+        let is = |field: &str, value: &str| {
+            asked
+                .query
+                .first(field)
+                .is_none_or(|wanted| wanted == value)
+        };
         is("kind", &resource.kind)
             && is("group", &resource.group)
             && is("namespace", &resource.namespace)
@@ -81,7 +72,7 @@ pub(super) fn managed_resources(
     let items: Vec<Value> = wanted
         .iter()
         .filter(fits)
-        .map(|resource| difference(&state, &reference.0, resource))
+        .map(|resource| difference(&state, &key, resource))
         .collect();
     Ok(json!({"items": items}))
 }
@@ -134,18 +125,13 @@ pub(super) fn live_manifest(live: &Live, target: &Value) -> Value {
     sorted(&manifest)
 }
 
-pub(super) fn manifests(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    let reference = reference(name, query);
-    let application = read(server, caller, &reference, "get")?;
+pub(super) fn manifests(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    let (_, application) = asked.read("get")?;
     let source = &application["spec"]["source"];
     let url = source["repoURL"].as_str().unwrap_or_default();
-    if let Some(repository) = server.settings.repository(url) {
-        let revision = query
+    if let Some(repository) = asked.server.settings.repository(url) {
+        let revision = asked
+            .query
             .first("revision")
             .or(source["targetRevision"].as_str())
             .unwrap_or_default();
@@ -153,51 +139,30 @@ pub(super) fn manifests(
             .resolve(revision)
             .map_err(|why| Rejection::new(2, why))?;
     }
-    let manifests: Vec<String> = resources(server, &application)
+    let manifests: Vec<String> = resources(asked.server, &application)
         .iter()
-        .map(|resource| resource.tracked(name).to_string())
+        .map(|resource| resource.tracked(asked.name).to_string())
         .collect();
     Ok(json!({"manifests": manifests}))
 }
 
-pub(super) fn events(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    let application = read(server, caller, &reference(name, query), "get")?;
-    Ok(events_of(server, &application))
+pub(super) fn events(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    let (_, application) = asked.read("get")?;
+    Ok(events_of(asked.server, &application))
 }
 
-pub(super) fn sync_windows(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    read(server, caller, &reference(name, query), "get")?;
+pub(super) fn sync_windows(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    asked.read("get")?;
     Ok(json!({"canSync": true}))
 }
 
-pub(super) fn links(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    read(server, caller, &reference(name, query), "get")?;
+pub(super) fn links(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    asked.read("get")?;
     Ok(json!({"items": []}))
 }
 
-pub(super) fn revision_metadata(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    revision: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    read(server, caller, &reference(name, query), "get")?;
+pub(super) fn revision_metadata(asked: &Asked<'_>, revision: &str) -> Result<Value, Rejection> {
+    asked.read("get")?;
     if revision.len() != 40 {
         return Err(Rejection::new(
             2,

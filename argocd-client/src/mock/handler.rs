@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::accounts::{authenticate, token};
+use super::asked::Asked;
 use super::call::{Call, mask};
 use super::faults::afflicted;
 use super::policy::Caller;
@@ -46,7 +47,7 @@ pub(super) async fn handle(server: &Arc<MockServer>, mut request: Request) -> Mo
 
 /// Answers a request of the gateway.
 async fn rest(server: &Arc<MockServer>, request: Request) -> MockResponse {
-    let routed = route(&request.method, &request.path);
+    let routed = route(&request.method, &request.path, request.origin);
     record(server, &request, &routed);
     let (known, parameters) = match routed {
         Routed::Known(route, _) if !server.is_at_least(route.since()) => {
@@ -137,11 +138,17 @@ async fn respond_to(
         Err(error) => return Ok(rejected(&error)),
     };
     let id = parameters.first().map(String::as_str).unwrap_or_default();
+    let asked = Asked {
+        server,
+        caller: &caller,
+        name: id,
+        query: &request.query,
+    };
     let result = match known {
         Route::ApplicationWatch => watch::applications(server, &caller, request).await,
         Route::SetWatch => watch::sets(server, &caller, request).await,
         Route::TreeWatch => watch::tree(server, &caller, id, request).await,
-        Route::ApplicationLogs => pod_logs::logs(server, &caller, id, request),
+        Route::ApplicationLogs => pod_logs::logs(&asked, request),
         _ => dispatch(server, &caller, known, parameters, request)
             .await
             .map(|value| json_response(&value)),
@@ -228,6 +235,12 @@ async fn dispatch(
         request.body()?
     };
     let body = sent.clone().unwrap_or_else(|| json!({}));
+    let asked = Asked {
+        server,
+        caller,
+        name: id,
+        query,
+    };
     match known {
         Route::CanI => accounts::can_i(server, caller, parameters),
         Route::AccountList => accounts::list(server, caller),
@@ -252,23 +265,21 @@ async fn dispatch(
         Route::ApplicationSync => operation::sync(server, caller, id, &body),
         Route::ApplicationRollback => operation::rollback(server, caller, id, &body),
         Route::ApplicationTerminate => operation::terminate(server, caller, id, query),
-        Route::ApplicationTree => details::tree(server, caller, id, query),
-        Route::ApplicationResources => details::managed_resources(server, caller, id, query),
-        Route::ApplicationManifests => details::manifests(server, caller, id, query),
+        Route::ApplicationTree => details::tree(&asked),
+        Route::ApplicationResources => details::managed_resources(&asked),
+        Route::ApplicationManifests => details::manifests(&asked),
         Route::ApplicationManifestsWithFiles => local_manifests::generate(server, caller, &body),
-        Route::ApplicationServerSideDiff => server_side_diff::diff(server, caller, id, query),
-        Route::ApplicationEvents => details::events(server, caller, id, query),
-        Route::ApplicationLinks => details::links(server, caller, id, query),
-        Route::ApplicationSyncWindows => details::sync_windows(server, caller, id, query),
-        Route::ApplicationRevision => {
-            details::revision_metadata(server, caller, id, parameter(1), query)
-        }
-        Route::ResourceGet => resource_routes::resource(server, caller, id, query),
-        Route::ResourcePatch => resource_routes::patch_resource(server, caller, id, request),
-        Route::ResourceDelete => resource_routes::delete_resource(server, caller, id, query),
-        Route::ActionList => resource_routes::actions(server, caller, id, query),
+        Route::ApplicationServerSideDiff => server_side_diff::diff(&asked),
+        Route::ApplicationEvents => details::events(&asked),
+        Route::ApplicationLinks => details::links(&asked),
+        Route::ApplicationSyncWindows => details::sync_windows(&asked),
+        Route::ApplicationRevision => details::revision_metadata(&asked, parameter(1)),
+        Route::ResourceGet => resource_routes::resource(&asked),
+        Route::ResourcePatch => resource_routes::patch_resource(&asked, request),
+        Route::ResourceDelete => resource_routes::delete_resource(&asked),
+        Route::ActionList => resource_routes::actions(&asked),
         Route::ActionRun | Route::ActionRunWithParameters => {
-            resource_routes::run_action(server, caller, id, request)
+            resource_routes::run_action(&asked, request)
         }
         other => dispatch_rest(server, caller, other, parameters, query, sent.as_ref()),
     }

@@ -29,6 +29,7 @@ mod accounts_routes;
 mod application;
 mod application_routes;
 mod application_writes;
+mod asked;
 mod builder;
 mod call;
 mod cluster;

@@ -57,7 +57,7 @@ fn find(
         .iter()
         .find(|project| project["metadata"]["name"] == name)
         .cloned()
-        .ok_or_else(|| Rejection::new(5, format!("appprojects.argoproj.io \"{name}\" not found")))
+        .ok_or_else(|| not_found(name))
 }
 
 pub(super) fn get(server: &MockServer, caller: &Caller, name: &str) -> Result<Value, Rejection> {
@@ -249,18 +249,28 @@ pub(super) fn role_of(
     caller: &Caller,
     name: &str,
     role: &str,
-) -> Result<(), Rejection> {
-    let project = find(server, caller, name, "update")?;
+) -> Result<RoleState, Rejection> {
+    let state = server.state();
+    let mut projects = state.projects.iter();
+    let project = projects
+        .find(|project| project["metadata"]["name"] == name)
+        .ok_or_else(|| not_found(name))?;
     let roles = project["spec"]["roles"].as_array();
-    if roles
-        .into_iter()
-        .flatten()
-        .any(|known| known["name"] == role)
-    {
-        return Ok(());
+    let mut roles = roles.into_iter().flatten();
+    if !roles.any(|known| known["name"] == role) {
+        return Ok(RoleState::Missing);
     }
-    Err(Rejection::new(
-        5,
-        format!("role '{role}' does not exist in project '{name}'"),
-    ))
+    state.enforce(caller, "projects", "update", name)?;
+    Ok(RoleState::Present)
+}
+
+/// Whether a project has a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RoleState {
+    Present,
+    Missing,
+}
+
+fn not_found(name: &str) -> Rejection {
+    Rejection::new(5, format!("appprojects.argoproj.io \"{name}\" not found"))
 }

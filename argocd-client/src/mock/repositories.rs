@@ -7,6 +7,7 @@ use super::policy::Caller;
 use super::request::Query;
 use super::response::Rejection;
 use super::state::{MockServer, now};
+use super::trust::listed;
 
 /// Never given back.
 const SECRETS: [&str; 9] = [
@@ -45,12 +46,7 @@ pub(super) fn list(server: &MockServer, caller: &Caller, query: &Query) -> Value
         })
         .map(shown)
         .collect();
-    let items = if items.is_empty() {
-        Value::Null
-    } else {
-        json!(items)
-    };
-    json!({"metadata": {}, "items": items})
+    listed(items)
 }
 
 /// The object of RBAC: the address, or `project/address`.
@@ -106,24 +102,48 @@ pub(super) fn create(
         .enforce(caller, "repositories", "create", &object(body))?;
     check_connection(server, url)?;
     let mut state = server.state();
-    let existing = state
-        .repositories
-        .iter()
-        .position(|repository| repository["repo"] == url);
-    if let Some(index) = existing {
-        let keys = differences(&state.repositories[index], body);
-        if keys.is_empty() {
-            return Ok(shown(&state.repositories[index]));
+    let stored = upsert(
+        &state.repositories,
+        ("repository", "repo", url),
+        query,
+        body,
+    )?;
+    match stored {
+        Stored::Same(index) => return Ok(shown(&state.repositories[index])),
+        Stored::Other(index) => {
+            state.enforce(caller, "repositories", "update", &object(body))?;
+            state.repositories[index] = body.clone();
         }
-        if query.first("upsert") != Some("true") {
-            return Err(different("repository", &keys));
-        }
-        state.enforce(caller, "repositories", "update", &object(body))?;
-        state.repositories[index] = body.clone();
-    } else {
-        state.repositories.push(body.clone());
+        Stored::New => state.repositories.push(body.clone()),
     }
     Ok(fresh(body))
+}
+
+/// What a creation finds under its address.
+enum Stored {
+    New,
+    /// The same object.
+    Same(usize),
+    /// Another one, which the request may replace.
+    Other(usize),
+}
+
+/// Looks for the object with the address of a creation: its kind, the field of the address, the address.
+fn upsert(
+    objects: &[Value],
+    (what, field, url): (&str, &str, &str),
+    query: &Query,
+    body: &Value,
+) -> Result<Stored, Rejection> {
+    let Some(index) = objects.iter().position(|object| object[field] == url) else {
+        return Ok(Stored::New);
+    };
+    let keys = differences(&objects[index], body);
+    match (keys.is_empty(), query.first("upsert")) {
+        (true, _) => Ok(Stored::Same(index)),
+        (false, Some("true")) => Ok(Stored::Other(index)),
+        (false, _) => Err(different(what, &keys)),
+    }
 }
 
 /// The response of a write: nothing is known of the connection yet.
@@ -260,12 +280,7 @@ pub(super) fn list_templates(server: &MockServer, caller: &Caller, query: &Query
         })
         .map(shown_template)
         .collect();
-    let items = if items.is_empty() {
-        Value::Null
-    } else {
-        json!(items)
-    };
-    json!({"metadata": {}, "items": items})
+    listed(items)
 }
 
 pub(super) fn create_template(
@@ -281,19 +296,12 @@ pub(super) fn create_template(
     }
     let mut state = server.state();
     state.enforce(caller, "repositories", "create", url)?;
-    let existing = state
-        .credential_templates
-        .iter()
-        .position(|template| template["url"] == url);
-    match existing {
-        Some(index) => {
-            let keys = differences(&state.credential_templates[index], body);
-            if !keys.is_empty() && query.first("upsert") != Some("true") {
-                return Err(different("repository credentials", &keys));
-            }
+    let kind = ("repository credentials", "url", url);
+    match upsert(&state.credential_templates, kind, query, body)? {
+        Stored::Same(index) | Stored::Other(index) => {
             state.credential_templates[index] = body.clone();
         }
-        None => state.credential_templates.push(body.clone()),
+        Stored::New => state.credential_templates.push(body.clone()),
     }
     Ok(json!({"url": url}))
 }

@@ -45,8 +45,17 @@ impl Query {
     }
 }
 
+/// Where the path of a request comes from. Of one that a client sent, empty segments are cleaned, and a `:` in the last segment
+/// begins a verb; one that stands for a call by gRPC is as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Path,
+    Call,
+}
+
 #[derive(Debug)]
 pub(super) struct Request {
+    pub(super) origin: Origin,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: Query,
@@ -57,6 +66,7 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(parts: Parts, body: Bytes) -> Self {
         Self {
+            origin: Origin::Path,
             path: parts.uri.path().to_owned(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             method: parts.method,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::policy::Caller;
-use super::projects::role_of;
+use super::projects::{RoleState, role_of};
 use super::request::Query;
 use super::response::Rejection;
 use super::state::MockServer;
@@ -16,7 +16,10 @@ pub(super) fn create(
     (project, role): Role<'_>,
     body: &Value,
 ) -> Result<Value, Rejection> {
-    role_of(server, caller, project, role)?;
+    if role_of(server, caller, project, role)? == RoleState::Missing {
+        let text = format!("project '{project}' does not have role '{role}'");
+        return Err(Rejection::new(5, text));
+    }
     let mut state = server.state();
     let token = state.accounts.api_token(&format!("proj:{project}:{role}"));
     let issued_at = jiff::Timestamp::now().as_second();
@@ -50,7 +53,10 @@ pub(super) fn delete(
     issued_at: i64,
     query: &Query,
 ) -> Result<Value, Rejection> {
-    role_of(server, caller, project, role)?;
+    // A role or a token that does not exist is no error.
+    if role_of(server, caller, project, role)? == RoleState::Missing {
+        return Ok(json!({}));
+    }
     let mut state = server.state();
     let id = query.first("id").filter(|id| !id.is_empty());
     let mut left = tokens(&mut state.projects, (project, role));

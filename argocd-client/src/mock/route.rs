@@ -3,6 +3,8 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::request::Origin;
+
 /// The enumeration of the routes and their table, from one list.
 macro_rules! routes {
     ($($route:ident = $method:literal $path:literal,)+) => {
@@ -152,14 +154,14 @@ pub(super) enum Routed {
     Page,
 }
 
-pub(super) fn route(method: &Method, path: &str) -> Routed {
+pub(super) fn route(method: &Method, path: &str, origin: Origin) -> Routed {
     if path == "/healthz" {
         return Routed::Health;
     }
     if !path.starts_with("/api/") {
         return Routed::Page;
     }
-    if path.contains("//") {
+    if origin == Origin::Path && path.contains("//") {
         return Routed::Cleaned(path.replace("//", "/"));
     }
     // Only these paths are routed while they are encoded, so that a URL is one segment.
@@ -172,8 +174,8 @@ pub(super) fn route(method: &Method, path: &str) -> Routed {
     .any(|prefix| path.starts_with(prefix));
     let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let path = if encoded { path } else { &decoded };
-    let is_verb = |last: &str| last.contains(':') && !path.contains("/can-i/");
-    if path.rsplit('/').next().is_some_and(is_verb) {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    if origin == Origin::Path && last.contains(':') {
         return Routed::NotFound;
     }
     let mut exists = false;
@@ -221,33 +223,51 @@ mod tests {
     #[test]
     fn an_escaped_cluster_address_is_one_segment_and_an_unescaped_one_is_cleaned() {
         assert_eq!(
-            route(&Method::GET, "/api/v1/clusters/https%3A%2F%2Fh%3A6443"),
+            route(
+                &Method::GET,
+                "/api/v1/clusters/https%3A%2F%2Fh%3A6443",
+                Origin::Path
+            ),
             Routed::Known(Route::ClusterGet, vec!["https://h:6443".to_owned()])
         );
         assert_eq!(
-            route(&Method::GET, "/api/v1/clusters/https:%2F%2Fh:6443"),
+            route(
+                &Method::GET,
+                "/api/v1/clusters/https:%2F%2Fh:6443",
+                Origin::Path
+            ),
             Routed::NotFound
         );
         assert_eq!(
-            route(&Method::GET, "/api/v1/clusters/https://h:6443"),
+            route(
+                &Method::GET,
+                "/api/v1/clusters/https://h:6443",
+                Origin::Path
+            ),
             Routed::Cleaned("/api/v1/clusters/https:/h:6443".to_owned())
         );
     }
 
     #[test]
     fn other_paths_are_pages_or_not_found_and_other_methods_are_not_allowed() {
-        assert_eq!(route(&Method::GET, "/applications"), Routed::Page);
-        assert_eq!(route(&Method::GET, "/api/v1/nonsense"), Routed::NotFound);
         assert_eq!(
-            route(&Method::GET, "/api/v1/applications/a%3Ab"),
+            route(&Method::GET, "/applications", Origin::Path),
+            Routed::Page
+        );
+        assert_eq!(
+            route(&Method::GET, "/api/v1/nonsense", Origin::Path),
             Routed::NotFound
         );
         assert_eq!(
-            route(&Method::GET, "/api/v1/applications/a%2Fb"),
+            route(&Method::GET, "/api/v1/applications/a%3Ab", Origin::Path),
             Routed::NotFound
         );
         assert_eq!(
-            route(&Method::PATCH, "/api/v1/clusters"),
+            route(&Method::GET, "/api/v1/applications/a%2Fb", Origin::Path),
+            Routed::NotFound
+        );
+        assert_eq!(
+            route(&Method::PATCH, "/api/v1/clusters", Origin::Path),
             Routed::MethodNotAllowed
         );
     }
@@ -257,10 +277,13 @@ mod tests {
         let routed = route(
             &Method::GET,
             "/api/v1/account/can-i/applications/sync/default/*",
+            Origin::Path,
         );
 
         let expected = ["applications", "sync", "default/*"].map(str::to_owned);
         assert_eq!(routed, Routed::Known(Route::CanI, expected.to_vec()));
+        let address = "/api/v1/account/can-i/clusters/get/h:6443";
+        assert_eq!(route(&Method::GET, address, Origin::Path), Routed::NotFound);
     }
 
     #[test]

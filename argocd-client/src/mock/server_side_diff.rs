@@ -1,28 +1,24 @@
-//! Differences that a dry run of a server-side apply would make.
+//! Differences that a dry run of a server-side apply would make. Not recorded: read in `ServerSideDiff`
+//! (`server/application/application.go`, 3.5.1) and in what it calls.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::application_routes::{read, reference};
+use super::asked::Asked;
 use super::controller::resources;
 use super::git::sorted;
 use super::object::merge_patch;
-use super::policy::Caller;
-use super::request::Query;
 use super::response::Rejection;
-use super::state::MockServer;
 
 /// The live resources and the manifests of the request are pairs, by their order; either can be missing.
-pub(super) fn diff(
-    server: &MockServer,
-    caller: &Caller,
-    name: &str,
-    query: &Query,
-) -> Result<Value, Rejection> {
-    let application = read(server, caller, &reference(name, query), "get")?;
+pub(super) fn diff(asked: &Asked<'_>) -> Result<Value, Rejection> {
+    let (_, application) = asked.read("get").map_err(in_application)?;
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let live: Vec<Value> = query.all("liveResources").map(read).collect();
-    let targets: Vec<Value> = query.all("targetManifests").map(read).collect();
-    let managed = resources(server, &application);
+    let live: Vec<Value> = asked.query.all("liveResources").map(read).collect();
+    let targets: Vec<Value> = asked.query.all("targetManifests").map(read).collect();
+    let managed = resources(asked.server, &application);
     for given in &live {
         let state = read(text(given, "liveState"));
         if state.is_null() {
@@ -43,16 +39,54 @@ pub(super) fn diff(
                 text(given, "kind"),
                 text(given, "name"),
             );
-            let message = format!("{group}/{kind} {named} not found as part of application {name}");
+            let message = format!(
+                "{group}/{kind} {named} not found as part of application {}",
+                asked.name
+            );
             return Err(Rejection::new(7, message));
         }
     }
-    let pairs = live.len().max(targets.len());
-    let items: Vec<Value> = (0..pairs)
-        .map(|index| item(live.get(index), targets.get(index)))
-        .collect();
+    check_lengths(live.len(), targets.len())?;
+    let pairs = live.iter().zip(&targets);
+    let items: Vec<Value> = pairs.map(|(live, target)| item(live, target)).collect();
     let modified = items.iter().any(|item| item["modified"] == true);
     Ok(json!({"items": items, "modified": modified}))
+}
+
+/// The error of another function, as Go prints it inside of this one's.
+fn in_application(error: Rejection) -> Rejection {
+    let text = format!(
+        "error getting application: rpc error: code = {} desc = {}",
+        code_name(error.code),
+        error.message
+    );
+    Rejection::new(error.code, text)
+}
+
+/// The codes that reading an application can end with.
+fn code_name(code: i64) -> &'static str {
+    match code {
+        3 => "InvalidArgument",
+        5 => "NotFound",
+        7 => "PermissionDenied",
+        _ => "Unknown",
+    }
+}
+
+/// The command line sends a live state for each manifest. Without one the server runs out of its list, and with too many it
+/// says so.
+fn check_lengths(live: usize, targets: usize) -> Result<(), Rejection> {
+    match live.cmp(&targets) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(Rejection::new(
+            13,
+            format!("runtime error: index out of range [{live}] with length {live}"),
+        )),
+        Ordering::Greater => Err(Rejection::new(
+            2,
+            "error performing state diffs: failed to calculate diff: left and right arrays have mismatched lengths",
+        )),
+    }
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -86,30 +120,31 @@ fn matches(given: &Value, state: &Value) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn item(live: Option<&Value>, target: Option<&Value>) -> Value {
-    let state = live.map(|live| text(live, "liveState"));
-    let state: Value = state
-        .and_then(|state| serde_json::from_str(state).ok())
-        .unwrap_or_default();
-    let target = target.filter(|target| !target.is_null());
-    // An apply changes the fields that the manifest names, and no others.
+fn item(live: &Value, target: &Value) -> Value {
+    let state: Value = serde_json::from_str(text(live, "liveState")).unwrap_or_default();
+    let is_secret = [target, &state]
+        .iter()
+        .any(|object| object["kind"] == "Secret" && object["apiVersion"] == "v1");
+    // An apply changes the fields that the manifest names, and no others. The version of the object is not compared.
+    let state = compared(state);
     let mut predicted = state.clone();
-    match target {
-        Some(target) if predicted.is_null() => predicted = target.clone(),
-        Some(target) => merge_patch(&mut predicted, target),
-        None => predicted = Value::Null,
+    match (state.is_null(), target.is_null()) {
+        (_, true) => predicted = Value::Null,
+        (true, false) => predicted = target.clone(),
+        (false, false) => merge_patch(&mut predicted, target),
     }
-    let written = |value: &Value| sorted(value).to_string();
-    let mut item = match live {
-        Some(live) => json!({
-            "group": live["group"], "kind": live["kind"], "namespace": live["namespace"], "name": live["name"],
-            "hook": live["hook"], "resourceVersion": live["resourceVersion"],
-        }),
-        None => identity(target.unwrap_or(&Value::Null)),
+    let modified = predicted != state;
+    let (predicted, state) = match is_secret {
+        true => masked(predicted, state),
+        false => (predicted, state),
     };
-    item["targetState"] = json!(written(&predicted));
-    item["liveState"] = json!(written(&state));
-    if predicted != state {
+    let written = |value: &Value| sorted(value).to_string();
+    let mut item = json!({
+        "group": live["group"], "kind": live["kind"], "namespace": live["namespace"], "name": live["name"],
+        "hook": live["hook"], "resourceVersion": live["resourceVersion"],
+        "targetState": written(&predicted), "liveState": written(&state),
+    });
+    if modified {
         item["modified"] = json!(true);
     }
     if let Some(fields) = item.as_object_mut() {
@@ -118,9 +153,39 @@ fn item(live: Option<&Value>, target: Option<&Value>) -> Value {
     item
 }
 
-fn identity(target: &Value) -> Value {
-    let api_version = text(target, "apiVersion");
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let metadata = &target["metadata"];
-    json!({"group": group, "kind": target["kind"], "namespace": metadata["namespace"], "name": metadata["name"]})
+/// A live state without what the server leaves out of a comparison.
+fn compared(mut state: Value) -> Value {
+    let metadata = state.get_mut("metadata");
+    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+        metadata.remove("resourceVersion");
+        let annotations = metadata.get_mut("annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+    state
 }
+
+/// Replaces the values of a Secret: equal ones by the same text, others by a longer one.
+fn masked(mut predicted: Value, mut state: Value) -> (Value, Value) {
+    let before = (predicted["data"].clone(), state["data"].clone());
+    let keys = [&before.0, &before.1]
+        .into_iter()
+        .filter_map(Value::as_object);
+    let keys: BTreeSet<String> = keys.flat_map(|data| data.keys().cloned()).collect();
+    for key in keys {
+        let (wanted, found) = (before.0.get(&key), before.1.get(&key));
+        if wanted.is_some() {
+            predicted["data"][&key] = json!(HIDDEN);
+        }
+        if found.is_some() {
+            let differs = wanted.is_some() && wanted != found;
+            let more = if differs { "+" } else { "" };
+            state["data"][&key] = json!(format!("{HIDDEN}{more}"));
+        }
+    }
+    (predicted, state)
+}
+
+const HIDDEN: &str = "++++++++";

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::object::blank;
-use super::policy::{Caller, glob};
+use super::policy::Caller;
 use super::request::Query;
 use super::response::Rejection;
 use super::state::{MockServer, ServerState};
+use crate::rbac::glob;
 
 /// Two of the host keys that an installation knows from the start.
 pub(super) fn known_hosts(state: &mut ServerState) {
@@ -41,7 +41,8 @@ fn fits(certificate: &Value, query: &Query) -> bool {
         && is("certSubType", "certSubType")
 }
 
-fn listed(items: Vec<Value>) -> Value {
+/// A list without an item is `null`.
+pub(super) fn listed(items: Vec<Value>) -> Value {
     let items = if items.is_empty() {
         Value::Null
     } else {
@@ -136,16 +137,38 @@ pub(super) fn delete_certificates(
 pub(super) fn keys(server: &MockServer, caller: &Caller) -> Result<Value, Rejection> {
     let state = server.state();
     state.enforce(caller, "gpgkeys", "get", "")?;
-    Ok(listed(state.keys.clone()))
+    let items = state.keys.iter().map(|key| {
+        let mut shown = key.clone();
+        // The list does without the keys themselves.
+        if let Some(fields) = shown.as_object_mut() {
+            fields.remove("keyData");
+        }
+        shown
+    });
+    Ok(listed(items.collect()))
 }
 
 pub(super) fn key(server: &MockServer, caller: &Caller, id: &str) -> Result<Value, Rejection> {
     let state = server.state();
-    state.enforce(caller, "gpgkeys", "get", id)?;
+    state.enforce(caller, "gpgkeys", "get", "")?;
+    let id = short_key_id(id)?;
     let found = state.keys.iter().find(|key| key["keyID"] == id);
     found
         .cloned()
         .ok_or_else(|| Rejection::new(2, format!("no such key: {id}")))
+}
+
+/// The last 16 digits of a fingerprint of 40.
+fn short_key_id(id: &str) -> Result<&str, Rejection> {
+    let hexadecimal = id.chars().all(|c| c.is_ascii_hexdigit());
+    match id.len() {
+        16 if hexadecimal => Ok(id),
+        40 if hexadecimal => Ok(&id[24..]),
+        _ => Err(Rejection::new(
+            2,
+            format!("'{id}' is not a valid GnuPG key ID"),
+        )),
+    }
 }
 
 pub(super) fn add_key(
@@ -156,8 +179,8 @@ pub(super) fn add_key(
     let mut state = server.state();
     state.enforce(caller, "gpgkeys", "create", "")?;
     let data = body["keyData"].as_str().unwrap_or_default();
-    if blank(&body["keyData"]) {
-        return Err(Rejection::invalid("Submitted key data is empty"));
+    if data.trim().is_empty() {
+        return Err(Rejection::new(2, "submitted key data is empty"));
     }
     if !data.contains("BEGIN PGP PUBLIC KEY BLOCK") {
         return Err(Rejection::new(
@@ -187,7 +210,7 @@ pub(super) fn delete_key(
 ) -> Result<Value, Rejection> {
     let mut state = server.state();
     let id = query.first("keyID").unwrap_or_default();
-    state.enforce(caller, "gpgkeys", "delete", id)?;
+    state.enforce(caller, "gpgkeys", "delete", "")?;
     let before = state.keys.len();
     state.keys.retain(|key| key["keyID"] != id);
     if state.keys.len() == before {

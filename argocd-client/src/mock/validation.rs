@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::object::blank;
-use super::policy::glob;
 use super::response::Rejection;
 use super::state::{MockServer, ServerState};
+use crate::rbac::glob;
 
 /// The checks in the order of the server: project, destination, source, manifests, permissions.
 pub(super) fn validate(server: &MockServer, name: &str, spec: &Value) -> Result<(), Rejection> {

@@ -211,3 +211,22 @@ async fn http_2_is_for_grpc_only() {
 
     assert!(refused.is_err());
 }
+
+#[tokio::test]
+async fn a_right_on_an_address_can_be_asked_for_by_a_call() {
+    let mock = ArgoCdMock::start().await;
+    let message = [
+        field(1, b"clusters"),
+        field(2, b"get"),
+        field(3, b"https://h:6443"),
+    ]
+    .concat();
+
+    for caller in [Caller::web(&mock), Caller::native(&mock)] {
+        let messages = caller
+            .messages("account.AccountService/CanI", &message)
+            .await;
+
+        assert!(contains(&messages[0], "yes"));
+    }
+}

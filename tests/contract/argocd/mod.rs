@@ -2,6 +2,7 @@
 
 mod applications;
 mod clusters;
+mod command_line;
 mod faults;
 mod grpc;
 mod mock;

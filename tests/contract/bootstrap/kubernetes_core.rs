@@ -9,6 +9,7 @@ use argocd_client::application::{
 };
 use argocd_client::cluster::{ClusterSpec, OnExisting, RegistrationOutcome, ServerUrl};
 use argocd_client::core_mode::CoreClient;
+use argocd_client::rbac::Subject;
 use argocd_client::{ErrorKind, Poll};
 use futures_util::StreamExt as _;
 use lungmen_bootstrap::mock::kubernetes::{KubernetesMock, KubernetesTimings};
@@ -448,4 +449,103 @@ async fn a_cluster_without_argo_cd_and_a_user_without_rights_are_told_apart() {
 
     assert_eq!(missing.kind(), ErrorKind::Unsupported, "{missing}");
     assert_eq!(forbidden.kind(), ErrorKind::Forbidden, "{forbidden}");
+}
+
+#[tokio::test]
+async fn the_policy_says_what_every_account_may_do() {
+    let world = world().await;
+    let before = world.argocd.policy().await.unwrap();
+    assert!(before.allows(
+        &"admin".into(),
+        "clusters",
+        "create",
+        "https://10.5.0.2:6443"
+    ));
+    assert!(!before.allows(&"ci".into(), "clusters", "get", "*"));
+
+    world
+        .mock
+        .put(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "argocd-rbac-cm", "namespace": "argocd"},
+            "data": {
+                "policy.csv": "g, ci, role:registrar",
+                "policy.registrar.csv": "p, role:registrar, clusters, create, https://10.*, allow",
+                "policy.default": "role:readonly", "scopes": "[groups]",
+            },
+        }))
+        .unwrap();
+    let role = json!({
+        "name": "deploy", "groups": ["deployers"],
+        "policies": ["p, proj:team:deploy, applications, sync, team/*, allow"],
+    });
+    let project = json!({"metadata": {"name": "team"}, "spec": {"roles": [role]}});
+    world.argocd.projects().create(&project).await.unwrap();
+
+    let policy = world.argocd.policy().await.unwrap();
+    for (subject, resource, action, object, allowed) in [
+        (
+            Subject::account("ci"),
+            "clusters",
+            "create",
+            "https://10.5.0.2:6443",
+            true,
+        ),
+        (
+            Subject::account("ci"),
+            "clusters",
+            "create",
+            "https://11.5.0.2:6443",
+            false,
+        ),
+        (
+            Subject::account("nobody"),
+            "clusters",
+            "get",
+            "https://h",
+            true,
+        ),
+        (
+            Subject::project_role("team", "deploy"),
+            "applications",
+            "sync",
+            "team/web",
+            true,
+        ),
+        (
+            Subject::account("jane").group("deployers"),
+            "applications",
+            "sync",
+            "team/web",
+            true,
+        ),
+        (
+            Subject::account("jane"),
+            "applications",
+            "sync",
+            "team/web",
+            false,
+        ),
+    ] {
+        let answer = policy.allows(&subject, resource, action, object);
+        assert_eq!(
+            answer, allowed,
+            "{subject:?}: {resource}, {action}, {object}"
+        );
+    }
+
+    world
+        .mock
+        .put(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "argocd-rbac-cm", "namespace": "argocd"},
+            "data": {"policy.csv": "p, ci, clusters, get, *"},
+        }))
+        .unwrap();
+    let broken = world.argocd.policy().await.unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::InvalidInput);
+    assert!(
+        broken.message().contains("p, ci, clusters, get, *"),
+        "{broken}"
+    );
 }

@@ -20,7 +20,7 @@ use hyper::body::Frame;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::request::{Query, Request};
+use super::request::{Origin, Query, Request};
 use super::response::{Closed, MockResponse};
 use schema::{Method, Schema};
 
@@ -159,6 +159,7 @@ fn gateway(method: &Method, request: &Request, mut fields: Map<String, Value>) -
         headers.insert(AUTHORIZATION, value);
     }
     Request {
+        origin: Origin::Call,
         method: method.verb.clone(),
         path,
         query: Query(query),
