@@ -5,4 +5,6 @@ mod argocd;
 mod bootstrap;
 mod factory;
 mod proxmox;
+#[path = "../sample.rs"]
+mod sample;
 mod talos;

@@ -146,20 +146,7 @@ pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
         .filter(|step| !NOT_ACTING.contains(step))
 }
 
-/// About `count` of the cases, evenly spread. `LUNGMEN_MATRIX=full` asks for all of them, and another value for those whose
-/// `Debug` text contains it.
-pub(crate) fn sample<T: std::fmt::Debug>(mut cases: Vec<T>, count: usize) -> Vec<T> {
-    match std::env::var("LUNGMEN_MATRIX").ok().as_deref() {
-        Some("full") => return cases,
-        Some(text) => {
-            cases.retain(|case| format!("{case:?}").contains(text));
-            return cases;
-        }
-        None => {}
-    }
-    let distance = (cases.len() / count).max(1);
-    cases.into_iter().step_by(distance).collect()
-}
+pub(crate) use crate::sample::sample;
 
 /// Every object of the cluster was made exactly once. Effects are counted, not requests: a request whose sender was killed
 /// may have reached a server that never read the whole of it. May be asked once for each world.

@@ -13,6 +13,7 @@ mod openbao_mock;
 mod openbao_real;
 mod openbao_scenario;
 mod recorded_names;
+mod registration;
 mod store_age;
 mod store_directory;
 mod store_kubernetes;

@@ -28,6 +28,7 @@ mod delete;
 mod discovery;
 mod dns;
 mod document;
+mod event;
 mod forward;
 mod handler;
 mod health;
@@ -71,31 +72,12 @@ use cluster_state::ClusterState;
 use store::Key;
 
 pub use builder::{KubernetesMockBuilder, KubernetesTimings, MockNode};
+pub use event::KubernetesEvent;
 pub use route::Route;
 
 use super::serve::{Bound, Call, Fault, IncomingRequest, Service as _, serve};
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::services::{Error, ErrorKind, Result, TlsTrust, certificates};
-
-/// Something that happened in the mock cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KubernetesEvent {
-    /// The port is open; everything answers 503.
-    Listening,
-    /// The API server serves objects.
-    ApiReady,
-    /// The kubelets have registered their nodes.
-    NodesRegistered,
-    /// API server, controller manager and scheduler are Ready.
-    StaticPodsReady,
-    /// Every node is Ready.
-    NodesReady,
-    /// The cluster is complete.
-    Complete,
-    /// The token controller has filled the Secret of this ServiceAccount.
-    TokenIssued(String),
-}
 
 /// A mock API server; a cheap handle. It stops when [`KubernetesMock::stop`] is called or the last handle is dropped.
 #[derive(Debug, Clone)]

@@ -20,10 +20,10 @@ pub use super::manager_object::ManagerObject;
 
 /// Between two uses of a token that is not accepted yet.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// How long the caches of the API server may lag behind a token that was just issued.
-const DEADLINE_OF_NEW_TOKEN: Duration = Duration::from_secs(10);
+/// How often a token that was just issued is used: the caches of the API server may lag behind it.
+const USES_OF_NEW_TOKEN: usize = 40;
 /// The same for a token that was there before.
-const DEADLINE_OF_OLD_TOKEN: Duration = Duration::from_secs(2);
+const USES_OF_OLD_TOKEN: usize = 8;
 
 const TOKEN_SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
@@ -33,6 +33,7 @@ pub struct ArgoCdManager {
     client: Client,
     namespace: String,
     deadline: Duration,
+    interval: Duration,
 }
 
 /// Which objects of the ServiceAccount exist.
@@ -77,6 +78,7 @@ impl ArgoCdManager {
             client,
             namespace: "kube-system".to_owned(),
             deadline: Duration::from_secs(180),
+            interval: INTERVAL,
         }
     }
 
@@ -92,6 +94,14 @@ impl ArgoCdManager {
     #[must_use]
     pub fn token_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets the time between two uses of a token that the API server rejects, because its caches lag; 250 ms by default. A
+    /// token that was there before is given up after 8 of them, a new one after 40.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
         self
     }
 
@@ -143,13 +153,13 @@ impl ArgoCdManager {
             self.delete_object(ManagerObject::TokenSecret).await?;
             bearer_token = self.apply_all().await?;
         }
-        self.confirm(&bearer_token, DEADLINE_OF_NEW_TOKEN).await?;
+        self.confirm(&bearer_token, USES_OF_NEW_TOKEN).await?;
         self.access(bearer_token, before.state.missing)
     }
 
     /// Whether the API server rejects a token that was there before: the keys that sign tokens were replaced.
     async fn is_dead(&self, token: &SecretString) -> bool {
-        let confirmed = self.confirm(token, DEADLINE_OF_OLD_TOKEN).await;
+        let confirmed = self.confirm(token, USES_OF_OLD_TOKEN).await;
         confirmed.is_err_and(|error| error.kind() == ErrorKind::Unauthenticated)
     }
 
@@ -310,7 +320,7 @@ impl ArgoCdManager {
     }
 
     /// Waits until the token is accepted: the API server caches accounts and rights, and can reject a new token at first.
-    async fn confirm(&self, token: &SecretString, deadline: Duration) -> Result<()> {
+    async fn confirm(&self, token: &SecretString, uses: usize) -> Result<()> {
         let ask = || async {
             if self.permits_everything(token).await? {
                 return Ok(());
@@ -319,11 +329,9 @@ impl ArgoCdManager {
                 .with_target("argocd-manager")
                 .with_message("the new token does not permit every action"))
         };
-        let times = deadline.as_millis() / INTERVAL.as_millis();
-        let times = usize::try_from(times).unwrap_or(usize::MAX);
         let schedule = ConstantBuilder::new()
-            .with_delay(INTERVAL)
-            .with_max_times(times);
+            .with_delay(self.interval)
+            .with_max_times(uses);
         ask.retry(schedule)
             .when(|error: &Error| {
                 let unknown = matches!(
