@@ -1,4 +1,4 @@
-//! What Argo CD's RBAC allows whom, computed from a policy.
+//! The rights that the RBAC of Argo CD gives to a subject, computed from a policy.
 //!
 //! The API answers [`Client::can_i`](crate::Client::can_i) for the account that asks, and for no other. Whoever can read the
 //! ConfigMap `argocd-rbac-cm` can compute the answer for every account, group and role:

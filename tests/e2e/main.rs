@@ -28,8 +28,6 @@ mod registration;
 mod renew;
 mod repeat;
 mod resume;
-#[path = "../sample.rs"]
-mod sample;
 mod scale;
 mod several;
 mod soak;

@@ -250,7 +250,7 @@ pub(super) fn copy(context: &Context<'_>, state: &mut State) -> Reply {
     task::start(context.shared, state, &subject, Box::new(effect))
 }
 
-/// The volume that a name means on a storage. Problems of the target are told as those of `volume`, too.
+/// The volume that a name means on a storage. Problems of the target are reported as those of `volume`, too.
 fn real_volume_id(storage: &str, name: &str) -> Result<VolumeId, Refusal> {
     let problem = |text: String| Refusal::parameter("volume", text);
     let text = match name.split_once(':') {
