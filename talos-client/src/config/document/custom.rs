@@ -19,20 +19,17 @@ impl Decoder<'_> {
         node: &Node,
     ) -> Result<Value, Abort> {
         let before = self.problems.len();
-        let mut texts = Vec::new();
-        for field in &shape.fields {
-            texts.push(match mapping.get(field.name) {
-                None => "",
-                Some(value)
-                    if value
-                        .as_scalar()
-                        .is_none_or(|scalar| !self.is_string(scalar)) =>
-                {
-                    self.misfit(value, "string");
-                    ""
+        let mut texts = vec![""; shape.fields.len()];
+        for (key, value) in mapping.iter() {
+            let Some(index) = shape.fields.iter().position(|field| field.name == key) else {
+                continue;
+            };
+            match value.as_scalar() {
+                Some(scalar) if self.is_string(scalar) => {
+                    texts[index] = value.as_str().unwrap_or_default();
                 }
-                Some(value) => value.as_str().unwrap_or_default(),
-            });
+                _ => drop(self.misfit(value, "string")),
+            }
         }
         let mut refused = self.problems.len() > before;
         let mut fields = Vec::new();

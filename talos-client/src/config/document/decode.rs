@@ -39,25 +39,31 @@ fn decode_quoting(
     node: &Node,
     quoting: Quoting,
 ) -> Result<Value, String> {
-    let mut decoder = Decoder {
-        schema,
-        quoting,
-        problems: Vec::new(),
-    };
+    let mut decoder = Decoder::new(schema, quoting);
     let value = decoder.value(ty, node).map_err(|Abort(text)| text)?;
-    if decoder.problems.is_empty() {
-        return Ok(value.unwrap_or_else(|| zero(schema, ty)));
+    decoder.finish()?;
+    Ok(value.unwrap_or_else(|| zero(schema, ty)))
+}
+
+/// Decodes a node as a text; nothing for `null`.
+///
+/// # Errors
+///
+/// As of [`decode`].
+pub(crate) fn decode_text(schema: &Schema, node: &Node) -> Result<Option<String>, String> {
+    let mut decoder = Decoder::new(schema, Quoting::Values);
+    if let Some(scalar) = node.as_scalar() {
+        decoder.check_tag(scalar).map_err(|Abort(text)| text)?;
     }
-    let problems = decoder.problems;
-    let verb = if schema.minor() < Minor::V1_13 {
-        "unmarshal"
-    } else {
-        "construct"
-    };
-    if schema.minor() >= Minor::V1_14 {
-        return Err(format!("yaml: {verb} errors: {}", problems.join("; ")));
+    if node.is_null() {
+        return Ok(None);
     }
-    Err(format!("yaml: {verb} errors:\n  {}", problems.join("\n  ")))
+    let text = node.as_scalar().and_then(|scalar| decoder.string(scalar));
+    if text.is_none() {
+        decoder.misfit(node, "string");
+    }
+    decoder.finish()?;
+    Ok(text)
 }
 
 /// Up to v1.11 a type that refuses its text ends decoding at once.
@@ -72,7 +78,32 @@ pub(super) struct Decoder<'s> {
     pub(super) problems: Vec<String>,
 }
 
-impl Decoder<'_> {
+impl<'s> Decoder<'s> {
+    const fn new(schema: &'s Schema, quoting: Quoting) -> Self {
+        Self {
+            schema,
+            quoting,
+            problems: Vec::new(),
+        }
+    }
+
+    /// All problems in one text.
+    fn finish(self) -> Result<(), String> {
+        let problems = self.problems;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let verb = if self.schema.minor() < Minor::V1_13 {
+            "unmarshal"
+        } else {
+            "construct"
+        };
+        if self.schema.minor() >= Minor::V1_14 {
+            return Err(format!("yaml: {verb} errors: {}", problems.join("; ")));
+        }
+        Err(format!("yaml: {verb} errors:\n  {}", problems.join("\n  ")))
+    }
+
     /// A tag that the text does not fit ends decoding at once.
     fn check_tag(&self, scalar: &Scalar) -> Result<(), Abort> {
         let Some(found) = scalar.tag_conflict() else {

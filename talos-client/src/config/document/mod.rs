@@ -9,7 +9,7 @@ mod unknown;
 mod value;
 
 pub(crate) use any::Any;
-pub(crate) use decode::{decode, decode_secret};
+pub(crate) use decode::{decode, decode_secret, decode_text};
 pub(crate) use encode::encode;
 pub(crate) use encode::text_form;
 pub(crate) use unknown::check_unknown_keys;

@@ -1,18 +1,23 @@
 //! The check for keys that a type does not have.
 
 use crate::config::schema::{Minor, Schema, Shape, TypeId};
-use crate::go::yaml::{Kind, Mapping, Node, as_written};
+use crate::go::yaml::{Comments, Kind, Mapping, Node, quotation};
 
 /// Checks that every key of a node belongs to its type.
 ///
 /// # Errors
 ///
-/// The text of the reference: the unknown parts as YAML, or the place where a list or mapping cannot be.
-pub(crate) fn check_unknown_keys(schema: &Schema, ty: TypeId, node: &Node) -> Result<(), String> {
+/// The text of the reference: the unknown parts as YAML with the comments inside, or the place where a list or mapping cannot be.
+pub(crate) fn check_unknown_keys(
+    schema: &Schema,
+    ty: TypeId,
+    node: &Node,
+    comments: Comments<'_>,
+) -> Result<(), String> {
     match unknown(schema, ty, node)? {
         None => Ok(()),
         Some(unknown) => {
-            let text = as_written(&unknown);
+            let text = quotation(&unknown, comments);
             Err(format!(
                 "unknown keys found during decoding:\n{}",
                 text.trim_end()

@@ -2,11 +2,13 @@
 
 mod delete;
 
-use crate::config::document::{TypedDocument, check_unknown_keys, decode, decode_secret};
+use crate::config::document::{
+    TypedDocument, check_unknown_keys, decode, decode_secret, decode_text,
+};
 use crate::config::schema::{DocumentKind, Minor, Schema};
 use crate::config::{Document, MachineConfig, TalosVersion};
 use crate::go::text::quoted;
-use crate::go::yaml::{Kind, Mapping, Node, Source, Stream, parse_stream};
+use crate::go::yaml::{Comments, Entry, Kind, Mapping, Node, Scalar, Source, Stream, parse_stream};
 use crate::{Error, ErrorKind};
 
 pub(crate) use delete::Selector;
@@ -29,16 +31,17 @@ pub(crate) fn load_config<'a>(
     schema: &'static Schema,
     documents: impl IntoIterator<Item = &'a Node>,
 ) -> Result<Vec<TypedDocument>, String> {
-    load_documents(schema, documents, None)
+    load_documents(schema, documents, Comments::default(), None)
 }
 
 /// Loads documents; then comes what is wrong with the text behind them.
 fn load_documents<'a>(
     schema: &'static Schema,
     documents: impl IntoIterator<Item = &'a Node>,
+    comments: Comments<'_>,
     error: Option<&Error>,
 ) -> Result<Vec<TypedDocument>, String> {
-    let mut loader = Loader::new(schema);
+    let mut loader = Loader::new(schema, comments);
     let mut loaded = Vec::new();
     for node in documents {
         loaded.extend(loader.document(node)?);
@@ -70,9 +73,14 @@ impl MachineConfig {
                 .with_message(message)
         };
         let schema = Schema::of(version);
-        let Stream { documents, error } = parse_stream(text, schema.dialect());
+        let Stream {
+            documents,
+            comments,
+            error,
+        } = parse_stream(text, schema.dialect());
         let nodes = documents.iter().map(|source| &source.node);
-        load_documents(schema, nodes, error.as_ref()).map_err(refused)?;
+        let comments = Comments::new(text, &comments);
+        load_documents(schema, nodes, comments, error.as_ref()).map_err(refused)?;
         let documents = documents.into_iter().map(|source| source.node);
         Ok(Self::from_documents(
             documents.filter(|node| !node.is_null()).map(Document::new),
@@ -87,11 +95,12 @@ impl MachineConfig {
 /// The text of the release's loader.
 pub(crate) fn load_patch(
     schema: &'static Schema,
-    stream: Stream,
+    text: &str,
 ) -> Result<Vec<PatchDocument>, String> {
+    let stream = parse_stream(text, schema.dialect());
     // Since v1.14 the documents of a patch are not compared with each other.
     let unchecked = schema.minor() >= Minor::V1_14;
-    let mut loader = Loader::new(schema);
+    let mut loader = Loader::new(schema, Comments::new(text, &stream.comments));
     loader.duplicates = unchecked;
     let mut loaded = Vec::new();
     for Source { line, mut node } in stream.documents {
@@ -218,17 +227,19 @@ fn check_end(error: Option<&Error>, nothing: bool) -> Result<(), String> {
 }
 
 /// Loads one document after the other.
-struct Loader {
+struct Loader<'c> {
     schema: &'static Schema,
+    comments: Comments<'c>,
     /// Several documents may have one identity.
     duplicates: bool,
     known: Vec<Identity>,
 }
 
-impl Loader {
-    fn new(schema: &'static Schema) -> Self {
+impl<'c> Loader<'c> {
+    fn new(schema: &'static Schema, comments: Comments<'c>) -> Self {
         Self {
             schema,
+            comments,
             duplicates: false,
             known: Vec::new(),
         }
@@ -256,13 +267,15 @@ impl Loader {
                 "duplicate document {identity} is not allowed{place}"
             ));
         }
-        let document = load_document(self.schema, node, mapping).map_err(|text| {
-            if before_v1_12 {
-                text
-            } else {
-                format!("error decoding document {identity} (line {line}): {text}")
-            }
-        })?;
+        let document =
+            load_document(self.schema, node, mapping, self.comments).map_err(|text| {
+                // A crash of the reference is noticed outside of the document.
+                if before_v1_12 || text.starts_with("recovered: ") {
+                    text
+                } else {
+                    format!("error decoding document {identity} (line {line}): {text}")
+                }
+            })?;
         self.known.push(identity);
         Ok(Some(document))
     }
@@ -308,45 +321,78 @@ fn load_document(
     schema: &'static Schema,
     node: &Node,
     mapping: &Mapping,
+    comments: Comments<'_>,
 ) -> Result<TypedDocument, String> {
-    let kind = document_kind(schema, mapping)?;
+    let (kind, name) = document_kind(schema, mapping)?;
     let described = schema.get(kind.ty);
-    let name = if kind.kind == V1ALPHA1 { "" } else { kind.kind };
     let value = decode(schema, kind.ty, node)
         .map_err(|text| format!("error decoding {name} to *{}: {text}", described.name))?;
-    check_unknown_keys(schema, kind.ty, node)?;
+    check_unknown_keys(schema, kind.ty, node, comments)?;
     Ok(TypedDocument { kind, value })
 }
 
+/// Which kind a document is of, and the text that says so.
+///
+/// The reference does not tell keys from values here: a value that reads `kind` makes the key behind it the kind.
 fn document_kind(
     schema: &'static Schema,
     mapping: &Mapping,
-) -> Result<&'static DocumentKind, String> {
-    let kind = mapping
-        .get("kind")
-        .and_then(Node::as_str)
-        .unwrap_or_default();
-    let mut version = mapping
-        .get("apiVersion")
-        .and_then(Node::as_str)
-        .unwrap_or_default();
-    // The keys of the v1alpha1 document decide, and the reference looks at the texts of values too.
-    let is_marker = |text: &str| matches!(text, "machine" | "cluster" | "debug" | "persist");
-    if mapping.iter().any(|(key, value)| {
-        is_marker(key)
-            || value
-                .as_scalar()
-                .is_some_and(|scalar| is_marker(scalar.text()))
-    }) {
-        version = V1ALPHA1;
+) -> Result<(&'static DocumentKind, String), String> {
+    let nodes: Vec<Part<'_>> = mapping.entries().flat_map(Part::of).collect();
+    let (mut kind, mut version) = (String::new(), String::new());
+    for (index, part) in nodes.iter().enumerate() {
+        let (target, what) = match part.text() {
+            "kind" => (&mut kind, "kind"),
+            "apiVersion" => (&mut version, "version"),
+            // The keys of the v1alpha1 document decide.
+            "machine" | "cluster" | "debug" | "persist" => {
+                version = V1ALPHA1.to_owned();
+                continue;
+            }
+            _ => continue,
+        };
+        let next = nodes.get(index + 1).ok_or_else(|| {
+            let length = nodes.len();
+            format!("recovered: runtime error: index out of range [{length}] with length {length}")
+        })?;
+        let decoded = match next {
+            Part::Key(key) => decode_text(schema, &Node::from((*key).clone())),
+            Part::Value(node) => decode_text(schema, node),
+        };
+        if let Some(text) = decoded.map_err(|text| format!("{what} decode: {text}"))? {
+            *target = text;
+        }
     }
-    let found = match (kind, version) {
+    let found = match (kind.as_str(), version.as_str()) {
         ("", V1ALPHA1) => schema.document(V1ALPHA1),
         ("", _) => return Err("missing kind".to_owned()),
         (_, "") if schema.minor() >= Minor::V1_12 => return Err("missing apiVersion".to_owned()),
-        (V1ALPHA1, _) => None,
+        (V1ALPHA1, _) => schema.document(V1ALPHA1),
         (kind, V1ALPHA1) => schema.document(kind),
         _ => None,
     };
-    found.ok_or_else(|| format!("{kind:?} {version:?}: not registered"))
+    match found {
+        Some(found) => Ok((found, kind)),
+        None => Err(format!("{kind:?} {version:?}: not registered")),
+    }
+}
+
+/// A key or a value of a mapping.
+enum Part<'a> {
+    Key(&'a Scalar),
+    Value(&'a Node),
+}
+
+impl<'a> Part<'a> {
+    fn of(entry: &'a Entry) -> [Self; 2] {
+        [Self::Key(entry.key()), Self::Value(entry.value())]
+    }
+
+    /// The text of a scalar, whatever its type; empty for lists and mappings.
+    fn text(&self) -> &'a str {
+        match self {
+            Self::Key(key) => key.text(),
+            Self::Value(node) => node.as_scalar().map_or("", Scalar::text),
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub(super) enum Patch {
 ///
 /// The text of the reference: about JSON when the text starts with a bracket, else about the documents.
 pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, String> {
-    let strategic = match load_patch(schema, parse_stream(text, schema.dialect())) {
+    let strategic = match load_patch(schema, text) {
         Ok(documents) => return Ok(Patch::Strategic(documents)),
         Err(error) => error,
     };
@@ -27,7 +27,9 @@ pub(super) fn detect(schema: &'static Schema, text: &str) -> Result<Patch, Strin
         Err(error) => error,
     };
     // Loading cut the documents up, so they are read once more.
-    let Stream { documents, error } = parse_stream(text, schema.dialect());
+    let Stream {
+        documents, error, ..
+    } = parse_stream(text, schema.dialect());
     let is_readable = error.is_none() || !documents.is_empty();
     if is_readable && let Some(operations) = operations_in_yaml(documents) {
         return operations.map(Patch::Json);

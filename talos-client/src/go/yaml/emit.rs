@@ -2,8 +2,10 @@
 
 use secrecy::SecretString;
 
+use super::comments::Comments;
+use super::folded::{is_folded, write_folded};
 use super::mapping::Mapping;
-use super::node::{Kind, Node};
+use super::node::{Kind, Node, Position};
 use super::scalar::{Scalar, Style};
 use super::scan::{analyze, is_printable};
 
@@ -34,7 +36,7 @@ pub fn documents_to_yaml<'a>(documents: impl IntoIterator<Item = &'a Node>) -> S
     writer.out.into()
 }
 
-/// A node as error texts quote it: with brackets where the source had them.
+/// A node with brackets where the source had them.
 pub(crate) fn as_written(node: &Node) -> String {
     let mut writer = Writer {
         keep_flow: true,
@@ -44,13 +46,27 @@ pub(crate) fn as_written(node: &Node) -> String {
     writer.out
 }
 
-#[derive(Default)]
-struct Writer {
-    out: String,
-    keep_flow: bool,
+/// A node as error texts quote it: with brackets, folded lines and comments where the source had them.
+pub(crate) fn quotation(node: &Node, comments: Comments<'_>) -> String {
+    let mut writer = Writer {
+        keep_flow: true,
+        keep_folds: true,
+        comments,
+        ..Writer::default()
+    };
+    writer.document(node);
+    writer.out
 }
 
-impl Writer {
+#[derive(Default)]
+struct Writer<'c> {
+    out: String,
+    keep_flow: bool,
+    keep_folds: bool,
+    comments: Comments<'c>,
+}
+
+impl Writer<'_> {
     fn document(&mut self, node: &Node) {
         match &node.kind {
             Kind::Mapping(mapping) if self.is_block(node) => self.mapping(mapping, 0, false),
@@ -91,19 +107,70 @@ impl Writer {
 
     /// Writes the entries at `column`; `started` when the first one continues a line.
     fn mapping(&mut self, mapping: &Mapping, column: usize, started: bool) {
-        for (index, entry) in mapping.entries().enumerate() {
+        let mut entries = mapping.entries().enumerate().peekable();
+        while let Some((index, entry)) = entries.next() {
             if index > 0 || !started {
+                self.comments_above(entry.position(), column);
+                self.pad(column);
+            } else if let Some(comment) = self.comments.behind_dash(entry.spot.line()) {
+                self.out.push_str(comment);
+                self.out.push('\n');
                 self.pad(column);
             }
             self.key(&entry.key, column);
             self.out.push(':');
             self.value(&entry.value, column);
+            let next = entries.peek().map(|(_, next)| next.spot.line());
+            self.comments_below(entry.position(), &entry.value, next, column);
+        }
+    }
+
+    /// The comments right above an entry or item; none for what the source does not have.
+    fn comments_above(&mut self, start: Option<Position>, column: usize) {
+        let Some(start) = start else {
+            return;
+        };
+        for comment in self.comments.above(start.line, start.column - 1) {
+            self.pad(column);
+            self.out.push_str(comment);
+            self.out.push('\n');
+        }
+    }
+
+    /// The comments below an entry or item; an empty line keeps them from what follows.
+    fn comments_below(
+        &mut self,
+        start: Option<Position>,
+        value: &Node,
+        next: Option<usize>,
+        column: usize,
+    ) {
+        let Some(start) = start else {
+            return;
+        };
+        let found = self.comments.below(value, start.column - 1, next);
+        for comment in &found {
+            self.pad(column);
+            self.out.push_str(comment);
+            self.out.push('\n');
+        }
+        if !found.is_empty() && next.is_some() {
+            self.out.push('\n');
+        }
+    }
+
+    /// The comment behind a scalar or what stands in brackets.
+    fn comment_behind(&mut self, node: &Node) {
+        if let Some(comment) = self.comments.behind(node) {
+            self.out.push(' ');
+            self.out.push_str(comment);
         }
     }
 
     fn sequence(&mut self, items: &[Node], column: usize, started: bool) {
         for (index, item) in items.iter().enumerate() {
             if index > 0 || !started {
+                self.comments_above(dash_of(item), column);
                 self.pad(column);
             }
             self.out.push('-');
@@ -119,9 +186,12 @@ impl Writer {
                 _ => {
                     self.out.push(' ');
                     self.inline(item, column + 2);
+                    self.comment_behind(item);
                     self.out.push('\n');
                 }
             }
+            let next = items.get(index + 1).map(Node::line);
+            self.comments_below(dash_of(item), item, next, column);
         }
     }
 
@@ -142,6 +212,7 @@ impl Writer {
             _ => {
                 self.out.push(' ');
                 self.inline(node, Self::below(column));
+                self.comment_behind(node);
                 self.out.push('\n');
             }
         }
@@ -149,6 +220,9 @@ impl Writer {
 
     fn inline(&mut self, node: &Node, column: usize) {
         match &node.kind {
+            Kind::Scalar(scalar) if self.keep_folds && is_folded(scalar) => {
+                write_folded(&mut self.out, scalar, column);
+            }
             Kind::Scalar(scalar) => write_scalar(&mut self.out, scalar, Some(column)),
             _ => write_flow(&mut self.out, node),
         }
@@ -165,6 +239,14 @@ impl Writer {
             self.pad(column);
         }
     }
+}
+
+/// Where the dash of an item stands, one space in front of it.
+fn dash_of(item: &Node) -> Option<Position> {
+    item.position().map(|position| Position {
+        column: position.column.saturating_sub(2).max(1),
+        ..position
+    })
 }
 
 fn is_unwritten(scalar: &Scalar) -> bool {

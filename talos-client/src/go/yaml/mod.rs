@@ -21,9 +21,11 @@
 //! # }
 //! ```
 
+mod comments;
 mod compare;
 mod emit;
 mod fields;
+mod folded;
 mod lex;
 mod mapping;
 mod node;
@@ -33,9 +35,10 @@ mod resolve;
 mod scalar;
 mod scan;
 
+pub(crate) use comments::Comments;
 pub use compare::{documents_equal, first_difference};
-pub(crate) use emit::as_written;
 pub use emit::documents_to_yaml;
+pub(crate) use emit::{as_written, quotation};
 pub(crate) use fields::{Fields, Mismatch};
 pub(crate) use lex::Dialect;
 pub use mapping::{Entry, Mapping};

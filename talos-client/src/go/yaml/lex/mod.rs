@@ -16,6 +16,7 @@ mod token;
 
 use std::collections::VecDeque;
 
+use super::comments::CommentSpan;
 use cursor::Cursor;
 use key::SimpleKey;
 pub(super) use problem::{Problem, Stage, check_characters};
@@ -55,6 +56,7 @@ pub(super) struct Lexer<'a> {
     ended: bool,
     /// The first token is decided: nothing after it changes what it is.
     ready: bool,
+    comments: Vec<CommentSpan>,
 }
 
 type Scanned<T> = Result<T, Box<Problem>>;
@@ -74,7 +76,13 @@ impl<'a> Lexer<'a> {
             keys: vec![SimpleKey::default()],
             ended: false,
             ready: false,
+            comments: Vec::new(),
         }
+    }
+
+    /// The comments between tokens so far, in their order.
+    pub(super) fn take_comments(&mut self) -> Vec<CommentSpan> {
+        std::mem::take(&mut self.comments)
     }
 
     /// The next token, which stays.
@@ -202,7 +210,13 @@ impl<'a> Lexer<'a> {
             self.cursor
                 .skip_while(|byte| byte == b' ' || (tabs && byte == b'\t'));
             if self.cursor.byte(0) == b'#' {
+                let (mark, start) = (self.cursor.mark(), self.cursor.at());
                 self.cursor.skip_to_line_end();
+                self.comments.push(CommentSpan {
+                    line: mark.line as usize + 1,
+                    column: mark.column as usize,
+                    bytes: start..self.cursor.at(),
+                });
             }
             if !self.cursor.is_break(0) {
                 return;

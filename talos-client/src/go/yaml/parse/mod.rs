@@ -7,6 +7,7 @@ mod node;
 
 use std::collections::HashMap;
 
+use super::comments::CommentSpan;
 use super::lex::{Dialect, Lexer, Mark, Problem, Stage, Token, TokenKind, check_characters};
 use super::mapping::Duplicate;
 use super::node::{Node, Position};
@@ -54,9 +55,17 @@ pub(crate) fn parse_stream(text: &str, dialect: Dialect) -> Stream {
         check_characters(text, dialect).map_err(|problem| as_error(&problem, dialect))
     });
     match checked {
-        Ok(()) => Reader::new(text, dialect).documents(),
+        Ok(()) => {
+            let mut reader = Reader::new(text, dialect);
+            let stream = reader.documents();
+            Stream {
+                comments: reader.lexer.take_comments(),
+                ..stream
+            }
+        }
         Err(error) => Stream {
             documents: Vec::new(),
+            comments: Vec::new(),
             error: Some(error),
         },
     }
@@ -66,6 +75,8 @@ pub(crate) fn parse_stream(text: &str, dialect: Dialect) -> Stream {
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) documents: Vec<Source>,
+    /// The comments of the text, in their order.
+    pub(crate) comments: Vec<CommentSpan>,
     pub(crate) error: Option<Error>,
 }
 
@@ -157,29 +168,22 @@ impl<'a> Reader<'a> {
 
     fn documents(&mut self) -> Stream {
         let mut documents = Vec::new();
-        loop {
+        let error = loop {
             if documents.len() > MAX_DOCUMENTS {
-                let error = refused(format!("yaml: more than {MAX_DOCUMENTS} documents"));
-                return Stream {
-                    documents,
-                    error: Some(error),
-                };
+                break Some(refused(format!(
+                    "yaml: more than {MAX_DOCUMENTS} documents"
+                )));
             }
             match self.document(documents.is_empty()) {
                 Ok(Some(document)) => documents.push(document),
-                Ok(None) => {
-                    return Stream {
-                        documents,
-                        error: None,
-                    };
-                }
-                Err(error) => {
-                    return Stream {
-                        documents,
-                        error: Some(error),
-                    };
-                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
+        };
+        Stream {
+            documents,
+            comments: Vec::new(),
+            error,
         }
     }
 
