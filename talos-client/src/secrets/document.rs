@@ -49,7 +49,9 @@ impl SecretsBundle {
         dialect: Dialect,
         release: VersionContract,
     ) -> Result<Self> {
-        let Stream { documents, error } = parse_stream(text, dialect);
+        let Stream {
+            documents, error, ..
+        } = parse_stream(text, dialect);
         // What is behind the first document is not read.
         let root = match (documents.first(), error) {
             (Some(document), _) => &document.node,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::encryption;
 use super::key::{KeyUse, PrivateKey};
 use super::pem::{self, CertificateAndKey};
 use super::validate::check_pair;
@@ -37,12 +38,16 @@ impl SecretsBundle {
             .of_kind("DiscoveryIdentityConfig")
             .next()
             .map(|document| document.node());
+        // The identity in the v1alpha1 document wins, everything else in documents of their own does.
+        let is_identified = ["id", "secret"]
+            .iter()
+            .any(|key| !text(root, &["cluster", key]).is_empty());
         let identity_text = |document_key: &str, key: &str| match identity {
-            Some(node) => text(node, &[document_key]),
-            None => text(root, &["cluster", key]),
+            Some(node) if !is_identified => text(node, &[document_key]),
+            _ => text(root, &["cluster", key]),
         };
-        let secretbox = secretbox_key(config)
-            .unwrap_or_else(|| text(root, &["cluster", "secretboxEncryptionSecret"]));
+        let secretbox = secretbox_key(config)?
+            .unwrap_or_else(|| text(root, &["cluster", "secretboxEncryptionSecret"]).to_owned());
         let service_account = match document_pem(
             config,
             "KubeServiceAccountConfig",
@@ -210,32 +215,17 @@ fn encoded_key(root: &Node, path: &[&str]) -> Result<Option<SecretString>> {
     Ok(Some(key))
 }
 
-/// The first secretbox key of the first provider for the resource `secrets` (v1.14).
-fn secretbox_key(config: &MachineConfig) -> Option<&str> {
-    let document = config
-        .documents()
-        .iter()
-        .find(|document| document.kind() == "KubeEtcdEncryptionConfig")?;
-    let is_secrets = |resource: &&Node| {
-        let names = resource
-            .get("resources")
-            .and_then(Node::as_sequence)
-            .unwrap_or_default();
-        names.iter().any(|name| name.as_str() == Some("secrets"))
+/// The secretbox key of the document that v1.14 has for it.
+fn secretbox_key(config: &MachineConfig) -> Result<Option<String>> {
+    let document = config.of_kind("KubeEtcdEncryptionConfig").next();
+    let Some(settings) = document.and_then(|document| document.node().get("config")) else {
+        return Ok(None);
     };
-    let resource = document
-        .node()
-        .path(&["config", "resources"])?
-        .as_sequence()?
-        .iter()
-        .find(is_secrets)?;
-    let provider = resource.get("providers")?.as_sequence()?.first()?;
-    provider
-        .path(&["secretbox", "keys"])?
-        .as_sequence()?
-        .first()?
-        .get("secret")?
-        .as_str()
+    encryption::secretbox_key(settings).map_err(|text| {
+        Error::new(ErrorKind::InvalidDocument, FROM_CONFIG)
+            .with_target("KubeEtcdEncryptionConfig")
+            .with_message(text)
+    })
 }
 
 fn extraction_failed(path: &str, text: &str) -> Error {

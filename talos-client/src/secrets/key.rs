@@ -15,6 +15,7 @@ use pkcs8::PrivateKeyInfoRef;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use super::der::{self, Form};
 use super::pem;
 use super::pki::random;
 
@@ -160,26 +161,29 @@ impl PrivateKey {
     pub(crate) fn parse(text: &SecretString, usage: KeyUse) -> Result<Self, String> {
         let (label, der) =
             pem::first_block(text.expose_secret()).ok_or("failed to parse PEM block")?;
+        let unreadable =
+            |what: &str, form| format!("failed to parse {what}: {}", der::cause(form, &der));
         match label.as_str() {
             RSA => rsa(RsaKeyPair::from_der(&der).ok())
-                .ok_or("failed to parse RSA key: x509: malformed PKCS #1 key"),
-            EC => ecdsa(&der).ok_or("failed to parse ECDSA key: x509: malformed SEC 1 key"),
+                .ok_or_else(|| unreadable("RSA key", Form::Pkcs1)),
+            EC => ecdsa(&der)
+                .filter(|_| is_sec1(&der))
+                .ok_or_else(|| unreadable("ECDSA key", Form::Sec1)),
             ED25519 => match pkcs8_key(&der) {
                 Some(key @ Self::Ed25519(_)) => Ok(key),
-                Some(_) => Err("failed parsing Ed25519 key, got wrong key type"),
-                None => Err("failed to parse Ed25519 key: x509: malformed PKCS #8 key"),
+                Some(_) => Err("failed parsing Ed25519 key, got wrong key type".to_owned()),
+                None => Err(unreadable("Ed25519 key", Form::Pkcs8)),
             },
-            PKCS8 => pkcs8_key(&der).ok_or("failed to parse key: x509: malformed PKCS #8 key"),
+            PKCS8 => pkcs8_key(&der).ok_or_else(|| unreadable("key", Form::Pkcs8)),
             other => {
                 let colon = if usage == KeyUse::OfCertificate {
                     ":"
                 } else {
                     ""
                 };
-                return Err(format!("unsupported key type{colon} {other:?}"));
+                Err(format!("unsupported key type{colon} {other:?}"))
             }
         }
-        .map_err(str::to_owned)
     }
 
     /// The PEM text Talos writes: PKCS#1 for RSA, SEC 1 for ECDSA, PKCS#8 version 1 under its own label for Ed25519.
@@ -241,11 +245,16 @@ fn ecdsa(der: &[u8]) -> Option<PrivateKey> {
     })
 }
 
+/// Whether it is an ECDSA key in the form of SEC 1: the library takes PKCS #8 in its place.
+pub(super) fn is_sec1(der: &[u8]) -> bool {
+    PrivateKeyInfoRef::try_from(der).is_err() && ecdsa(der).is_some()
+}
+
 fn pkcs8_key(der: &[u8]) -> Option<PrivateKey> {
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
         .ok()
         .map(PrivateKey::Ed25519)
-        .or_else(|| ecdsa(der))
+        .or_else(|| ecdsa(der).filter(|_| PrivateKeyInfoRef::try_from(der).is_ok()))
         .or_else(|| rsa(RsaKeyPair::from_pkcs8(der).ok()))
 }
 

@@ -21,7 +21,9 @@
 
 mod certificate;
 mod client_certificate;
+mod der;
 mod document;
+mod encryption;
 mod generate;
 mod import;
 mod key;
@@ -41,7 +43,9 @@ pub use generate::SecretsBundleBuilder;
 pub use pem::CertificateAndKey;
 pub use role::Role;
 
+pub(crate) use key::KeyUse;
 pub(crate) use pem::{decode, encode, encode_key};
+pub(crate) use validate::{check_certificate_text, check_key_text};
 
 use crate::config::VersionContract;
 use crate::error::{Error, ErrorKind, Result};

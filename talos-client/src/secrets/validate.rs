@@ -1,6 +1,6 @@
 //! What a bundle must hold before anything is generated from it.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::SecretsBundle;
 use super::key::{KeyUse, PrivateKey};
@@ -136,6 +136,16 @@ fn check_authority(name: &str, pair: Option<&CertificateAndKey>, findings: &mut 
         Some(Err(text)) => findings.push(format!("certs.{name} is invalid: {text}")),
         Some(Ok(())) => {}
     }
+}
+
+/// Checks that a PEM text is a certificate; the error is the reference's text.
+pub(crate) fn check_certificate_text(text: &str) -> Result<(), String> {
+    pki::inspect(text).map(drop)
+}
+
+/// Checks that a PEM text is a private key; the error is the reference's text.
+pub(crate) fn check_key_text(text: &SecretString, usage: KeyUse) -> Result<(), String> {
+    PrivateKey::parse(text, usage).map(drop)
 }
 
 /// Checks that key and certificate can be read; the error is the reference's text.

@@ -38,14 +38,38 @@ impl MachineConfig {
     pub fn conflicts(&self, version: &TalosVersion) -> Vec<Conflict> {
         let release = version.generator();
         let decoded = decoded(self, Schema::of_minor(release.minor()));
-        let Some(v1alpha1) = decoded.v1alpha1() else {
+        let Some(v1alpha1) = Legacy::of(self, &decoded) else {
             return Vec::new();
         };
-        let v1alpha1 = View::new(Some(v1alpha1));
         let others = decoded.documents().iter().filter(|it| !it.is_v1alpha1());
         others
             .filter_map(|document| check(document, v1alpha1, release))
             .collect()
+    }
+}
+
+/// The `v1alpha1` document, as the release decodes it and as it is written.
+#[derive(Clone, Copy)]
+pub(super) struct Legacy<'a> {
+    decoded: View<'a>,
+    written: View<'a>,
+}
+
+impl<'a> Legacy<'a> {
+    pub(super) fn of(written: &'a MachineConfig, decoded: &'a MachineConfig) -> Option<Self> {
+        Some(Self {
+            decoded: View::new(Some(decoded.v1alpha1()?)),
+            written: View::new(written.v1alpha1()),
+        })
+    }
+
+    pub(super) fn decoded(self) -> View<'a> {
+        self.decoded
+    }
+
+    /// Whether a section is there; an empty mapping is one, although the release does not print it.
+    fn has_section(self, path: &str) -> bool {
+        self.decoded.at(path).is_set() || self.written.at(path).is_mapping()
     }
 }
 
@@ -55,9 +79,10 @@ type Found = Option<(&'static str, String)>;
 /// The conflict of one document with the `v1alpha1` document; only the first is reported.
 pub(super) fn check(
     document: &Document,
-    v1alpha1: View<'_>,
+    legacy: Legacy<'_>,
     release: VersionContract,
 ) -> Option<Conflict> {
+    let v1alpha1 = legacy.decoded;
     let view = View::new(Some(document.node()));
     let since = |minimum: VersionContract| release >= minimum;
     let (field, message) = match document.kind() {
@@ -70,7 +95,7 @@ pub(super) fn check(
             "machine.network.kubespan",
             "kubespan is already configured in v1alpha1 machine.network.kubespan",
         ),
-        _ if since(VersionContract::V1_14) => newer(document.kind(), v1alpha1),
+        _ if since(VersionContract::V1_14) => newer(document.kind(), legacy),
         _ => None,
     }?;
     Some(Conflict {
@@ -346,11 +371,11 @@ const REPLACED_CONTENT: [(&str, &str, &str); 4] = [
     ),
 ];
 
-fn newer(kind: &str, v1alpha1: View<'_>) -> Found {
-    let is_used = |path: &str| v1alpha1.at(path).is_set();
+fn newer(kind: &str, legacy: Legacy<'_>) -> Found {
+    let v1alpha1 = legacy.decoded;
     let replaced = REPLACED
         .iter()
-        .find(|(of, path, _)| *of == kind && is_used(path));
+        .find(|(of, path, _)| *of == kind && legacy.has_section(path));
     let emptied = || {
         REPLACED_CONTENT
             .iter()

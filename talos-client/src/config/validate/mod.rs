@@ -24,7 +24,7 @@ use super::{
 };
 use crate::go::text::{multi_error, quoted};
 use crate::{Error, ErrorKind, Result};
-use view::View;
+use conflicts::Legacy;
 
 const OPERATION: &str = "validate machine configuration";
 
@@ -117,11 +117,11 @@ impl MachineConfig {
     pub fn validate(&self, options: &ValidationOptions) -> Diagnostics {
         let release = options.release;
         let decoded = decoded(self, Schema::of_minor(release.minor()));
-        let v1alpha1 = decoded.v1alpha1().map(|node| View::new(Some(node)));
+        let legacy = Legacy::of(self, &decoded);
         let mut warnings = Vec::new();
         let mut errors = Vec::new();
-        if let Some(config) = v1alpha1 {
-            let mut found = v1alpha1::check(config, options.mode, release);
+        if let Some(legacy) = legacy {
+            let mut found = v1alpha1::check(legacy.decoded(), options.mode, release);
             if options.strict {
                 let promoted = found.warnings.drain(..);
                 found
@@ -141,8 +141,8 @@ impl MachineConfig {
             warnings.extend(found.warnings);
             errors.extend(found.errors);
         }
-        if let Some(config) = v1alpha1 {
-            let found = others().filter_map(|it| conflicts::check(it, config, release));
+        if let Some(legacy) = legacy {
+            let found = others().filter_map(|it| conflicts::check(it, legacy, release));
             errors.extend(found.map(|conflict| conflict.message));
         }
         if release >= VersionContract::V1_14 {

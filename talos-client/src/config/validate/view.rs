@@ -25,6 +25,10 @@ impl<'a> View<'a> {
         self.0.is_some()
     }
 
+    pub(in crate::config) fn is_mapping(self) -> bool {
+        self.0.is_some_and(|node| node.as_mapping().is_some())
+    }
+
     /// The text of a string field, empty when absent.
     pub(in crate::config) fn text(self) -> &'a str {
         self.0.and_then(Node::as_str).unwrap_or_default()

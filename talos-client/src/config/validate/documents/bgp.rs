@@ -18,8 +18,9 @@ pub(super) fn check(document: View<'_>, _: VersionContract, findings: &mut Findi
         document.get("localASN").int() == 0,
         "localASN must be specified",
     );
+    let router = document.get("routerID").text();
     findings.error_if(
-        parse_ip(document.get("routerID").text()).is_some_and(|ip| !ip.is_ipv4()),
+        !router.is_empty() && !parse_ip(router).is_some_and(|ip| ip.is_ipv4()),
         "routerID must be an IPv4 address",
     );
     let neighbors = document.get("neighbors");

@@ -1,5 +1,7 @@
 //! Kubernetes components, which v1.14 moved out of the `v1alpha1` document.
 
+use secrecy::SecretString;
+
 use super::super::findings::Findings;
 use super::super::labels::{check_annotations, check_domain, check_labels, check_taints};
 use super::super::v1alpha1::{API_ROLES, PROTECTED_KUBELET_FIELDS, check_resources};
@@ -10,6 +12,7 @@ use crate::config::VersionContract;
 use crate::go::address::bad_filters;
 use crate::go::text::quoted;
 use crate::go::url::{Url, check_endpoint};
+use crate::secrets::{KeyUse, check_certificate_text, check_key_text};
 
 const AUTHORIZERS: [&str; 3] = ["Node", "RBAC", "Webhook"];
 
@@ -107,7 +110,7 @@ fn check_aggregator_ca(document: View<'_>, _: VersionContract, findings: &mut Fi
 fn check_authority(document: View<'_>, findings: &mut Findings) {
     let issuing = document.get("issuingCA");
     if issuing.is_set()
-        && let Err(error) = check_identity(issuing)
+        && let Err(error) = check_identity(issuing).and_then(|()| check_loads(issuing))
     {
         findings.error(format!("issuing CA: {error}"));
     }
@@ -116,6 +119,14 @@ fn check_authority(document: View<'_>, findings: &mut Findings) {
             findings.error(format!("accepted CA #{index}: {error}"));
         }
     }
+}
+
+/// Checks that a certificate and a key can be read, not only that they are PEM text.
+fn check_loads(identity: View<'_>) -> Result<(), String> {
+    check_certificate_text(identity.get("cert").text())
+        .map_err(|error| format!("certificate is invalid: {error}"))?;
+    let key = SecretString::from(identity.get("key").text());
+    check_key_text(&key, KeyUse::OfCertificate).map_err(|error| format!("key is invalid: {error}"))
 }
 
 fn check_kube_prism(document: View<'_>, _: VersionContract, findings: &mut Findings) {
@@ -170,8 +181,8 @@ fn check_service_account(document: View<'_>, _: VersionContract, findings: &mut 
     let key = document.at("issuer.privateKey").text();
     if key.is_empty() {
         findings.error("service issuer private key is required");
-    } else if check_pem(key, None).is_err() {
-        findings.error("service issuer private key is invalid: failed to parse PEM block");
+    } else if let Err(error) = check_key_text(&SecretString::from(key), KeyUse::Bare) {
+        findings.error(format!("service issuer private key is invalid: {error}"));
     }
     findings.error_if(
         !document.at("issuer.issuerURL").has_text(),

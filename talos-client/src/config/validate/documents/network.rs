@@ -10,9 +10,8 @@ use crate::go::text::quoted;
 use crate::go::url::Url;
 
 const KUBESPAN_MINIMUM_MTU: i64 = 1280;
-/// Priorities of the rules that the kernel and KubeSpan install; 32501 was one of them in v1.13 only.
+/// Priorities of the rules that the kernel and KubeSpan install.
 const RESERVED_PRIORITIES: [u32; 4] = [0, 32500, 32766, 32767];
-const RESERVED_PRIORITIES_V1_13: [u32; 5] = [0, 32500, 32501, 32766, 32767];
 
 pub(super) fn check_ethernet(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     require(document, "name", "name is required", findings);
@@ -163,11 +162,7 @@ pub(super) fn check_blackhole(document: View<'_>, _: VersionContract, findings: 
     }
 }
 
-pub(super) fn check_routing_rule(
-    document: View<'_>,
-    release: VersionContract,
-    findings: &mut Findings,
-) {
+pub(super) fn check_routing_rule(document: View<'_>, _: VersionContract, findings: &mut Findings) {
     let name = document.get("name").text();
     require(document, "name", "name must be specified", findings);
     let priority = match name.parse::<u32>() {
@@ -186,14 +181,9 @@ pub(super) fn check_routing_rule(
             if all_digits { u32::MAX } else { 0 }
         }
     };
-    let reserved: &[u32] = if release < VersionContract::V1_14 {
-        &RESERVED_PRIORITIES_V1_13
-    } else {
-        &RESERVED_PRIORITIES
-    };
-    let texts: Vec<String> = reserved.iter().map(u32::to_string).collect();
+    let texts: Vec<String> = RESERVED_PRIORITIES.iter().map(u32::to_string).collect();
     findings.error_if(
-        reserved.contains(&priority),
+        RESERVED_PRIORITIES.contains(&priority),
         format!(
             "priority must be between 1 and 32765 (excluding reserved priorities [{}])",
             texts.join(" ")

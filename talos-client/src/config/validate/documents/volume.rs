@@ -41,7 +41,7 @@ pub(super) fn check_system(document: View<'_>, release: VersionContract, finding
         ));
         return;
     }
-    let not_allowed = |what: &str| format!("{what} is not allowed for the {} volume", quoted(name));
+    let not_allowed = |what: &str| not_allowed(what, name);
     if name == "STATE" {
         findings.error_if(
             has_provisioning(document),
@@ -54,11 +54,29 @@ pub(super) fn check_system(document: View<'_>, release: VersionContract, finding
             );
         }
     }
+    if release >= VersionContract::V1_14 {
+        check_mount_and_filesystem(document, name, findings);
+    }
+    let parts = Provisioning {
+        required: false,
+        sizes: true,
+    };
+    check_provisioning(document, release, parts, findings);
+    check_encryption(document, findings);
+    check_maintenance(document, findings);
+}
+
+fn not_allowed(what: &str, name: &str) -> String {
+    format!("{what} is not allowed for the {} volume", quoted(name))
+}
+
+/// What v1.13 takes without a look.
+fn check_mount_and_filesystem(document: View<'_>, name: &str, findings: &mut Findings) {
     let mount = document.get("mount");
     let has_mount = mount.get("secure").is_set() || mount.get("disableAccessTime").is_set();
     findings.error_if(
         matches!(name, "STATE" | "IMAGECACHE") && has_mount,
-        not_allowed("mount config"),
+        not_allowed("mount config", name),
     );
     // The other system volumes are directories unless they get a partition of their own.
     findings.error_if(
@@ -72,15 +90,8 @@ pub(super) fn check_system(document: View<'_>, release: VersionContract, finding
     );
     findings.error_if(
         name == "IMAGECACHE" && document.at("filesystem.xfs").is_set(),
-        not_allowed("filesystem config"),
+        not_allowed("filesystem config", name),
     );
-    let parts = Provisioning {
-        required: false,
-        sizes: true,
-    };
-    check_provisioning(document, release, parts, findings);
-    check_encryption(document, findings);
-    check_maintenance(document, findings);
 }
 
 pub(super) fn check_user(document: View<'_>, release: VersionContract, findings: &mut Findings) {

@@ -110,7 +110,7 @@ fn etcd(subject: Subject<'_>, findings: &mut Findings) {
         !legacy.is_empty() && !advertised.is_empty(),
         "etcd subnet can't be set when advertised subnets are set",
     );
-    // What is not set falls back to the next older setting, so one bad subnet can be reported twice.
+    // Without subnets to listen on the advertised ones count, so one bad subnet can be reported twice.
     let first_set = |choices: [&Vec<&'_ str>; 3]| -> Vec<String> {
         let chosen = choices.into_iter().find(|choice| !choice.is_empty());
         chosen
@@ -121,7 +121,7 @@ fn etcd(subject: Subject<'_>, findings: &mut Findings) {
     for bad in first_set([&advertised, &legacy, &none]) {
         findings.error(format!("etcd advertised subnet is not valid: {bad}"));
     }
-    for bad in first_set([&listen, &advertised, &legacy]) {
+    for bad in first_set([&listen, &advertised, &none]) {
         findings.error(format!("etcd listen subnet is not valid: {bad}"));
     }
 }
