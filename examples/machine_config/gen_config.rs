@@ -66,6 +66,9 @@ pub(crate) struct Arguments {
     /// Connects nodes through WireGuard.
     #[arg(long, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     with_kubespan: bool,
+    /// Leaves Kubernetes and etcd out, from v1.14 on.
+    #[arg(long, hide = true, action = ArgAction::Set, value_parser = parse_bool, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    skip_k8s_etcd: bool,
     /// Secrets bundle to use; a new one is generated and thrown away when not given.
     #[arg(long)]
     with_secrets: Option<String>,
@@ -163,6 +166,9 @@ fn input(arguments: &Arguments, release: &TalosVersion) -> Outcome<GenerateInput
     }
     if arguments.with_kubespan {
         input = input.kubespan();
+    }
+    if arguments.skip_k8s_etcd {
+        input = input.without_kubernetes();
     }
     if arguments.with_docs {
         input = input.with_docs();

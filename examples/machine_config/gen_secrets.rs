@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{ArgAction, Args};
 use secrecy::{ExposeSecret as _, SecretString};
-use talos_client::config::{MachineConfig, VersionContract};
+use talos_client::config::{MachineConfig, TalosVersion, VersionContract};
 use talos_client::secrets::SecretsBundle;
 
 use super::failure::{Failure, Outcome};
@@ -53,8 +53,8 @@ fn bundle(arguments: &Arguments, contract: VersionContract) -> Outcome<SecretsBu
         let token = SecretString::from(arguments.kubernetes_bootstrap_token.as_str());
         SecretsBundle::from_kubernetes_pki(Path::new(directory), token, contract)
     } else if let Some(path) = &arguments.from_controlplane_config {
-        let config =
-            load(path).map_err(|failure| failure.context("failed to load controlplane config"))?;
+        let config = load(path, &arguments.release.release()?)
+            .map_err(|failure| failure.context("failed to load controlplane config"))?;
         SecretsBundle::from_controlplane_config(&config)
     } else {
         SecretsBundle::generate_blocking(contract)
@@ -62,6 +62,9 @@ fn bundle(arguments: &Arguments, contract: VersionContract) -> Outcome<SecretsBu
     created.map_err(|error| Failure::from(error).context(CREATE))
 }
 
-fn load(path: &str) -> Outcome<MachineConfig> {
-    Ok(MachineConfig::parse(files::read(path)?.expose_secret())?)
+fn load(path: &str, release: &TalosVersion) -> Outcome<MachineConfig> {
+    Ok(MachineConfig::load(
+        files::read(path)?.expose_secret(),
+        release,
+    )?)
 }

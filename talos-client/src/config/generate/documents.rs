@@ -31,7 +31,7 @@ impl Plan<'_> {
                     .into(),
             );
         }
-        if self.contract.has_kubernetes_documents() {
+        if self.contract.has_kubernetes_documents() && !self.is_without_kubernetes() {
             nodes.extend(self.kubernetes_documents(kind).into_iter().map(Node::from));
         }
         Ok(MachineConfig::from_documents(

@@ -50,6 +50,7 @@ pub struct GenerateInput {
     pub(super) persist: bool,
     pub(super) cluster_discovery: bool,
     pub(super) kubespan: bool,
+    pub(super) kubernetes: bool,
     pub(super) mirrors: Mirrors,
     pub(super) with_docs: bool,
     pub(super) with_examples: bool,
@@ -84,6 +85,7 @@ impl GenerateInput {
             persist: true,
             cluster_discovery: true,
             kubespan: false,
+            kubernetes: true,
             mirrors: Mirrors::default(),
             with_docs: false,
             with_examples: false,
@@ -166,6 +168,14 @@ impl GenerateInput {
     /// Nodes communicate through WireGuard.
     pub const fn kubespan(mut self) -> Self {
         self.kubespan = true;
+        self
+    }
+
+    /// Leaves Kubernetes and etcd out (the hidden `--skip-k8s-etcd` of v1.14), for machines that only run Talos: the documents of
+    /// Kubernetes, `cluster.etcd`, and the token of control planes. The bundle must be complete all the same. Without effect before
+    /// v1.14, and the sections that an older [`GenerateInput::version_contract`] has in `v1alpha1` stay.
+    pub const fn without_kubernetes(mut self) -> Self {
+        self.kubernetes = false;
         self
     }
 

@@ -89,7 +89,7 @@ impl Mirrors {
             for url in urls {
                 Url::parse(url).map_err(|cause| {
                     Error::new(ErrorKind::InvalidInput, "generate registry mirrors").with_message(format!(
-                        "failed to generate registry configs: failed to parse registry mirror endpoint {}: {cause}", quoted(url)
+                        "failed to generate config bundle: failed to generate registry configs: failed to parse registry mirror endpoint {}: {cause}", quoted(url)
                     ))
                 })?;
                 endpoints.push(Fields::new().text("url", url).into());

@@ -40,7 +40,9 @@ impl<'a> Plan<'a> {
             None => talos.default_components().kubernetes.to_owned(),
         };
         if kubernetes.is_empty() && generator.has_kubernetes_documents() {
-            return Err(refused("kubernetes version must be specified"));
+            return Err(refused(
+                "failed to generate config bundle: kubernetes version must be specified",
+            ));
         }
         Ok(Self {
             input,
@@ -56,6 +58,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the comments or examples of the reference's default output were asked for.
+    /// Whether Kubernetes and etcd are left out, which older releases cannot do.
+    pub(super) fn is_without_kubernetes(&self) -> bool {
+        !self.input.kubernetes && self.generator.has_kubernetes_documents()
+    }
+
     pub(super) const fn has_comments(&self) -> bool {
         self.input.with_docs || self.input.with_examples
     }

@@ -150,11 +150,22 @@ impl Plan<'_> {
 
     fn control_plane_cluster(&self) -> Fields {
         let bundle = self.secrets.bundle;
-        let etcd = Fields::new().node("ca", authority(self.secrets.etcd, true));
+        let with_kubernetes = !self.is_without_kubernetes();
+        let token = if with_kubernetes {
+            text(bundle.bootstrap_token())
+        } else {
+            ""
+        };
+        let etcd = || {
+            let authority = authority(self.secrets.etcd, true);
+            Fields::new().node("ca", authority).into()
+        };
         if self.contract.has_kubernetes_documents() {
-            return Fields::new()
-                .text("token", text(bundle.bootstrap_token()))
-                .node("etcd", etcd);
+            return Fields::new().text_or_nothing("token", token).node_if(
+                with_kubernetes,
+                "etcd",
+                etcd,
+            );
         }
         let (encryption_key, encryption_secret) = if self.contract.uses_secretbox_encryption() {
             (
@@ -168,7 +179,7 @@ impl Plan<'_> {
             Fields::new().text_or_nothing("image", &self.kubernetes_image(repository))
         };
         self.cluster_identity(true)
-            .text("token", text(bundle.bootstrap_token()))
+            .text_or_nothing("token", token)
             .text_or_nothing(encryption_key, encryption_secret.map_or("", text))
             .node("ca", authority(self.secrets.kubernetes, true))
             .node("aggregatorCA", authority(self.secrets.aggregator, true))
@@ -181,7 +192,7 @@ impl Plan<'_> {
             .node("proxy", image("registry.k8s.io/kube-proxy"))
             .node("scheduler", image("registry.k8s.io/kube-scheduler"))
             .node("discovery", self.discovery())
-            .node("etcd", etcd)
+            .node_if(with_kubernetes, "etcd", etcd)
     }
 
     fn worker_cluster(&self) -> Fields {
