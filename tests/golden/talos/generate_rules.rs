@@ -130,7 +130,10 @@ fn without_a_kubernetes_version_there_are_no_images() {
         .kubernetes_version("")
         .generate(MachineType::Worker)
         .unwrap_err();
-    assert_eq!(refused.message(), "kubernetes version must be specified");
+    assert_eq!(
+        refused.message(),
+        "failed to generate config bundle: kubernetes version must be specified"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cli;
 mod cli_files;
 mod digest;
 mod generate;
+mod generate_options;
 mod generate_rules;
 mod patch;
 mod patch_traps;
