@@ -46,7 +46,10 @@ pub(super) fn without_resource_health(server: &MockServer, mut application: Valu
     if !server.is_at_least((3, 0, 0)) {
         return application;
     }
-    if let Some(resources) = application["status"]["resources"].as_array_mut() {
+    if let Some(resources) = application
+        .pointer_mut("/status/resources")
+        .and_then(Value::as_array_mut)
+    {
         for resource in resources.iter_mut().filter_map(Value::as_object_mut) {
             resource.remove("health");
         }

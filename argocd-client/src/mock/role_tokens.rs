@@ -91,7 +91,9 @@ fn store(projects: &mut [Value], (project, role): Role<'_>, tokens: &[Value]) {
         found["status"]["jwtTokensByRole"] = Value::Object(Map::new());
     }
     found["status"]["jwtTokensByRole"][role] = json!({"items": tokens});
-    for known in found["spec"]["roles"].as_array_mut().into_iter().flatten() {
+    let roles = found.pointer_mut("/spec/roles");
+    let roles = roles.and_then(Value::as_array_mut);
+    for known in roles.into_iter().flatten() {
         if known["name"] == role {
             known["jwtTokens"] = json!(tokens);
         }

@@ -258,7 +258,9 @@ fn replace(server: &MockServer, reference: &Key, wanted: &Value) -> Option<Value
 /// A set as the API server stores it: generators get their defaults.
 fn stored(body: &Value) -> Value {
     let mut spec = pruned(&body["spec"]);
-    for generator in spec["generators"].as_array_mut().into_iter().flatten() {
+    let generators = spec.get_mut("generators");
+    let generators = generators.and_then(Value::as_array_mut);
+    for generator in generators.into_iter().flatten() {
         for (kind, value) in generator.as_object_mut().into_iter().flatten() {
             if kind == "selector" {
                 continue;

@@ -251,6 +251,22 @@ impl State {
         Ok(storage)
     }
 
+    /// A storage that this node can use, and that takes disks of VMs.
+    pub(super) fn image_storage(
+        &self,
+        node: &NodeName,
+        name: &str,
+    ) -> Result<&MockStorage, Refusal> {
+        let storage = self.usable_storage(node, name)?;
+        match storage.supports("images") {
+            true => Ok(storage),
+            false => Err(Refusal::parameter(
+                "storage",
+                format!("storage '{name}' does not support vm images"),
+            )),
+        }
+    }
+
     /// Why this node cannot use the storage.
     pub(super) fn check_usable(
         &self,

@@ -183,6 +183,8 @@ const SENTENCES: &[(&[&str], Reason)] = &[
     (&["cannot set and delete property"], Reason::ValueInvalid),
     (&["Rule '", "' is invalid"], Reason::ValueInvalid),
     (&["unable to use volume"], Reason::ValueInvalid),
+    (&["you can't move "], Reason::ValueInvalid),
+    (&["has no associated volume"], Reason::ValueInvalid),
     (&["cannot migrate from storage type"], Reason::ValueInvalid),
     (&["cannot use non-existent node"], Reason::ValueInvalid),
     (&["already exist"], Reason::NameTaken),

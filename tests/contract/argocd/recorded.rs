@@ -51,6 +51,10 @@ const DIFFERS: [(u64, &str); 7] = [
     ),
 ];
 
+/// Numbers between which the recorded controller had not compared the new application yet: it is stopped for them, because a
+/// busy machine is late.
+const BEFORE_THE_CONTROLLER: [(u64, u64); 2] = [(57, 78), (128, 129)];
+
 /// Requests that are not in the recording, but whose effect later responses show: before which
 /// number, what was sent.
 fn implied() -> Vec<(u64, &'static str, &'static str, Value)> {
@@ -274,7 +278,7 @@ async fn the_mock_answers_as_the_recorded_server_did() {
     let mut versions = Versions::default();
     let callers = Callers::of(&argocd);
     let mut implied = implied().into_iter().peekable();
-    let mut differing = Vec::new();
+    let (mut differing, mut unexplained) = (Vec::new(), Vec::new());
     for exchange in &mut recording.exchanges {
         while let Some((_, method, path, body)) =
             implied.next_if(|(before, ..)| *before <= exchange.seq)
@@ -291,18 +295,36 @@ async fn the_mock_answers_as_the_recorded_server_did() {
         if exchange.path.ends_with("/sync") {
             until_idle(&callers).await;
         }
+        if BEFORE_THE_CONTROLLER
+            .iter()
+            .any(|(first, _)| *first == exchange.seq)
+        {
+            argocd.stop_controller();
+        }
         let known = DIFFERS.iter().find(|(seq, _)| *seq == exchange.seq);
         let difference = match known {
             // The request still has its effect on what follows.
             Some(_) => compare(exchange, callers.send(exchange).await.as_ref()),
             None => replay(&callers, &mut versions, exchange).await,
         };
+        if BEFORE_THE_CONTROLLER
+            .iter()
+            .any(|(_, last)| *last == exchange.seq)
+        {
+            argocd.start_controller();
+        }
         if let Some(difference) = difference {
-            let reason = known.map_or(String::new(), |(_, reason)| format!(" ({reason})"));
-            differing.push(format!(
-                "{} {} {}: {difference}{reason}",
+            let line = format!(
+                "{} {} {}: {difference}",
                 exchange.seq, exchange.method, exchange.path
-            ));
+            );
+            match known {
+                Some((_, reason)) => differing.push(format!("{line} ({reason})")),
+                None => {
+                    unexplained.push(line.clone());
+                    differing.push(line);
+                }
+            }
         }
     }
     let all = recording.exchanges.len();
@@ -315,12 +337,8 @@ async fn the_mock_answers_as_the_recorded_server_did() {
     );
     println!("{}", differing.join("\n"));
     assert!(rate >= FLOOR, "{same} of {all}:\n{}", differing.join("\n"));
-    let unexplained: Vec<&String> = differing
-        .iter()
-        .filter(|line| !line.ends_with(')'))
-        .collect();
     assert!(
-        unexplained.len() * 100 <= all * 2,
+        unexplained.is_empty(),
         "differences without a reason:\n{unexplained:#?}"
     );
 }

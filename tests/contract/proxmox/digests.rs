@@ -8,7 +8,7 @@ use proxmox_client::cluster::{
     FirewallOptionsUpdate, FirewallRuleRequest, FirewallRuleUpdate, HaGroupRequest, HaGroupUpdate,
     HaResourceRequest, HaResourceUpdate, HaRuleRequest, HaRuleUpdate,
 };
-use proxmox_client::mock::{Contract, PveMock, Route};
+use proxmox_client::mock::{Contract, MockStorage, PveMock, Route};
 use proxmox_client::vm::{ConfigUpdate, MoveDiskRequest, ResizeRequest, Size, Slot};
 use proxmox_client::{Client, ErrorKind, Reason, Result, Task, Vm, reread};
 
@@ -92,7 +92,7 @@ fn of_vm() -> Vec<Guarded> {
             ended(Some(vm(&c).resize_disk(Slot::Scsi(0), &size).await?)).await
         }),
         guarded!("9" POST "/nodes/{node}/qemu/{vmid}/move_disk", of_config, |c, digest| {
-            let to = MoveDiskRequest::new(storage("nvme-lvm")).digest(digest);
+            let to = MoveDiskRequest::new(storage("elsewhere")).digest(digest);
             ended(Some(vm(&c).move_disk(Slot::Scsi(0), &to).await?)).await
         }),
     ]
@@ -153,7 +153,12 @@ fn all() -> Vec<Guarded> {
 /// A cluster in which everything can be changed.
 async fn cluster(release: &str) -> PveMock {
     let version = if release == "8" { "8.4.21" } else { "9.2.11" };
-    let mock = PveMock::builder().version(version).start().await;
+    let mock = PveMock::builder()
+        .version(version)
+        .storage(MockStorage::lvm_thin(storage("nvme-lvm")))
+        .storage(MockStorage::lvm_thin(storage("elsewhere")))
+        .start()
+        .await;
     mock.add_vm(vm_id(), &[("scsi0", "nvme-lvm:1"), ("cores", "2")]);
     let client = mock.client();
     let (machine, ha) = (vm(&client), client.cluster());

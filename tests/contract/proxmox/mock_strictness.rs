@@ -3,7 +3,9 @@
 use http::Method;
 use proxmox_client::id::{BridgeName, VmId, VolumeId};
 use proxmox_client::mock::{MockStorage, PveMock};
-use proxmox_client::vm::{Agent, ConfigUpdate, Disk, NetworkDevice, Slot, VmSpec};
+use proxmox_client::vm::{
+    Agent, CloneRequest, ConfigUpdate, Disk, MoveDiskRequest, NetworkDevice, Slot, VmSpec,
+};
 use proxmox_client::{Error, ErrorKind, Reason};
 
 use super::{node, poll, storage, vm_id};
@@ -320,4 +322,73 @@ async fn a_running_or_protected_vm_is_not_deleted() {
     assert_eq!(again.reason(), Some(Reason::VmRunning));
     mock.stop_vm(vm_id());
     assert!(!vm.status().await.unwrap().is_running());
+}
+
+#[tokio::test]
+async fn disks_go_only_to_storages_of_images_and_not_to_where_they_are() {
+    let mock = PveMock::builder()
+        .storage(MockStorage::directory(storage("local"), &["iso"]))
+        .storage(MockStorage::directory(storage("files"), &["images"]))
+        .storage(MockStorage::lvm_thin(storage("nvme-lvm")))
+        .start()
+        .await;
+    mock.add_file(VolumeId::new("local:iso/x.iso").unwrap(), "x");
+    let drives = [
+        ("scsi0", "nvme-lvm:1"),
+        ("scsi1", "files:1"),
+        ("ide2", "local:iso/x.iso,media=cdrom"),
+        ("ide3", "none,media=cdrom"),
+    ];
+    mock.add_vm(vm_id(), &drives);
+    let vm = mock.client().node(node()).vm(vm_id());
+    let to = |name: &str| MoveDiskRequest::new(storage(name));
+
+    for (slot, request, problem) in [
+        (Slot::Scsi(7), to("files"), "disk 'scsi7' does not exist"),
+        (Slot::Ide(2), to("files"), "you can't move a cdrom"),
+        (Slot::Ide(3), to("files"), "you can't move a cdrom"),
+        (
+            Slot::Scsi(0),
+            to("nvme-lvm"),
+            "you can't move to the same storage with same format",
+        ),
+        (
+            Slot::Scsi(1),
+            to("files").format("raw"),
+            "you can't move to the same storage with same format",
+        ),
+        (Slot::Scsi(0), to("nope"), "storage 'nope' does not exist"),
+    ] {
+        let error = vm.move_disk(slot, &request).await.unwrap_err();
+        assert_eq!(error.message().trim_end(), problem);
+        assert!(
+            matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound),
+            "{error:?}"
+        );
+    }
+    let error = vm.move_disk(Slot::Scsi(0), &to("local")).await.unwrap_err();
+    assert_eq!(
+        error
+            .diagnostics()
+            .message_of("storage")
+            .unwrap()
+            .trim_end(),
+        "storage 'local' does not support vm images"
+    );
+    let copy = CloneRequest::new(VmId::new(105).unwrap())
+        .full()
+        .storage(storage("local"));
+    let error = vm.clone_vm(&copy).await.unwrap_err();
+    assert!(
+        error.diagnostics().message_of("storage").is_some(),
+        "{error}"
+    );
+
+    for (slot, request) in [
+        (Slot::Scsi(0), to("files")),
+        (Slot::Scsi(1), to("files").format("qcow2")),
+    ] {
+        let task = vm.move_disk(slot, &request).await.unwrap();
+        task.wait(poll()).await.unwrap();
+    }
 }

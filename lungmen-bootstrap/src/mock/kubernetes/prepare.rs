@@ -8,7 +8,7 @@ use super::resource::{DEFINITIONS, Resource};
 use super::write::Part;
 
 pub(super) fn without_empty_finalizers(mut object: Value) -> Value {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("finalizers");
     }
     object

@@ -209,7 +209,7 @@ fn apply(
     if let Some(before) = &before {
         check_version(key, before, &applied)?;
     }
-    if let Some(metadata) = applied["metadata"].as_object_mut() {
+    if let Some(metadata) = applied.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("resourceVersion");
     }
     if before.is_none() {

@@ -46,7 +46,7 @@ pub(in crate::mock) fn clone(context: &Context<'_>, state: &mut State) -> Reply 
         None => source.node.clone(),
     };
     let storage = match context.optional("storage") {
-        Some(name) => Some(state.usable_storage(&node, name)?.clone()),
+        Some(name) => Some(state.image_storage(&node, name)?.clone()),
         None => None,
     };
     let plan = Copy {

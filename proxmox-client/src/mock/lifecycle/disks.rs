@@ -1,6 +1,7 @@
 //! Resizing and moving disks.
 
 use super::{set_drive_value, start, vm_of, volume_in};
+use crate::id::VolumeId;
 use crate::mock::event::MockEvent;
 use crate::mock::handler::Context;
 use crate::mock::reply::{Refusal, Reply};
@@ -58,11 +59,10 @@ pub(in crate::mock) fn move_disk(context: &Context<'_>, state: &mut State) -> Re
     let vm = state.vm(context.param("node"), id)?;
     check_unlocked(vm)?;
     check_digest(context, vm)?;
-    let missing = || Refusal::died(format!("disk '{disk}' does not exist"));
-    let old = volume_in(state, vm, &disk).ok_or_else(missing)?;
+    let old = movable(context, state, vm, &disk)?;
     let node = vm.node.clone();
     let target = state
-        .usable_storage(&node, context.param("storage"))?
+        .image_storage(&node, context.param("storage"))?
         .clone();
     context.caller.require(
         &format!("/storage/{}", target.name),
@@ -87,6 +87,40 @@ pub(in crate::mock) fn move_disk(context: &Context<'_>, state: &mut State) -> Re
         Ok(vec![format!("create full clone of drive {disk} ({old})")])
     };
     start(context, state, "qmmove", Box::new(effect))
+}
+
+/// The volume of a disk that can be moved to the storage of the call (read in `move_vm_disk` of qemu-server 9.2.6).
+fn movable(
+    context: &Context<'_>,
+    state: &State,
+    vm: &MockVm,
+    disk: &str,
+) -> Result<VolumeId, Refusal> {
+    let died = |text: &str| Err(Refusal::died(text));
+    let Some(text) = vm.options.get(disk) else {
+        return Err(Refusal::died(format!("disk '{disk}' does not exist")));
+    };
+    let is_cdrom = text.contains("media=cdrom") && !text.contains("cloudinit");
+    let old = match volume_in(state, vm, disk) {
+        _ if is_cdrom => return died("you can't move a cdrom"),
+        Some(old) => old,
+        None => {
+            return Err(Refusal::died(format!(
+                "disk '{disk}' has no associated volume"
+            )));
+        }
+    };
+    let format = old
+        .name()
+        .rsplit_once('.')
+        .map_or("raw", |(_, format)| format);
+    let same_format = context
+        .optional("format")
+        .is_none_or(|wanted| wanted == format);
+    if old.storage().as_str() == context.param("storage") && same_format {
+        return died("you can't move to the same storage with same format");
+    }
+    Ok(old)
 }
 
 fn check_digest(context: &Context<'_>, vm: &MockVm) -> Result<(), Refusal> {
