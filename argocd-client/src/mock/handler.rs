@@ -214,6 +214,11 @@ fn renewed(mut response: Response<Body>, caller: &Caller) -> Response<Body> {
     response
 }
 
+fn parameter(parameters: &[String], index: usize) -> &str {
+    let found = parameters.get(index);
+    found.map(String::as_str).unwrap_or_default()
+}
+
 async fn dispatch(
     server: &Arc<MockServer>,
     caller: &Caller,
@@ -222,12 +227,7 @@ async fn dispatch(
     request: &Request,
 ) -> Result<Value, Rejection> {
     let query = &request.query;
-    let parameter = |index: usize| {
-        parameters
-            .get(index)
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
+    let parameter = |index: usize| parameter(parameters, index);
     let id = parameter(0);
     let sent = if request.method == Method::GET {
         None
@@ -294,12 +294,7 @@ fn dispatch_rest(
     query: &super::request::Query,
     sent: Option<&Value>,
 ) -> Result<Value, Rejection> {
-    let parameter = |index: usize| {
-        parameters
-            .get(index)
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
+    let parameter = |index: usize| parameter(parameters, index);
     let id = parameter(0);
     let nothing = json!({});
     let body = sent.unwrap_or(&nothing);

@@ -23,9 +23,7 @@ pub(super) fn sync(
     name: &str,
     body: &Value,
 ) -> Result<Value, Rejection> {
-    let reference = reference(name, &body_reference(body));
-    let application = read(server, caller, &reference, "sync")?;
-    refuse_if_busy(&application)?;
+    let (key, application) = idle(server, caller, name, body)?;
     let revision = revision(server, &application, body)?;
     let request = sync_request(&application, body, &revision);
     let mut operation =
@@ -36,7 +34,20 @@ pub(super) fn sync(
             operation["retry"] = json!({});
         }
     }
-    request_operation(server, caller, &reference.0, operation)
+    request_operation(server, caller, &key, operation)
+}
+
+/// An application that has no operation, when the caller may synchronise it.
+fn idle(
+    server: &MockServer,
+    caller: &Caller,
+    name: &str,
+    body: &Value,
+) -> Result<(Key, Value), Rejection> {
+    let reference = reference(name, &body_reference(body));
+    let application = read(server, caller, &reference, "sync")?;
+    refuse_if_busy(&application)?;
+    Ok((reference.0, application))
 }
 
 pub(super) fn rollback(
@@ -45,9 +56,7 @@ pub(super) fn rollback(
     name: &str,
     body: &Value,
 ) -> Result<Value, Rejection> {
-    let reference = reference(name, &body_reference(body));
-    let application = read(server, caller, &reference, "sync")?;
-    refuse_if_busy(&application)?;
+    let (key, application) = idle(server, caller, name, body)?;
     if application["spec"]["syncPolicy"]["automated"].is_object() {
         return Err(Rejection::new(
             9,
@@ -68,7 +77,7 @@ pub(super) fn rollback(
     let request = json!({"revision": entry["revision"], "source": entry["source"]});
     let operation =
         json!({"sync": request, "initiatedBy": {"username": caller.name()}, "retry": {}});
-    request_operation(server, caller, &reference.0, operation)
+    request_operation(server, caller, &key, operation)
 }
 
 pub(super) fn terminate(

@@ -97,14 +97,7 @@ pub(super) fn create(
             .enforce(caller, "projects", "update", &name)?;
         let project = store(server, &name, &wanted["spec"])?;
         // An upsert is recorded as a creation (3.5.1).
-        let message = format!("{} created project", caller.name());
-        record(
-            server,
-            &project,
-            Component::Server(caller),
-            "ResourceCreated",
-            &message,
-        );
+        record_creation(server, caller, &project);
         return Ok(project);
     }
     name_is_valid("AppProject", &name)?;
@@ -113,15 +106,19 @@ pub(super) fn create(
     state.born(&mut project);
     state.projects.push(project.clone());
     drop(state);
+    record_creation(server, caller, &project);
+    Ok(project)
+}
+
+fn record_creation(server: &MockServer, caller: &Caller, project: &Value) {
     let message = format!("{} created project", caller.name());
     record(
         server,
-        &project,
+        project,
         Component::Server(caller),
         "ResourceCreated",
         &message,
     );
-    Ok(project)
 }
 
 fn payload(body: &Value) -> Result<Value, Rejection> {

@@ -4,6 +4,8 @@
 //! qemu-server 9.2.6 (`e6352be`): `create_vm` in `PVE/API2/Qemu.pm`, `restore_vma_archive` in `PVE/QemuServer.pm`; in
 //! `check_volume_access` of pve-storage (`0c56bad`); in `create_and_lock_config` of pve-guest-common.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::MockEvent;
@@ -11,10 +13,12 @@ use super::handler::Context;
 use super::reply::{Refusal, Reply};
 use super::state::{MockVm, State};
 use super::task::{self, Cleanup, Effect, TaskSubject};
-use super::vm::{check_allocation, check_free, check_option_privileges, only_root_passes_paths};
+use super::vm::{check_free, check_option_privileges, only_root_passes_paths};
 use super::vm_config::{self, drive_values, is_drive};
 use super::{check, power};
 use crate::id::{NodeName, VmId, VolumeId};
+
+use access::{Rights, check_access, check_call};
 
 type Options = BTreeMap<String, String>;
 
@@ -72,35 +76,6 @@ fn unlock(state: &mut State, id: VmId) {
     }
 }
 
-/// The rights that the parameters of the call need, in the order of the server.
-fn check_call(
-    context: &Context<'_>,
-    state: &State,
-    id: VmId,
-    replaces: bool,
-) -> Result<String, Refusal> {
-    let caller = context.caller;
-    let flag = |name: &str| context.optional(name) == Some("1");
-    let pool = context.optional("pool");
-    let pool = pool.filter(|pool| state.pools.contains(pool));
-    if let Some(storage) = context.optional("storage") {
-        let path = format!("/storage/{storage}");
-        caller.require(&path, &["Datastore.AllocateSpace"])?;
-    }
-    if flag("ha-managed") {
-        caller.require("/", &["Sys.Console"])?;
-    }
-    if flag("start") {
-        let in_pool = pool.is_some_and(|pool| caller.may(&format!("/pool/{pool}"), START));
-        if !in_pool {
-            caller.require(&format!("/vms/{id}"), START)?;
-        }
-    }
-    check_allocation(context, state, id, replaces)
-}
-
-const START: &[&str] = &["VM.PowerMgmt"];
-
 fn check_unlocked(state: &State, id: VmId) -> Result<(), Refusal> {
     let vm = state.vms.get(&id);
     match vm.and_then(|vm| vm.options.get("lock")) {
@@ -139,26 +114,6 @@ fn archived(
     found.ok_or_else(|| Refusal::died(format!("volume '{archive}' does not exist")))
 }
 
-/// Whose backup it is says its name. The owner of the VM needs no right on the storage.
-fn check_access(context: &Context<'_>, volume: &VolumeId, id: VmId) -> Result<(), Refusal> {
-    let caller = context.caller;
-    let path = format!("/storage/{}", volume.storage());
-    if caller.may(&path, &["Datastore.Allocate"]) {
-        return Ok(());
-    }
-    let owner = volume.file_name().split('-').nth(2);
-    match owner.and_then(|owner| owner.parse::<VmId>().ok()) {
-        Some(owner) if owner == id => Ok(()),
-        Some(owner) => {
-            caller.require(&path, &["Datastore.AllocateSpace"])?;
-            caller.require(&format!("/vms/{owner}"), &["VM.Backup"])
-        }
-        None => Err(Refusal::died(format!(
-            "missing privileges to access {volume}"
-        ))),
-    }
-}
-
 fn command(state: &State, archive: &str) -> String {
     const TEMPORARY: &str = "/var/tmp/vzdumptmp239345";
     let (storage, name) = archive.split_once(':').unwrap_or_default();
@@ -172,40 +127,6 @@ fn command(state: &State, archive: &str) -> String {
         _ => return extract(&path),
     };
     format!("set -o pipefail && {reader} {path} | {}", extract("-"))
-}
-
-/// What the task may do for the caller.
-struct Rights {
-    caller: super::auth::Caller,
-}
-
-impl Rights {
-    fn of(context: &Context<'_>) -> Self {
-        Self {
-            caller: context.caller.clone(),
-        }
-    }
-
-    /// Whether an image may be allocated on the storage of a drive.
-    fn check_storage(&self, state: &State, name: &str) -> Result<(), String> {
-        let storage = state
-            .storages
-            .iter()
-            .find(|known| known.name.as_str() == name);
-        let storage = storage.ok_or_else(|| format!("storage '{name}' does not exist"))?;
-        if !storage.supports("images") {
-            return Err(format!(
-                "Content type 'images' is not available on storage '{name}'"
-            ));
-        }
-        let path = format!("/storage/{name}");
-        match self.caller.may(&path, &["Datastore.AllocateSpace"]) {
-            true => Ok(()),
-            false => Err(format!(
-                "403 Permission check failed ({path}, Datastore.AllocateSpace)"
-            )),
-        }
-    }
 }
 
 struct Restore {

@@ -1,13 +1,10 @@
 //! The state of the mock: nodes, storages, files, VMs.
 
+mod record;
 mod storage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use url::Url;
 
 use super::auth::Accounts;
 use super::cluster::Datacenter;
@@ -20,65 +17,11 @@ use super::pool::Pools;
 use super::reply::Refusal;
 use super::task::{TaskRecord, Timing};
 use crate::id::{NodeName, StorageName, VmId, VolumeId};
-use crate::vm::VmConfig;
 use crate::vm::guest::GuestInterface;
 
+pub(super) use record::hex;
+pub use record::{VmRecord, VolumeRecord};
 pub use storage::MockStorage;
-
-/// A file or disk on a storage of the mock.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct VolumeRecord {
-    /// The volume.
-    pub id: VolumeId,
-    /// `iso`, `import`, `vztmpl` or `images`.
-    pub content: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// The VM that a disk belongs to.
-    pub vmid: Option<VmId>,
-    /// The node whose file it is, where every node has its own: a storage that is not shared, on another node than the first.
-    pub node: Option<NodeName>,
-    /// The bytes of a file; empty for disks.
-    pub body: Bytes,
-    /// The SHA-256 of the bytes in hexadecimal digits.
-    pub sha256: String,
-    /// Where the node fetched it from; `None` for uploads and disks.
-    pub origin: Option<Url>,
-}
-
-impl VolumeRecord {
-    pub(super) fn file(id: VolumeId, content: &str, body: Bytes, origin: Option<Url>) -> Self {
-        Self {
-            id,
-            content: content.to_owned(),
-            size: body.len() as u64,
-            vmid: None,
-            node: None,
-            sha256: hex(&Sha256::digest(&body)),
-            body,
-            origin,
-        }
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A VM of the mock.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct VmRecord {
-    /// The id.
-    pub id: VmId,
-    /// The node.
-    pub node: NodeName,
-    /// The configuration, as a client reads it.
-    pub config: VmConfig,
-    /// Whether it runs.
-    pub running: bool,
-}
 
 #[derive(Debug, Clone)]
 pub(super) struct MockVm {
