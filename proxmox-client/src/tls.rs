@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -65,34 +65,31 @@ impl TlsTrust {
 
     /// The TLS configuration of a client. It offers no application protocol, so that HTTP/1.1 is spoken.
     ///
-    /// `scheme` is that of the endpoint: a plain connection must not fail on a system without a trust store, although
-    /// the server may redirect it to HTTPS.
+    /// `scheme` is that of the endpoint: a plain connection must not fail on a system without a trust store, nor wait until it
+    /// is read, although the server may redirect it to HTTPS.
     pub(crate) fn client_config(&self, scheme: &str) -> Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| configuration("no common TLS version").with_source(error))?;
         let verifier: Arc<dyn ServerCertVerifier> = match self {
-            Self::SystemRoots => match Verifier::new(provider) {
-                Ok(verifier) => Arc::new(verifier),
-                Err(error) if scheme == "https" => {
-                    return Err(
-                        configuration("the system's trust store cannot be read").with_source(error)
-                    );
-                }
-                Err(_) => {
-                    return Ok(builder
-                        .with_root_certificates(RootCertStore::empty())
-                        .with_no_client_auth());
-                }
-            },
+            Self::SystemRoots if scheme == "https" => {
+                let verifier = Verifier::new(provider).map_err(|error| {
+                    configuration("the system's trust store cannot be read").with_source(error)
+                })?;
+                Arc::new(verifier)
+            }
+            Self::SystemRoots => Arc::new(OwnVerifier {
+                judge: Judge::SystemRoots(OnceLock::new()),
+                provider,
+            }),
             Self::Authorities(authorities) => {
                 return Ok(builder
                     .with_root_certificates(roots(authorities)?)
                     .with_no_client_auth());
             }
-            Self::Pinned(fingerprint) => Arc::new(PinnedVerifier {
-                expected: *fingerprint,
+            Self::Pinned(fingerprint) => Arc::new(OwnVerifier {
+                judge: Judge::Pin(*fingerprint),
                 provider,
             }),
         };
@@ -220,27 +217,49 @@ impl fmt::Display for PinMismatch {
 
 impl std::error::Error for PinMismatch {}
 
+/// Verifies signatures with the provider, and leaves it to `judge` whether a certificate is trusted.
 #[derive(Debug)]
-struct PinnedVerifier {
-    expected: Fingerprint,
+struct OwnVerifier {
+    judge: Judge,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedVerifier {
+#[derive(Debug)]
+enum Judge {
+    Pin(Fingerprint),
+    /// The trust store of the system, read when the first certificate comes: it has hundreds of certificates.
+    SystemRoots(OnceLock<std::result::Result<Verifier, rustls::Error>>),
+}
+
+impl ServerCertVerifier for OwnVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let expected = match &self.judge {
+            Judge::Pin(fingerprint) => *fingerprint,
+            Judge::SystemRoots(verifier) => {
+                let read = || Verifier::new(Arc::clone(&self.provider));
+                let verifier = verifier.get_or_init(read).as_ref().map_err(Clone::clone)?;
+                return verifier.verify_server_cert(
+                    end_entity,
+                    intermediates,
+                    server_name,
+                    ocsp_response,
+                    now,
+                );
+            }
+        };
         let presented = Fingerprint::of(end_entity);
-        if presented == self.expected {
+        if presented == expected {
             return Ok(ServerCertVerified::assertion());
         }
         let mismatch = PinMismatch {
-            expected: self.expected,
+            expected,
             presented,
         };
         Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())

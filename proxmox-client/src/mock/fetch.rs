@@ -5,9 +5,9 @@ use http::{HeaderMap, header};
 use serde_json::json;
 use url::Url;
 
+use super::Shared;
 use super::reply::{Refusal, Reply};
-use super::{NO_CERTIFICATE, Shared};
-use crate::tls::{TlsTrust, find_tls_error};
+use crate::tls::find_tls_error;
 
 impl Shared {
     /// Downloads a URL. The error is wget's exit code, or its last line where it has one.
@@ -62,11 +62,7 @@ impl Shared {
     }
 
     fn client_for(&self, url: &Url) -> Option<reqwest::Client> {
-        let trust = match url.scheme() {
-            "https" => self.download_trust(),
-            _ => &TlsTrust::Pinned(NO_CERTIFICATE),
-        };
-        let tls = trust.client_config(url.scheme()).ok()?;
+        let tls = self.download_trust().client_config(url.scheme()).ok()?;
         let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
         builder.no_proxy().build().ok()
     }

@@ -170,8 +170,8 @@ impl PveMock {
     /// A trust that accepts the mock's certificate.
     #[must_use]
     pub fn trust(&self) -> TlsTrust {
-        // Without TLS no certificate is checked; loading the system trust store would take a while.
-        TlsTrust::pinned(self.fingerprint().unwrap_or(NO_CERTIFICATE))
+        self.fingerprint()
+            .map_or(TlsTrust::SystemRoots, TlsTrust::pinned)
     }
 
     /// The credentials of the first token, which [`client`](Self::client) uses.
@@ -268,6 +268,3 @@ impl PveMock {
         );
     }
 }
-
-/// A pin that matches no certificate, for connections without TLS.
-const NO_CERTIFICATE: Fingerprint = Fingerprint::from_bytes([0; 32]);
