@@ -58,7 +58,12 @@ impl Directory {
         })
     }
 
+    /// The rights by the entries of a user or token. `root@pam` is an administrator everywhere without any
+    /// (`PVE::AccessControl::roles`).
     fn acl_of(&self, subject: &str) -> Acl {
+        if subject == "root@pam" {
+            return Acl::administrator();
+        }
         let mine: Vec<(&str, Vec<String>, bool)> = self
             .entries
             .iter()
