@@ -141,6 +141,20 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
     assert_eq!(nodes(&world.lab), 4);
 }
 
+#[tokio::test]
+async fn a_lab_of_an_unsound_specification_says_all_that_is_wrong() {
+    let mut spec = crate::support::spec();
+    spec.placement = Placement::new("pve 07", "a b", "images");
+
+    let error = Lab::builder().spec(&spec).start().await.unwrap_err();
+
+    let report = error.report();
+    assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{report}");
+    for path in ["proxmox.node", "proxmox.storage"] {
+        assert!(report.contains(path), "{report}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_lab_keeps_the_places_of_machines_that_left_the_specification() {
     let folder = tempfile::tempdir().unwrap();

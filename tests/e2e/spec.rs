@@ -86,6 +86,11 @@ fn wrong_fields_are_refused_with_path_value_and_what_is_allowed() {
         "cluster.endpoint: \"http://kubernetes",
         "https",
     );
+    assert_refused(
+        &[("clusterName: lungmen.akn", "clusterName: akn/lungmen")],
+        "argocd.clusterName: \"akn/lungmen\"",
+        "must not be empty or contain / or %",
+    );
     assert_refused(&[("efi: 4m", "efi: 2m")], "machines[0].efi: \"2m\"", "4m");
     assert_refused(
         &[("role: controlplane", "role: worker")],

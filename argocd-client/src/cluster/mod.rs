@@ -10,6 +10,7 @@ mod credential_test;
 mod delete;
 mod on_existing;
 mod register;
+mod rule;
 mod secret;
 mod server_url;
 mod spec;
@@ -26,6 +27,7 @@ pub use auth::{AwsAuth, ExecProvider};
 pub use credential_test::CredentialTest;
 pub use on_existing::OnExisting;
 pub use register::{Registration, RegistrationOutcome};
+pub use rule::{RuleBroken, check_label, check_name};
 pub use server_url::ServerUrl;
 pub use spec::{CREDENTIALS_ANNOTATION, ClusterSpec};
 pub use status::{

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth::{AwsAuth, ClusterAuth, ExecProvider};
 use super::on_existing::OnExisting;
+use super::rule::{check_label, check_name};
 use super::server_url::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls;
@@ -205,17 +206,13 @@ impl ClusterSpec {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.name.trim().is_empty()
-            || self
-                .name
-                .chars()
-                .any(|c| matches!(c, '/' | '%') || c.is_control())
-        {
-            // Names are path segments of some calls; the server unescapes them twice.
-            problems.push(format!(
-                "name {:?}: must not be empty or contain / or %",
-                self.name
-            ));
+        if let Err(rule) = check_name(&self.name) {
+            problems.push(format!("name {:?}: {rule}", self.name));
+        }
+        for (key, value) in &self.labels {
+            if let Err(rule) = check_label(key, value) {
+                problems.push(format!("label {key}={value}: {rule}"));
+            }
         }
         if self.server.is_loopback() && !self.loopback {
             problems.push(format!(

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use argocd_client::cluster::{check_label, check_name};
 use url::Url;
 
 use super::RawSpec;
+use crate::spec::ArgoCdTarget;
 use crate::spec::address;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Role};
@@ -80,6 +82,16 @@ pub(super) fn patched_addresses(inputs: &RawSpec) -> BTreeSet<IpAddr> {
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
+/// What Argo CD refuses would be found only when everything else is done.
+fn argocd(target: &ArgoCdTarget, diagnostics: &mut Diagnostics) {
+    let name = &target.cluster_name;
+    diagnostics.check("argocd.clusterName", name, check_name(name));
+    for (key, value) in &target.labels {
+        let label = format!("{key}={value}");
+        diagnostics.check("argocd.labels", &label, check_label(key, value));
+    }
+}
+
 /// Places at the servers.
 pub(super) fn check_targets(inputs: &RawSpec, diagnostics: &mut Diagnostics) {
     let mut filled = |path: &str, text: &str, allowed: &dyn fmt::Display| {
@@ -101,11 +113,7 @@ pub(super) fn check_targets(inputs: &RawSpec, diagnostics: &mut Diagnostics) {
         );
     }
     if let Some(target) = &inputs.argocd {
-        filled(
-            "argocd.clusterName",
-            &target.cluster_name,
-            &"must be a name",
-        );
+        argocd(target, diagnostics);
     }
     let openbao = inputs.openbao.as_ref();
     if let Some(url) = openbao.and_then(|target| target.address.as_ref()) {

@@ -141,9 +141,13 @@ impl LabBuilder {
     /// Starts all servers on the loopback interface.
     ///
     /// # Errors
-    /// `Io` and `Decode` when the state file cannot be read; `InvalidSpec` when a name in the specification cannot be one of
-    /// Proxmox VE; `Server` when the saved state cannot be restored.
+    /// `Io` and `Decode` when the state file cannot be read; `InvalidSpec` with every finding about the specification; `Server`
+    /// when the saved state cannot be restored.
     pub async fn start(self) -> Result<Lab> {
+        if let Some(spec) = &self.spec {
+            // The names of its places are wrong in a specification that has findings, and all of them are to be seen.
+            spec.clone().bootstrap().outline()?;
+        }
         let file = self.state.map(|path| Arc::new(StateFile::new(path)));
         let saved = file.as_ref().map(|file| file.load()).transpose()?.flatten();
         let restoring = saved.is_some();
