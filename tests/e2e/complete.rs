@@ -128,7 +128,7 @@ async fn argo_cd_gets_a_token_and_never_the_admin_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openbao_has_the_bundle_and_the_talosconfig() {
+async fn openbao_has_the_bundle_the_talosconfig_and_the_kubeconfig() {
     let world = World::with_new_secrets().await;
 
     world.run().await.unwrap();
@@ -140,8 +140,12 @@ async fn openbao_has_the_bundle_and_the_talosconfig() {
         .unwrap();
     assert_eq!(secret["secrets.yaml"], world.read("secrets.yaml"));
     assert_eq!(secret["talosconfig"], world.read("talosconfig"));
+    assert_eq!(secret["kubeconfig"], world.read("kubeconfig"));
     let names: Vec<&String> = secret.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["cluster.json", "secrets.yaml", "talosconfig"]);
+    assert_eq!(
+        names,
+        ["cluster.json", "kubeconfig", "secrets.yaml", "talosconfig"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use argocd_client::mock::Route;
 use lungmen_bootstrap::{Outcome, PatchSource, StepId};
 
-use crate::support::{World, acting_steps, outcome, spec, vm};
+use crate::support::{World, acting_steps, existing_secrets, outcome, spec, vm};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_does_nothing_and_says_so() {
@@ -186,6 +186,24 @@ async fn a_kubeconfig_of_a_day_is_not_fetched_again_by_every_run() {
         "cluster:\n  adminKubeconfig:\n    certLifetime: 24h0m0s\n",
     ));
     let run = || world.builder_of(spec.clone()).build().unwrap();
+    let first = run().run().await;
+    first.unwrap_or_else(|error| panic!("{}", error.report()));
+
+    let second = run().run().await.unwrap();
+
+    assert!(second.was_complete(), "{:?}", second.steps);
+    let talos = world.lab.talos(vm()).unwrap();
+    talos.assert_called(talos_client::mock::Route::Kubeconfig, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_output_directory_the_kubeconfig_is_kept_in_the_store() {
+    let world = World::new().await;
+    let run = || {
+        let bootstrap = world.lab.bootstrap(spec()).without_output();
+        let bootstrap = bootstrap.import_secrets(existing_secrets());
+        bootstrap.build().unwrap()
+    };
     let first = run().run().await;
     first.unwrap_or_else(|error| panic!("{}", error.report()));
 

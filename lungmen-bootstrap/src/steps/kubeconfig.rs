@@ -1,6 +1,6 @@
 //! The admin kubeconfig, fetched and accepted by the API server.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -14,20 +14,61 @@ use crate::run::wait::{Probed, Wait, within};
 use crate::services;
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
+use crate::state::store::Document;
 use crate::steps::configuration::is_due;
 
 pub(crate) struct FetchKubeconfig<'a> {
     identity: &'a Identity,
-    /// The fetched kubeconfig of a run that writes no files.
-    fetched: OnceLock<SecretString>,
+    /// The kubeconfig of a run that writes no files: as the store had it, or as it was fetched.
+    known: Mutex<Option<SecretString>>,
 }
 
 impl<'a> FetchKubeconfig<'a> {
     pub(crate) fn new(identity: &'a Identity) -> Self {
         Self {
             identity,
-            fetched: OnceLock::new(),
+            known: Mutex::default(),
         }
+    }
+
+    /// The kubeconfig as it is now; `None` before it was fetched, and where the caller gives the access.
+    pub(crate) fn text(&self, context: &Context) -> Result<Option<SecretString>> {
+        if context.options().kubernetes.is_some() {
+            return Ok(None);
+        }
+        let file = context.artifacts().read(&Artifact::Kubeconfig)?;
+        Ok(file.or_else(|| self.known().clone()))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<SecretString>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run without files finds the kubeconfig of the run before in the store.
+    async fn recall(&self, context: &Context) -> Result<()> {
+        if context.artifacts().folder().is_none() && self.known().is_none() {
+            *self.known() = stored(context).await?;
+        }
+        Ok(())
+    }
+
+    /// A kubeconfig that the cluster accepts: that of the store, where it has a good one, or a new one.
+    async fn obtain(&self, context: &Context) -> Result<SecretString> {
+        if context.artifacts().read(&Artifact::Kubeconfig)?.is_none()
+            && let Some(text) = stored(context).await?
+            && let Ok(client) = client(context, &text)
+            && ending(&client).is_none()
+            && client.version().await.is_ok()
+        {
+            return Ok(text);
+        }
+        let machine = context.desired().first_control_plane();
+        // Every call makes a new client certificate; the node computes it from its configuration.
+        let node = nodes::client(context, self.identity, machine)?.machine();
+        let limit = context.timing().kubernetes;
+        let text = within(limit, "fetch kubeconfig", node.kubeconfig()).await?;
+        wait_until_accepted(context, || client(context, &text)).await?;
+        Ok(text)
     }
 }
 
@@ -46,17 +87,14 @@ impl Step for FetchKubeconfig<'_> {
                 }
             });
         }
-        let artifacts = context.artifacts();
-        let text = match artifacts.read(&Artifact::Kubeconfig)? {
-            Some(_) if !artifacts.is_private(&Artifact::Kubeconfig) => {
-                return Ok(Observation::absent("others can read kubeconfig"));
-            }
-            Some(text) => text,
-            None => match self.fetched.get() {
-                Some(text) => text.clone(),
-                None => return Ok(Observation::absent("kubeconfig is missing")),
-            },
+        self.recall(context).await?;
+        let Some(text) = self.text(context)? else {
+            return Ok(Observation::absent("kubeconfig is missing"));
         };
+        let artifacts = context.artifacts();
+        if artifacts.folder().is_some() && !artifacts.is_private(&Artifact::Kubeconfig) {
+            return Ok(Observation::absent("others can read kubeconfig"));
+        }
         let client = match client(context, &text) {
             Ok(client) => client,
             Err(error) => return Ok(Observation::absent(format!("kubeconfig: {error}"))),
@@ -77,15 +115,10 @@ impl Step for FetchKubeconfig<'_> {
             // Given credentials are waited for; they are not replaced by others.
             return wait_until_accepted(context, || given(context, access)).await;
         }
-        let machine = context.desired().first_control_plane();
-        // Every call makes a new client certificate; the node computes it from its configuration.
-        let node = nodes::client(context, self.identity, machine)?.machine();
-        let limit = context.timing().kubernetes;
-        let text = within(limit, "fetch kubeconfig", node.kubeconfig()).await?;
-        wait_until_accepted(context, || client(context, &text)).await?;
+        let text = self.obtain(context).await?;
         context.artifacts().write(&Artifact::Kubeconfig, &text)?;
         if context.artifacts().folder().is_none() {
-            self.fetched.get_or_init(|| text);
+            *self.known() = Some(text);
         }
         Ok(())
     }
@@ -93,6 +126,16 @@ impl Step for FetchKubeconfig<'_> {
     fn summary(&self, client: &Client) -> String {
         format!("context {}", client.kubeconfig().context())
     }
+}
+
+/// The kubeconfig beside the secrets bundle; `None` where the store keeps none.
+async fn stored(context: &Context) -> Result<Option<SecretString>> {
+    if context.desired().openbao.is_none() {
+        return Ok(None);
+    }
+    let record = context.store().read(Document::Record).await?;
+    let name = Artifact::Kubeconfig.to_string();
+    Ok(record.and_then(|mut record| record.entries.remove(&name)))
 }
 
 /// Why the certificate of a file has to be replaced though it still works.

@@ -1,16 +1,31 @@
-//! The talosconfig, kept beside the secrets bundle in the store of the cluster record.
+//! The talosconfig and the kubeconfig, kept beside the secrets bundle in the store of the cluster record.
 
-use secrecy::ExposeSecret as _;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::identity::Identity;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
+use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::store::{Document, Entries, Versioned};
+use crate::steps::configuration::is_due;
 
 pub(crate) struct SaveSecrets<'a> {
     pub(crate) identity: &'a Identity,
+    /// `None` where the run has none of its own: the caller gave the access, or none was fetched yet.
+    pub(crate) kubeconfig: Option<SecretString>,
+    pub(crate) replace: Replace,
+}
+
+/// Which stored kubeconfig is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replace {
+    /// One that does not serve any more. Another good one stays: each output directory may have one of its own.
+    Useless,
+    /// Any other one.
+    Other,
 }
 
 impl Step for SaveSecrets<'_> {
@@ -23,7 +38,7 @@ impl Step for SaveSecrets<'_> {
         context.desired().openbao.is_some()
     }
 
-    /// The bundle is in the record since the claim. The talosconfig is compared by content.
+    /// The bundle is in the record since the claim. The others are compared by content.
     async fn observe(&self, context: &Context) -> Result<Observation<String>> {
         let store = context.store().as_ref();
         let stored = self.read(context).await?;
@@ -31,6 +46,7 @@ impl Step for SaveSecrets<'_> {
         for (name, text) in &wanted {
             match stored.entries.get(name) {
                 Some(found) if found.expose_secret() == text.expose_secret() => {}
+                Some(found) if self.replace == Replace::Useless && serves_as(found, text) => {}
                 Some(_) => {
                     return Ok(Observation::absent(format!(
                         "the stored {name} is outdated"
@@ -59,10 +75,28 @@ impl Step for SaveSecrets<'_> {
     }
 }
 
+/// Whether a kubeconfig opens the same cluster to the same user, and not only for a short while.
+fn serves_as(stored: &SecretString, wanted: &SecretString) -> bool {
+    let (Ok(stored), Ok(wanted)) = (Kubeconfig::parse(stored), Kubeconfig::parse(wanted)) else {
+        return false;
+    };
+    let lasts = stored
+        .validity()
+        .is_some_and(|validity| !is_due(validity, Timestamp::now()));
+    lasts
+        && stored.context() == wanted.context()
+        && stored.server() == wanted.server()
+        && stored.certificate_authority() == wanted.certificate_authority()
+}
+
 impl SaveSecrets<'_> {
     fn wanted(&self, context: &Context) -> Result<Entries> {
         let text = super::configuration::talosconfig(context, self.identity)?;
-        Ok(Entries::from([(Artifact::Talosconfig.to_string(), text)]))
+        let mut entries = Entries::from([(Artifact::Talosconfig.to_string(), text)]);
+        if let Some(text) = &self.kubeconfig {
+            entries.insert(Artifact::Kubeconfig.to_string(), text.clone());
+        }
+        Ok(entries)
     }
 
     async fn read(&self, context: &Context) -> Result<Versioned> {

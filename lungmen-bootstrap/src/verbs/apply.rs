@@ -24,7 +24,7 @@ use crate::steps::machine::CreateMachines;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::preflight::Preflight;
 use crate::steps::register::Register;
-use crate::steps::save_secrets::SaveSecrets;
+use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::steps::schematic::RegisterSchematic;
 use crate::steps::spec::CheckSpec;
 use crate::steps::verify::Verify;
@@ -212,14 +212,21 @@ async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
     })
     .await?;
     run.run(&BootstrapEtcd { identity }).await?;
-    let kubernetes = run.run(&FetchKubeconfig::new(identity)).await?;
+    let fetch = FetchKubeconfig::new(identity);
+    let kubernetes = run.run(&fetch).await?;
     let health = run
         .run(&Verify {
             kubernetes: &kubernetes,
         })
         .await?;
     results.kubernetes_version = health.version.git_version;
-    results.secrets = run.run_if_enabled(&SaveSecrets { identity }).await?;
+    let kubeconfig = fetch.text(run.context());
+    let save = SaveSecrets {
+        identity,
+        kubeconfig: kubeconfig.map_err(|error| run.failed(error))?,
+        replace: Replace::Useless,
+    };
+    results.secrets = run.run_if_enabled(&save).await?;
     run.run_if_enabled(&MergeTalosconfig).await?;
     let server = run
         .run_if_enabled(&Register {

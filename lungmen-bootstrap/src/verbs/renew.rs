@@ -20,7 +20,7 @@ use crate::state::{claim, record::ClusterRecord};
 use crate::steps::configuration::{is_due, new_talosconfig};
 use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::register::{self, Register};
-use crate::steps::save_secrets::SaveSecrets;
+use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::verbs::destroy::error_of;
 use crate::verbs::plan::kubernetes_access;
 
@@ -147,6 +147,7 @@ impl<'a> Renewing<'a> {
     async fn perform(&mut self) -> Result<()> {
         self.talosconfig().await?;
         self.kubeconfig().await?;
+        self.stored().await?;
         if self.options.argocd_token {
             self.argocd_token().await?;
         }
@@ -182,7 +183,7 @@ impl<'a> Renewing<'a> {
             };
             self.kept(what, end, why);
         }
-        self.stored().await
+        Ok(())
     }
 
     /// The contexts with the old certificate get the new one, under the names that they have.
@@ -200,19 +201,24 @@ impl<'a> Renewing<'a> {
         Ok(())
     }
 
-    /// The talosconfig beside the secrets bundle: a new version, in which only the talosconfig differs.
+    /// The talosconfig and the kubeconfig beside the secrets bundle: a new version, in which only they differ.
     async fn stored(&mut self) -> Result<()> {
         let context = self.context.for_step(StepId::SaveSecrets);
         let identity = self.identity.clone();
         let step = SaveSecrets {
             identity: &identity,
+            kubeconfig: FetchKubeconfig::new(&identity).text(&context)?,
+            replace: Replace::Other,
         };
         if !step.enabled(&context) {
             return Ok(());
         }
-        let what = format!("the talosconfig in {}", context.store().describe());
+        let what = format!(
+            "the talosconfig and the kubeconfig in {}",
+            context.store().describe()
+        );
         match step.observe(&context).await? {
-            Observation::Done(_) => self.kept(what, None, "it is that of the output directory"),
+            Observation::Done(_) => self.kept(what, None, "they are those of the output directory"),
             Observation::Absent(why) => {
                 step.act(&context).await?;
                 self.done.renewed.push(Renewal {

@@ -15,9 +15,10 @@ use crate::state::guard::{Decision, decide};
 use crate::steps::configuration::{Files, Presence};
 use crate::steps::etcd_bootstrap::{self, BootstrapEtcd};
 use crate::steps::image::StoreIso;
+use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::register::{self, Register};
-use crate::steps::save_secrets::SaveSecrets;
+use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::steps::schematic::RegisterSchematic;
 use crate::steps::{kubeconfig, preflight};
 
@@ -151,14 +152,23 @@ impl Planner {
         let action = match (&context.desired().openbao, claim, identity) {
             (None, ..) => Action::Skipped,
             (_, Claim::New, _) => Action::create(NO_CLUSTER),
-            (_, _, Some(identity)) => {
-                observed(&SaveSecrets { identity }, &context, Action::change)
-                    .await
-                    .0
-            }
+            (_, _, Some(identity)) => self.saved(&context, identity).await,
             _ => Action::unknown(NO_RECORD),
         };
         self.add_one(StepId::SaveSecrets, context.store().describe(), action);
+    }
+
+    async fn saved(&self, context: &Context, identity: &Identity) -> Action {
+        let kubeconfig = match FetchKubeconfig::new(identity).text(context) {
+            Ok(kubeconfig) => kubeconfig,
+            Err(error) => return Action::of_error(&error),
+        };
+        let step = SaveSecrets {
+            identity,
+            kubeconfig,
+            replace: Replace::Useless,
+        };
+        observed(&step, context, Action::change).await.0
     }
 
     async fn talosconfig(&mut self, claim: &Claim) {
