@@ -97,6 +97,13 @@ impl Client {
         &self.transport.base
     }
 
+    /// When the token that was given expires, if it says so; `None` for a password, whose sessions are renewed, and for a
+    /// token without an end.
+    #[must_use]
+    pub fn token_expires_at(&self) -> Option<jiff::Timestamp> {
+        self.transport.session.credentials.expires_at()
+    }
+
     /// The clusters that Argo CD deploys to.
     #[must_use]
     pub fn clusters(&self) -> Clusters {

@@ -35,6 +35,12 @@ impl Client {
         ClientBuilder::new(endpoint, credentials.into())
     }
 
+    /// The id of the API token that the client has, `user@realm!name`; `None` for a user with a password.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.transport.authenticator.token_id()
+    }
+
     /// The address of the node that the client calls, without credentials and without `/api2/json`.
     #[must_use]
     pub fn endpoint(&self) -> &str {

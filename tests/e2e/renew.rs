@@ -69,7 +69,7 @@ async fn a_certificate_near_its_end_is_renewed_in_file_store_and_merged_file() {
     let bundle = world.stored("secrets.yaml");
     let bootstrap = world.builder().merge_talosconfig(&merged).build().unwrap();
     let near = bootstrap.status().await;
-    assert!(near.expiries[0].is_soon(), "{near}");
+    assert!(near.expiries[0].soon, "{near}");
 
     let renewed = bootstrap.renew(&RenewOptions::near_their_end()).await;
 
@@ -83,6 +83,7 @@ async fn a_certificate_near_its_end_is_renewed_in_file_store_and_merged_file() {
     };
     assert_eq!(end(&world.read("merged")), end(&fresh));
     assert_eq!(world.stored("talosconfig"), fresh);
+    assert_eq!(world.stored("kubeconfig"), world.read("kubeconfig"));
     assert_eq!(world.stored("secrets.yaml"), bundle);
     let plan = bootstrap.plan().await;
     assert_eq!(plan.verdict(), Verdict::Nothing, "{plan}");
@@ -104,10 +105,12 @@ async fn everything_and_the_token_of_argo_cd_are_renewed_on_request() {
         .renew(RenewOptions::near_their_end().everything().argocd_token())
         .await;
 
-    assert_eq!(names(&renewed).len(), 2, "{renewed:#?}");
+    assert_eq!(names(&renewed).len(), 3, "{renewed:#?}");
     assert!(names(&renewed)[0].contains("kubeconfig"));
-    assert!(names(&renewed)[1].contains("Argo CD"));
+    assert!(names(&renewed)[1].contains("OpenBao"));
+    assert!(names(&renewed)[2].contains("Argo CD"));
     assert_ne!(world.read("kubeconfig"), kubeconfig);
+    assert_eq!(world.stored("kubeconfig"), world.read("kubeconfig"));
     assert_ne!(token().await, before);
     // What is new works: nothing is left to do.
     let again = world.run().await.unwrap();

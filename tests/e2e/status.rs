@@ -2,6 +2,7 @@
 
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
 use lungmen_bootstrap::{ClusterStatus, EtcdState, Seen, Verdict};
+use proxmox_client::credentials::ApiToken;
 use talos_client::Code;
 use talos_client::mock::{Fault, Route};
 
@@ -108,4 +109,35 @@ async fn a_store_that_is_away_and_a_dead_node_are_unknown_and_the_rest_is_seen()
         matches!(status.machines[0].node, Seen::Unknown { .. }),
         "{status}"
     );
+}
+
+/// Tokens with an end, and how soon they end: within a month, or far away.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_end_are_listed_and_only_near_ends_count() {
+    const DAY: u64 = 86_400;
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let pve = world.lab.proxmox();
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+    for (days, soon) in [(10, true), (200, false)] {
+        let name = format!("days{days}");
+        let request = proxmox_client::access::TokenRequest::new()
+            .expires_at(now + days * DAY)
+            .unseparated();
+        let access = pve.client().access();
+        let token = access.create_token("root@pam", &name, &request).await;
+        let token = token.unwrap();
+        let token = ApiToken::new(&token.id, token.secret).unwrap();
+        let client = pve.client_builder(token).build().unwrap();
+
+        let status = world.builder().proxmox(client).build().unwrap();
+        let status = status.status().await;
+
+        let tokens = status.expiries.iter();
+        let tokens: Vec<_> = tokens.filter(|it| it.what.starts_with("token")).collect();
+        let texts: Vec<&str> = tokens.iter().map(|it| it.what.as_str()).collect();
+        assert_eq!(texts, [format!("token root@pam!{name} of Proxmox VE")]);
+        assert_eq!(tokens[0].soon, soon, "{status}");
+        assert_eq!(status.is_healthy(), !soon, "{status}");
+    }
 }

@@ -26,4 +26,4 @@ pub(crate) use identity::{private_key, with_identity};
 pub(crate) use poll::DurationText;
 pub(crate) use retry::{Idempotency, retry_after};
 pub(crate) use tls::certificates;
-pub(crate) use validity::Validity;
+pub use validity::Validity;

@@ -1,15 +1,18 @@
-//! From when until when a certificate is accepted.
+//! From when until when something is accepted.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::certificates;
 use super::error::{Error, ErrorKind, Result};
 
-/// From when until when a certificate is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Validity {
-    pub(crate) begin: Timestamp,
-    pub(crate) end: Timestamp,
+/// From when until when a certificate or a token is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// The first moment.
+    pub begin: Timestamp,
+    /// The last moment.
+    pub end: Timestamp,
 }
 
 impl Validity {

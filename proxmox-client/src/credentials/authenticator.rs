@@ -25,7 +25,10 @@ const RENEW_AFTER: Duration = Duration::from_secs(90 * 60);
 
 /// Makes the authentication headers; holds the ticket of a password login.
 pub(crate) enum Authenticator {
-    Token(HeaderValue),
+    Token {
+        id: String,
+        header: HeaderValue,
+    },
     Session {
         login: Password,
         ticket: Mutex<Option<Ticket>>,
@@ -57,12 +60,23 @@ struct TicketResponse {
 impl Authenticator {
     pub(crate) fn new(credentials: &Credentials) -> Result<Self> {
         Ok(match credentials {
-            Credentials::ApiToken(token) => Self::Token(token.header()?),
+            Credentials::ApiToken(token) => Self::Token {
+                id: token.id().to_owned(),
+                header: token.header()?,
+            },
             Credentials::Password(login) => Self::Session {
                 login: login.clone(),
                 ticket: Mutex::new(None),
             },
         })
+    }
+
+    /// The id of the API token; `None` for a user with a password.
+    pub(crate) fn token_id(&self) -> Option<&str> {
+        match self {
+            Self::Token { id, .. } => Some(id),
+            Self::Session { .. } => None,
+        }
     }
 
     /// The headers for one request; logs in or renews first when needed. `send` makes a request
@@ -76,7 +90,7 @@ impl Authenticator {
         F: Future<Output = Result<serde_json::Value>>,
     {
         let (login, slot) = match self {
-            Self::Token(value) => {
+            Self::Token { header: value, .. } => {
                 let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
                 return Ok(Authentication { headers, serial: 0 });
             }

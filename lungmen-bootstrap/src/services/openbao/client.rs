@@ -234,6 +234,11 @@ impl Client {
         TokenInfo::decode(&self.send(request).await?)
     }
 
+    /// Whether the client logs in by itself, and so has a new token whenever it needs one.
+    pub(crate) fn logs_in(&self) -> bool {
+        !matches!(self.inner.credentials, Credentials::Token(_))
+    }
+
     /// Reads what the token permits on each of these API paths (`secret/data/talos/lungmen.akn`): `create`, `read`, …, or
     /// `deny`.
     ///

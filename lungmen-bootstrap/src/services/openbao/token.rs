@@ -20,6 +20,8 @@ pub struct TokenInfo {
     pub time_to_live: Option<Duration>,
     /// Whether it can be renewed.
     pub renewable: bool,
+    /// The time that it was created or last renewed for; `None` for a token that does not expire.
+    pub lifetime: Option<Duration>,
 }
 
 impl TokenInfo {
@@ -30,6 +32,10 @@ impl TokenInfo {
                 .with_message("data.display_name is missing"));
         };
         let policies = data["policies"].as_array().cloned().unwrap_or_default();
+        let seconds = |key: &str| {
+            let seconds = data[key].as_u64().filter(|seconds| *seconds > 0);
+            seconds.map(Duration::from_secs)
+        };
         Ok(Self {
             display_name: display_name.to_owned(),
             policies: policies
@@ -37,10 +43,8 @@ impl TokenInfo {
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
-            time_to_live: data["ttl"]
-                .as_u64()
-                .filter(|seconds| *seconds > 0)
-                .map(Duration::from_secs),
+            time_to_live: seconds("ttl"),
+            lifetime: seconds("creation_ttl"),
             renewable: data["renewable"].as_bool().unwrap_or(false),
         })
     }
@@ -88,7 +92,17 @@ mod tests {
 
         let info = TokenInfo::decode(&answer).unwrap();
 
-        assert_eq!(info.time_to_live, None);
+        assert_eq!((info.time_to_live, info.lifetime), (None, None));
         assert_eq!(info.policies, ["root"]);
+    }
+
+    #[test]
+    fn a_token_has_the_time_that_is_left_and_the_time_that_it_was_made_for() {
+        let answer = json!({"data": {"display_name": "token", "ttl": 100, "creation_ttl": 600, "renewable": true}});
+
+        let info = TokenInfo::decode(&answer).unwrap();
+
+        assert_eq!(info.time_to_live, Some(Duration::from_secs(100)));
+        assert_eq!(info.lifetime, Some(Duration::from_secs(600)));
     }
 }

@@ -47,6 +47,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::services::Result;
+pub use crate::services::Validity;
 
 #[cfg(feature = "age")]
 #[cfg_attr(docsrs, doc(cfg(feature = "age")))]
@@ -152,6 +153,16 @@ pub trait SecretStore: fmt::Debug + Send + Sync {
     /// `Forbidden` naming what is missing, `Sealed`, `NoSuchMount`, `Configuration` for a place that cannot be used,
     /// `Connect`, `Io`.
     async fn preflight(&self) -> Result<()>;
+
+    /// Until when the token that was given for the store is accepted; `None` without one, or when it has no end. May be
+    /// repeated.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`, `Unauthenticated`, `Connect`.
+    async fn token_validity(&self) -> Result<Option<Validity>> {
+        Ok(None)
+    }
 
     /// Reads the newest revision; `None` when the document was never written. May be repeated.
     ///

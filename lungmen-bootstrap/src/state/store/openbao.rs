@@ -1,10 +1,11 @@
 //! A store in an OpenBao KV version 2 engine.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{Document, Entries, PastRevision, Revision, SecretStore, Versioned};
 use crate::services::openbao::{Client, Kv};
-use crate::services::{Error, ErrorKind, Result};
+use crate::services::{Error, ErrorKind, Result, Validity};
 
 /// Keeps the record in the keys `cluster.json` and `secrets.yaml` of one KV v2 secret, and the lease in a secret beside
 /// it (`….lease`). Other keys of the secret stay untouched.
@@ -51,6 +52,20 @@ impl SecretStore for OpenBaoStore {
             may_update(&self.kv, &path).await?;
         }
         Ok(())
+    }
+
+    async fn token_validity(&self) -> Result<Option<Validity>> {
+        if self.kv.client().logs_in() {
+            return Ok(None);
+        }
+        let info = self.kv.client().token_info().await?;
+        let Some(left) = info.time_to_live else {
+            return Ok(None);
+        };
+        let passed = info.lifetime.unwrap_or_default().saturating_sub(left);
+        let now = Timestamp::now();
+        let times = now.checked_sub(passed).ok().zip(now.checked_add(left).ok());
+        Ok(times.map(|(begin, end)| Validity { begin, end }))
     }
 
     async fn read(&self, document: Document) -> Result<Option<Versioned>> {

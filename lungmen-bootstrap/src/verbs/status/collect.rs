@@ -49,7 +49,7 @@ impl ClusterBootstrap {
         ClusterStatus {
             cluster: context.cluster_name().to_owned(),
             at: now,
-            expiries: expiry::all(&context, collected.found.as_deref(), now),
+            expiries: expiry::all(&context, collected.found.as_deref(), collected.tokens, now),
             record: collected.record,
             machines: collected.machines,
             kubernetes: collected.kubernetes,
@@ -68,6 +68,7 @@ struct Collected {
     machines: Vec<MachineState>,
     kubernetes: Seen<KubernetesStatus>,
     argocd: Seen<ArgoCdStatus>,
+    tokens: Vec<expiry::End>,
 }
 
 async fn collect(context: &Context) -> Collected {
@@ -78,14 +79,19 @@ async fn collect(context: &Context) -> Collected {
         let machines = machines(context, found.as_deref()).await;
         (record, found, machines)
     };
-    let ((record, found, machines), kubernetes, argocd) =
-        tokio::join!(talos, within(kubernetes(context)), within(argocd(context)),);
+    let ((record, found, machines), kubernetes, argocd, tokens) = tokio::join!(
+        talos,
+        within(kubernetes(context)),
+        within(argocd(context)),
+        within(expiry::tokens(context))
+    );
     Collected {
         found,
         record,
         machines,
         kubernetes: kubernetes.unwrap_or_else(Seen::unknown),
         argocd: argocd.unwrap_or_else(Seen::unknown),
+        tokens: tokens.unwrap_or_default(),
     }
 }
 

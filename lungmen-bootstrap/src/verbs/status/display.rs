@@ -32,7 +32,7 @@ impl fmt::Display for ClusterStatus {
             }
         }
         for expiry in &self.expiries {
-            let mark = if expiry.is_soon() { "!" } else { "=" };
+            let mark = if expiry.soon { "!" } else { "=" };
             let date = expiry.at.strftime("%Y-%m-%d");
             let when = distance(expiry.days);
             writeln!(f, "  {mark} {}: {date}, {when}", expiry.what)?;

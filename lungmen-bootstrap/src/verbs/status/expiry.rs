@@ -1,4 +1,4 @@
-//! When certificates end.
+//! When certificates and tokens end.
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -12,40 +12,49 @@ use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::record::ClusterRecord;
 
+/// What ends, and when.
+pub(super) type End = (String, Validity);
+
 /// Everything whose end is known, the earliest first. A file that cannot be read has none here: the plan reports it.
 pub(super) fn all(
     context: &Context,
     record: Option<&ClusterRecord>,
+    tokens: Vec<End>,
     now: Timestamp,
 ) -> Vec<Expiry> {
-    let mut ends: Vec<(String, Timestamp)> = Vec::new();
+    let mut ends = tokens;
     if let Some(record) = record {
         ends.extend(authorities(&record.bundle));
     }
-    let artifacts = context.artifacts();
-    if let Ok(Some(text)) = artifacts.read(&Artifact::Talosconfig)
-        && let Ok(config) = Talosconfig::parse(text.expose_secret())
-        && let Ok(Some(end)) = config
-            .current_context()
-            .and_then(|context| context.not_after())
-    {
-        ends.push(("admin certificate in talosconfig".to_owned(), end));
-    }
-    if let Ok(Some(text)) = artifacts.read(&Artifact::Kubeconfig)
-        && let Ok(config) = Kubeconfig::parse(&text)
-        && let Some(end) = config.expires()
-    {
-        ends.push(("admin certificate in kubeconfig".to_owned(), end));
-    }
+    ends.extend(admin_of_talosconfig(context));
+    ends.extend(admin_of_kubeconfig(context));
     let mut expiries: Vec<Expiry> = ends
         .into_iter()
-        .map(|(what, at)| Expiry::new(what, at, now))
+        .map(|(what, validity)| Expiry::new(what, validity, now))
         .collect();
     expiries.sort_by_key(|expiry| expiry.at);
     expiries
 }
 
-fn authorities(bundle: &SecretsBundle) -> Vec<(String, Timestamp)> {
+fn admin_of_talosconfig(context: &Context) -> Option<End> {
+    let text = context.artifacts().read(&Artifact::Talosconfig).ok()??;
+    let config = Talosconfig::parse(text.expose_secret()).ok()?;
+    let current = config.current_context().ok()?;
+    let certificate = current.client_certificate().ok()??;
+    let validity = Validity {
+        begin: certificate.not_before(),
+        end: certificate.not_after(),
+    };
+    Some(("admin certificate in talosconfig".to_owned(), validity))
+}
+
+fn admin_of_kubeconfig(context: &Context) -> Option<End> {
+    let text = context.artifacts().read(&Artifact::Kubeconfig).ok()??;
+    let validity = Kubeconfig::parse(&text).ok()?.validity()?;
+    Some(("admin certificate in kubeconfig".to_owned(), validity))
+}
+
+fn authorities(bundle: &SecretsBundle) -> Vec<End> {
     [
         ("Talos", bundle.os_ca()),
         ("Kubernetes", bundle.kubernetes_ca()),
@@ -55,8 +64,49 @@ fn authorities(bundle: &SecretsBundle) -> Vec<(String, Timestamp)> {
     .into_iter()
     .filter_map(|(name, authority)| {
         let validity = Validity::of(authority?.certificate_pem()).ok()??;
-        let what = format!("certificate authority of {name}");
-        Some((what, validity.end))
+        Some((format!("certificate authority of {name}"), validity))
     })
     .collect()
+}
+
+/// The tokens that were given for the servers, as far as they have an end and may read it. A client that logs in by itself
+/// has no token that could be missed.
+pub(super) async fn tokens(context: &Context) -> Vec<End> {
+    let (proxmox, store) = tokio::join!(proxmox(context), store(context));
+    [proxmox, store, argocd(context)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn proxmox(context: &Context) -> Option<End> {
+    let client = &context.clients().proxmox;
+    let id = client.token_id()?;
+    let (user, name) = id.split_once('!')?;
+    let tokens = client.access().tokens(user).await.ok()?;
+    let token = tokens
+        .into_iter()
+        .find(|token| token.name.as_deref() == Some(name))?;
+    let end = i64::try_from(token.expires_at.filter(|end| *end > 0)?).ok()?;
+    let end = Timestamp::from_second(end).ok()?;
+    Some((format!("token {id} of Proxmox VE"), without_begin(end)))
+}
+
+async fn store(context: &Context) -> Option<End> {
+    let store = context.store();
+    let validity = store.token_validity().await.ok()??;
+    Some((format!("token for {}", store.describe()), validity))
+}
+
+fn argocd(context: &Context) -> Option<End> {
+    let end = context.clients().argocd.as_ref()?.token_expires_at()?;
+    Some(("token of Argo CD".to_owned(), without_begin(end)))
+}
+
+/// Nobody says since when it is valid: long enough that the last month counts.
+const fn without_begin(end: Timestamp) -> Validity {
+    Validity {
+        begin: Timestamp::UNIX_EPOCH,
+        end,
+    }
 }

@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run::report::ApplicationInfo;
+use crate::services::Validity;
 use crate::spec::machine::Role;
+use crate::steps::configuration::is_due;
 use crate::verbs::plan::{PlannedStep, RemovedMachine, Verdict};
 
 /// The state of a cluster at one moment. It holds no secrets.
@@ -171,10 +173,9 @@ pub struct Expiry {
     pub at: Timestamp,
     /// Whole days until then; negative when it has passed.
     pub days: i64,
+    /// Whether it is time for another one: in its last 30 days, or in the last third of a shorter life.
+    pub soon: bool,
 }
-
-/// From here on an expiry is worth a look: a month, in days.
-const SOON: i64 = 30;
 
 impl<T> Seen<T> {
     fn absent(reason: impl Into<String>) -> Self {
@@ -200,7 +201,7 @@ impl<T> Seen<T> {
 }
 
 impl ClusterStatus {
-    /// Whether everything exists, is healthy and as the specification says, and nothing expires within 30 days.
+    /// Whether everything exists, is healthy and as the specification says, and nothing expires soon.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let nodes = self.machines.iter().all(|machine| {
@@ -223,7 +224,7 @@ impl ClusterStatus {
             && argocd
             && self.drift == Verdict::Nothing
             && self.removed.is_empty()
-            && self.expiries.iter().all(|expiry| !expiry.is_soon())
+            && self.expiries.iter().all(|expiry| !expiry.soon)
     }
 }
 
@@ -237,19 +238,14 @@ impl ArgoCdStatus {
 }
 
 impl Expiry {
-    fn new(what: impl Into<String>, at: Timestamp, now: Timestamp) -> Self {
-        let days = at.duration_since(now).as_secs().div_euclid(86_400);
+    fn new(what: impl Into<String>, validity: Validity, now: Timestamp) -> Self {
+        let left = validity.end.duration_since(now).as_secs();
         Self {
             what: what.into(),
-            at,
-            days,
+            at: validity.end,
+            days: left.div_euclid(86_400),
+            soon: is_due(validity, now),
         }
-    }
-
-    /// Whether it ends within 30 days, or has ended.
-    #[must_use]
-    pub fn is_soon(&self) -> bool {
-        self.days < SOON
     }
 }
 
@@ -261,9 +257,13 @@ mod tests {
     fn days_are_whole_and_negative_once_it_has_passed() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let days = |seconds: i64| {
-            let at = Timestamp::from_second(1_000_000 + seconds).unwrap();
-            let expiry = Expiry::new("certificate", at, now);
-            (expiry.days, expiry.is_soon())
+            let at = |second| Timestamp::from_second(second).unwrap();
+            let validity = Validity {
+                begin: at(1_000_000 - 365 * 86_400),
+                end: at(1_000_000 + seconds),
+            };
+            let expiry = Expiry::new("certificate", validity, now);
+            (expiry.days, expiry.soon)
         };
 
         assert_eq!(days(31 * 86_400), (31, false));
