@@ -66,7 +66,9 @@ impl World {
     }
 
     pub(crate) async fn with(builder: LabBuilder) -> Self {
-        let lab = Arc::new(builder.start().await.unwrap());
+        // On the heap: every test that makes a world would have a large future otherwise.
+        let lab = Box::pin(builder.start()).await;
+        let lab = Arc::new(lab.unwrap());
         Self {
             hardware: Mutex::new(lab.proxmox().events().boxed()),
             lab,

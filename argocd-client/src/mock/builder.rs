@@ -19,7 +19,8 @@ use crate::version;
 #[must_use = "a builder does nothing until start is called"]
 pub struct ArgoCdMockBuilder {
     settings: Settings,
-    state: ServerState,
+    /// On the heap: futures that build a mock would be large otherwise.
+    state: Box<ServerState>,
     kubernetes: String,
     in_cluster: bool,
     tls: bool,
@@ -56,7 +57,7 @@ impl Default for ArgoCdMockBuilder {
                 application_namespaces: vec!["*".to_owned()],
                 oidc: None,
             },
-            state,
+            state: Box::new(state),
             kubernetes: KUBERNETES.to_owned(),
             in_cluster: true,
             tls: false,
@@ -264,7 +265,7 @@ impl ArgoCdMockBuilder {
         let (listener, address) = listen()
             .await
             .unwrap_or_else(|error| panic!("port of the Argo CD mock: {error}"));
-        let server = Arc::new(MockServer::new(self.settings, self.state));
+        let server = Arc::new(MockServer::new(self.settings, *self.state));
         let tls = identity
             .as_ref()
             .map(|identity| Arc::clone(&identity.config));

@@ -28,7 +28,7 @@ const ACTIONS: [&str; 8] = [
 /// Who may do what.
 #[derive(Debug)]
 pub(super) struct Policy {
-    rules: rbac::Policy,
+    rules: Box<rbac::Policy>,
     /// Actions on resources that a test denies to everybody.
     denied: Vec<(String, String)>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            rules: rbac::Policy::built_in(MatchMode::Glob),
+            rules: Box::new(rbac::Policy::built_in(MatchMode::Glob)),
             denied: Vec::new(),
         }
     }
@@ -49,14 +49,14 @@ impl Policy {
     /// For a line that is neither a rule nor a role: a test cannot go on with half a policy.
     #[allow(clippy::panic)]
     pub(super) fn add(&mut self, csv: &str) {
-        match self.rules.clone().with_csv(csv) {
-            Ok(rules) => self.rules = rules,
+        match (*self.rules).clone().with_csv(csv) {
+            Ok(rules) => *self.rules = rules,
             Err(error) => panic!("policy of Argo CD: {error}"),
         }
     }
 
     pub(super) fn set_default_role(&mut self, role: String) {
-        self.rules = self.rules.clone().with_default_role(role);
+        *self.rules = (*self.rules).clone().with_default_role(role);
     }
 
     /// Denies an action on a resource to everybody.
