@@ -69,6 +69,7 @@ mod tests {
     use super::*;
     use crate::Poll;
     use crate::api::cosi::Stage;
+    use crate::api::machine::ImageNamespace;
 
     fn assert_send(future: impl Future + Send) {
         drop(future);
@@ -80,6 +81,8 @@ mod tests {
         let poll = Poll::every(Duration::from_secs(1));
         let machine = client.machine();
         assert_send(machine.kubeconfig());
+        assert_send(machine.etcd_recover("db"));
+        assert_send(machine.import_image(ImageNamespace::System, "image.tar"));
         assert_send(machine.bootstrap_and_wait_observed(poll, |_| {}));
         assert_send(machine.wait_for_stage_observed(Stage::Running, poll, |_| {}));
         assert_send(client.wait_for_identity(None, poll));

@@ -68,6 +68,14 @@ impl<T: Send + 'static> ResponseStream<T> {
         self
     }
 
+    /// Ends the stream, without an error, when `duration` has passed since the first poll.
+    pub(crate) fn ending_after(mut self, duration: Duration) -> Self {
+        let end = Box::pin(async move { tokio::time::sleep(duration).await });
+        self.items = self.items.take_until(end).boxed();
+        // It ends by itself.
+        self.deadline(Duration::MAX)
+    }
+
     /// Ends the stream with an error when it has not ended by itself after `deadline`, counted from the first poll.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

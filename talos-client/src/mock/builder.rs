@@ -77,6 +77,7 @@ pub(super) struct Setup {
     pub(super) delays: Delays,
     pub(super) trustd: Option<Arc<Node>>,
     pub(super) network: Network,
+    pub(super) keeps_requests: bool,
     is_on: bool,
 }
 
@@ -140,6 +141,7 @@ impl Default for TalosMockBuilder {
                 delays: Delays::default(),
                 trustd: None,
                 network: Network::default(),
+                keeps_requests: false,
                 is_on: true,
             },
         }
@@ -256,6 +258,12 @@ impl TalosMockBuilder {
     /// Puts the node into a network with others.
     pub fn network(mut self, network: &Network) -> Self {
         self.setup.network = network.clone();
+        self
+    }
+
+    /// Keeps the messages of all calls for [`TalosMock::requests`]. They may hold secrets, and stay in memory as long as the mock.
+    pub fn record_requests(mut self) -> Self {
+        self.setup.keeps_requests = true;
         self
     }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use tonic::Status;
 
+use super::machine::control_plane_only;
 use super::node::Node;
 use crate::api::pb::machine as pb;
 
@@ -15,6 +16,7 @@ pub(super) fn issue(
     node: &Node,
     request: &pb::GenerateClientConfigurationRequest,
 ) -> Result<pb::GenerateClientConfiguration, Status> {
+    control_plane_only(node, "generate client configuration")?;
     let lifetime = request
         .crt_ttl
         .and_then(|time| Duration::try_from(time).ok());

@@ -1,23 +1,34 @@
 //! The etcd cluster of mock nodes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
 use sha2::{Digest, Sha256};
-use tonic::{Request, Status, Streaming};
+use tonic::Status;
 
 use super::builder::Setup;
 use super::node::{Etcd, Node};
-use super::snapshot;
-use crate::api::pb::common;
 use crate::api::pb::machine as pb;
 
 /// A member of the cluster that a node belongs to.
 pub(super) struct Member {
-    pub(super) node: Arc<Node>,
+    /// The node it runs on; `None` for one whose node is gone for good.
+    pub(super) node: Option<Arc<Node>>,
     pub(super) id: u64,
-    is_healthy: bool,
+    hostname: String,
+    addresses: Vec<IpAddr>,
+    /// Whether it takes part in votes.
+    is_running: bool,
     rank: u32,
+}
+
+/// A member whose node is gone for good. The others keep it in their list until somebody removes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LostMember {
+    cluster: u64,
+    id: u64,
+    hostname: String,
+    addresses: Vec<IpAddr>,
 }
 
 /// The id of a node's member: it follows from the node's first address.
@@ -36,52 +47,115 @@ pub(super) fn id_of(setup: &Setup) -> u64 {
 /// All members of the cluster of `node`, in the order of their ids.
 pub(super) fn members(node: &Node) -> Vec<Member> {
     let cluster = node.state().etcd_cluster;
+    if cluster == 0 {
+        return Vec::new();
+    }
     let nodes = node.setup.network.nodes().into_iter();
-    let mut members: Vec<Member> = nodes
-        .filter_map(|node| {
-            let (is_member, is_healthy, rank) = {
-                let state = node.state();
-                (
-                    cluster != 0 && state.etcd_cluster == cluster && state.has_etcd_data,
-                    state.etcd == Etcd::Healthy,
-                    state.etcd_rank,
-                )
-            };
-            is_member.then(|| Member {
-                id: member_id(&node),
-                node,
-                is_healthy,
-                rank,
-            })
-        })
-        .collect();
+    let mut members: Vec<Member> = nodes.filter_map(|node| member(node, cluster)).collect();
+    let lost = node.setup.network.lost_members().into_iter();
+    members.extend(
+        lost.filter(|lost| lost.cluster == cluster)
+            .map(|lost| Member {
+                node: None,
+                id: lost.id,
+                hostname: lost.hostname,
+                addresses: lost.addresses,
+                is_running: false,
+                rank: u32::MAX,
+            }),
+    );
     members.sort_by_key(|member| member.id);
     members
 }
 
+/// The member on a node, if that belongs to the cluster.
+fn member(node: Arc<Node>, cluster: u64) -> Option<Member> {
+    let (is_running, rank) = {
+        let state = node.state();
+        if state.etcd_cluster != cluster || !state.has_etcd_data {
+            return None;
+        }
+        (
+            matches!(state.etcd, Etcd::Healthy | Etcd::Unhealthy),
+            state.etcd_rank,
+        )
+    };
+    Some(Member {
+        id: member_id(&node),
+        hostname: node.hostname(),
+        addresses: node.setup.addresses.clone(),
+        node: Some(node),
+        is_running,
+        rank,
+    })
+}
+
 /// The leader, when there is a quorum.
 pub(super) fn leader(members: &[Member]) -> Option<&Member> {
-    let healthy: Vec<&Member> = members.iter().filter(|member| member.is_healthy).collect();
-    if healthy.len() * 2 <= members.len() {
+    let running: Vec<&Member> = members.iter().filter(|member| member.is_running).collect();
+    if running.len() * 2 <= members.len() {
         return None;
     }
-    healthy
+    running
         .into_iter()
         .min_by_key(|member| (member.rank, member.id))
 }
 
-/// A cluster that this node could join: another control plane node with the same Talos authority has data.
+/// Whether the cluster of the member on `node` can decide anything.
+pub(super) fn has_quorum(node: &Node) -> bool {
+    leader(&members(node)).is_some()
+}
+
+/// A cluster that this node could join: another control plane node with the same Talos authority has data, and there is a quorum
+/// that accepts it.
 pub(super) fn joinable(node: &Node) -> Option<u64> {
     let own = node.state().config.clone()?;
     node.setup.network.nodes().into_iter().find_map(|other| {
         if std::ptr::eq(Arc::as_ptr(&other), node) {
             return None;
         }
-        let state = other.state();
-        let is_same = (state.config.as_ref())
-            .is_some_and(|config| config.talos_ca.certificate == own.talos_ca.certificate);
-        (is_same && state.etcd == Etcd::Healthy).then_some(state.etcd_cluster)
+        let (is_same, cluster) = {
+            let state = other.state();
+            let config = state.config.as_ref();
+            let is_same = config
+                .is_some_and(|config| config.talos_ca.certificate == own.talos_ca.certificate);
+            (is_same && state.etcd == Etcd::Healthy, state.etcd_cluster)
+        };
+        (is_same && has_quorum(&other)).then_some(cluster)
     })
+}
+
+/// Takes a node into a cluster. A member of the same name, which is gone, is removed before, as Talos does.
+pub(super) fn join(node: &Node, cluster: u64) {
+    let hostname = node.hostname();
+    let network = &node.setup.network;
+    network.forget_members(|lost| lost.cluster == cluster && lost.hostname == hostname);
+    node.update(|state| {
+        state.has_etcd_data = true;
+        state.etcd_cluster = cluster;
+    });
+}
+
+/// Forgets the members of an earlier cluster that this node began. Ids of clusters follow from addresses here, so it had the same.
+pub(super) fn forget_earlier(node: &Node, cluster: u64) {
+    let network = &node.setup.network;
+    network.forget_members(|lost| lost.cluster == cluster);
+}
+
+/// The member on a node loses its data for good, without leaving the cluster.
+pub(super) fn lose(node: &Arc<Node>) {
+    let cluster = node.state().etcd_cluster;
+    if cluster == 0 {
+        return;
+    }
+    if let Some(member) = member(Arc::clone(node), cluster) {
+        node.setup.network.lose_member(LostMember {
+            cluster,
+            id: member.id,
+            hostname: member.hostname,
+            addresses: member.addresses,
+        });
+    }
 }
 
 /// What etcd's client says before the node has certificates of etcd.
@@ -93,41 +167,94 @@ fn no_certificate() -> Status {
 
 /// Whether the member on this node answers.
 pub(super) fn local(node: &Node) -> Result<(), Status> {
-    match node.state().etcd {
-        Etcd::Healthy => Ok(()),
+    let etcd = node.state().etcd;
+    match etcd {
+        Etcd::Healthy | Etcd::Unhealthy => Ok(()),
         Etcd::Absent | Etcd::Preparing => Err(no_certificate()),
         Etcd::Starting => Err(Status::unknown("context deadline exceeded")),
     }
 }
 
-/// The members, when the cluster has a leader.
-pub(super) fn with_leader(node: &Node) -> Result<Vec<Member>, Status> {
-    match node.state().etcd {
+/// The members, when the cluster has a leader. `doing` is what machined writes before the error of etcd's client, which demands a
+/// leader at once.
+pub(super) fn with_leader(node: &Node, doing: &str) -> Result<Vec<Member>, Status> {
+    let etcd = node.state().etcd;
+    match etcd {
         Etcd::Absent | Etcd::Preparing => {
             return Err(Status::unknown("no controlplane endpoints discovered yet"));
         }
-        Etcd::Starting | Etcd::Healthy => {}
+        Etcd::Starting | Etcd::Healthy | Etcd::Unhealthy => {}
     }
     let members = members(node);
     if leader(&members).is_some() {
-        Ok(members)
+        return Ok(members);
+    }
+    let reason = if members.iter().any(|member| member.is_running) {
+        "etcdserver: no leader"
     } else {
-        Err(Status::unknown("context deadline exceeded"))
+        "context deadline exceeded"
+    };
+    Err(Status::unknown(format!("{doing}{reason}")))
+}
+
+/// What the member on this node does only together with the others: without a quorum its request times out.
+pub(super) fn agreed(node: &Node, doing: &str) -> Result<(), Status> {
+    local(node)?;
+    if has_quorum(node) {
+        return Ok(());
+    }
+    Err(Status::unknown(format!(
+        "{doing}etcdserver: request timed out"
+    )))
+}
+
+/// What machined asks of etcd before it goes down for an upgrade.
+pub(super) fn check_upgrade(node: &Node) -> Result<(), Status> {
+    // The lock of upgrades is a lease, which needs a quorum.
+    let doing = "failed to acquire upgrade mutex: error establishing etcd concurrency session: ";
+    let etcd = node.state().etcd;
+    match etcd {
+        Etcd::Absent | Etcd::Preparing => {
+            return Err(Status::unknown(
+                "failed to create etcd client: no controlplane endpoints discovered yet",
+            ));
+        }
+        Etcd::Starting => {
+            return Err(Status::unknown(format!("{doing}context deadline exceeded")));
+        }
+        Etcd::Healthy | Etcd::Unhealthy => agreed(node, doing)?,
+    }
+    let members = members(node);
+    let fail = |text: String| {
+        Err(Status::unknown(format!(
+            "error validating etcd for upgrade: {text}"
+        )))
+    };
+    if members.len() == 2 {
+        return fail(
+            "etcd member count(2) is insufficient to maintain quorum if upgrade commences"
+                .to_owned(),
+        );
+    }
+    match members.iter().find(|member| !member.is_running) {
+        Some(dead) => fail(format!(
+            "etcd member {:016x} is not healthy; all members must be healthy to perform an upgrade: context deadline exceeded",
+            dead.id
+        )),
+        None => Ok(()),
     }
 }
 
 pub(super) fn member_list(node: &Node, local_only: bool) -> Result<pb::EtcdMembers, Status> {
-    let members = if local_only {
+    if local_only {
         local(node)?;
         if let Some(kept) = node.state().kept_members.clone() {
             return Ok(kept);
         }
-        members(node)
-    } else {
-        with_leader(node)?
-    };
-    let urls = |node: &Node, port: u16| {
-        let addresses = node.setup.addresses.iter();
+    }
+    let members = with_leader(node, "")?;
+    let urls = |member: &Member, port: u16| {
+        let addresses = member.addresses.iter();
         addresses
             .map(|address| format!("https://{address}:{port}"))
             .collect()
@@ -136,9 +263,9 @@ pub(super) fn member_list(node: &Node, local_only: bool) -> Result<pb::EtcdMembe
         .into_iter()
         .map(|member| pb::EtcdMember {
             id: member.id,
-            hostname: member.node.hostname(),
-            peer_urls: urls(&member.node, 2380),
-            client_urls: urls(&member.node, 2379),
+            peer_urls: urls(&member, 2380),
+            client_urls: urls(&member, 2379),
+            hostname: member.hostname,
             is_learner: false,
         })
         .collect();
@@ -161,9 +288,13 @@ pub(super) fn status(node: &Node) -> Result<pb::EtcdMemberStatus, Status> {
     } else {
         ""
     };
+    let leader = leader(&members).map_or(0, |leader| leader.id);
+    // etcd reports it itself.
+    let errors = (leader == 0).then(|| "etcdserver: no leader".to_owned());
     Ok(pb::EtcdMemberStatus {
         member_id: member_id(node),
-        leader: leader(&members).map_or(0, |leader| leader.id),
+        leader,
+        errors: errors.into_iter().collect(),
         protocol_version: "3.5.21".to_owned(),
         storage_version: storage.to_owned(),
         db_size: 20 * 1024 * 1024,
@@ -176,46 +307,53 @@ pub(super) fn status(node: &Node) -> Result<pb::EtcdMemberStatus, Status> {
 }
 
 pub(super) fn forfeit(node: &Node) -> Result<pb::EtcdForfeitLeadership, Status> {
-    let found = with_leader(node)?;
+    let doing = "failed to forfeit leadership: failed to list etcd members: ";
+    let found = with_leader(node, doing)?;
     let id = member_id(node);
-    if leader(&found).is_none_or(|leader| leader.id != id) {
-        return Ok(pb::EtcdForfeitLeadership::default());
-    }
     if found.len() < 2 {
         return Err(Status::unknown(
-            "failed to forfeit leadership: cannot find suitable member to transfer leadership to",
+            "failed to forfeit leadership: cannot forfeit leadership, only one member",
         ));
+    }
+    if leader(&found).is_none_or(|leader| leader.id != id) {
+        return Ok(pb::EtcdForfeitLeadership::default());
     }
     node.update(|state| state.etcd_rank = state.etcd_rank.saturating_add(1));
     let members = members(node);
     Ok(pb::EtcdForfeitLeadership {
         metadata: None,
         member: leader(&members)
-            .map(|leader| leader.node.hostname())
+            .map(|leader| leader.hostname.clone())
             .unwrap_or_default(),
     })
 }
 
+/// A member that leaves stops, and its data goes with it.
 pub(super) fn leave(node: &Node) -> Result<(), Status> {
-    let members = with_leader(node)?;
+    let id = member_id(node);
+    let doing = format!("failed to leave cluster: failed to remove member {id}: ");
+    let members = with_leader(node, &doing)?;
     if members.len() < 2 {
-        return Err(Status::unknown(
-            "failed to leave cluster: etcdserver: re-configuration failed due to not enough started members",
-        ));
+        return Err(Status::unknown(format!(
+            "{doing}etcdserver: re-configuration failed due to not enough started members"
+        )));
     }
     remove(node);
+    node.update(|state| state.has_etcd_data = false);
     Ok(())
 }
 
 pub(super) fn remove_by_id(node: &Node, id: u64) -> Result<(), Status> {
-    let members = with_leader(node)?;
-    match members.iter().find(|member| member.id == id) {
-        Some(member) => {
-            remove(&member.node);
-            Ok(())
-        }
-        None => Err(Status::not_found("etcdserver: member not found")),
+    let doing = format!("failed to remove member: failed to remove member {id}: ");
+    let members = with_leader(node, &doing)?;
+    let Some(member) = members.iter().find(|member| member.id == id) else {
+        return Err(Status::not_found("etcdserver: member not found"));
+    };
+    match &member.node {
+        Some(of) => remove(of),
+        None => (node.setup.network).forget_members(|lost| lost.id == id),
     }
+    Ok(())
 }
 
 /// A member that was removed stops; its data stays on the disk.
@@ -224,81 +362,4 @@ fn remove(node: &Node) {
         state.etcd_cluster = 0;
         state.etcd = Etcd::Starting;
     });
-}
-
-/// A database with the hash that etcd appends.
-pub(super) fn snapshot(node: &Node) -> Result<Vec<u8>, Status> {
-    local(node)?;
-    Ok(snapshot::empty())
-}
-
-/// Keeps an uploaded snapshot for the next bootstrap.
-pub(super) async fn recover(
-    node: &Node,
-    request: Request<Streaming<common::Data>>,
-) -> Result<(), Status> {
-    let mut chunks = request.into_inner();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.message().await? {
-        bytes.extend_from_slice(&chunk.bytes);
-    }
-    node.update(|state| state.recovery_snapshot = Some(bytes));
-    Ok(())
-}
-
-/// Whether the uploaded snapshot can be restored.
-pub(super) fn check_recovery(snapshot: Option<&[u8]>, skip_hash: bool) -> Result<(), Status> {
-    let Some(bytes) = snapshot else {
-        return Err(Status::unknown(
-            "error verifying recovery snapshot: open /var/lib/etcd.snapshot: no such file or directory",
-        ));
-    };
-    if skip_hash {
-        return Ok(());
-    }
-    let (database, hash) = bytes.split_at(bytes.len().saturating_sub(32));
-    if bytes.len() % 512 == 32 && Sha256::digest(database).as_slice() == hash {
-        Ok(())
-    } else {
-        Err(Status::unknown(
-            "error verifying recovery snapshot: sha256 checksum mismatch",
-        ))
-    }
-}
-
-pub(super) fn chunks(bytes: Vec<u8>) -> super::machine_service::Stream<common::Data> {
-    let chunks: Vec<_> = bytes
-        .chunks(1024)
-        .map(|chunk| {
-            Ok(common::Data {
-                metadata: None,
-                bytes: chunk.to_vec(),
-            })
-        })
-        .collect();
-    stream::iter(chunks).boxed()
-}
-
-/// The version of a downgrade, as machined checks it.
-pub(super) fn check_downgrade(version: &str) -> Result<(), Status> {
-    let reject = |text: &str| Err(Status::invalid_argument(text));
-    if version.is_empty() {
-        return reject("version is required for etcd downgrade");
-    }
-    let Some((major, minor)) = version
-        .split_once('.')
-        .filter(|(_, minor)| !minor.contains('.'))
-    else {
-        return reject("version should be in MAJOR.MINOR format");
-    };
-    let (Ok(major), minor) = (major.parse::<u64>(), minor.parse::<u64>()) else {
-        return reject("major version should be a number");
-    };
-    let Ok(minor) = minor else {
-        return reject("minor version should be a number");
-    };
-    if (major, minor) < (3, 5) {
-        return reject("etcd downgrade is only supported to 3.5 and later versions");
-    }
-    Ok(())
 }

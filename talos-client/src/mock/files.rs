@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use tonic::Status;
 
-use super::machine_service::Stream;
+use super::machine::{Stream, chunks};
 use super::node::{Mode, Node, State};
+use crate::api::pb::common::Data;
 use crate::api::pb::machine as pb;
 
 /// The bit by which Go marks a directory.
@@ -174,9 +175,10 @@ pub(super) fn list(node: &Node, request: &pb::ListRequest) -> Result<Stream<pb::
     Ok(stream::iter(found).boxed())
 }
 
-pub(super) fn read(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
+pub(super) fn content(node: &Node, asked: &pb::ReadRequest) -> Result<Stream<Data>, Status> {
+    let path = &asked.path;
     match tree(node).remove(&cleaned(path)) {
-        Some(Entry::File(content)) => Ok(content),
+        Some(Entry::File(content)) => Ok(chunks(&content)),
         Some(Entry::Directory) => Err(Status::unknown("path must be a regular file")),
         None => Err(Status::not_found(format!(
             "stat {path}: no such file or directory"
@@ -184,8 +186,12 @@ pub(super) fn read(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
     }
 }
 
+pub(super) fn copied(node: &Node, asked: &pb::CopyRequest) -> Result<Stream<Data>, Status> {
+    Ok(chunks(&archive(node, &asked.root_path)?))
+}
+
 /// A gzipped tar archive of a file or directory.
-pub(super) fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
+fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
     if !path.starts_with('/') {
         return Err(Status::unknown(format!("path is not absolute {path}")));
     }
@@ -237,7 +243,10 @@ pub(super) fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
         .map_err(failed)
 }
 
-pub(super) fn usage(node: &Node, request: &pb::DiskUsageRequest) -> Stream<pb::DiskUsageInfo> {
+pub(super) fn usage(
+    node: &Node,
+    request: &pb::DiskUsageRequest,
+) -> Result<Stream<pb::DiskUsageInfo>, Status> {
     let tree = tree(node);
     let mut found = Vec::new();
     for root in request.paths.iter().map(|path| cleaned(path)) {
@@ -252,7 +261,7 @@ pub(super) fn usage(node: &Node, request: &pb::DiskUsageRequest) -> Stream<pb::D
         }
         found.extend(sizes(&tree, &root, request).into_iter().map(Ok));
     }
-    stream::iter(found).boxed()
+    Ok(stream::iter(found).boxed())
 }
 
 /// Every directory after what is in it.

@@ -120,7 +120,7 @@ fn roles(node: &Node, known: Known, peer: &Peer) -> Result<(), Status> {
         None => &reader,
     };
     let is_allowed = |role: &String| match known {
-        Known::Route(Route::ApplyConfiguration) if in_maintenance => {
+        Known::Route(route) if in_maintenance && route.is_open_in_maintenance() => {
             role == ADMIN || role == READER
         }
         Known::Route(route) => route.admits(role),

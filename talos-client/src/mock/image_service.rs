@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::machine_service::Stream;
+use super::images::{self, Images, SIZE};
+use super::machine::Stream;
 use super::node::Node;
-use super::statistics;
-use crate::api::pb::common;
+use crate::api::channel::MAX_MESSAGE_SIZE;
 use crate::api::pb::machine as pb;
+use crate::api::pb::machine::image_service_import_request::Request as Import;
 use crate::api::pb::machine::image_service_pull_layer_progress::Status as Layer;
 use crate::api::pb::machine::image_service_pull_response::Response as Progress;
 use crate::api::pb::machine::image_service_server::{ImageService, ImageServiceServer};
@@ -23,29 +24,29 @@ pub(super) fn server(node: &Arc<Node>) -> ImageServiceServer<Service> {
     ImageServiceServer::new(Service {
         node: Arc::clone(node),
     })
+    .max_decoding_message_size(MAX_MESSAGE_SIZE)
 }
 
-const SIZE: i64 = 1024;
-
+/// The checks and texts of machined v1.14.0-rc.1 (`internal/app/images`).
 #[tonic::async_trait]
 impl ImageService for Service {
     async fn list(
         &self,
         request: Request<pb::ImageServiceListRequest>,
     ) -> Result<Response<Stream<pb::ImageServiceListResponse>>, Status> {
-        let namespace = namespace(request.into_inner().containerd)?;
-        let images = self.node.state().images.clone().into_iter();
-        let images = images
-            .filter(move |(of, _)| *of == namespace)
-            .map(|(_, name)| {
+        let place = images::of_instance(request.into_inner().containerd)?;
+        let found: Vec<_> = Images::of(&self.node)
+            .names(place)
+            .map(|name| {
                 Ok(pb::ImageServiceListResponse {
-                    digest: digest(&name),
+                    digest: images::digest(&name),
                     name,
                     size: SIZE,
                     ..Default::default()
                 })
-            });
-        Ok(Response::new(stream::iter(images).boxed()))
+            })
+            .collect();
+        Ok(Response::new(stream::iter(found).boxed()))
     }
 
     async fn pull(
@@ -53,10 +54,11 @@ impl ImageService for Service {
         request: Request<pb::ImageServicePullRequest>,
     ) -> Result<Response<Stream<pb::ImageServicePullResponse>>, Status> {
         let asked = request.into_inner();
-        let image = (namespace(asked.containerd)?, asked.image_ref.clone());
+        let reference = asked.image_ref;
+        let place = images::of_instance(asked.containerd)?;
         let layer = |status: Layer, offset: i64| {
             Progress::PullProgress(pb::ImageServicePullProgress {
-                layer_id: digest(&asked.image_ref),
+                layer_id: images::digest(&reference),
                 progress: Some(pb::ImageServicePullLayerProgress {
                     status: status.into(),
                     elapsed: None,
@@ -65,14 +67,7 @@ impl ImageService for Service {
                 }),
             })
         };
-        let is_there = self.node.update(|state| {
-            let is_there = state.images.contains(&image);
-            if !is_there {
-                state.images.push(image);
-            }
-            is_there
-        });
-        let mut steps = if is_there {
+        let mut steps = if images::add(&self.node, place, &reference) {
             vec![layer(Layer::AlreadyExists, SIZE)]
         } else {
             vec![
@@ -81,7 +76,7 @@ impl ImageService for Service {
                 layer(Layer::ExtractComplete, SIZE),
             ]
         };
-        steps.push(Progress::Name(with_digest(&asked.image_ref)));
+        steps.push(Progress::Name(images::with_digest(&reference)));
         let answers = steps.into_iter().map(|step| {
             Ok(pb::ImageServicePullResponse {
                 response: Some(step),
@@ -90,48 +85,55 @@ impl ImageService for Service {
         Ok(Response::new(stream::iter(answers).boxed()))
     }
 
+    async fn import(
+        &self,
+        request: Request<Streaming<pb::ImageServiceImportRequest>>,
+    ) -> Result<Response<pb::ImageServiceImportResponse>, Status> {
+        let mut pieces = request.into_inner();
+        let first = pieces.message().await?.and_then(|first| first.request);
+        let Some(Import::Containerd(instance)) = first else {
+            return Err(Status::invalid_argument("containerd instance is required"));
+        };
+        let place = images::of_instance(Some(instance))?;
+        let mut archive = Vec::new();
+        while let Some(piece) = pieces.message().await? {
+            let Some(Import::ImageChunk(chunk)) = piece.request else {
+                return Err(Status::internal("failed to import image: no image chunk"));
+            };
+            archive.extend_from_slice(&chunk.bytes);
+        }
+        let names = images::names_in(&archive)?;
+        for name in &names {
+            images::add(&self.node, place, name);
+        }
+        Ok(Response::new(pb::ImageServiceImportResponse {
+            name: names.into_iter().next().unwrap_or_default(),
+        }))
+    }
+
     async fn remove(
         &self,
         request: Request<pb::ImageServiceRemoveRequest>,
     ) -> Result<Response<()>, Status> {
         let asked = request.into_inner();
-        let image = (namespace(asked.containerd)?, asked.image_ref);
-        let was_there = self.node.update(|state| {
-            let before = state.images.len();
-            state.images.retain(|known| *known != image);
-            state.images.len() < before
-        });
-        if was_there {
+        let place = images::of_instance(asked.containerd)?;
+        let reference = asked.image_ref;
+        if images::remove(&self.node, place, &reference) {
             Ok(Response::new(()))
         } else {
-            Err(Status::not_found(format!("image {:?}: not found", image.1)))
+            Err(Status::not_found(format!("image {reference} not found")))
         }
     }
 
+    /// No rule about signatures applies on a mock node.
     async fn verify(
         &self,
-        request: Request<pb::ImageServiceVerifyRequest>,
+        _: Request<pb::ImageServiceVerifyRequest>,
     ) -> Result<Response<pb::ImageServiceVerifyResponse>, Status> {
-        let reference = request.into_inner().image_ref;
         Ok(Response::new(pb::ImageServiceVerifyResponse {
             verified: false,
-            message: "no matching rule".to_owned(),
-            digested_image_ref: with_digest(&reference),
+            message: "no matched rule".to_owned(),
+            digested_image_ref: String::new(),
         }))
     }
-}
-
-fn namespace(instance: Option<common::ContainerdInstance>) -> Result<i32, Status> {
-    match instance.unwrap_or_default().namespace {
-        0 => Err(Status::invalid_argument("invalid namespace NS_UNKNOWN")),
-        namespace => Ok(namespace),
-    }
-}
-
-fn digest(name: &str) -> String {
-    format!("sha256:{}", statistics::hex_digest(name))
-}
-
-fn with_digest(reference: &str) -> String {
-    format!("{reference}@{}", digest(reference))
 }

@@ -7,9 +7,11 @@ use futures_util::stream;
 use tonic::{Request, Response, Status};
 
 use super::event::MockEvent;
+use super::images;
 use super::life;
-use super::machine_service::Stream;
+use super::machine::Stream;
 use super::node::{Installed, Node};
+use crate::api::pb::common::ContainerdInstance;
 use crate::api::pb::machine as pb;
 use crate::api::pb::machine::lifecycle_service_install_progress::Response as Progress;
 use crate::api::pb::machine::lifecycle_service_server::{LifecycleService, LifecycleServiceServer};
@@ -48,6 +50,7 @@ impl LifecycleService for Service {
                 "invalid disk path: lstat {disk}: no such file or directory"
             )));
         }
+        pulled(&self.node, asked.containerd, &image, "installation")?;
         let node = Arc::clone(&self.node);
         let line = Progress::Message(format!("installing Talos to disk {disk}"));
         let end = async move {
@@ -77,7 +80,9 @@ impl LifecycleService for Service {
         if self.node.state().installed.is_none() {
             return Err(Status::failed_precondition("machine is not installed"));
         }
-        let image = named(request.into_inner().source)?;
+        let asked = request.into_inner();
+        let image = named(asked.source)?;
+        pulled(&self.node, asked.containerd, &image, "upgrade")?;
         let node = Arc::clone(&self.node);
         let line = Progress::Message(format!("running Talos installer {image}"));
         let end = async move {
@@ -105,6 +110,28 @@ fn named(source: Option<pb::InstallArtifactsSource>) -> Result<String, Status> {
         return Err(Status::invalid_argument("installer image name is required"));
     }
     Ok(image)
+}
+
+/// The installer runs from an image that the node has: it is not pulled.
+fn pulled(
+    node: &Node,
+    instance: Option<ContainerdInstance>,
+    image: &str,
+    what: &str,
+) -> Result<(), Status> {
+    let failed = |reason: &str| Status::internal(format!("{what} failed: {reason}"));
+    let place = images::of_instance(instance).map_err(|status| {
+        failed(&format!(
+            "rpc error: code = InvalidArgument desc = {}",
+            status.message()
+        ))
+    })?;
+    if images::has(node, place, image) {
+        return Ok(());
+    }
+    Err(failed(&format!(
+        "installer image {image:?} not found in containerd store: image {image:?}: not found"
+    )))
 }
 
 fn progress(step: Progress) -> Option<pb::LifecycleServiceInstallProgress> {

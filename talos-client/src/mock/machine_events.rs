@@ -141,6 +141,10 @@ fn etcd(etcd: Etcd) -> Option<(pb::service_state_event::Action, &'static str)> {
         Etcd::Preparing => (Action::Preparing, "Running pre state"),
         Etcd::Starting => (Action::Running, "Started task etcd"),
         Etcd::Healthy => (Action::Running, "Health check successful"),
+        Etcd::Unhealthy => (
+            Action::Running,
+            "Health check failed: context deadline exceeded",
+        ),
     })
 }
 

@@ -1,11 +1,12 @@
 //! The network that several mock nodes share.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 use tonic::Status;
 
+use super::etcd::LostMember;
 use super::node::{Mode, Node};
 
 /// A network of mock nodes. A cheap handle: clones are the same network.
@@ -20,6 +21,7 @@ pub struct Network {
 #[derive(Debug)]
 struct Shared {
     nodes: Mutex<Vec<Weak<Node>>>,
+    lost_members: Mutex<Vec<LostMember>>,
     changed: watch::Sender<()>,
 }
 
@@ -27,6 +29,7 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             nodes: Mutex::default(),
+            lost_members: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
@@ -55,6 +58,28 @@ impl Network {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         nodes.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Members of etcd whose nodes are gone for good.
+    pub(super) fn lost_members(&self) -> Vec<LostMember> {
+        self.lost().clone()
+    }
+
+    pub(super) fn lose_member(&self, member: LostMember) {
+        self.lost().push(member);
+        self.notify();
+    }
+
+    pub(super) fn forget_members(&self, is_meant: impl Fn(&LostMember) -> bool) {
+        self.lost().retain(|member| !is_meant(member));
+        self.notify();
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Vec<LostMember>> {
+        self.shared
+            .lost_members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes everybody who waits for another node.

@@ -8,10 +8,11 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::builder::{BootOrder, Setup};
-use super::call::Calls;
+use super::call::{Calls, Requests};
 use super::document::NodeConfig;
 use super::event::MockEvent;
 use super::fault::FaultQueue;
+use super::images::Images;
 use super::log::Log;
 use super::port::Port;
 use super::store::Store;
@@ -38,6 +39,8 @@ pub(super) enum Etcd {
     Preparing,
     Starting,
     Healthy,
+    /// It runs, but its cluster has lost the quorum.
+    Unhealthy,
 }
 
 /// What somebody wants the node to do next.
@@ -56,6 +59,7 @@ pub(super) enum Command {
     Reset {
         wipe: Wipe,
         reboot: bool,
+        is_graceful: bool,
     },
 }
 
@@ -135,8 +139,7 @@ pub(super) struct State {
     pub(super) actors: u64,
     /// Services that were stopped through the API.
     pub(super) stopped_services: Vec<String>,
-    /// Images that were pulled, by namespace.
-    pub(super) images: Vec<(i32, String)>,
+    pub(super) images: Images,
     pub(super) meta: std::collections::BTreeMap<u32, Vec<u8>>,
     pub(super) command: Option<Command>,
     pub(super) events: Arc<Log<pb::Event>>,
@@ -149,6 +152,7 @@ pub(super) struct Node {
     pub(super) port: Port,
     pub(super) store: Store,
     pub(super) calls: Calls,
+    pub(super) requests: Requests,
     pub(super) faults: FaultQueue,
     pub(super) events: Arc<Log<MockEvent>>,
     state: Mutex<State>,
@@ -203,7 +207,7 @@ impl Node {
             actor: String::new(),
             actors: 0,
             stopped_services: Vec::new(),
-            images: Vec::new(),
+            images: Images::default(),
             meta: std::collections::BTreeMap::new(),
             command: None,
             events: Log::new(),
@@ -213,6 +217,7 @@ impl Node {
             port,
             store: Store::new(),
             calls: Calls::default(),
+            requests: Requests::default(),
             faults: FaultQueue::default(),
             events: Log::new(),
             state: Mutex::new(state),

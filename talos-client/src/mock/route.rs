@@ -38,6 +38,7 @@ routes! {
     Bootstrap = "/machine.MachineService/Bootstrap", "A", 0;
     Containers = "/machine.MachineService/Containers", "AOR", 0;
     Copy = "/machine.MachineService/Copy", "A", 0;
+    CpuFreqStats = "/machine.MachineService/CPUFreqStats", "AOR", 0;
     CpuInfo = "/machine.MachineService/CPUInfo", "AOR", 0;
     DiskStats = "/machine.MachineService/DiskStats", "AOR", 0;
     DiskUsage = "/machine.MachineService/DiskUsage", "AOR", 0;
@@ -67,6 +68,7 @@ routes! {
     MetaWrite = "/machine.MachineService/MetaWrite", "A", 0;
     Mounts = "/machine.MachineService/Mounts", "AOR", 0;
     NetworkDeviceStats = "/machine.MachineService/NetworkDeviceStats", "AOR", 0;
+    PacketCapture = "/machine.MachineService/PacketCapture", "AO", 0;
     Processes = "/machine.MachineService/Processes", "AOR", 0;
     Read = "/machine.MachineService/Read", "A", 0;
     Reboot = "/machine.MachineService/Reboot", "AO", 0;
@@ -88,12 +90,18 @@ routes! {
     EtcdDowngradeValidate = "/machine.MachineService/EtcdDowngradeValidate", "A", 11;
     Disks = "/storage.StorageService/Disks", "AOR", 0;
     BlockDeviceWipe = "/storage.StorageService/BlockDeviceWipe", "A", 0;
+    DebugContainerRun = "/machine.DebugService/ContainerRun", "A", 13;
+    ImageServiceImport = "/machine.ImageService/Import", "A", 13;
     ImageServiceList = "/machine.ImageService/List", "AOR", 13;
     ImageServicePull = "/machine.ImageService/Pull", "AO", 13;
     ImageServiceRemove = "/machine.ImageService/Remove", "A", 13;
     ImageServiceVerify = "/machine.ImageService/Verify", "AOR", 13;
     LifecycleInstall = "/machine.LifecycleService/Install", "A", 13;
     LifecycleUpgrade = "/machine.LifecycleService/Upgrade", "A", 13;
+    LogicalVolumeRemove = "/machine.LVMService/LogicalVolumeRemove", "A", 14;
+    VolumeGroupRemove = "/machine.LVMService/VolumeGroupRemove", "A", 14;
+    PhysicalVolumeRemove = "/machine.LVMService/PhysicalVolumeRemove", "A", 14;
+    RaidArrayDestroy = "/machine.MDService/Destroy", "A", 14;
     HealthCheck = "/cluster.ClusterService/HealthCheck", "AOR", 0;
     ControllerDependencies = "/inspect.InspectService/ControllerRuntimeDependencies", "AOR", 0;
     Time = "/time.TimeService/Time", "AOR", 0;
@@ -104,7 +112,7 @@ routes! {
 }
 
 /// Services that answer, with the first minor release that has them.
-const SERVICES: [(&str, Since); 9] = [
+const SERVICES: [(&str, Since); 11] = [
     ("machine.MachineService", 0),
     ("storage.StorageService", 0),
     ("cluster.ClusterService", 0),
@@ -114,14 +122,13 @@ const SERVICES: [(&str, Since); 9] = [
     ("machine.ImageService", 13),
     ("machine.LifecycleService", 13),
     ("machine.DebugService", 13),
+    ("machine.LVMService", 14),
+    ("machine.MDService", 14),
 ];
 
-/// Methods that real nodes have and the mock does not serve; the first minor release with them.
-const NOT_SERVED: [(&str, Since); 3] = [
-    ("/machine.MachineService/CPUFreqStats", 0),
-    ("/machine.MachineService/PacketCapture", 0),
-    ("/machine.ImageService/Import", 13),
-];
+/// The method that real nodes had and the mock does not serve, because [`crate::config`] does its work without a node. Gone since
+/// v1.13.
+const GENERATE: (&str, Since) = ("/machine.MachineService/GenerateConfiguration", 13);
 
 /// COSI methods that change something; nodes deny them whatever the role.
 const WRITES: [&str; 5] = [
@@ -160,6 +167,19 @@ impl Route {
         Self::ALL.iter().copied().find(|route| route.path() == path)
     }
 
+    /// Whether maintenance mode from v1.13 on admits everybody, because nothing of a cluster is on the machine yet.
+    pub(super) fn is_open_in_maintenance(self) -> bool {
+        matches!(
+            self,
+            Self::ApplyConfiguration
+                | Self::BlockDeviceWipe
+                | Self::LogicalVolumeRemove
+                | Self::VolumeGroupRemove
+                | Self::PhysicalVolumeRemove
+                | Self::RaidArrayDestroy
+        )
+    }
+
     /// Whether a role such as `os:reader` may call it.
     pub(super) fn admits(self, role: &str) -> bool {
         let letter = match role {
@@ -184,10 +204,7 @@ pub(super) fn known(path: &str, minor: u64) -> Known {
     if WRITES.contains(&path) {
         return Known::Write;
     }
-    if NOT_SERVED
-        .iter()
-        .any(|(other, since)| *other == path && has(*since))
-    {
+    if path == GENERATE.0 && !has(GENERATE.1) {
         return Known::NotServed;
     }
     let (service, _) = split(path);
@@ -234,7 +251,13 @@ mod tests {
         assert_eq!(known("/machine.ImageService/List", 12), Known::NoService);
         let list = Route::ImageServiceList;
         assert_eq!(known(list.path(), 13), Known::Route(list));
-        assert_eq!(known("/machine.ImageService/Import", 13), Known::NotServed);
+        assert_eq!(
+            known("/machine.LVMService/VolumeGroupRemove", 13),
+            Known::NoService
+        );
+        let generate = "/machine.MachineService/GenerateConfiguration";
+        assert_eq!(known(generate, 12), Known::NotServed);
+        assert_eq!(known(generate, 13), Known::NoMethod);
         assert_eq!(known("/machine.MachineService/Dream", 14), Known::NoMethod);
         assert_eq!(known("/cosi.resource.State/Create", 10), Known::Write);
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -22,9 +23,10 @@ use x509_parser::prelude::FromDer;
 use super::gate::{self, Verdict};
 use super::node::Node;
 use super::proxy::{self, Targets};
+use super::route::Route;
 use super::{
-    cluster_service, image_service, inspect_service, lifecycle_service, machine_service,
-    state_service,
+    cluster_service, debug_service, image_service, inspect_service, lifecycle_service, machine,
+    state_service, volume_service,
 };
 
 /// How long running calls may go on when the server stops; five to ten seconds on a real node.
@@ -124,6 +126,7 @@ pub(super) async fn serve_one(
     request: http::Request<Body>,
 ) -> io::Result<http::Response<Body>> {
     let call = gate::record(&node, &peer, &request);
+    let kept = (call.route).filter(|_| node.setup.keeps_requests);
     let is_lost = match gate::admit(&node, &peer, call).await {
         Verdict::Refuse(status) => return Ok(status.into_http()),
         Verdict::Cut => return cut(&peer).await,
@@ -133,12 +136,27 @@ pub(super) async fn serve_one(
     };
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(Arc::clone(&peer));
+    let body = match kept {
+        Some(route) => keep(&node, route, body),
+        None => body,
+    };
     let request = http::Request::from_parts(parts, body);
     match routes(&node).oneshot(request).await {
         Ok(_) if is_lost => cut(&peer).await,
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }
+}
+
+/// A body that leaves a copy of itself.
+fn keep(node: &Node, route: Route, body: Body) -> Body {
+    let copy = node.requests.begin(route);
+    Body::new(body.map_frame(move |frame| {
+        if let Some(data) = frame.data_ref() {
+            copy.push(data);
+        }
+        frame
+    }))
 }
 
 /// Nothing is answered any more on this connection.
@@ -148,14 +166,17 @@ async fn cut(peer: &Peer) -> io::Result<http::Response<Body>> {
 }
 
 fn routes(node: &Arc<Node>) -> Routes {
-    Routes::new(machine_service::server(node))
-        .add_service(machine_service::storage_server(node))
+    Routes::new(machine::server(node))
+        .add_service(machine::storage_server(node))
         .add_service(state_service::server(node))
         .add_service(cluster_service::server(node))
         .add_service(cluster_service::time_server(node))
         .add_service(image_service::server(node))
         .add_service(inspect_service::server(node))
         .add_service(lifecycle_service::server(node))
+        .add_service(debug_service::server(node))
+        .add_service(volume_service::lvm_server(node))
+        .add_service(volume_service::md_server(node))
 }
 
 fn organizations(leaf: &rustls_pki_types::CertificateDer<'_>) -> Vec<String> {

@@ -26,8 +26,8 @@ pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {
     match state.etcd {
         Etcd::Absent => {}
         Etcd::Preparing => services.push(service("etcd", "Preparing", None, "Running pre state")),
-        Etcd::Starting => {
-            services.push(service("etcd", "Running", Some(false), "Started task etcd"))
+        Etcd::Starting | Etcd::Unhealthy => {
+            services.push(service("etcd", "Running", Some(false), "Started task etcd"));
         }
         Etcd::Healthy => {
             services.push(service(
@@ -61,29 +61,74 @@ pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {
     services
 }
 
+pub(super) fn listed(node: &Node, _: &()) -> Result<pb::ServiceList, Status> {
+    Ok(pb::ServiceList {
+        metadata: None,
+        services: list(node),
+    })
+}
+
+pub(super) fn start(
+    node: &Node,
+    asked: &pb::ServiceStartRequest,
+) -> Result<pb::ServiceStart, Status> {
+    Ok(pb::ServiceStart {
+        metadata: None,
+        resp: operate(node, &asked.id, Operation::Start)?,
+    })
+}
+
+pub(super) fn stop(node: &Node, asked: &pb::ServiceStopRequest) -> Result<pb::ServiceStop, Status> {
+    Ok(pb::ServiceStop {
+        metadata: None,
+        resp: operate(node, &asked.id, Operation::Stop)?,
+    })
+}
+
+pub(super) fn restart(
+    node: &Node,
+    asked: &pb::ServiceRestartRequest,
+) -> Result<pb::ServiceRestart, Status> {
+    Ok(pb::ServiceRestart {
+        metadata: None,
+        resp: operate(node, &asked.id, Operation::Restart)?,
+    })
+}
+
 /// What to do with a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+enum Operation {
     Start,
     Stop,
     Restart,
 }
 
 /// Starts, stops or restarts a service as far as the API allows it: the kubelet and services of extensions.
-pub(super) fn operate(node: &Node, id: &str, operation: Operation) -> Result<(), Status> {
+fn operate(node: &Node, id: &str, operation: Operation) -> Result<String, Status> {
     let services = list(node);
     if !services.iter().any(|service| service.id == id) {
         return Err(Status::unknown(format!("service {id:?} not defined")));
     }
     let is_stopped = node.state().stopped_services.iter().any(|name| name == id);
     let is_extension = id.starts_with("ext-");
-    let (is_done, is_allowed, word) = match operation {
-        Operation::Start => (!is_stopped, is_extension || id == "kubelet", "start"),
-        Operation::Stop => (is_stopped, is_extension, "stop"),
-        Operation::Restart => (false, is_extension || id == "kubelet", "restart"),
+    let (is_done, is_allowed, word, past) = match operation {
+        Operation::Start => (
+            !is_stopped,
+            is_extension || id == "kubelet",
+            "start",
+            "started",
+        ),
+        Operation::Stop => (is_stopped, is_extension, "stop", "stopped"),
+        Operation::Restart => (
+            false,
+            is_extension || id == "kubelet",
+            "restart",
+            "restarted",
+        ),
     };
+    let done = format!("Service {id:?} {past}");
     if is_done {
-        return Ok(());
+        return Ok(done);
     }
     if !is_allowed {
         return Err(Status::unknown(format!(
@@ -96,7 +141,7 @@ pub(super) fn operate(node: &Node, id: &str, operation: Operation) -> Result<(),
             state.stopped_services.push(id.to_owned());
         }
     });
-    Ok(())
+    Ok(done)
 }
 
 fn service(id: &str, state: &str, healthy: Option<bool>, message: &str) -> pb::ServiceInfo {

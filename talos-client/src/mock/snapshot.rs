@@ -1,6 +1,7 @@
 //! A snapshot of etcd: a database of bbolt without buckets, and the hash that etcd appends.
 
 use sha2::{Digest as _, Sha256};
+use tonic::Status;
 
 const PAGE: usize = 4096;
 const MAGIC: u32 = 0xED0C_DAED;
@@ -61,6 +62,26 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+/// Whether the uploaded snapshot can be restored.
+pub(super) fn check(snapshot: Option<&[u8]>, skip_hash: bool) -> Result<(), Status> {
+    let Some(bytes) = snapshot else {
+        return Err(Status::unknown(
+            "error verifying recovery snapshot: open /var/lib/etcd.snapshot: no such file or directory",
+        ));
+    };
+    if skip_hash {
+        return Ok(());
+    }
+    let (database, hash) = bytes.split_at(bytes.len().saturating_sub(32));
+    if bytes.len() % 512 == 32 && Sha256::digest(database).as_slice() == hash {
+        Ok(())
+    } else {
+        Err(Status::unknown(
+            "error verifying recovery snapshot: sha256 checksum mismatch",
+        ))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Numbers of a mock node: plausible, and the same every time.
 
 use sha2::{Digest, Sha256};
-use tonic::Status;
 
 use super::node::{Mode, Node};
 use super::services;
@@ -138,71 +137,4 @@ pub(super) fn interfaces() -> Vec<pb::NetDev> {
         ..Default::default()
     };
     vec![interface("lo"), interface("eth0")]
-}
-
-/// The containers of a namespace: services, or the static pods of the control plane.
-pub(super) fn containers(node: &Node, namespace: &str) -> Result<Vec<pb::ContainerInfo>, Status> {
-    let container = |id: String, name: &str, image: &str, pod_id: String| pb::ContainerInfo {
-        namespace: namespace.to_owned(),
-        internal_id: hex_digest(&id),
-        id,
-        image: image.to_owned(),
-        pid: 1000,
-        status: if namespace == "system" {
-            "RUNNING"
-        } else {
-            "CONTAINER_RUNNING"
-        }
-        .to_owned(),
-        pod_id,
-        name: name.to_owned(),
-        ..Default::default()
-    };
-    match namespace {
-        "" => Err(Status::invalid_argument("namespace can't be empty")),
-        "system" => {
-            let services = services::list(node)
-                .into_iter()
-                .filter(|service| service.state == "Running");
-            Ok(services
-                .map(|service| container(service.id.clone(), &service.id, "", service.id.clone()))
-                .collect())
-        }
-        _ => {
-            let (is_control_plane, has_pods) = {
-                let state = node.state();
-                let config = state.config.as_ref();
-                (
-                    config.is_some_and(|config| config.is_control_plane),
-                    state.has_static_pods,
-                )
-            };
-            let components = super::resources::COMPONENTS
-                .into_iter()
-                .filter(|_| is_control_plane && has_pods);
-            let hostname = node.hostname();
-            Ok(components
-                .map(|component| {
-                    let pod = format!("kube-system/{component}-{hostname}");
-                    let digest = hex_digest(&pod);
-                    let id = format!("{pod}:{component}:{}", digest.get(..12).unwrap_or_default());
-                    container(id, component, &format!("registry.k8s.io/{component}"), pod)
-                })
-                .collect())
-        }
-    }
-}
-
-pub(super) fn usage(node: &Node, namespace: &str) -> Result<Vec<pb::Stat>, Status> {
-    let containers = containers(node, namespace)?.into_iter();
-    Ok(containers
-        .map(|container| pb::Stat {
-            namespace: container.namespace,
-            id: container.id,
-            memory_usage: 64 * MIB,
-            cpu_usage: 1_500_000_000,
-            pod_id: container.pod_id,
-            name: container.name,
-        })
-        .collect())
 }

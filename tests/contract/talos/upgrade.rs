@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use talos_client::machine::{EtcdAlarmKind, UpgradeRequest};
+use talos_client::machine::{EtcdAlarmKind, InstallerOutput, PullProgress, UpgradeRequest};
 use talos_client::mock::{Delays, Fault, MockEvent, Route, TalosMock, TalosMockBuilder};
 use talos_client::secrets::Role;
+use talos_client::upgrade::UpgradeStep;
 use talos_client::{Client, Code, ErrorKind, UpgradeRecord};
 
-use super::support::{client, client_with, configured, poll, running, worker};
+use super::support::{client, client_with, configured, control_plane, poll, running, worker};
 
 const OLD: &str = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 const NEW: &str = "ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515";
@@ -55,6 +56,100 @@ async fn an_upgrade_is_over_when_the_new_release_runs() {
     assert_eq!(record.to_string(), "v1.10.7 -> v1.11.6");
     assert_eq!(client.machine().version().await.unwrap().tag, "v1.11.6");
     mock.assert_called(Route::Upgrade, 1);
+}
+
+/// A node of v1.13, which is upgraded step by step.
+async fn new_node() -> TalosMock {
+    let version = "v1.13.9";
+    let mock = configured(builder().version(version), &control_plane(version)).await;
+    let machine = client(&mock).machine();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
+    machine.wait_for_ready(poll()).await.unwrap();
+    mock
+}
+
+#[tokio::test]
+async fn a_new_release_is_led_through_pulling_writing_and_rebooting() {
+    let mock = new_node().await;
+    let client = client(&mock);
+    let plan = client.plan_upgrade(request("v1.14.0")).await.unwrap();
+    let mut steps = Vec::new();
+
+    let operation = plan.start_observed(|step| steps.push(step)).await.unwrap();
+    let outcome = operation.wait(poll()).await.unwrap();
+
+    assert_eq!(outcome.version, "v1.14.0");
+    assert_eq!(outcome.schematic.as_deref(), Some(NEW));
+    let at = |is_meant: fn(&UpgradeStep) -> bool| steps.iter().position(is_meant);
+    let pulled = at(|step| matches!(step, UpgradeStep::Pull(PullProgress::Pulled { .. })));
+    let written = at(|step| matches!(step, UpgradeStep::Write(InstallerOutput::Completed)));
+    let requested = at(|step| matches!(step, UpgradeStep::Requested));
+    assert!(pulled < written && written < requested, "{steps:?}");
+    assert!(pulled.is_some());
+    mock.assert_called(Route::Upgrade, 0);
+    mock.assert_called(Route::ImagePull, 0);
+    mock.assert_called(Route::LifecycleUpgrade, 1);
+    mock.assert_called(Route::Reboot, 1);
+}
+
+#[tokio::test]
+async fn what_only_the_old_request_can_do_is_asked_for_in_the_old_way() {
+    let mock = new_node().await;
+
+    let (_, record) = upgraded(&client(&mock), request("v1.14.0").staged()).await;
+
+    assert_eq!(record.version, "v1.14.0");
+    mock.assert_called(Route::Upgrade, 1);
+    mock.assert_called(Route::LifecycleUpgrade, 0);
+}
+
+#[tokio::test]
+async fn an_installer_that_fails_on_a_new_release_leaves_the_node_running() {
+    let mock = new_node().await;
+    let client = client(&mock);
+    mock.fail_next_upgrade("no space left on device");
+    let plan = client.plan_upgrade(request("v1.14.0")).await.unwrap();
+
+    let error = plan.start().await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::OperationFailed);
+    assert!(
+        error.message().ends_with("no space left on device"),
+        "{error}"
+    );
+    mock.assert_called(Route::Reboot, 0);
+    assert_eq!(client.machine().version().await.unwrap().tag, "v1.13.9");
+}
+
+#[tokio::test]
+async fn a_pull_or_an_installer_that_is_cut_off_is_no_success() {
+    let mock = new_node().await;
+    let client = client(&mock);
+
+    for (route, reboots) in [(Route::ImageServicePull, 0), (Route::LifecycleUpgrade, 0)] {
+        let plan = client.plan_upgrade(request("v1.14.0")).await.unwrap();
+        mock.fail_next(route, Fault::Disconnect);
+        let error = plan.start().await.unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{route}: {error}");
+        mock.assert_called(Route::Reboot, reboots);
+    }
+    // Nothing is lost: the same upgrade is planned and made again.
+    let (_, record) = upgraded(&client, request("v1.14.0")).await;
+    assert_eq!(record.to_string(), "v1.13.9 -> v1.14.0");
+}
+
+#[tokio::test]
+async fn a_new_release_that_does_not_come_up_is_noticed_after_a_led_upgrade_too() {
+    let mock = new_node().await;
+    let client = client(&mock);
+    mock.roll_back_next_upgrade();
+
+    let plan = client.plan_upgrade(request("v1.14.0")).await.unwrap();
+    let error = plan.start().await.unwrap().wait(poll()).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::OperationFailed);
+    assert!(error.message().contains("runs v1.13.9 again"), "{error}");
 }
 
 #[tokio::test]

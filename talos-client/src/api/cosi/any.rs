@@ -2,6 +2,8 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use serde::{Deserialize, Serialize};
+
 use super::definition::ResourceDefinition;
 use super::resource::{Resource, ResourceMetadata, ResourceSpec, metadata};
 use crate::api::pb::cosi::resource as pb;
@@ -13,7 +15,7 @@ use crate::{Error, ErrorKind, Result};
 const MACHINE_CONFIG: &str = "MachineConfigs.config.talos.dev";
 
 /// A resource type and the namespace to look in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[must_use]
 pub struct ResourceType {
     pub(super) name: String,

@@ -1,12 +1,12 @@
 //! What a node says about its own resource types.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::resource::resource_spec;
 use crate::api::pb::cosi::resource::meta as pb;
 
 /// A resource type that a node knows. Its id is the type in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceDefinition {
     /// The registered name, for example `Disks.block.talos.dev`.
@@ -26,7 +26,7 @@ pub struct ResourceDefinition {
 }
 
 /// A column of a table of resources.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PrintColumn {
     /// Its title.
@@ -72,7 +72,7 @@ resource_spec!(
 );
 
 /// A namespace that a node knows; its id is its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NamespaceDefinition {
     /// What it is for, in the words of the node.

@@ -1,13 +1,13 @@
 //! Resources about Kubernetes and etcd on this node.
 
 use prost_types::value::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::resource::resource_spec;
 use crate::api::pb::definitions::{etcd, k8s};
 
 /// The local member of etcd. The resource exists only while etcd is healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LocalEtcdMember {
     /// Its id, sixteen hexadecimal digits.
@@ -29,7 +29,7 @@ resource_spec!(
 );
 
 /// This node as Kubernetes knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeStatus {
     /// Its name in Kubernetes.
@@ -58,7 +58,7 @@ resource_spec!(
 );
 
 /// A static pod of the control plane; its id is `kube-system/<component>-<node>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StaticPodStatus {
     /// `Pending`, `Running`, …

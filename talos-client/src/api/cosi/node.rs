@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::resource::resource_spec;
 use crate::api::pb::definitions::{cluster, enums, network};
 use crate::api::pb::resource::config;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The role of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MachineType {
@@ -42,7 +42,7 @@ resource_spec!(
 );
 
 /// The host name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HostnameStatus {
     /// Without domain.
@@ -69,7 +69,7 @@ resource_spec!(
 );
 
 /// A list of the node's addresses: `current`, `default`, `routed`, `accumulative` and filtered ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeAddresses {
     /// Addresses with their prefix length.
@@ -96,7 +96,7 @@ resource_spec!(
 );
 
 /// A node that discovery has found; its id is the name of the node in Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClusterMember {
     /// Its addresses.

@@ -1,5 +1,7 @@
 //! Which resources of a type are meant.
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::pb::cosi::resource as pb;
 use crate::api::pb::cosi::resource::label_term::Operation;
 
@@ -15,18 +17,41 @@ use crate::api::pb::cosi::resource::label_term::Operation;
 ///     .id_matches("^sd[a-z]$")
 ///     .label_equals("talos.dev/disk-subsystem", "scsi");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[must_use]
 pub struct ResourceQuery {
     id: Option<String>,
     labels: Vec<Vec<LabelCondition>>,
 }
 
+/// How the value of a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Comparison {
+    Exists,
+    Equal,
+    In,
+    Lt,
+    LtNumeric,
+}
+
+impl From<Comparison> for Operation {
+    fn from(comparison: Comparison) -> Self {
+        match comparison {
+            Comparison::Exists => Self::Exists,
+            Comparison::Equal => Self::Equal,
+            Comparison::In => Self::In,
+            Comparison::Lt => Self::Lt,
+            Comparison::LtNumeric => Self::LtNumeric,
+        }
+    }
+}
+
 /// A condition about one label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LabelCondition {
     key: String,
-    operation: Operation,
+    operation: Comparison,
     values: Vec<String>,
     is_inverted: bool,
 }
@@ -45,22 +70,22 @@ impl ResourceQuery {
 
     /// Those that have the label.
     pub fn label_exists(self, key: impl Into<String>) -> Self {
-        self.with(key, Operation::Exists, [], false)
+        self.with(key, Comparison::Exists, [], false)
     }
 
     /// Those that do not have the label.
     pub fn label_missing(self, key: impl Into<String>) -> Self {
-        self.with(key, Operation::Exists, [], true)
+        self.with(key, Comparison::Exists, [], true)
     }
 
     /// Those whose label has this value.
     pub fn label_equals(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(key, Operation::Equal, [value.into()], false)
+        self.with(key, Comparison::Equal, [value.into()], false)
     }
 
     /// Those whose label has another value, or that do not have it.
     pub fn label_differs(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(key, Operation::Equal, [value.into()], true)
+        self.with(key, Comparison::Equal, [value.into()], true)
     }
 
     /// Those whose label has one of these values.
@@ -70,17 +95,17 @@ impl ResourceQuery {
         values: impl IntoIterator<Item = V>,
     ) -> Self {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        self.with(key, Operation::In, values, false)
+        self.with(key, Comparison::In, values, false)
     }
 
     /// Those whose label comes before this value in the order of texts.
     pub fn label_before(self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(key, Operation::Lt, [value.into()], false)
+        self.with(key, Comparison::Lt, [value.into()], false)
     }
 
     /// Those whose label is a number below this one. Numbers of nodes may carry a unit, such as `10GiB`.
     pub fn label_below(self, key: impl Into<String>, number: impl Into<String>) -> Self {
-        self.with(key, Operation::LtNumeric, [number.into()], false)
+        self.with(key, Comparison::LtNumeric, [number.into()], false)
     }
 
     /// Begins another set of label conditions: a resource is selected when one set holds.
@@ -92,7 +117,7 @@ impl ResourceQuery {
     fn with(
         mut self,
         key: impl Into<String>,
-        operation: Operation,
+        operation: Comparison,
         values: impl IntoIterator<Item = String>,
         is_inverted: bool,
     ) -> Self {
@@ -134,7 +159,7 @@ impl LabelCondition {
     fn to_wire(&self) -> pb::LabelTerm {
         pb::LabelTerm {
             key: self.key.clone(),
-            op: self.operation.into(),
+            op: Operation::from(self.operation).into(),
             value: self.values.clone(),
             invert: self.is_inverted,
         }

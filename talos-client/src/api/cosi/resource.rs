@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use prost::Message as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::api::pb::cosi::resource as pb;
 use crate::api::wire::timestamp;
@@ -53,7 +53,7 @@ macro_rules! resource_spec {
 pub(crate) use resource_spec;
 
 /// A resource: its metadata, and what it specifies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Resource<T> {
     /// Identity and history.
@@ -63,7 +63,7 @@ pub struct Resource<T> {
 }
 
 /// Identity and history of a resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
     /// The namespace it lives in.
@@ -91,7 +91,7 @@ pub struct ResourceMetadata {
 }
 
 /// A change of a watched resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change<T> {

@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::resource::resource_spec;
 use crate::api::pb::definitions::{runtime as pb, time, v1alpha1};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the machine is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
@@ -65,7 +65,7 @@ impl fmt::Display for Stage {
 }
 
 /// Something a machine is not ready without.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UnmetCondition {
     /// `time`, `network`, `services`, `staticPods` or `nodeReady`.
@@ -87,7 +87,7 @@ impl fmt::Display for UnmetCondition {
 }
 
 /// Stage and readiness of the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MachineStatus {
     /// What it is doing.
@@ -134,7 +134,7 @@ resource_spec!(
 );
 
 /// The release that runs; readable in maintenance mode of every version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VersionStatus {
     /// For example `v1.10.7`.
@@ -158,7 +158,7 @@ resource_spec!(
 );
 
 /// A problem that Talos has found with its own set-up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeDiagnostic {
     /// What is wrong.
@@ -184,7 +184,7 @@ resource_spec!(
 );
 
 /// Synchronization of the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TimeStatus {
     /// Whether the clock is right, as far as the node knows.
@@ -214,7 +214,7 @@ resource_spec!(
 );
 
 /// Health of a service. The resource exists only while the service runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningService {
     /// Whether its last check passed.

@@ -2,10 +2,10 @@
 
 use super::resource::resource_spec;
 use crate::api::pb::definitions::{block, extensions, hardware, runtime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the node was booted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SecurityState {
     /// Whether Secure Boot is enforced (enabled, and not in setup mode).
@@ -35,7 +35,7 @@ resource_spec!(
 );
 
 /// A system extension of the booted image. Image Factory adds one named `schematic`, whose version is the ID.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExtensionStatus {
     /// File name of its layer.
@@ -74,7 +74,7 @@ resource_spec!(
 );
 
 /// What SMBIOS says about the machine. The UUID of a virtual machine is the one its hypervisor knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SystemInformation {
     /// Its maker, for example `QEMU`.
@@ -107,7 +107,7 @@ resource_spec!(
 );
 
 /// The disk that Talos is installed on; missing as long as it is not installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SystemDisk {
     /// Its id, for example `sda`.
@@ -134,7 +134,7 @@ resource_spec!(
 );
 
 /// A block device, with what a disk selector can match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BlockDevice {
     /// Its device file.

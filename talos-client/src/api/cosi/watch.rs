@@ -1,11 +1,13 @@
 //! Following resources of a type.
 
+use serde::{Deserialize, Serialize};
+
 use super::query::ResourceQuery;
 use super::resource::Change;
 use crate::api::pb::cosi::resource as pb;
 
 /// A place in the changes of a type, from which a watch can go on. It is worth nothing after a reboot of the node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bookmark(Vec<u8>);
 
 impl Bookmark {
@@ -23,7 +25,7 @@ impl Bookmark {
 }
 
 /// A change and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WatchEvent<T> {
     /// What changed.
@@ -33,7 +35,8 @@ pub struct WatchEvent<T> {
 }
 
 /// Where a watch begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Start {
     Present,
     Tail(i32),
@@ -43,7 +46,7 @@ enum Start {
 /// What to follow, and from where on.
 ///
 /// Unless said otherwise a watch begins with what exists, and [`Change::Bootstrapped`] for a watch of many.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct WatchRequest {
     id: Option<String>,

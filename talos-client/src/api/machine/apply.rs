@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::reply::only;
 use super::{Machine, machine_service};
@@ -25,7 +25,7 @@ const UNREADABLE: [&str; 7] = [
 ];
 
 /// When a configuration takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ApplyMode {
@@ -67,7 +67,7 @@ impl ApplyMode {
 }
 
 /// How to apply a configuration; mode [`ApplyMode::Auto`], for real, unless set otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct ApplyOptions {
     mode: ApplyMode,

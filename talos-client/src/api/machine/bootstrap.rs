@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::reply::only;
 use super::{Machine, machine_service};
 use crate::api::channel::Call;
@@ -14,8 +16,9 @@ pub(crate) const OPERATION: &str = "bootstrap etcd";
 const ATTEMPT: Duration = Duration::from_secs(15);
 
 /// Whether the hash of a snapshot is checked before it is restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum HashCheck {
     /// A snapshot without a matching hash is rejected.
     #[default]

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt as _;
 
 use super::reply::only;
-use super::{Machine, machine_service};
+use super::{Machine, machine_service, upload};
 use crate::api::channel::Call;
 use crate::api::pb::{common, machine as pb};
 use crate::{Error, ErrorKind, Result};
@@ -21,8 +20,6 @@ const RECOVER: &str = "upload etcd snapshot";
 const HASH_SIZE: usize = 32;
 /// The database consists of pages, so whatever is left over is the hash.
 const BLOCK: u64 = 512;
-/// Pieces of an upload.
-const CHUNK: usize = 32 * 1024;
 
 /// A snapshot that was written to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,49 +67,23 @@ impl Machine {
     /// [`ErrorKind::NotReady`] before the node has mounted its data partition, [`ErrorKind::Unsupported`] on a worker,
     /// [`ErrorKind::Io`] when the file cannot be read.
     pub async fn etcd_recover(&self, snapshot: impl AsRef<Path>) -> Result<()> {
-        let path = snapshot.as_ref();
-        let read = |source: std::io::Error| {
-            Error::new(ErrorKind::Io, RECOVER)
-                .with_target(path.display().to_string())
-                .with_message(source.to_string())
-                .with_source(source)
-        };
-        let mut file = tokio::fs::File::open(path).await.map_err(read)?;
-        let (sender, receiver) = tokio::sync::mpsc::channel::<common::Data>(8);
-        let upload = async move {
-            loop {
-                let mut bytes = vec![0; CHUNK];
-                let count = file.read(&mut bytes).await?;
-                bytes.truncate(count);
-                let data = common::Data {
-                    metadata: None,
-                    bytes,
-                };
-                // A receiver that is gone has its reason, which the response tells.
-                if count == 0 || sender.send(data).await.is_err() {
-                    return Ok(());
-                }
-            }
-        };
-        let chunks = futures_util::stream::unfold(receiver, |mut receiver| async move {
-            Some((receiver.recv().await?, receiver))
-        });
-        let chunks = std::sync::Mutex::new(Some(chunks));
         let call = Call::change(RECOVER).at_least(std::time::Duration::from_hours(1));
-        let send = self.transport.call_once(call, |service| {
-            let chunks = chunks
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take();
-            async move {
-                let chunks = futures_util::stream::iter(chunks).flatten();
-                machine_service(service).etcd_recover(chunks).await
-            }
-        });
-        let (reply, uploaded) = tokio::join!(send, upload);
-        uploaded.map_err(read)?;
-        only(&self.transport, RECOVER, reply?)?;
-        Ok(())
+        let piece = |bytes| common::Data {
+            metadata: None,
+            bytes,
+        };
+        let reply = upload::file(
+            &self.transport,
+            call,
+            snapshot.as_ref(),
+            None,
+            piece,
+            |service, pieces| {
+                Box::pin(async move { machine_service(service).etcd_recover(pieces).await })
+            },
+        )
+        .await?;
+        only(&self.transport, RECOVER, reply).map(drop)
     }
 }
 

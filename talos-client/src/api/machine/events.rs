@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::reply::check;
 use super::{Machine, ServiceHealth, machine_service};
@@ -17,7 +17,7 @@ const OPERATION: &str = "watch events";
 const TYPE_PREFIX: &str = "talos/runtime/machine.";
 
 /// How much of the past a stream of events begins with. Events live in memory and are lost with a reboot.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventTail {
@@ -35,7 +35,7 @@ pub enum EventTail {
 }
 
 /// Something that happened on a node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
     /// Its id; sorts by time.
@@ -47,7 +47,7 @@ pub struct Event {
 }
 
 /// Begin or end of a sequence, phase or task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SequenceAction {
@@ -60,7 +60,7 @@ pub enum SequenceAction {
 }
 
 /// What a service did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the words of the machine API")]
@@ -78,7 +78,7 @@ pub enum ServiceAction {
 }
 
 /// The kinds of events.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventPayload {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Machine;
 use super::reply::check;
 use crate::api::channel::{MAX_MESSAGE_SIZE, Service};
@@ -12,7 +14,7 @@ use crate::{ResponseStream, Result};
 const OPERATION: &str = "check cluster health";
 
 /// Which nodes to expect, and how long the node may wait for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct HealthCheck {
     wait: Duration,
@@ -63,7 +65,7 @@ impl HealthCheck {
 }
 
 /// A line of a health check, such as `waiting for etcd to be healthy: OK`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HealthProgress {
     /// The line as the node sends it.

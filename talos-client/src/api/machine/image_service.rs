@@ -1,16 +1,20 @@
 //! Container images by the ImageService of v1.13 and later.
 
+use std::path::Path;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageNamespace, Machine};
+use super::{Image, ImageNamespace, Machine, upload};
 use crate::api::channel::{Call, MAX_MESSAGE_SIZE, Service};
 use crate::api::pb::common;
 use crate::api::pb::machine as pb;
 use crate::api::pb::machine::image_service_client::ImageServiceClient;
+use crate::api::pb::machine::image_service_import_request::Request as Import;
 use crate::api::pb::machine::image_service_pull_layer_progress::Status as Layer;
 use crate::api::pb::machine::image_service_pull_response::Response;
+use crate::api::wire::timestamp;
 use crate::{ResponseStream, Result};
 
 /// Where a layer of an image that is being pulled is.
@@ -63,6 +67,68 @@ pub struct ImageVerification {
 }
 
 impl Machine {
+    /// The container images of a namespace, with their labels. `talosctl image list` of v1.13 and later; before,
+    /// [`Machine::images`]. Needs `os:reader`. May be repeated.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] before v1.13, [`crate::ErrorKind::Interrupted`] while the container runtime is down.
+    pub async fn runtime_images(&self, namespace: ImageNamespace) -> Result<Vec<Image>> {
+        let request = pb::ImageServiceListRequest {
+            containerd: instance(namespace),
+        };
+        self.transport
+            .stream(
+                "list images",
+                move |service| async move { images(service).list(request).await },
+                |image: pb::ImageServiceListResponse| {
+                    Ok(Some(Image {
+                        name: image.name,
+                        digest: image.digest,
+                        size: image.size,
+                        created: timestamp(image.created_at),
+                        labels: image.labels.into_iter().collect(),
+                    }))
+                },
+            )
+            .try_collect()
+            .await
+    }
+
+    /// Uploads a container image from a local archive of `docker save` or of the OCI layout, and returns its name. `talosctl image
+    /// import`; v1.13 and later, needs `os:admin`. May be repeated. Sends an archive of any size in small pieces.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`] when the archive cannot be read, [`crate::ErrorKind::Server`] or [`crate::ErrorKind::Rejected`] when
+    /// the node finds no image in it, [`crate::ErrorKind::Unsupported`] before v1.13.
+    pub async fn import_image(
+        &self,
+        namespace: ImageNamespace,
+        archive: impl AsRef<Path>,
+    ) -> Result<String> {
+        let first = Import::Containerd(containerd(namespace));
+        let piece = |bytes| {
+            let data = common::Data {
+                metadata: None,
+                bytes,
+            };
+            pb::ImageServiceImportRequest {
+                request: Some(Import::ImageChunk(data)),
+            }
+        };
+        let answer = upload::file(
+            &self.transport,
+            Call::change("import image").at_least(Duration::from_hours(1)),
+            archive.as_ref(),
+            Some(pb::ImageServiceImportRequest {
+                request: Some(first),
+            }),
+            piece,
+            |service, pieces| Box::pin(async move { images(service).import(pieces).await }),
+        )
+        .await?;
+        Ok(answer.name)
+    }
+
     /// Pulls an image, with the progress of its layers. v1.13 and later, before them [`Machine::pull_image`]; needs `os:operator`.
     /// May be repeated.
     pub fn pull_image_observed(
@@ -128,15 +194,20 @@ fn images(service: Service) -> ImageServiceClient<Service> {
     ImageServiceClient::new(service).max_decoding_message_size(MAX_MESSAGE_SIZE)
 }
 
-fn instance(namespace: ImageNamespace) -> Option<common::ContainerdInstance> {
+pub(super) fn instance(namespace: ImageNamespace) -> Option<common::ContainerdInstance> {
+    Some(containerd(namespace))
+}
+
+/// The runtime of Kubernetes holds Talos' own images too; the other one, which Talos starts first, has one namespace.
+fn containerd(namespace: ImageNamespace) -> common::ContainerdInstance {
     let driver = match namespace {
-        ImageNamespace::System => common::ContainerDriver::Containerd,
-        ImageNamespace::Cri => common::ContainerDriver::Cri,
+        ImageNamespace::System | ImageNamespace::Cri => common::ContainerDriver::Cri,
+        ImageNamespace::InMemory => common::ContainerDriver::Containerd,
     };
-    Some(common::ContainerdInstance {
+    common::ContainerdInstance {
         driver: driver.into(),
         namespace: namespace.to_wire(),
-    })
+    }
 }
 
 fn progress(response: Response) -> PullProgress {

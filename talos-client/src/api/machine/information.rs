@@ -15,7 +15,7 @@ use crate::api::wire::timestamp;
 use crate::{Error, ErrorKind, Result};
 
 /// What runs on the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Version {
     /// The release, for example `v1.10.7`.
@@ -33,7 +33,7 @@ pub struct Version {
 }
 
 /// Technology of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the words of the machine API")]
@@ -47,7 +47,7 @@ pub enum DiskKind {
 }
 
 /// A block device as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Disk {
     /// Its device file, for example `/dev/sda`.

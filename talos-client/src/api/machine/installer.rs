@@ -3,9 +3,9 @@
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::Machine;
+use super::image_service::instance;
+use super::{ImageNamespace, Machine};
 use crate::api::channel::{MAX_MESSAGE_SIZE, Service};
-use crate::api::pb::common;
 use crate::api::pb::machine as pb;
 use crate::api::pb::machine::lifecycle_service_client::LifecycleServiceClient;
 use crate::api::pb::machine::lifecycle_service_install_progress::Response;
@@ -27,7 +27,8 @@ pub enum InstallerOutput {
 
 impl Machine {
     /// Installs Talos from an installer image to a disk, on a machine that has none. v1.13 and later; needs `os:admin`, in
-    /// maintenance mode too. The machine does not reboot by itself ([`Machine::reboot`]).
+    /// maintenance mode too. The machine does not reboot by itself ([`Machine::reboot`]). It must have the image already, in
+    /// [`ImageNamespace::InMemory`] ([`Machine::pull_image_observed`]).
     ///
     /// The stream ends with [`ErrorKind::AlreadyExists`] when the machine is installed already, [`ErrorKind::InvalidInput`] without
     /// image or disk, [`ErrorKind::Unsupported`] before v1.13, [`ErrorKind::OperationFailed`] when the installer fails.
@@ -37,7 +38,7 @@ impl Machine {
         disk: impl Into<String>,
     ) -> ResponseStream<InstallerOutput> {
         let request = pb::LifecycleServiceInstallRequest {
-            containerd: system(),
+            containerd: instance(ImageNamespace::InMemory),
             source: source(image.into()),
             destination: Some(pb::InstallDestination { disk: disk.into() }),
         };
@@ -49,15 +50,16 @@ impl Machine {
     }
 
     /// Writes another release to the disk, beside the one that runs. v1.13 and later; needs `os:admin`. `talosctl upgrade` of those
-    /// releases. The machine does not reboot by itself: the new release runs after [`Machine::reboot`].
+    /// releases. The machine does not reboot by itself: the new release runs after [`Machine::reboot`]. It must have the image
+    /// already, in [`ImageNamespace::System`] ([`Machine::pull_image_observed`]).
     ///
     /// [`crate::Client::plan_upgrade`] is the whole operation, for every release.
     ///
     /// The stream ends with [`ErrorKind::NotReady`] when the machine is not installed or another installation runs,
-    /// [`ErrorKind::Unsupported`] before v1.13, [`ErrorKind::OperationFailed`] when the installer fails.
+    /// [`ErrorKind::Server`] without the image, [`ErrorKind::Unsupported`] before v1.13, [`ErrorKind::OperationFailed`] when the installer fails.
     pub fn write_upgrade(&self, image: impl Into<String>) -> ResponseStream<InstallerOutput> {
         let request = pb::LifecycleServiceUpgradeRequest {
-            containerd: system(),
+            containerd: instance(ImageNamespace::System),
             source: source(image.into()),
         };
         self.transport.stream(
@@ -84,14 +86,6 @@ impl Machine {
             .with_target(self.target())
             .with_message("the stream ended before the installer did"))
     }
-}
-
-/// Installers run in the container runtime of Talos itself.
-fn system() -> Option<common::ContainerdInstance> {
-    Some(common::ContainerdInstance {
-        driver: common::ContainerDriver::Containerd.into(),
-        namespace: common::ContainerdNamespace::NsSystem.into(),
-    })
 }
 
 fn source(image_name: String) -> Option<pb::InstallArtifactsSource> {

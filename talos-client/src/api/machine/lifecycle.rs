@@ -48,7 +48,7 @@ pub enum WipeMode {
 }
 
 /// What to wipe, and what to do afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct ResetRequest {
     graceful: bool,

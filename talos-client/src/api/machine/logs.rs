@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Machine, machine_service};
 use crate::api::channel::Call;
 use crate::api::pb::{common, machine as pb};
 use crate::{ResponseStream, Result};
 
 /// Whose logs are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum LogDriver {
     /// Talos' own services.
     #[default]
@@ -19,7 +22,7 @@ pub enum LogDriver {
 }
 
 /// Which log to read, and how much of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct LogsRequest {
     namespace: String,

@@ -6,8 +6,10 @@
 
 mod apply;
 mod bootstrap;
+mod capture;
 mod client_configuration;
 mod containers;
+mod debug;
 mod etcd;
 mod etcd_snapshot;
 mod events;
@@ -27,6 +29,8 @@ mod reply;
 mod services;
 mod statistics;
 mod upgrade;
+mod upload;
+mod volumes;
 mod wipe;
 
 use bytes::Bytes;
@@ -42,8 +46,10 @@ use self::reply::{Reply, check, only};
 
 pub use self::apply::{Applied, ApplyMode, ApplyOptions};
 pub use self::bootstrap::HashCheck;
+pub use self::capture::{BpfInstruction, PacketCaptureRequest};
 pub use self::client_configuration::ClientConfiguration;
 pub use self::containers::{Container, ContainerNamespace, ContainerStatistics};
+pub use self::debug::{DebugContainerRequest, DebugInput, DebugOutput, DebugProfile};
 pub use self::etcd::{EtcdAlarm, EtcdAlarmKind, EtcdMember, EtcdMemberId, EtcdStatus};
 pub use self::etcd_snapshot::EtcdSnapshot;
 pub use self::events::{Event, EventPayload, EventTail, SequenceAction, ServiceAction};
@@ -59,8 +65,8 @@ pub use self::logs::{LogDriver, LogsRequest};
 pub use self::netstat::{Socket, SocketFilter};
 pub use self::services::{ServiceEvent, ServiceHealth, ServiceInfo, ServiceState};
 pub use self::statistics::{
-    CpuInfo, CpuTime, DiskStatistics, LoadAverage, MemoryInfo, Mount, NetworkStatistics, Process,
-    SystemStatistics,
+    CpuFrequency, CpuInfo, CpuTime, DiskStatistics, LoadAverage, MemoryInfo, Mount,
+    NetworkStatistics, Process, SystemStatistics,
 };
 pub use self::upgrade::{UpgradeRequest, UpgradeStarted};
 pub use self::wipe::WipeRequest;

@@ -36,6 +36,7 @@ replies! {
     machine::ApplyConfigurationResponse => machine::ApplyConfiguration,
     machine::BootstrapResponse => machine::Bootstrap,
     machine::ContainersResponse => machine::Container,
+    machine::CpuFreqStatsResponse => machine::CpUsFreqStats,
     machine::CpuInfoResponse => machine::CpUsInfo,
     machine::DiskStatsResponse => machine::DiskStats,
     machine::EtcdAlarmDisarmResponse => machine::EtcdAlarmDisarm,

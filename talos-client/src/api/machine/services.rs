@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::reply::only;
 use super::{Machine, machine_service};
@@ -19,7 +19,7 @@ const OPERATION: &str = "list services";
 const SERVICE: Duration = Duration::from_mins(1);
 
 /// Where a service is in its life.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ServiceState {
@@ -72,7 +72,7 @@ impl fmt::Display for ServiceState {
 }
 
 /// Result of a service's health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceHealth {
     /// No check exists, or none has run yet.
@@ -97,7 +97,7 @@ impl ServiceHealth {
 }
 
 /// One entry of a service's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceEvent {
     /// What happened.
@@ -109,7 +109,7 @@ pub struct ServiceEvent {
 }
 
 /// A service as the node lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceInfo {
     /// Its name: `etcd`, `kubelet`, `cri`, `ext-qemu-guest-agent`.

@@ -92,6 +92,18 @@ values! {
         flags: Vec<String> = flags,
     }
 
+    /// The clock of a logical processor. All zero and empty when the processor does not tell it, as in most virtual machines.
+    CpuFrequency from pb::CpuFreqStats {
+        /// Now, in kHz.
+        current_khz: u64 = current_frequency,
+        /// The lowest, in kHz.
+        minimum_khz: u64 = minimum_frequency,
+        /// The highest, in kHz.
+        maximum_khz: u64 = maximum_frequency,
+        /// What decides about it, for example `performance`.
+        governor: String = governor,
+    }
+
     /// Time of processors in seconds, since the start of the kernel.
     CpuTime from pb::CpuStat {
         /// In programs.
@@ -245,6 +257,24 @@ impl Machine {
             })
             .await?;
         Ok(message.cpu_info.into_iter().map(CpuInfo::from).collect())
+    }
+
+    /// The clock of each logical processor. Needs `os:reader`. May be repeated.
+    ///
+    /// # Errors
+    /// As [`Machine::processes`].
+    pub async fn cpu_frequencies(&self) -> Result<Vec<CpuFrequency>> {
+        let call = Call::read("read processor frequencies");
+        let message = self
+            .unary(call, |mut machine| async move {
+                machine.cpu_freq_stats(()).await
+            })
+            .await?;
+        Ok(message
+            .cpu_freq_stats
+            .into_iter()
+            .map(CpuFrequency::from)
+            .collect())
     }
 
     /// What the kernel counts. Needs `os:reader`. May be repeated.

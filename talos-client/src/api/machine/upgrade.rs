@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_mins(15);
 /// let request = UpgradeRequest::to("factory.talos.dev/nocloud-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.11.6").staged();
 /// assert_eq!(request.version(), Some("v1.11.6"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use]
 pub struct UpgradeRequest {
     image: String,
@@ -57,6 +57,16 @@ impl UpgradeRequest {
     pub fn power_cycle(mut self) -> Self {
         self.reboot_mode = RebootMode::PowerCycle;
         self
+    }
+
+    /// Whether the upgrade is done in an early boot.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.stage
+    }
+
+    /// How the node reboots into the new release.
+    pub(crate) fn reboot_mode(&self) -> RebootMode {
+        self.reboot_mode
     }
 
     /// Whether the checks of etcd are skipped.
@@ -117,7 +127,8 @@ impl Machine {
     /// Starts an upgrade. `talosctl upgrade`; needs `os:admin`.
     ///
     /// The node pulls the image and checks etcd before it answers, which takes minutes; then it drains itself, writes the
-    /// disk and reboots. Not to be repeated blindly: compare [`Machine::version`]. v1.10 to v1.14.
+    /// disk and reboots. Not to be repeated blindly: compare [`Machine::version`]. v1.10 to v1.14, deprecated since v1.13, where
+    /// `talosctl upgrade` makes [`Machine::write_upgrade`] instead. [`crate::Client::plan_upgrade`] is the whole operation.
     ///
     /// # Errors
     /// [`ErrorKind::NotReady`] when Talos is not installed, [`ErrorKind::Rejected`] when the image cannot be used,

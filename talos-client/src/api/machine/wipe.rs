@@ -1,5 +1,7 @@
 //! Wiping block devices.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Machine, storage_service};
 use crate::Result;
 use crate::api::channel::Call;
@@ -9,7 +11,7 @@ use crate::api::pb::storage::block_device_wipe_descriptor::Method;
 use super::reply::only;
 
 /// Which block devices to wipe, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[must_use]
 pub struct WipeRequest {
     devices: Vec<String>,

@@ -16,15 +16,17 @@
 
 mod checks;
 mod operation;
+mod start;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{ImageNamespace, UpgradeRequest};
+use crate::machine::UpgradeRequest;
 use crate::{Client, Result};
 
 pub use self::operation::{UpgradeOperation, UpgradeOutcome};
+pub use self::start::UpgradeStep;
 
 const OPERATION: &str = "upgrade";
 
@@ -56,7 +58,7 @@ pub struct UpgradeRecord {
     pub from_schematic: Option<String>,
     /// The boot in which the upgrade was requested.
     pub boot_id: String,
-    /// The id under which its events run; unknown until the node has accepted it.
+    /// The id under which its events run, or those of the reboot into the new release; unknown until the node has accepted it.
     pub actor: Option<String>,
 }
 
@@ -87,7 +89,8 @@ impl Client {
 }
 
 impl UpgradePlan {
-    /// Pulls the installer image onto the node first, while it still does its work. The upgrade itself is shorter then.
+    /// Pulls the installer image onto the node first, while it still does its work. The upgrade itself is shorter then. From v1.13 on
+    /// that is always done.
     pub fn prewarmed(mut self) -> Self {
         self.prewarm = true;
         self
@@ -115,35 +118,6 @@ impl UpgradePlan {
     #[must_use]
     pub fn record(&self) -> &UpgradeRecord {
         &self.record
-    }
-
-    /// Starts the upgrade. Needs `os:admin`. The node answers after it has pulled the image, which takes minutes.
-    ///
-    /// Not to be repeated after an error that may have taken effect: [`Client::resume_upgrade`] with the record of the plan finds
-    /// out what became of it.
-    ///
-    /// # Errors
-    /// As [`crate::Machine::upgrade`] and [`crate::Machine::pull_image`].
-    pub async fn start(self) -> Result<UpgradeOperation> {
-        let is_done = self.is_done();
-        let Self {
-            client,
-            request,
-            mut record,
-            prewarm,
-        } = self;
-        if is_done {
-            return Ok(UpgradeOperation::new(client, record));
-        }
-        let machine = client.machine();
-        if prewarm {
-            machine
-                .pull_image(ImageNamespace::System, request.image())
-                .await?;
-        }
-        let started = machine.upgrade(&request).await?;
-        record.actor = Some(started.actor);
-        Ok(UpgradeOperation::new(client, record))
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Waiting, WaitingFor, until_deadline};
 use crate::api::cosi::{
     Change, LocalEtcdMember, MachineStatus, ResourceSpec, SingletonSpec, Stage,
@@ -15,8 +17,9 @@ use crate::{ErrorKind, Machine, Poll, Resources, Result, WaitState};
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// How etcd came to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum Bootstrapped {
     /// It was started by this call.
     Started,

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, ErrorKind, Poll, Result, WaitState};
 
 pub use self::api::{
@@ -25,8 +27,9 @@ pub(crate) use self::machine::follow;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a wait of this module waits for; [`WaitState::waiting_for`] is its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum WaitingFor {
     /// Any response at the endpoint.
     Api,
