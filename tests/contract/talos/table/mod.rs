@@ -1,22 +1,22 @@
 //! Every call of the machine API by five aspects: what it sends, success in each release, refusal, deadline, role.
 
 mod cases;
+mod nodes;
+mod reference;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use serde_json::Value;
-use talos_client::mock::{Fault, MockEvent, Network, Route, TalosMock, TalosMockBuilder};
+use talos_client::mock::{Fault, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::{Client, Code, ErrorKind, Result, RetryPolicy};
 
+use self::nodes::Nodes;
 use self::wire::Wire;
-use super::support::{client_with, configured, control_plane, credentials, poll};
+use super::support::{client_with, credentials};
 
 /// The newest patch release of every minor that the client supports.
 const RELEASES: [(u64, &str); 5] = [
@@ -29,41 +29,8 @@ const RELEASES: [(u64, &str); 5] = [
 const NEWEST: &str = "v1.14.0-rc.1";
 
 const HOSTNAME: &str = "tal01";
-const SCHEMATIC: &str = "4a0d65c669d46663f377e7161e50cfd570c401f26fd9e7bda34a0216b6f1922b";
 /// A service that may be stopped.
 const EXTENSION: &str = "ext-qemu-guest-agent";
-
-/// Methods that no typed call makes, with the reason.
-const NOT_CALLED: [(&str, &str); 10] = [
-    (
-        "/machine.MachineService/GenerateConfiguration",
-        "deprecated in v1.12 and gone in v1.13; the module `config` generates without a node",
-    ),
-    ("/cosi.resource.State/Create", "nodes deny every write"),
-    ("/cosi.resource.State/Update", "nodes deny every write"),
-    ("/cosi.resource.State/Destroy", "nodes deny every write"),
-    ("/cosi.resource.State/Teardown", "nodes deny every write"),
-    (
-        "/cosi.resource.State/TeardownAndDestroy",
-        "nodes deny every write",
-    ),
-    (
-        "/securityapi.SecurityService/Certificate",
-        "served by trustd for workers, with the token of machines",
-    ),
-    (
-        "/signerapi.SignerService/GetCertificate",
-        "part of the tools that build Talos; no node serves it",
-    ),
-    (
-        "/signerapi.SignerService/GetPublicKey",
-        "part of the tools that build Talos; no node serves it",
-    ),
-    (
-        "/signerapi.SignerService/Sign",
-        "part of the tools that build Talos; no node serves it",
-    ),
-];
 
 /// Calls whose own limit is longer than that of the client, and too long to wait for in a test: 10 s and more.
 const PATIENT: [&str; 14] = [
@@ -189,132 +156,6 @@ fn impatient(mock: &TalosMock) -> Client {
         .retry(RetryPolicy::never())
         .build()
         .unwrap()
-}
-
-/// Nodes of one release.
-struct Nodes {
-    version: &'static str,
-    shared: TalosMock,
-}
-
-impl Nodes {
-    async fn new(version: &'static str) -> Self {
-        let shared = running(version, builder(version)).await;
-        Self { version, shared }
-    }
-
-    /// The node for a call, and another one that must live as long.
-    async fn of(&self, node: Node) -> (TalosMock, Option<TalosMock>) {
-        match node {
-            Node::Shared => (self.shared.clone(), None),
-            Node::Own => (running(self.version, builder(self.version)).await, None),
-            Node::Waiting => (waiting(self.version, builder(self.version)).await, None),
-            Node::Partnered => {
-                let network = Network::new();
-                let first = running(self.version, builder(self.version).network(&network)).await;
-                let second = builder(self.version)
-                    .network(&network)
-                    .uuid("6f2fd0b8-5f4c-4f0e-9d3a-0d6a3b1c2e50")
-                    .hostname("tal02");
-                let second = second.address([10, 0, 2, 11].into()).start().await;
-                second
-                    .wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
-                    .await;
-                let config = configuration();
-                let maintenance = second.maintenance_client();
-                maintenance
-                    .apply_configuration(&config, Default::default())
-                    .await
-                    .unwrap();
-                second
-                    .wait_for(|event| matches!(event, MockEvent::EtcdHealthy))
-                    .await;
-                (first, Some(second))
-            }
-        }
-    }
-}
-
-fn builder(version: &str) -> TalosMockBuilder {
-    TalosMock::builder()
-        .version(version)
-        .hostname(HOSTNAME)
-        .schematic(SCHEMATIC, ["siderolabs/qemu-guest-agent"])
-        .record_requests()
-}
-
-/// A configuration whose installer has the extension.
-fn configuration() -> secrecy::SecretString {
-    let text = control_plane("v1.10.7");
-    let plain = "ghcr.io/siderolabs/installer:v1.10.7";
-    assert!(text.expose_secret().contains(plain));
-    let image = format!("factory.talos.dev/nocloud-installer/{SCHEMATIC}");
-    text.expose_secret().replace(plain, &image).into()
-}
-
-async fn waiting(version: &str, builder: TalosMockBuilder) -> TalosMock {
-    let mock = configured(builder, &configuration()).await;
-    let machine = client_with(&mock, Role::Admin).machine();
-    // An upload is accepted once the data partition is mounted, a bootstrap once the time is right.
-    let resources = client_with(&mock, Role::Admin).resources();
-    loop {
-        let time = resources
-            .find_singleton::<talos_client::cosi::TimeStatus>()
-            .await
-            .unwrap();
-        if time.is_some_and(|time| time.spec.is_synced) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    let found = machine.version().await.unwrap().tag;
-    assert_eq!(found, version, "the node runs another release");
-    mock
-}
-
-async fn running(version: &str, builder: TalosMockBuilder) -> TalosMock {
-    let mock = waiting(version, builder).await;
-    let machine = client_with(&mock, Role::Admin).machine();
-    machine.bootstrap_and_wait(poll()).await.unwrap();
-    machine.wait_for_ready(poll()).await.unwrap();
-    mock
-}
-
-/// Every method of the reference, with the first minor release that has it and the first one that does not have it any more.
-#[derive(Debug, Deserialize)]
-struct Method {
-    since: u64,
-    until: Option<u64>,
-}
-
-fn methods() -> BTreeMap<String, Method> {
-    serde_json::from_str(include_str!("../../../data/talos-api/methods.json")).unwrap()
-}
-
-#[test]
-fn every_method_of_every_release_has_a_typed_call() {
-    let methods = methods();
-    let cases = cases::cases();
-    let called: BTreeMap<&str, u64> = cases.iter().map(|case| (case.path, case.since)).collect();
-    let excepted: BTreeSet<&str> = NOT_CALLED.iter().map(|(path, _)| *path).collect();
-    assert!(methods.len() > 80, "only {} methods", methods.len());
-
-    for (path, method) in &methods {
-        match called.get(path.as_str()) {
-            Some(since) => {
-                assert_eq!(
-                    *since, method.since,
-                    "{path} is there since another release"
-                );
-                assert_eq!(method.until, None, "{path} is gone in a later release");
-                assert!(!excepted.contains(path.as_str()), "{path} has a call");
-            }
-            None => assert!(excepted.contains(path.as_str()), "{path} has no typed call"),
-        }
-    }
-    for path in called.keys().chain(&excepted) {
-        assert!(methods.contains_key(*path), "no release has {path}");
-    }
 }
 
 #[tokio::test]
@@ -502,71 +343,4 @@ async fn every_call_is_refused_without_its_role() {
         }
     }
     assert!(refused > 100, "only {refused} refusals");
-}
-
-/// The rows of the table of operations: calls, methods, roles, releases.
-fn rows() -> Vec<[String; 5]> {
-    let readme = include_str!("../../../../talos-client/README.md");
-    let (_, table) = readme.split_once("| call | `talosctl` |").unwrap();
-    let table = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    table
-        .map(|line| {
-            let cells: Vec<String> = line
-                .trim_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().to_owned())
-                .collect();
-            cells
-                .try_into()
-                .unwrap_or_else(|_| panic!("cells of {line}"))
-        })
-        .collect()
-}
-
-/// The parts of a cell, for a row whose calls differ.
-fn parts(cell: &str) -> Vec<&str> {
-    cell.split(';').map(str::trim).collect()
-}
-
-#[test]
-fn the_table_of_operations_names_every_call_with_its_method_role_and_release() {
-    let rows = rows();
-    for case in cases::cases() {
-        let quoted = format!("`{}`", case.call);
-        let member = format!("::{}`", case.call);
-        let of_table = |name: &str| rows.iter().find(|row| row[0].contains(name));
-        let row = of_table(&quoted)
-            .or_else(|| of_table(&member))
-            .unwrap_or_else(|| panic!("README.md has no row for {}", case.call));
-        let [calls, _, methods, roles, releases] = row;
-        let calls = parts(calls);
-        let at = calls
-            .iter()
-            .position(|calls| calls.contains(&quoted) || calls.contains(&member))
-            .unwrap();
-        // A cell has one part for all calls of the row, or one for each of theirs.
-        let of = |cell: &str| {
-            let parts = parts(cell);
-            parts[if parts.len() == calls.len() { at } else { 0 }].to_owned()
-        };
-        let (_, method) = case.path.rsplit_once('/').unwrap();
-        assert!(
-            of(methods).contains(&format!("`{method}`"))
-                || of(methods).contains(&format!("/{method}`")),
-            "{}: {methods}",
-            case.call
-        );
-        for letter in case.roles.chars() {
-            assert!(of(roles).contains(letter), "{}: {roles}", case.call);
-        }
-        let release = format!("v1.{}", case.since);
-        assert!(
-            case.since == 10 || of(releases).contains(&release),
-            "{} since {release}: {releases}",
-            case.call
-        );
-    }
 }
