@@ -17,8 +17,10 @@ pub(super) struct Member {
     pub(super) id: u64,
     hostname: String,
     addresses: Vec<IpAddr>,
-    /// Whether it takes part in votes.
+    /// Whether it answers.
     is_running: bool,
+    /// Whether its vote counts. One that has just joined is a learner until it has caught up.
+    is_voter: bool,
     rank: u32,
 }
 
@@ -61,6 +63,7 @@ pub(super) fn members(node: &Node) -> Vec<Member> {
                 hostname: lost.hostname,
                 addresses: lost.addresses,
                 is_running: false,
+                is_voter: true,
                 rank: u32::MAX,
             }),
     );
@@ -70,13 +73,14 @@ pub(super) fn members(node: &Node) -> Vec<Member> {
 
 /// The member on a node, if that belongs to the cluster.
 fn member(node: Arc<Node>, cluster: u64) -> Option<Member> {
-    let (is_running, rank) = {
+    let (is_running, is_voter, rank) = {
         let state = node.state();
         if state.etcd_cluster != cluster || !state.has_etcd_data {
             return None;
         }
         (
             matches!(state.etcd, Etcd::Healthy | Etcd::Unhealthy),
+            state.is_etcd_voter,
             state.etcd_rank,
         )
     };
@@ -86,18 +90,20 @@ fn member(node: Arc<Node>, cluster: u64) -> Option<Member> {
         addresses: node.setup.addresses.clone(),
         node: Some(node),
         is_running,
+        is_voter,
         rank,
     })
 }
 
 /// The leader, when there is a quorum.
 pub(super) fn leader(members: &[Member]) -> Option<&Member> {
-    let running: Vec<&Member> = members.iter().filter(|member| member.is_running).collect();
-    if running.len() * 2 <= members.len() {
+    let voters: Vec<&Member> = members.iter().filter(|member| member.is_voter).collect();
+    let running = voters.iter().filter(|member| member.is_running);
+    if running.clone().count() * 2 <= voters.len() {
         return None;
     }
     running
-        .into_iter()
+        .copied()
         .min_by_key(|member| (member.rank, member.id))
 }
 
@@ -148,7 +154,7 @@ pub(super) fn lose(node: &Arc<Node>) {
     if cluster == 0 {
         return;
     }
-    if let Some(member) = member(Arc::clone(node), cluster) {
+    if let Some(member) = member(Arc::clone(node), cluster).filter(|member| member.is_voter) {
         node.setup.network.lose_member(LostMember {
             cluster,
             id: member.id,
@@ -266,7 +272,7 @@ pub(super) fn member_list(node: &Node, local_only: bool) -> Result<pb::EtcdMembe
             peer_urls: urls(&member, 2380),
             client_urls: urls(&member, 2379),
             hostname: member.hostname,
-            is_learner: false,
+            is_learner: !member.is_voter,
         })
         .collect();
     Ok(pb::EtcdMembers {
@@ -360,6 +366,7 @@ pub(super) fn remove_by_id(node: &Node, id: u64) -> Result<(), Status> {
 fn remove(node: &Node) {
     node.update(|state| {
         state.etcd_cluster = 0;
+        state.is_etcd_voter = false;
         state.etcd = Etcd::Starting;
     });
 }

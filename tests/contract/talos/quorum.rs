@@ -1,10 +1,12 @@
 //! An etcd cluster whose members leave, die, and come back.
 
+use std::time::Duration;
+
 use talos_client::cosi::{LocalEtcdMember, MachineStatus, RunningService};
 use talos_client::machine::{EtcdMemberId, ResetRequest, UpgradeRequest};
-use talos_client::mock::{MockEvent, Network, TalosMock, TalosMockBuilder};
+use talos_client::mock::{Delays, MockEvent, Network, TalosMock, TalosMockBuilder};
 use talos_client::secrets::Role;
-use talos_client::{Client, ErrorKind, RetryPolicy};
+use talos_client::{ApplyOptions, Client, ErrorKind, RetryPolicy};
 
 use super::support::{control_plane, credentials, poll};
 
@@ -25,15 +27,7 @@ fn client(mock: &TalosMock) -> Client {
 
 /// A node with a configuration; the first one of a network is bootstrapped, others join.
 async fn member(network: &Network, number: u8) -> TalosMock {
-    let mock = builder(network, number).start().await;
-    mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
-        .await;
-    let config = control_plane("v1.10.7");
-    let maintenance = mock.maintenance_client();
-    maintenance
-        .apply_configuration(&config, Default::default())
-        .await
-        .unwrap();
+    let mock = node(builder(network, number)).await;
     if number == 1 {
         let client = client(&mock);
         client.wait_for_identity(None, poll()).await.unwrap();
@@ -44,6 +38,20 @@ async fn member(network: &Network, number: u8) -> TalosMock {
     client(&mock)
         .machine()
         .wait_for_ready(poll())
+        .await
+        .unwrap();
+    mock
+}
+
+/// A node that has taken a configuration.
+async fn node(builder: TalosMockBuilder) -> TalosMock {
+    let mock = builder.start().await;
+    mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
+        .await;
+    let config = control_plane("v1.10.7");
+    let maintenance = mock.maintenance_client();
+    maintenance
+        .apply_configuration(&config, ApplyOptions::default())
         .await
         .unwrap();
     mock
@@ -61,12 +69,35 @@ async fn three() -> [TalosMock; 3] {
 /// Waits until the health check of etcd has another result.
 async fn etcd_is_healthy(client: &Client, expected: bool) {
     let machine = client.machine();
-    let found = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+    let found = tokio::time::timeout(Duration::from_secs(20), async {
         while machine.service("etcd").await.unwrap().is_up() != expected {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
     found.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_member_that_joins_has_no_vote_before_it_has_caught_up() {
+    let network = Network::new();
+    let first = member(&network, 1).await;
+    let machine = client(&first).machine();
+    let slow = Delays::fast().etcd(Duration::from_secs(600));
+
+    let _second = node(builder(&network, 2).delays(slow)).await;
+
+    let members = loop {
+        let members = machine.etcd_members().await.unwrap();
+        if members.len() == 2 {
+            break members;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let learner = members.iter().find(|member| member.is_learner).unwrap();
+    assert_eq!(learner.hostname, "tal02");
+    // The one that votes decides alone.
+    assert!(machine.etcd_status().await.unwrap().leader.is_some());
+    assert_eq!(machine.etcd_alarms().await.unwrap(), []);
 }
 
 #[tokio::test]

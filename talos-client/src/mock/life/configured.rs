@@ -39,7 +39,10 @@ pub(super) async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
         etcd_data(node).await;
         node.update(|state| state.etcd = Etcd::Starting);
         sleep(delays.etcd).await;
-        node.update(|state| state.etcd = Etcd::Healthy);
+        node.update(|state| {
+            state.etcd = Etcd::Healthy;
+            state.is_etcd_voter = true;
+        });
         node.events.push(MockEvent::EtcdHealthy);
     }
     sleep(delays.kubernetes).await;

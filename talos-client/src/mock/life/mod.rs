@@ -104,6 +104,7 @@ async fn obey(node: &Arc<Node>) -> Next {
                 if wipe.data {
                     state.has_etcd_data = false;
                     state.etcd_cluster = 0;
+                    state.is_etcd_voter = false;
                 }
                 if wipe.talos {
                     state.installed = None;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use talos_client::ApplyOptions;
 use talos_client::cosi::TimeStatus;
 use talos_client::mock::{MockEvent, Network, TalosMock, TalosMockBuilder};
 use talos_client::secrets::Role;
@@ -45,7 +46,7 @@ impl Nodes {
                 let config = configuration();
                 let maintenance = second.maintenance_client();
                 maintenance
-                    .apply_configuration(&config, Default::default())
+                    .apply_configuration(&config, ApplyOptions::default())
                     .await
                     .unwrap();
                 second
