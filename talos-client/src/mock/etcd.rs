@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use tonic::Status;
@@ -33,14 +34,24 @@ pub(super) struct LostMember {
     addresses: Vec<IpAddr>,
 }
 
-/// The id of a node's member: it follows from the node's first address.
+/// The id of the member on a node; 0 without one.
 pub(super) fn member_id(node: &Node) -> u64 {
-    id_of(&node.setup)
+    node.state().etcd_member
 }
 
-pub(super) fn id_of(setup: &Setup) -> u64 {
+/// The id of a new cluster, which no other one of this process has.
+pub(super) fn new_cluster() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+}
+
+/// The id of a new member. A node that joins again, or another cluster, gets another one.
+pub(super) fn new_member(setup: &Setup, cluster: u64) -> u64 {
     let address = setup.addresses.first().map(ToString::to_string);
-    let hash = Sha256::digest(address.unwrap_or_default());
+    let hash = Sha256::digest(format!(
+        "{}, cluster {cluster}",
+        address.unwrap_or_default()
+    ));
     let mut id = [0; 8];
     id.copy_from_slice(&hash[..8]);
     u64::from_be_bytes(id)
@@ -139,13 +150,8 @@ pub(super) fn join(node: &Node, cluster: u64) {
     node.update(|state| {
         state.has_etcd_data = true;
         state.etcd_cluster = cluster;
+        state.etcd_member = new_member(&node.setup, cluster);
     });
-}
-
-/// Forgets the members of an earlier cluster that this node began. Ids of clusters follow from addresses here, so it had the same.
-pub(super) fn forget_earlier(node: &Node, cluster: u64) {
-    let network = &node.setup.network;
-    network.forget_members(|lost| lost.cluster == cluster);
 }
 
 /// The member on a node loses its data for good, without leaving the cluster.
@@ -154,7 +160,17 @@ pub(super) fn lose(node: &Arc<Node>) {
     if cluster == 0 {
         return;
     }
-    if let Some(member) = member(Arc::clone(node), cluster).filter(|member| member.is_voter) {
+    let is_replaced = |hostname: &str| {
+        let others = members(node).into_iter();
+        let mut others = others.filter(|other| {
+            let itself = other.node.as_ref();
+            itself.is_none_or(|other| !Arc::ptr_eq(other, node))
+        });
+        others.any(|other| other.hostname == hostname)
+    };
+    if let Some(member) = member(Arc::clone(node), cluster)
+        .filter(|member| member.is_voter && !is_replaced(&member.hostname))
+    {
         node.setup.network.lose_member(LostMember {
             cluster,
             id: member.id,
@@ -366,6 +382,7 @@ pub(super) fn remove_by_id(node: &Node, id: u64) -> Result<(), Status> {
 fn remove(node: &Node) {
     node.update(|state| {
         state.etcd_cluster = 0;
+        state.etcd_member = 0;
         state.is_etcd_voter = false;
         state.etcd = Etcd::Starting;
     });

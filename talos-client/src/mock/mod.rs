@@ -26,7 +26,8 @@
 //!
 //! It is strict: unknown methods, resource types and namespaces are refused, configurations are read and validated
 //! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
-//! What it leaves out: hardware. Several nodes share a [`Network`]: they forward calls, join etcd, sign certificates.
+//! What it leaves out: hardware, so that there are no packets to capture, no frequencies and no volumes of LVM; and
+//! programs, so that a debug container only copies its input to its output. Several nodes share a [`Network`]: they forward calls, join etcd, sign certificates.
 //!
 //! The messages are encoded and decoded by the same generated code as in the client. That code is not circular evidence: a
 //! test compares its field numbers with those of the reference (`proto/wire.json`), and recorded responses are replayed.

@@ -112,6 +112,8 @@ pub(super) struct State {
     pub(super) has_etcd_data: bool,
     /// The cluster that the member on this node belongs to; 0 for none.
     pub(super) etcd_cluster: u64,
+    /// The id of that member; 0 without one.
+    pub(super) etcd_member: u64,
     /// Whether that member has a vote; survives a reboot.
     pub(super) is_etcd_voter: bool,
     /// Orders the candidates for the leadership.
@@ -191,6 +193,7 @@ impl Node {
             trials: 0,
             has_etcd_data: false,
             etcd_cluster: 0,
+            etcd_member: 0,
             is_etcd_voter: false,
             etcd_rank: 0,
             etcd_alarms: Vec::new(),

@@ -15,7 +15,8 @@ pub(super) fn bootstrap(
     asked: &pb::BootstrapRequest,
 ) -> Result<pb::Bootstrap, Status> {
     let is_old = node.has_maintenance_service();
-    let cluster = etcd::member_id(node);
+    let cluster = etcd::new_cluster();
+    let member = etcd::new_member(&node.setup, cluster);
     node.update(|state| {
         if !state.has_services {
             return Err(Status::failed_precondition(
@@ -44,9 +45,9 @@ pub(super) fn bootstrap(
         }
         state.has_etcd_data = true;
         state.etcd_cluster = cluster;
+        state.etcd_member = member;
         Ok(())
     })?;
-    etcd::forget_earlier(node, cluster);
     node.events.push(MockEvent::Bootstrapped);
     Ok(pb::Bootstrap::default())
 }

@@ -13,7 +13,7 @@ use crate::api::pb::resource;
 use crate::mock::builder::Setup;
 use crate::mock::node::{self, Etcd, Mode, State};
 
-pub(super) fn services(setup: &Setup, state: &State, resources: &mut Resources) {
+pub(super) fn services(state: &State, resources: &mut Resources) {
     let running = [
         ("apid", state.mode == Mode::Configured, true),
         ("cri", state.has_services, true),
@@ -37,7 +37,7 @@ pub(super) fn services(setup: &Setup, state: &State, resources: &mut Resources) 
         );
     }
     if state.etcd == Etcd::Healthy {
-        let id = format!("{:016x}", crate::mock::etcd::id_of(setup));
+        let id = format!("{:016x}", state.etcd_member);
         put::<LocalEtcdMember>(
             resources,
             LocalEtcdMember::ID,

@@ -33,7 +33,7 @@ pub(super) fn derive(setup: &Setup, state: &State) -> Resources {
     hardware::hardware(setup, state, &mut resources);
     hardware::network(setup, state, &mut resources);
     if state.mode != Mode::Maintenance {
-        cluster::services(setup, state, &mut resources);
+        cluster::services(state, &mut resources);
         cluster::kubernetes(setup, state, &mut resources);
     }
     resources

@@ -70,7 +70,7 @@ pub struct DiskUsage {
 impl Machine {
     /// Streams how much space directories take, as `talosctl usage` prints it. Needs `os:reader`. May be repeated.
     ///
-    /// The stream fails with [`ErrorKind::Forbidden`] without the role.
+    /// The stream fails with [`crate::ErrorKind::Forbidden`] without the role.
     pub fn disk_usage(&self, request: DiskUsageRequest) -> ResponseStream<DiskUsage> {
         const OPERATION: &str = "measure disk usage";
         self.transport.stream(
