@@ -45,7 +45,7 @@ pub(super) fn new_cluster() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed).saturating_add(1)
 }
 
-/// The id of a new member. A node that joins again, or another cluster, gets another one.
+/// The id of a new member: of a node in a cluster. Another cluster gives it another one.
 pub(super) fn new_member(setup: &Setup, cluster: u64) -> u64 {
     let address = setup.addresses.first().map(ToString::to_string);
     let hash = Sha256::digest(format!(
