@@ -26,7 +26,9 @@ mod compare;
 mod emit;
 mod fields;
 mod folded;
+mod inline;
 mod lex;
+mod lookalike;
 mod mapping;
 mod node;
 mod parse;
@@ -34,6 +36,7 @@ mod problem;
 mod resolve;
 mod scalar;
 mod scan;
+mod timestamp;
 
 pub(crate) use comments::Comments;
 pub use compare::{documents_equal, first_difference};

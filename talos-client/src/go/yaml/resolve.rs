@@ -1,6 +1,7 @@
 //! What Go's YAML takes a scalar for.
 
 use super::scalar::{Scalar, Style};
+use super::timestamp::timestamp;
 
 /// A scalar as Go's YAML reads it where no field type says otherwise.
 ///
@@ -106,7 +107,7 @@ pub(super) fn is_plain_string(text: &str) -> bool {
 }
 
 /// Whether the text has nothing that no number and no date has; most texts that begin with a digit are ruled out so.
-fn may_be_number(text: &str) -> bool {
+pub(super) fn may_be_number(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut dots = bytes.iter().filter(|byte| **byte == b'.');
     if dots.nth(1).is_some() && bytes.get(4) != Some(&b'-') {
@@ -144,72 +145,12 @@ pub(super) fn go_bool(scalar: &Scalar) -> Option<bool> {
     }
 }
 
-fn yaml_1_1_bool(text: &str) -> Option<bool> {
+pub(super) fn yaml_1_1_bool(text: &str) -> Option<bool> {
     match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
         "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
         _ => None,
     }
-}
-
-/// Whether a reader of YAML 1.1 takes the plain text for something else than a string, although Go does not.
-pub(super) fn is_yaml_1_1_special(text: &str) -> bool {
-    yaml_1_1_bool(text).is_some()
-        || matches!(text, "=" | "<<")
-        || (text.starts_with([
-            '+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-        ]) && may_be_number(text)
-            && looks_like_number(text))
-}
-
-/// Numbers and times in any notation that some reader knows: base 60, prefixes in capitals, underscores, half written prefixes.
-fn looks_like_number(text: &str) -> bool {
-    let digits = text.trim_start_matches(['+', '-']);
-    if digits.starts_with("0x")
-        || digits.starts_with("0X")
-        || digits.starts_with("0b")
-        || digits.starts_with("0B")
-    {
-        return digits[2..]
-            .chars()
-            .all(|c| c.is_ascii_hexdigit() || c == '_');
-    }
-    if let Some(rest) = digits
-        .strip_prefix("0O")
-        .or_else(|| digits.strip_prefix("0o"))
-    {
-        return rest.chars().all(|c| c.is_ascii_digit() || c == '_');
-    }
-    base_60(digits) || go_float(&digits.replace('_', "")).is_some() || is_date(text)
-}
-
-/// `12:30:45`, in YAML 1.1 a number.
-fn base_60(digits: &str) -> bool {
-    let whole = digits.split('.').next().unwrap_or_default();
-    let fraction = digits.get(whole.len() + 1..).unwrap_or_default();
-    let number = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'_')
-    };
-    let mut parts = whole.split(':');
-    parts
-        .next()
-        .is_some_and(|first| number(first) && !first.starts_with('_'))
-        && whole.contains(':')
-        && parts.all(|part| part.len() <= 2 && part.parse::<u8>().is_ok_and(|part| part < 60))
-        && (fraction.is_empty() || number(fraction))
-}
-
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 8
-        && bytes[..4].iter().all(u8::is_ascii_digit)
-        && bytes[4] == b'-'
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || b"-:. TtZ+".contains(byte))
 }
 
 fn resolve_plain(text: &str) -> Value {
@@ -272,7 +213,7 @@ fn integer(text: &str) -> Option<Value> {
 }
 
 /// A float of the form `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
-fn go_float(text: &str) -> Option<f64> {
+pub(super) fn go_float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
         Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
@@ -293,67 +234,6 @@ fn go_float(text: &str) -> Option<f64> {
     }
     // Go refuses what does not fit instead of rounding it to infinity.
     text.parse::<f64>().ok().filter(|value| value.is_finite())
-}
-
-/// `2006-1-2`, `2006-1-2 15:4:5.9`, `2006-1-2T15:4:5.9Z` or with an offset; returned as RFC 3339.
-fn timestamp(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    if bytes.len() < 8 || !bytes[..4].iter().all(u8::is_ascii_digit) || bytes[4] != b'-' {
-        return None;
-    }
-    let (date, time) = match text.find(['T', 't', ' ']) {
-        Some(at) => (&text[..at], Some((bytes[at], &text[at + 1..]))),
-        None => (text, None),
-    };
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let (month, day) = (short_number(month)?, short_number(day)?);
-    if parts.next().is_some() || jiff::civil::Date::new(year.parse().ok()?, month, day).is_err() {
-        return None;
-    }
-    let (clock, zone) = match time {
-        None => (String::from("00:00:00"), "Z"),
-        Some((b' ', clock)) => (clock_time(clock)?, "Z"),
-        Some((_, clock)) => {
-            let at = clock.find(['Z', '+', '-'])?;
-            (clock_time(&clock[..at])?, zone(&clock[at..])?)
-        }
-    };
-    Some(format!("{year}-{month:02}-{day:02}T{clock}{zone}"))
-}
-
-fn short_number(text: &str) -> Option<i8> {
-    (matches!(text.len(), 1 | 2) && text.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| text.parse().ok())?
-}
-
-fn clock_time(text: &str) -> Option<String> {
-    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut parts = clock.split(':');
-    let (hour, minute, second) = (
-        short_number(parts.next()?)?,
-        short_number(parts.next()?)?,
-        short_number(parts.next()?)?,
-    );
-    let well_formed = parts.next().is_none()
-        && fraction.len() <= 9
-        && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    if !well_formed || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let fraction = fraction.trim_end_matches('0');
-    let point = if fraction.is_empty() { "" } else { "." };
-    Some(format!(
-        "{hour:02}:{minute:02}:{second:02}{point}{fraction}"
-    ))
-}
-
-fn zone(text: &str) -> Option<&str> {
-    let offset = matches!(text.as_bytes(), [b'+' | b'-', h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|byte| byte.is_ascii_digit()));
-    match text {
-        "Z" | "+00:00" | "-00:00" => Some("Z"),
-        _ => offset.then_some(text),
-    }
 }
 
 #[cfg(test)]

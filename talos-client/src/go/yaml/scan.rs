@@ -1,5 +1,6 @@
 //! Which texts may stand in a document without quotes.
 
+use super::lookalike::is_yaml_1_1_special;
 use super::resolve;
 use super::scalar::Style;
 
@@ -93,7 +94,7 @@ pub(super) fn string_style(text: &str) -> Style {
     if text.contains('\n') {
         return Style::Literal;
     }
-    if !resolve::is_plain_string(text) || resolve::is_yaml_1_1_special(text) {
+    if !resolve::is_plain_string(text) || is_yaml_1_1_special(text) {
         return Style::DoubleQuoted;
     }
     match analyze(text) {

@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
 
     /// The next document; nothing at the end of the text.
     fn document(&mut self, first: bool) -> Result<Option<Source>> {
-        while (!first || self.dialect >= Dialect::V4Rc4) && self.next_is(&TokenKind::DocumentEnd)? {
+        while (!first || self.dialect >= Dialect::V4Rc6) && self.next_is(&TokenKind::DocumentEnd)? {
             self.take()?;
         }
         self.anchors.clear();
