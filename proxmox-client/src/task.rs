@@ -42,7 +42,7 @@ pub enum TaskStatus {
     /// The task succeeded, with this many warnings in its log.
     Warnings(u32),
     /// The task ended with this exit status. Interrupted tasks and tasks of unknown outcome are included;
-    /// [`Reason::of`] distinguishes them.
+    /// [`Reason::of`](crate::Reason::of) distinguishes them.
     Failed(String),
 }
 
