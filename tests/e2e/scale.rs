@@ -11,6 +11,7 @@ use lungmen_bootstrap::{
     EventKind, MachineSpec, PatchSource, ScaleOptions, Server, Timing, Verdict,
 };
 use proxmox_client::id::VmId;
+use serde_json::{Value, json};
 use talos_client::Code;
 use talos_client::mock::{Fault, Route, TalosMock};
 use tokio::sync::Notify;
@@ -75,6 +76,22 @@ async fn from_one_to_three_and_back_with_a_worker_that_leaves() {
     world.build(control_planes(1)).await;
     world.build(with_worker(control_planes(3))).await;
     assert_eq!(world.lab.proxmox().vm_ids().len(), 4);
+    let kubernetes = world.lab.kubernetes().unwrap();
+    let labels = json!({"app": "web"});
+    let web = |kind: &str, version: &str, name: &str, spec: Value| {
+        json!({"apiVersion": version, "kind": kind, "spec": spec,
+            "metadata": {"name": name, "namespace": "default", "labels": labels}})
+    };
+    let spec = json!({"nodeName": "tal09", "containers": [{"name": "web", "image": "web"}]});
+    let template = json!({"metadata": {"labels": labels}, "spec": spec});
+    let spec_of_all =
+        json!({"replicas": 1, "selector": {"matchLabels": labels}, "template": template});
+    for object in [
+        web("Deployment", "apps/v1", "web", spec_of_all),
+        web("Pod", "v1", "web-1", spec),
+    ] {
+        kubernetes.put(&object).unwrap();
+    }
     // A run leaves removed machines alone.
     let plan = world.of(control_planes(1)).plan().await;
     assert_eq!(plan.removed.len(), 3, "{plan}");
@@ -117,6 +134,11 @@ async fn from_one_to_three_and_back_with_a_worker_that_leaves() {
         .filter(|what| what.starts_with("the node tal"));
     assert_eq!(resets.count(), 3, "{deletions:#?}");
     assert_eq!(world.lab.proxmox().vm_ids().len(), 1);
+    // Its node was drained first: the pod that ran there has a successor that is not there.
+    let pods = kubernetes.names("pods", "default");
+    assert_eq!(pods.len(), 1, "{pods:?}");
+    let pod = kubernetes.object("pods", "default", &pods[0]).unwrap();
+    assert_ne!(pod["spec"]["nodeName"], "tal09", "{pod}");
     let cluster = world
         .of(control_planes(1))
         .run()

@@ -28,6 +28,7 @@ mod delete;
 mod discovery;
 mod dns;
 mod document;
+mod drain;
 mod event;
 mod forward;
 mod handler;

@@ -221,6 +221,9 @@ async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machi
             MockEvent::EtcdHealthy => cluster::control_plane_is_up(&servers, &machine).await,
             MockEvent::StageChanged(Stage::Resetting | Stage::ShuttingDown) => {
                 is_shutting_down = true;
+                if let Some(kubernetes) = servers.kubernetes() {
+                    kubernetes.drain(machine.declared);
+                }
             }
             MockEvent::StageChanged(Stage::Running) => {
                 is_shutting_down = false;
