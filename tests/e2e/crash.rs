@@ -204,7 +204,7 @@ fn a_process_killed_at_an_event_is_finished_by_the_next() {
     let total: usize = read(whole.path(), "events").parse().unwrap();
     let expected = "1 of 1 VMs, 1 images, etcd members [1], 1 clusters at Argo CD";
 
-    for at in crate::support::sample((1..total).collect(), 5) {
+    for at in crate::sample::sample((1..total).collect(), 5) {
         kill_and_finish(Example::One, At::Event(at), expected);
     }
 }
@@ -221,7 +221,7 @@ fn a_process_killed_between_five_machines_is_finished_by_the_next() {
         At::Text("\"step\":\"image\",\"event\":\"acting\""),
         At::Text("\"step\":\"register\",\"event\":\"step-finished\""),
     ];
-    for at in crate::support::sample(points.to_vec(), 2) {
+    for at in crate::sample::sample(points.to_vec(), 2) {
         kill_and_finish(Example::Five, at, expected);
     }
 }

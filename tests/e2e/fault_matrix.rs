@@ -18,7 +18,8 @@ use proxmox_client::id::NodeName;
 use talos_client::Code;
 use talos_client::mock::MockEvent;
 
-use crate::support::{World, sample, vm};
+use crate::sample::sample;
+use crate::support::{World, vm};
 
 /// Each wait of a run ends after this time.
 const DEADLINE: Duration = Duration::from_secs(3);

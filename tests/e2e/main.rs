@@ -28,6 +28,8 @@ mod registration;
 mod renew;
 mod repeat;
 mod resume;
+#[path = "../sample.rs"]
+mod sample;
 mod scale;
 mod several;
 mod soak;

@@ -14,7 +14,8 @@ use lungmen_bootstrap::{
 };
 use tokio::sync::oneshot;
 
-use crate::support::{World, assert_made_once, sample, side_by_side};
+use crate::sample::sample;
+use crate::support::{World, assert_made_once, side_by_side};
 
 /// What the two runs share beside the servers.
 #[derive(Debug, Clone, Copy)]

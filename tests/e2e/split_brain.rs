@@ -254,7 +254,7 @@ async fn try_case(case: Case) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_matrix_of_etcd_states_bootstraps_at_most_one_node() {
-    crate::support::side_by_side(crate::support::sample(cases(), 8), try_case).await;
+    crate::support::side_by_side(crate::sample::sample(cases(), 8), try_case).await;
 }
 
 /// The record is gone from the store while the nodes live, with and without the files that were made from it.

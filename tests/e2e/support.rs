@@ -148,11 +148,6 @@ pub(crate) fn acting_steps() -> impl Iterator<Item = StepId> {
         .filter(|step| !NOT_ACTING.contains(step))
 }
 
-#[path = "../sample.rs"]
-mod sample;
-
-pub(crate) use sample::sample;
-
 /// Every object of the cluster was made exactly once. Effects are counted, not requests: a request whose sender was killed
 /// may have reached a server that never read the whole of it. May be asked once for each world.
 #[track_caller]
