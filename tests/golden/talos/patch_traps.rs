@@ -262,3 +262,56 @@ fn patches_name_their_file_in_errors() {
         format!("open {}: no such file or directory", missing.display())
     );
 }
+
+/// What deletes nothing is an empty document up to v1.13, at its place: before the documents that the patches add after it.
+#[test]
+fn a_deletion_without_a_document_keeps_its_place() {
+    let base = "version: v1alpha1\nmachine: {type: worker}\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n";
+    let patches = [
+        "apiVersion: v1alpha1\nkind: KmsgLogConfig\n$patch: delete\n",
+        VOLUME,
+        "apiVersion: v1alpha1\nkind: HostnameConfig\n$patch: delete\n",
+    ];
+    let kinds = |text: &str| {
+        let documents = text.split("---\n");
+        let kind = |document: &str| {
+            let line = document.lines().find(|line| line.starts_with("kind: "));
+            line.unwrap_or(document.lines().next().unwrap_or_default())
+                .to_owned()
+        };
+        documents.map(kind).collect::<Vec<_>>()
+    };
+
+    let two = patched(base, &patches[..2], "v1.13.9").unwrap();
+    let all = patched(base, &patches, "v1.13.9").unwrap();
+    let newer = patched(base, &patches[..2], "v1.14.0-rc.1").unwrap();
+
+    // As v1.13.9 and v1.14.0-rc.1 have it.
+    let machine = "version: v1alpha1";
+    let (host, volume) = ("kind: HostnameConfig", "kind: VolumeConfig");
+    assert_eq!(kinds(&two), [machine, host, "{}", volume]);
+    assert_eq!(kinds(&all), [machine, "{}", volume]);
+    assert_eq!(kinds(&newer), [machine, host, volume]);
+}
+
+/// As the releases v1.10.7 to v1.14.0-rc.1 have it.
+#[test]
+fn a_deletion_without_a_name_selects_no_document_of_a_kind_with_names() {
+    for (kind, body) in [
+        ("UserVolumeConfig", "filesystem:\n  type: xfs\n"),
+        ("ExtensionServiceConfig", "environment:\n  - A=B\n"),
+    ] {
+        let base = format!(
+            "version: v1alpha1\nmachine: {{type: worker}}\n---\napiVersion: v1alpha1\nkind: {kind}\n{body}"
+        );
+        let patch = format!("apiVersion: v1alpha1\nkind: {kind}\n$patch: delete\n");
+
+        for version in ["v1.10.7", "v1.13.9", "v1.14.0-rc.1"] {
+            let ours = patched(&base, &[patch.as_str()], version).unwrap();
+
+            assert!(ours.contains(kind), "{kind} {version}: {ours}");
+            let empty = ours.ends_with("---\n{}\n");
+            assert_eq!(empty, version != "v1.14.0-rc.1", "{kind} {version}: {ours}");
+        }
+    }
+}

@@ -24,6 +24,7 @@ use super::version::TalosVersion;
 use crate::go::yaml::{Mapping, Node};
 use crate::{Error, ErrorKind, Result};
 use detect::{Patch, detect};
+use strategic::Documents;
 
 const OPERATION: &str = "patch machine configuration";
 
@@ -243,10 +244,7 @@ impl MachineConfig {
 enum State<'a> {
     Unchanged(&'a MachineConfig),
     Nodes(Vec<Node>),
-    Typed {
-        documents: Vec<TypedDocument>,
-        leftovers: usize,
-    },
+    Typed(Documents),
 }
 
 impl<'a> State<'a> {
@@ -254,28 +252,21 @@ impl<'a> State<'a> {
         Self::Unchanged(config)
     }
 
-    /// The documents by the types of a release, and how many empty ones follow them.
-    fn into_typed(self, schema: &'static Schema) -> Result<(Vec<TypedDocument>, usize), String> {
+    /// The documents by the types of a release.
+    fn into_typed(self, schema: &'static Schema) -> Result<Documents, String> {
         match self {
             Self::Unchanged(config) => {
                 let nodes = config.documents().iter().map(Document::node);
-                Ok((load_config(schema, nodes)?, 0))
+                load_config(schema, nodes).map(Documents::new)
             }
-            Self::Nodes(nodes) => Ok((load_config(schema, &nodes)?, 0)),
-            Self::Typed {
-                documents,
-                leftovers,
-            } => Ok((documents, leftovers)),
+            Self::Nodes(nodes) => load_config(schema, &nodes).map(Documents::new),
+            Self::Typed(documents) => Ok(documents),
         }
     }
 
     /// The same, decoded by the types of a release.
     fn typed(self, schema: &'static Schema) -> Result<Self, String> {
-        let (documents, leftovers) = self.into_typed(schema)?;
-        Ok(Self::Typed {
-            documents,
-            leftovers,
-        })
+        self.into_typed(schema).map(Self::Typed)
     }
 
     fn apply(self, schema: &'static Schema, patch: Patch) -> Result<Self, String> {
@@ -289,12 +280,8 @@ impl<'a> State<'a> {
                 Ok(Self::Nodes(nodes))
             }
             Patch::Strategic(patch) => {
-                let (documents, before) = self.into_typed(schema)?;
-                let merged = strategic::apply(schema, documents, patch)?;
-                Ok(Self::Typed {
-                    documents: merged.documents,
-                    leftovers: before + merged.leftovers,
-                })
+                let documents = self.into_typed(schema)?;
+                strategic::apply(schema, documents, patch).map(Self::Typed)
             }
         }
     }
@@ -306,16 +293,20 @@ impl<'a> State<'a> {
                 documents.map(|document| document.node().clone()).collect()
             }
             Self::Nodes(nodes) => nodes,
-            Self::Typed {
+            Self::Typed(Documents {
                 documents,
                 leftovers,
-            } => {
-                let encoded = documents
+            }) => {
+                let first = usize::from(documents.first().is_some_and(TypedDocument::is_v1alpha1));
+                let mut nodes: Vec<Node> = documents
                     .into_iter()
-                    .map(|document| encode(schema, document.kind.ty, document.value));
-                encoded
-                    .chain((0..leftovers).map(|_| Mapping::new().into()))
-                    .collect()
+                    .map(|document| encode(schema, document.kind.ty, document.value))
+                    .collect();
+                // The last one first, so that the places of the others stay.
+                for place in leftovers.into_iter().rev() {
+                    nodes.insert(first + place, Mapping::new().into());
+                }
+                nodes
             }
         }
     }
