@@ -7,6 +7,7 @@ use talos_client::machine::{EtcdMemberId, HashCheck};
 use super::{case, upload};
 use crate::talos::table::{Case, Node, Running};
 
+#[expect(clippy::too_many_lines, reason = "a table of calls")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case(

@@ -7,6 +7,7 @@ use talos_client::machine::{BpfInstruction, PacketCaptureRequest, SocketFilter};
 use super::{case, first};
 use crate::talos::table::{Case, Running};
 
+#[expect(clippy::too_many_lines, reason = "a table of calls")]
 pub(super) fn cases() -> Vec<Case> {
     let read = |call, path, run| case(call, path, "R", json!({}), run);
     vec![

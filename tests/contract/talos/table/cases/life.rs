@@ -9,6 +9,7 @@ use talos_client::{Client, ErrorKind};
 use super::{IMAGE, INSTALLER, all, case, debug, import, instance};
 use crate::talos::table::{Case, Node, Running};
 
+#[expect(clippy::too_many_lines, reason = "a table of calls")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case(

@@ -9,6 +9,7 @@ use talos_client::machine::{ContainerNamespace, EventTail, HealthCheck, LogsRequ
 use super::{case, container_id, first};
 use crate::talos::table::{Case, EXTENSION, Running};
 
+#[expect(clippy::too_many_lines, reason = "a table of calls")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case(
