@@ -12,15 +12,20 @@ use crate::reason::Reason;
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use proxmox_client::vm::MoveDiskRequest;
-/// use proxmox_client::{Poll, id::{StorageName, VmId}, mock::PveMock, reread};
+/// use proxmox_client::mock::{MockStorage, PveMock};
+/// use proxmox_client::{Poll, id::{StorageName, VmId}, reread};
 ///
-/// let mock = PveMock::start().await;
+/// let mut builder = PveMock::builder();
+/// for name in ["nvme-lvm", "sata-lvm"] {
+///     builder = builder.storage(MockStorage::lvm_thin(StorageName::new(name)?));
+/// }
+/// let mock = builder.start().await;
 /// mock.add_vm(VmId::new(104)?, &[("scsi0", "nvme-lvm:1")]);
 /// let vm = mock.client().node("pve-01".parse()?).vm(VmId::new(104)?);
 ///
 /// let task = reread(async || {
 ///     let digest = vm.config().await?.digest.unwrap_or_default();
-///     let to = MoveDiskRequest::new(StorageName::new("nvme-lvm")?).digest(digest);
+///     let to = MoveDiskRequest::new(StorageName::new("sata-lvm")?).digest(digest);
 ///     vm.move_disk("scsi0".parse()?, &to).await
 /// })
 /// .await?;
