@@ -28,7 +28,7 @@ use proxmox_client::mock::{PveMock, PveMockBuilder};
 use talos_client::mock::TalosMock;
 use tokio::task::JoinSet;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mock::kubernetes::KubernetesMock;
 use crate::mock::openbao::OpenBaoMock;
 use crate::run::builder::ClusterBootstrapBuilder;
@@ -141,24 +141,23 @@ impl LabBuilder {
     /// Starts all servers on the loopback interface.
     ///
     /// # Errors
-    /// `Io` and `Decode` when the state file cannot be read; `InvalidSpec` with every finding about the specification; `Server`
-    /// when the saved state cannot be restored.
+    /// `Io` and `Decode` when the state file cannot be read; `InvalidSpec` with every finding about the specification
+    /// when a name in it cannot be one of Proxmox VE; `Server` when the saved state cannot be restored.
     pub async fn start(self) -> Result<Lab> {
-        if let Some(spec) = &self.spec {
-            // The names of its places are wrong in a specification that has findings, and all of them are to be seen.
-            spec.clone().bootstrap().outline()?;
-        }
         let file = self.state.map(|path| Arc::new(StateFile::new(path)));
         let saved = file.as_ref().map(|file| file.load()).transpose()?.flatten();
         let restoring = saved.is_some();
         let earlier = saved.as_ref().and_then(Saved::places);
-        let places = match (self.spec, earlier) {
-            (Some(spec), earlier) => Some(Places::of(&spec).and(earlier.unwrap_or_default())),
+        let places = match (&self.spec, earlier) {
+            (Some(spec), earlier) => Some(Places::of(spec).and(earlier.unwrap_or_default())),
             (None, earlier) => earlier,
         };
         let proxmox = match (self.proxmox, &places) {
             (Some(builder), _) => builder,
-            (None, Some(places)) => places.proxmox()?,
+            (None, Some(places)) => match places.proxmox() {
+                Ok(builder) => builder,
+                Err(error) => return Err(all_findings(self.spec).unwrap_or(error)),
+            },
             (None, None) => PveMock::builder(),
         };
         let hardware = Hardware {
@@ -183,6 +182,11 @@ impl LabBuilder {
             _tasks: tasks,
         })
     }
+}
+
+/// Everything that is wrong with a specification of which one place has a wrong name.
+fn all_findings(spec: Option<Spec>) -> Option<Error> {
+    spec?.bootstrap().outline().err()
 }
 
 impl Lab {
