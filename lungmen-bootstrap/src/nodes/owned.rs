@@ -23,7 +23,8 @@ pub(crate) struct OwnedVm {
 
 /// Every VM on the whole Proxmox VE cluster that the cluster with this id created, in the order of their ids. Only reads.
 ///
-/// The id of the cluster is kept in its record and follows from its secrets, so nobody has such a UUID by chance or by the specification alone.
+/// The id of the cluster is kept in its record and follows from its secrets, so nobody has such a UUID by chance or by the
+/// specification alone.
 /// VMs that the token may not see are not found.
 pub(crate) async fn vms(context: &Context, id: &ClusterId) -> Result<Vec<OwnedVm>> {
     let guests = context.clients().proxmox.cluster().guests().await?;

@@ -26,4 +26,5 @@ pub(crate) use identity::{private_key, with_identity};
 pub(crate) use poll::DurationText;
 pub(crate) use retry::{Idempotency, retry_after};
 pub(crate) use tls::certificates;
+pub(crate) use validity::RENEW_BEFORE;
 pub use validity::Validity;

@@ -9,6 +9,7 @@ use talos_client::talosconfig::{Context as TalosContext, Talosconfig};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
+use crate::services::Validity;
 use crate::state::artifacts::{Artifact, write_private};
 
 /// Whether a context of the file is the one of the output directory, whatever it is called there.
@@ -19,6 +20,16 @@ pub(crate) fn has_context(context: &Context, path: &Path) -> Result<bool> {
     Ok(theirs
         .contexts()
         .any(|(_, context)| is_same(context, wanted)))
+}
+
+/// From when until when nodes accept the certificate of the current context.
+pub(crate) fn validity(config: &Talosconfig) -> Option<Validity> {
+    let context = config.current_context().ok()?;
+    let certificate = context.client_certificate().ok()??;
+    Some(Validity {
+        begin: certificate.not_before(),
+        end: certificate.not_after(),
+    })
 }
 
 /// Adds the context by the rules of `talosctl config merge`: a name that is taken gets a suffix, and the context becomes

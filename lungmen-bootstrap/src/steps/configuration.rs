@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,22 +15,11 @@ use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
-use crate::services::Validity;
+use crate::services::RENEW_BEFORE;
 use crate::state::artifacts::Artifact;
 
 pub(crate) struct Configure {
     pub(crate) nodes: BTreeMap<String, FoundNode>,
-}
-
-/// How long before its end a certificate is replaced, unless it lasts less than three times as long.
-const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
-
-/// Whether a certificate is to be replaced now: in its last 30 days, or in the last third of a shorter life. A new one that
-/// were due at once would be replaced by every run.
-pub(crate) fn is_due(validity: Validity, now: Timestamp) -> bool {
-    let life = validity.end.duration_since(validity.begin).as_secs();
-    let margin = (life / 3).min(RENEW_BEFORE.as_secs().cast_signed());
-    validity.end.duration_since(now).as_secs() < margin
 }
 
 /// What the cluster is configured with.
@@ -227,28 +215,4 @@ pub(crate) fn new_talosconfig(
     config.set_endpoints(None, desired.control_plane_addresses())?;
     config.set_nodes(None, nodes)?;
     Ok(config.to_yaml())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_due_in_its_last_thirty_days_or_in_the_last_third_of_a_short_life() {
-        const DAY: i64 = 86_400;
-        let at = |second| Timestamp::from_second(1_000_000_000 + second).unwrap();
-        let due = |life: i64, left: i64| {
-            let validity = Validity {
-                begin: at(left - life),
-                end: at(left),
-            };
-            is_due(validity, at(0))
-        };
-
-        let year = 365 * DAY;
-        assert!(due(year, -1) && due(year, 0) && due(year, 30 * DAY - 1));
-        assert!(!due(year, 30 * DAY) && !due(90 * DAY, 30 * DAY));
-        assert!(!due(DAY, DAY) && !due(DAY, DAY / 3) && due(DAY, DAY / 3 - 1));
-        assert!(due(0, -1));
-    }
 }

@@ -15,7 +15,6 @@ use crate::services;
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
 use crate::state::store::Document;
-use crate::steps::configuration::is_due;
 
 pub(crate) struct FetchKubeconfig<'a> {
     identity: &'a Identity,
@@ -141,7 +140,8 @@ async fn stored(context: &Context) -> Result<Option<SecretString>> {
 /// Why the certificate of a file has to be replaced though it still works.
 pub(crate) fn ending(client: &Client) -> Option<String> {
     let validity = client.kubeconfig().validity()?;
-    is_due(validity, Timestamp::now())
+    validity
+        .is_due(Timestamp::now())
         .then(|| format!("the certificate in kubeconfig ends at {}", validity.end))
 }
 

@@ -10,7 +10,6 @@ use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::store::{Document, Entries, Versioned};
-use crate::steps::configuration::is_due;
 
 pub(crate) struct SaveSecrets<'a> {
     pub(crate) identity: &'a Identity,
@@ -82,7 +81,7 @@ fn serves_as(stored: &SecretString, wanted: &SecretString) -> bool {
     };
     let lasts = stored
         .validity()
-        .is_some_and(|validity| !is_due(validity, Timestamp::now()));
+        .is_some_and(|validity| !validity.is_due(Timestamp::now()));
     lasts
         && stored.context() == wanted.context()
         && stored.server() == wanted.server()

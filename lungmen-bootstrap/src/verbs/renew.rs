@@ -17,7 +17,7 @@ use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::talosconfig;
 use crate::state::{claim, record::ClusterRecord};
-use crate::steps::configuration::{is_due, new_talosconfig};
+use crate::steps::configuration::new_talosconfig;
 use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::{Replace, SaveSecrets};
@@ -164,7 +164,7 @@ impl<'a> Renewing<'a> {
         let fresh = new_talosconfig(context.desired(), &self.identity.admin)?;
         let old = context.artifacts().read(&artifact)?;
         let old = old.and_then(|text| Talosconfig::parse(text.expose_secret()).ok());
-        let validity = old.as_ref().and_then(validity_of);
+        let validity = old.as_ref().and_then(talosconfig::validity);
         let end = validity.map(|validity| validity.end);
         let newest = self.identity.admin.not_after();
         if end != Some(newest) && self.is_wanted(validity) && context.artifacts().folder().is_some()
@@ -283,7 +283,7 @@ impl<'a> Renewing<'a> {
     }
 
     fn is_wanted(&self, validity: Option<Validity>) -> bool {
-        self.options.everything || validity.is_none_or(|validity| is_due(validity, self.now))
+        self.options.everything || validity.is_none_or(|validity| validity.is_due(self.now))
     }
 
     fn renewed(&mut self, what: String, until: Option<Timestamp>, before: Option<Timestamp>) {
@@ -302,13 +302,4 @@ impl<'a> Renewing<'a> {
             why: why.to_owned(),
         });
     }
-}
-
-fn validity_of(config: &Talosconfig) -> Option<Validity> {
-    let context = config.current_context().ok()?;
-    let certificate = context.client_certificate().ok()??;
-    Some(Validity {
-        begin: certificate.not_before(),
-        end: certificate.not_after(),
-    })
 }

@@ -11,6 +11,7 @@ use crate::services::Validity;
 use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
 use crate::state::record::ClusterRecord;
+use crate::state::talosconfig;
 
 /// What ends, and when.
 pub(super) type End = (String, Validity);
@@ -39,12 +40,7 @@ pub(super) fn all(
 fn admin_of_talosconfig(context: &Context) -> Option<End> {
     let text = context.artifacts().read(&Artifact::Talosconfig).ok()??;
     let config = Talosconfig::parse(text.expose_secret()).ok()?;
-    let current = config.current_context().ok()?;
-    let certificate = current.client_certificate().ok()??;
-    let validity = Validity {
-        begin: certificate.not_before(),
-        end: certificate.not_after(),
-    };
+    let validity = talosconfig::validity(&config)?;
     Some(("admin certificate in talosconfig".to_owned(), validity))
 }
 

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::run::report::ApplicationInfo;
 use crate::services::Validity;
 use crate::spec::machine::Role;
-use crate::steps::configuration::is_due;
 use crate::verbs::plan::{PlannedStep, RemovedMachine, Verdict};
 
 /// The state of a cluster at one moment. It holds no secrets.
@@ -244,7 +243,7 @@ impl Expiry {
             what: what.into(),
             at: validity.end,
             days: left.div_euclid(86_400),
-            soon: is_due(validity, now),
+            soon: validity.is_due(now),
         }
     }
 }
