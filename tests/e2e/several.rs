@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::mock::Lab;
-use lungmen_bootstrap::{Error, ErrorKind, MachineSpec, Outcome, Spec, StepId};
+use lungmen_bootstrap::{Cluster, Error, ErrorKind, MachineSpec, Outcome, Spec, StepId};
 use proxmox_client::id::VmId;
 use proxmox_client::mock::{Fault, Route};
 
@@ -22,6 +22,13 @@ pub(crate) fn machine(number: u8, role: Role) -> MachineSpec {
         "hostname",
         format!("machine:\n  network:\n    hostname: tal{number:02}\n"),
     ))
+}
+
+/// A run that ends well.
+async fn run(world: &World, spec: &Spec) -> Cluster {
+    let bootstrap = world.builder_of(spec.clone()).build().unwrap();
+    let result = bootstrap.run().await;
+    result.unwrap_or_else(|error| panic!("{}", error.report()))
 }
 
 /// The owner's cluster with three control plane machines.
@@ -108,13 +115,6 @@ async fn machines_join_a_cluster_that_runs_and_a_restored_lab_has_all_of_them() 
     let mut world = World::with(Lab::builder().state(&file)).await;
     let mut spec = crate::support::spec();
     spec.machines = vec![machine(1, Role::ControlPlane)];
-    let run = |world: &World, spec: &Spec| {
-        let bootstrap = world.builder_of(spec.clone()).build().unwrap();
-        async move {
-            let result = bootstrap.run().await;
-            result.unwrap_or_else(|error| panic!("{}", error.report()))
-        }
-    };
     run(&world, &spec).await;
 
     spec.machines.push(machine(2, Role::ControlPlane));
@@ -163,13 +163,6 @@ async fn a_restored_lab_keeps_the_places_of_machines_that_left_the_specification
     let leaving = machine(2, Role::Worker).on_node("pve-09").storage("slow");
     spec.machines = vec![machine(1, Role::ControlPlane), leaving];
     let mut world = World::with(Lab::builder().spec(&spec).state(&file)).await;
-    let run = |world: &World, spec: &Spec| {
-        let bootstrap = world.builder_of(spec.clone()).build().unwrap();
-        async move {
-            let result = bootstrap.run().await;
-            result.unwrap_or_else(|error| panic!("{}", error.report()))
-        }
-    };
     run(&world, &spec).await;
 
     spec.machines.pop();
