@@ -47,6 +47,8 @@ pub enum MockEvent {
     },
     /// The release of an upgrade did not come up; the node boots its old one.
     RolledBack,
+    /// It cordons and drains its Kubernetes node, before a shutdown that is not forced and before a graceful reset.
+    Draining,
     /// It goes down to come back.
     Rebooting,
     /// It does not come up, and no port opens until somebody acts.

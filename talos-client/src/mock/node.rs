@@ -47,7 +47,9 @@ pub(super) enum Etcd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Reboot,
-    Shutdown,
+    Shutdown {
+        is_forced: bool,
+    },
     /// Writes another release to the disk, and boots it; reboots first when it is staged.
     Upgrade {
         image: String,
@@ -61,6 +63,17 @@ pub(super) enum Command {
         reboot: bool,
         is_graceful: bool,
     },
+}
+
+impl Command {
+    /// Whether the node cordons and drains its Kubernetes node first.
+    pub(super) const fn drains(&self) -> bool {
+        match self {
+            Self::Shutdown { is_forced } => !*is_forced,
+            Self::Reset { is_graceful, .. } => *is_graceful,
+            _ => false,
+        }
+    }
 }
 
 /// What a reset wipes.

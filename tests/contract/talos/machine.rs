@@ -198,6 +198,11 @@ async fn a_reset_that_keeps_talos_ends_in_maintenance_mode() {
     .await
     .unwrap();
     assert!(certificate.is_maintenance());
+    // An ungraceful reset does not wait for the pods of the node.
+    let is_draining = |event: &MockEvent| matches!(event, MockEvent::Draining);
+    let mut events = mock.events();
+    let mut past = std::iter::from_fn(|| events.next().now_or_never().flatten());
+    assert!(!past.any(|event| is_draining(&event)));
     let disks = mock.maintenance_client().disks().await.unwrap();
     assert!(
         disks

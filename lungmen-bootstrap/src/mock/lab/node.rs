@@ -221,6 +221,8 @@ async fn follow_node(servers: std::sync::Weak<Servers>, vm: VmId, machine: Machi
             MockEvent::EtcdHealthy => cluster::control_plane_is_up(&servers, &machine).await,
             MockEvent::StageChanged(Stage::Resetting | Stage::ShuttingDown) => {
                 is_shutting_down = true;
+            }
+            MockEvent::Draining => {
                 if let Some(kubernetes) = servers.kubernetes() {
                     kubernetes.drain(machine.declared);
                 }

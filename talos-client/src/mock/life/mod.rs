@@ -77,7 +77,7 @@ async fn obey(node: &Arc<Node>) -> Next {
     let command = node.update(|state| {
         let command = state.command.take();
         state.stage = match command {
-            Some(Command::Shutdown) => Stage::ShuttingDown,
+            Some(Command::Shutdown { .. }) => Stage::ShuttingDown,
             Some(Command::Reset { .. }) => Stage::Resetting,
             Some(Command::Upgrade { .. }) => Stage::Upgrading,
             _ => Stage::Rebooting,
@@ -89,8 +89,11 @@ async fn obey(node: &Arc<Node>) -> Next {
     } else {
         Start::Kexec
     };
+    if command.as_ref().is_some_and(Command::drains) {
+        node.events.push(MockEvent::Draining);
+    }
     match command {
-        Some(Command::Shutdown) => Next::Off,
+        Some(Command::Shutdown { .. }) => Next::Off,
         Some(Command::Reset {
             wipe,
             reboot,

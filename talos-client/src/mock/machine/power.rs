@@ -15,10 +15,13 @@ pub(super) fn reboot(node: &Node, _: &pb::RebootRequest) -> Result<pb::Reboot, S
     })
 }
 
-pub(super) fn shutdown(node: &Node, _: &pb::ShutdownRequest) -> Result<pb::Shutdown, Status> {
+pub(super) fn shutdown(node: &Node, asked: &pb::ShutdownRequest) -> Result<pb::Shutdown, Status> {
+    let shutdown = Command::Shutdown {
+        is_forced: asked.force,
+    };
     Ok(pb::Shutdown {
         metadata: None,
-        actor_id: command(node, Command::Shutdown),
+        actor_id: command(node, shutdown),
     })
 }
 
