@@ -568,3 +568,46 @@ fn releases_outside_the_range_are_refused_as_such_in_every_spelling() {
         );
     }
 }
+
+/// A machine that cannot be read whole keeps its place in the list, and nothing follows from what is missing of it.
+#[test]
+fn a_field_that_cannot_be_read_is_one_finding_and_the_others_keep_their_places() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let text = std::fs::read_to_string(examples.join("ha.yaml")).unwrap();
+    let cases = [
+        (vec![("vmId: 2421001", "vmId: x")], vec!["machines[0].vmId"]),
+        (
+            vec![
+                ("address: 10.0.2.41", "address: 10.0.2"),
+                ("name: ha-cp-02", "nmae: ha-cp-02"),
+            ],
+            vec![
+                "machines[0].address",
+                "machines[1].name",
+                "machines[1].nmae",
+            ],
+        ),
+        (
+            vec![("vmId: 2421001", "vmId: -1"), ("vmId: 2421002", "vmId: 5")],
+            vec!["machines[0].vmId", "machines[1].vmId"],
+        ),
+    ];
+    for (edits, wanted) in cases {
+        let mut text = text.clone();
+        for (from, to) in &edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+
+        let error = Spec::parse(&text, |name| std::fs::read_to_string(examples.join(name)));
+
+        let error = error.unwrap_err();
+        let mut paths: Vec<&str> = error
+            .diagnostics()
+            .iter()
+            .map(|it| it.path.as_str())
+            .collect();
+        paths.sort_unstable();
+        assert_eq!(paths, wanted, "{error}");
+    }
+}

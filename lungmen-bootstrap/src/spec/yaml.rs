@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use serde_yaml::Value;
@@ -33,7 +33,12 @@ pub(super) fn spec_from_value(value: Value, files: PatchFiles<'_>) -> Result<Spe
         return Ok(spec);
     }
     if let Err(error) = spec.bootstrap().outline() {
-        found.append_new(error.diagnostics());
+        let mut more = error.diagnostics().to_vec();
+        if found.iter().any(|known| known.path.ends_with("].role")) {
+            // How many control planes there are is not known.
+            more.retain(|other| other.path != "machines");
+        }
+        found.append_new(&more);
     }
     Err(Error::invalid_spec(found))
 }
@@ -70,7 +75,8 @@ fn root(fields: Fields, files: PatchFiles<'_>) -> Spec {
         machines: fields
             .sections("machines")
             .into_iter()
-            .filter_map(|machine_fields| machine(machine_fields, files))
+            .zip(0_u32..)
+            .map(|(machine_fields, index)| machine(machine_fields, index, files))
             .collect(),
         openbao: fields.optional_section("openbao").map(openbao),
         argocd: fields
@@ -119,16 +125,27 @@ fn placement(proxmox: &Fields) -> Placement {
     )
 }
 
-fn machine(fields: Fields, files: PatchFiles<'_>) -> Option<MachineSpec> {
+/// A machine at its place in the list. What cannot be read of it has a finding, and is replaced by something that has none.
+fn machine(fields: Fields, index: u32, files: PatchFiles<'_>) -> MachineSpec {
     let name: Option<String> = fields.required("name", "a DNS name");
     let vm_id = fields.required("vmId", "a whole number from 100 to 999999999");
     let address = fields.required("address", "an IP address");
     let network = network(fields.section("network"));
     let details = Details::read(&fields, files);
     fields.finish();
-    let mut machine = MachineSpec::new(name?, vm_id?, address?, network?);
+    let is_placed = address.is_some();
+    let mut machine = MachineSpec::new(
+        name.unwrap_or_else(|| format!("unread-{index}.example")),
+        vm_id.unwrap_or(999_999_999 - index),
+        address.unwrap_or_else(|| IpAddr::V4(Ipv4Addr::from_bits(0xc633_6401 + index))),
+        network.unwrap_or_else(|| Network::new("vmbr0")),
+    );
     details.apply(&mut machine);
-    Some(machine)
+    if !is_placed {
+        // Nothing is near an address that is made up.
+        machine.static_address = None;
+    }
+    machine
 }
 
 /// The optional fields of a machine.
