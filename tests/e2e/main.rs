@@ -27,6 +27,7 @@ mod reaction;
 mod registration;
 mod renew;
 mod repeat;
+mod requests;
 mod resume;
 #[path = "../sample.rs"]
 mod sample;

@@ -1,7 +1,7 @@
 //! `plan`: what is left to do, by reads alone.
 
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
-use lungmen_bootstrap::{Action, Plan, Spec, StepId, Verdict};
+use lungmen_bootstrap::{Action, PatchSource, Plan, Spec, StepId, Verdict};
 
 use crate::support::{World, spec, vm};
 use crate::writes::Writes;
@@ -202,4 +202,46 @@ async fn a_machine_that_left_the_specification_is_listed() {
     assert_eq!(plan.removed.len(), 1, "{plan}");
     assert_eq!(plan.removed[0].name, MACHINE);
     assert_eq!(plan.removed[0].vm_id, vm().get());
+}
+
+/// What a person decides by: the hardware that is created, and the system that a patch chose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_the_machine_and_its_configuration_really_are() {
+    let world = World::new().await;
+    let id = spec().bootstrap().outline().unwrap();
+    let id = id.steps.iter().flat_map(|step| &step.details);
+    let id = id
+        .filter_map(|line| line.strip_prefix("ID "))
+        .next()
+        .unwrap();
+    let patched = format!("registry.example.org/nocloud-installer-secureboot/{id}:v1.10.7");
+    let patch = format!("machine: {{ install: {{ image: {patched:?} }} }}");
+    let patch = PatchSource::new("installer.yaml", patch);
+    let with_tpm = [("guestAgent: true", "guestAgent: true\n    tpm: true")];
+    let with_tpm = crate::spec::edited(&with_tpm).unwrap();
+    let builder = world.builder_of(with_tpm).config_patch(patch);
+
+    let plan = builder.build().unwrap().plan().await;
+
+    let item = |step: StepId| {
+        let step = plan.steps.iter().find(|planned| planned.step == step);
+        &step.unwrap().items[0]
+    };
+    assert_eq!(
+        item(StepId::Apply).details,
+        [format!("installer {patched}")]
+    );
+    let hardware = &item(StepId::Machine).details[0];
+    for part in [
+        "4 cores of ",
+        " MiB",
+        "bridge vmbr1 VLAN 2",
+        "with firewall",
+        "UEFI with Secure Boot",
+        "TPM 2.0",
+        "node pve-01",
+    ] {
+        assert!(hardware.contains(part), "{part}: {hardware}");
+    }
+    assert!(plan.to_string().contains(hardware.as_str()), "{plan}");
 }

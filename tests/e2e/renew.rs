@@ -134,3 +134,25 @@ async fn without_a_record_there_is_nothing_to_renew() {
 
     assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
 }
+
+/// What nobody keeps in a folder is renewed in the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_output_directory_the_store_gets_the_new_kubeconfig() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let (kubeconfig, bundle) = (world.stored("kubeconfig"), world.stored("secrets.yaml"));
+    let bootstrap = world.lab.bootstrap(spec()).without_output();
+    let bootstrap = bootstrap.build().unwrap();
+
+    let options = RenewOptions::near_their_end();
+    let kept = bootstrap.renew(&options).await.unwrap();
+    assert_eq!(kept.renewed, [], "{kept:#?}");
+    assert_eq!(world.stored("kubeconfig"), kubeconfig);
+
+    let renewed = bootstrap.renew(&options.everything()).await.unwrap();
+
+    assert_ne!(world.stored("kubeconfig"), kubeconfig, "{renewed:#?}");
+    assert_eq!(world.stored("secrets.yaml"), bundle);
+    let plan = bootstrap.plan().await;
+    assert_eq!(plan.verdict(), Verdict::Nothing, "{plan}");
+}

@@ -1,12 +1,13 @@
 //! `status`: what exists and how it is, by reads alone.
 
 use lungmen_bootstrap::mock::openbao::OpenBaoMode;
-use lungmen_bootstrap::{ClusterStatus, EtcdState, Seen, Verdict};
+use lungmen_bootstrap::{Action, ClusterStatus, DestroyOptions, EtcdState, Seen, StepId, Verdict};
 use proxmox_client::credentials::ApiToken;
 use talos_client::Code;
 use talos_client::mock::{Fault, Route};
 
-use crate::support::{World, vm};
+use crate::requests::Requests;
+use crate::support::{World, spec, vm};
 use crate::writes::Writes;
 
 impl World {
@@ -140,4 +141,77 @@ async fn tokens_that_end_are_listed_and_only_near_ends_count() {
         assert_eq!(tokens[0].soon, soon, "{status}");
         assert_eq!(status.is_healthy(), !soon, "{status}");
     }
+}
+
+/// A status rests on the observation of a plan, and asks only for what a plan does not look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_has_asked_a_status_does_not_ask_again() {
+    const MORE: [(&str, usize); 7] = [
+        ("argocd GET /api/v1/applications", 1),
+        ("openbao GET /v1/auth/token/lookup-self", 1),
+        ("proxmox GET /access/users/lungmen@pve/token", 1),
+        // The stage of the machine.
+        ("talos 2411000 /cosi.resource.State/Get", 1),
+        // Whether its member of etcd votes.
+        ("talos 2411000 /machine.MachineService/EtcdMemberList", 1),
+        ("talos 2411000 /machine.MachineService/EtcdStatus", 1),
+        // The first of the checks of the cluster.
+        ("kubernetes GET /version", 1),
+    ];
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let bootstrap = world.bootstrap();
+    let begin = Requests::of(&world.lab);
+    bootstrap.plan().await;
+    let middle = Requests::of(&world.lab);
+    let plan = middle.since(&begin);
+
+    bootstrap.status().await;
+
+    let status = Requests::of(&world.lab).since(&middle);
+    for (what, count) in status.since(&plan).iter() {
+        let is_check = what.starts_with("kubernetes ") && plan.count(what) == 0;
+        assert!(
+            is_check || MORE.contains(&(what, count)),
+            "{count} more: {what}\n{plan:#?}\n{status:#?}"
+        );
+    }
+    for (what, _) in MORE {
+        assert!(status.count(what) > plan.count(what), "{what}");
+    }
+}
+
+/// Whoever has the store has the cluster: the kubeconfig beside the record is used where no folder has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_file_the_kubeconfig_of_the_store_is_used() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let nowhere = world.lab.bootstrap(spec()).without_output();
+    let nowhere = nowhere.build().unwrap();
+    let other = world.lab.bootstrap(spec()).output(elsewhere.path());
+    let other = other.build().unwrap();
+
+    let status = nowhere.status().await;
+    assert!(status.is_healthy(), "{status}");
+    assert_eq!(status.expiries.len(), 6, "{status}");
+    let plan = nowhere.plan().await;
+    assert_eq!(plan.verdict(), Verdict::Nothing, "{plan}");
+
+    let status = other.status().await;
+    assert!(status.kubernetes.exists().is_some(), "{status}");
+    let plan = other.plan().await;
+    let file = elsewhere.path().join("kubeconfig");
+    let missing = plan.action(StepId::Kubeconfig, file.to_str().unwrap());
+    assert!(matches!(missing, Some(Action::Create { .. })), "{plan}");
+    let registered = plan.action(StepId::Register, "lungmen.akn");
+    assert!(matches!(registered, Some(Action::Nothing { .. })), "{plan}");
+    assert!(!file.exists());
+
+    // A kubeconfig whose machines are gone says nothing.
+    let options = DestroyOptions::confirmed("lungmen.akn").despite_applications();
+    other.destroy(&options).await.unwrap();
+    let plan = nowhere.plan().await;
+    let gone = plan.action(StepId::Kubeconfig, "kubeconfig");
+    assert!(matches!(gone, Some(Action::Create { .. })), "{plan}");
 }

@@ -21,7 +21,7 @@ use crate::desired::ownership::MachineUuid;
 use crate::error::Result;
 use crate::spec::cluster_name::ClusterName;
 use crate::spec::diagnostic::Diagnostic;
-use crate::spec::machine::{MachineSpec, Role};
+use crate::spec::machine::{MachineSpec, Network, Role};
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 use crate::state::artifacts::Artifact;
 use crate::state::record::ClusterId;
@@ -57,6 +57,8 @@ pub(crate) struct DesiredMachine {
     pub(crate) place: Place,
     pub(crate) uuid: MachineUuid,
     pub(crate) vm: VmSpec,
+    /// The image that its configuration installs: that of the cluster, unless a patch names another one.
+    pub(crate) installer: String,
     pub(crate) patches: Vec<ConfigPatch>,
 }
 
@@ -199,9 +201,55 @@ impl DesiredCluster {
 }
 
 impl DesiredMachine {
+    /// The VM in one line: processor, memory, disks, networks, firmware and place.
+    pub(crate) fn hardware(&self, secure_boot: bool) -> String {
+        let Self { spec, place, .. } = self;
+        let disks: Vec<String> = spec
+            .disks
+            .iter()
+            .map(|disk| format!("{} GiB", disk.size_gib))
+            .collect();
+        let networks: Vec<String> = spec.networks().map(network).collect();
+        let mut parts = vec![
+            format!("{} cores of {}", spec.cores, spec.cpu),
+            format!("{} MiB", spec.memory_mib),
+            format!("disks {} on {}", disks.join(" + "), place.storage),
+            networks.join(" + "),
+            match secure_boot {
+                true => "UEFI with Secure Boot".to_owned(),
+                false => "UEFI".to_owned(),
+            },
+        ];
+        if spec.tpm {
+            parts.push("TPM 2.0".to_owned());
+        }
+        if spec.guest_agent {
+            parts.push("guest agent".to_owned());
+        }
+        parts.extend(spec.pool.iter().map(|pool| format!("pool {pool}")));
+        let options = spec.options.iter();
+        parts.extend(options.map(|(name, value)| format!("{name} {value}")));
+        parts.push(format!("node {}", place.node));
+        parts.join(", ")
+    }
+
     /// The name up to its first dot.
     pub(crate) fn host(&self) -> &str {
         let name = self.spec.name.as_str();
         name.split_once('.').map_or(name, |(host, _)| host)
     }
+}
+
+fn network(network: &Network) -> String {
+    let mut text = format!("bridge {}", network.bridge);
+    if let Some(vlan) = network.vlan {
+        text.push_str(&format!(" VLAN {vlan}"));
+    }
+    if let Some(mtu) = network.mtu {
+        text.push_str(&format!(" MTU {mtu}"));
+    }
+    if network.firewall {
+        text.push_str(" with firewall");
+    }
+    text
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod artifacts;
 pub mod claim;
+pub(crate) mod credentials;
 pub mod guard;
 pub mod journal;
 pub mod lease;

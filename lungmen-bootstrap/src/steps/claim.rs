@@ -23,17 +23,9 @@ impl Step for ClaimCluster {
         let store = context.store().as_ref();
         let found = claim::find(store, &context.wanted()).await?;
         let Some(claimed) = found else {
-            return Ok(Observation::absent(format!(
-                "{} has no record of the cluster",
-                store.describe()
-            )));
+            return Ok(Observation::Absent(missing(context)));
         };
-        if let Some(import) = &context.options().import {
-            // The record exists, so this only compares the bundles.
-            claim::import(store, &context.wanted(), import.clone()).await?;
-        }
-        refuse_changes(context, &claimed.diffs)?;
-        compare_file(context, &claimed.record)?;
+        accept(context, &claimed).await?;
         Ok(Observation::Done(claimed.record))
     }
 
@@ -64,6 +56,28 @@ impl Step for ClaimCluster {
             ("bundle", record.bundle_fingerprint()),
         ]
     }
+}
+
+/// Why the cluster has no identity yet.
+pub(crate) fn missing(context: &Context) -> String {
+    format!(
+        "{} has no record of the cluster",
+        context.store().describe()
+    )
+}
+
+/// Whether the specification, the files and the bundle to import agree with the record.
+///
+/// # Errors
+/// `Conflict` where they contradict it; the errors of the store.
+pub(crate) async fn accept(context: &Context, claimed: &Claimed) -> Result<()> {
+    if let Some(import) = &context.options().import {
+        let store = context.store().as_ref();
+        // The record exists, so this only compares the bundles.
+        claim::import(store, &context.wanted(), import.clone()).await?;
+    }
+    refuse_changes(context, &claimed.diffs)?;
+    compare_file(context, &claimed.record)
 }
 
 /// The bundle of a new cluster. Nothing is generated for machines whose secrets are lost, or beside secrets that were not

@@ -14,7 +14,7 @@ use crate::run::wait::{Probed, Wait, within};
 use crate::services;
 use crate::services::kubernetes::{Client, Kubeconfig};
 use crate::state::artifacts::Artifact;
-use crate::state::store::Document;
+use crate::state::credentials::{self, Found};
 
 pub(crate) struct FetchKubeconfig<'a> {
     identity: &'a Identity,
@@ -46,7 +46,7 @@ impl<'a> FetchKubeconfig<'a> {
     /// A run without files finds the kubeconfig of the run before in the store.
     async fn recall(&self, context: &Context) -> Result<()> {
         if context.artifacts().folder().is_none() && self.known().is_none() {
-            *self.known() = stored(context).await?;
+            *self.known() = credentials::stored(context, &Artifact::Kubeconfig).await?;
         }
         Ok(())
     }
@@ -54,13 +54,18 @@ impl<'a> FetchKubeconfig<'a> {
     /// A kubeconfig that the cluster accepts: that of the store, where it has a good one, or a new one.
     async fn obtain(&self, context: &Context) -> Result<SecretString> {
         if context.artifacts().read(&Artifact::Kubeconfig)?.is_none()
-            && let Some(text) = stored(context).await?
+            && let Some(text) = credentials::stored(context, &Artifact::Kubeconfig).await?
             && let Ok(client) = client(context, &text)
             && ending(&client).is_none()
             && client.version().await.is_ok()
         {
             return Ok(text);
         }
+        self.fetch(context).await
+    }
+
+    /// A new kubeconfig from the first control plane, as soon as the cluster accepts it.
+    pub(crate) async fn fetch(&self, context: &Context) -> Result<SecretString> {
         let machine = context.desired().first_control_plane();
         // Every call makes a new client certificate; the node computes it from its configuration.
         let node = nodes::client(context, self.identity, machine)?.machine();
@@ -127,14 +132,25 @@ impl Step for FetchKubeconfig<'_> {
     }
 }
 
-/// The kubeconfig beside the secrets bundle; `None` where the store keeps none.
-async fn stored(context: &Context) -> Result<Option<SecretString>> {
-    if context.desired().openbao.is_none() {
+/// The kubeconfig of the cluster, wherever it is kept; `None` before it was fetched, and where the caller gives the access.
+pub(crate) async fn find(context: &Context) -> Result<Option<Found>> {
+    if context.options().kubernetes.is_some() {
         return Ok(None);
     }
-    let record = context.store().read(Document::Record).await?;
-    let name = Artifact::Kubeconfig.to_string();
-    Ok(record.and_then(|mut record| record.entries.remove(&name)))
+    credentials::find(context, &Artifact::Kubeconfig).await
+}
+
+/// The Kubernetes API with what is at hand: the given access, or the kubeconfig of the cluster.
+pub(crate) async fn access(context: &Context) -> Result<Option<Client>> {
+    client_of(context, find(context).await?.as_ref()).transpose()
+}
+
+/// The same with the kubeconfig that [`find`] found.
+pub(crate) fn client_of(context: &Context, found: Option<&Found>) -> Option<Result<Client>> {
+    match &context.options().kubernetes {
+        Some(access) => Some(given(context, access)),
+        None => found.map(|found| client(context, &found.text)),
+    }
 }
 
 /// Why the certificate of a file has to be replaced though it still works.
@@ -145,7 +161,7 @@ pub(crate) fn ending(client: &Client) -> Option<String> {
         .then(|| format!("the certificate in kubeconfig ends at {}", validity.end))
 }
 
-pub(crate) fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {
+fn given(context: &Context, access: &KubernetesAccess) -> Result<Client> {
     match access {
         KubernetesAccess::Client(client) => Ok(client.clone()),
         KubernetesAccess::Kubeconfig(kubeconfig) => {

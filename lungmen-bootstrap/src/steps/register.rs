@@ -97,18 +97,28 @@ impl Register<'_> {
         &self,
         context: &Context,
     ) -> Result<Observation<(ServerUrl, SecretString)>> {
-        let (argocd, target) = argocd(context)?;
+        let (argocd, _) = argocd(context)?;
+        match argocd.clusters().find(&server(context)?).await? {
+            Some(cluster) => self.compare(context, &cluster).await,
+            None => Ok(Observation::absent("the cluster is not registered")),
+        }
+    }
+
+    /// The same for an entry that was read before.
+    pub(crate) async fn compare(
+        &self,
+        context: &Context,
+        cluster: &Cluster,
+    ) -> Result<Observation<(ServerUrl, SecretString)>> {
+        let (_, target) = argocd(context)?;
         let Some(access) = self.kubernetes.argocd_manager().find().await? else {
             return Ok(Observation::absent("the service account is incomplete"));
         };
         let server = server(context)?;
-        let Some(cluster) = argocd.clusters().find(&server).await? else {
-            return Ok(Observation::absent("the cluster is not registered"));
-        };
         if cluster.name != target.cluster_name {
             return Err(taken(&server, &cluster.name));
         }
-        let removed = removed_labels(&cluster, target);
+        let removed = removed_labels(cluster, target);
         if !removed.is_empty() {
             return Ok(Observation::absent(format!(
                 "labels are no longer in the specification: {}",
@@ -117,7 +127,7 @@ impl Register<'_> {
         }
         // A new cluster at the same address has another authority and another token.
         let token = access.bearer_token.clone();
-        if !ClusterUpdate::between(&cluster, &cluster_spec(context, target, access)?).is_empty() {
+        if !ClusterUpdate::between(cluster, &cluster_spec(context, target, access)?).is_empty() {
             return Ok(Observation::absent(
                 "labels or credentials of the registration are outdated",
             ));

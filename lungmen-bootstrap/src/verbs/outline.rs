@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::desired::{DesiredCluster, DesiredMachine, NodeStorage, Place};
 use crate::run::step::StepId;
+use crate::spec::machine::MachineSpec;
 
 /// The steps of a run with what each of them ensures, from the specification alone. It holds no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -126,11 +127,22 @@ impl Details<'_> {
     }
 
     fn machine_details(&self) -> Vec<String> {
-        let is_spread = self.desired.nodes().len() > 1;
-        self.each_machine(|machine| match is_spread {
-            true => format!("{}, node {}", machine_line(machine), machine.place.node),
-            false => machine_line(machine),
+        let secure_boot = self.desired.is_secure_boot();
+        self.each_machine(|machine| {
+            let MachineSpec { vm_id, name, .. } = &machine.spec;
+            format!("VM {vm_id} {name}: {}", machine.hardware(secure_boot))
         })
+    }
+
+    fn installers(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for machine in &self.desired.machines {
+            let line = format!("installer {}", machine.installer);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
     }
 
     /// One line for each placement that machines have.
@@ -177,15 +189,14 @@ impl Details<'_> {
             .iter()
             .map(ToString::to_string)
             .collect();
-        vec![
-            format!(
-                "Talos {}, contract {}",
-                self.desired.image.version(),
-                self.desired.talos.contract()
-            ),
-            format!("installer {}", self.desired.installer),
-            format!("files {}", files.join(", ")),
-        ]
+        let mut details = vec![format!(
+            "Talos {}, contract {}",
+            self.desired.image.version(),
+            self.desired.talos.contract()
+        )];
+        details.extend(self.installers());
+        details.push(format!("files {}", files.join(", ")));
+        details
     }
 
     fn claim_details(&self) -> String {
@@ -214,26 +225,4 @@ impl Details<'_> {
             None => vec![NOT_CONFIGURED.into()],
         }
     }
-}
-
-fn machine_line(machine: &DesiredMachine) -> String {
-    let spec = &machine.spec;
-    let disks: Vec<String> = spec
-        .disks
-        .iter()
-        .map(|disk| format!("{} GiB", disk.size_gib))
-        .collect();
-    let bridges: Vec<&str> = spec
-        .networks()
-        .map(|network| network.bridge.as_str())
-        .collect();
-    format!(
-        "VM {} {}: {} cores, {} MiB, disks {}, bridge {}",
-        spec.vm_id,
-        spec.name,
-        spec.cores,
-        spec.memory_mib,
-        disks.join(" + "),
-        bridges.join(" + ")
-    )
 }

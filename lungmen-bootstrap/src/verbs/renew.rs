@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use talos_client::talosconfig::Talosconfig;
 
@@ -18,11 +18,10 @@ use crate::state::artifacts::Artifact;
 use crate::state::talosconfig;
 use crate::state::{claim, record::ClusterRecord};
 use crate::steps::configuration::new_talosconfig;
-use crate::steps::kubeconfig::FetchKubeconfig;
+use crate::steps::kubeconfig::{self, FetchKubeconfig};
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::verbs::destroy::error_of;
-use crate::verbs::plan::kubernetes_access;
 
 const OPERATION: &str = "renew the credentials";
 
@@ -125,6 +124,8 @@ struct Renewing<'a> {
     identity: Identity,
     options: &'a RenewOptions,
     now: Timestamp,
+    /// The kubeconfig of the cluster, once it was looked at; `None` where there is none of ours.
+    kubeconfig: Option<SecretString>,
     done: Renewed,
 }
 
@@ -141,6 +142,7 @@ impl<'a> Renewing<'a> {
             context,
             options,
             now,
+            kubeconfig: None,
         })
     }
 
@@ -207,7 +209,7 @@ impl<'a> Renewing<'a> {
         let identity = self.identity.clone();
         let step = SaveSecrets {
             identity: &identity,
-            kubeconfig: FetchKubeconfig::new(&identity).text(&context)?,
+            kubeconfig: self.kubeconfig.clone(),
             replace: Replace::Other,
         };
         if !step.enabled(&context) {
@@ -218,7 +220,7 @@ impl<'a> Renewing<'a> {
             context.store().describe()
         );
         match step.observe(&context).await? {
-            Observation::Done(_) => self.kept(what, None, "they are those of the output directory"),
+            Observation::Done(_) => self.kept(what, None, "they are the newest ones"),
             Observation::Absent(why) => {
                 step.act(&context).await?;
                 self.done.renewed.push(Renewal {
@@ -242,21 +244,26 @@ impl<'a> Renewing<'a> {
             self.kept(what, None, "the caller gives the access to Kubernetes");
             return Ok(());
         }
-        let Some(text) = context.artifacts().read(&artifact)? else {
-            self.kept(what, None, "there is no file; a run fetches one");
+        let Some(found) = kubeconfig::find(&context).await? else {
+            self.kept(what, None, "there is none; a run fetches one");
             return Ok(());
         };
-        let validity = Kubeconfig::parse(&text).ok().and_then(|it| it.validity());
+        let validity = Kubeconfig::parse(&found.text)
+            .ok()
+            .and_then(|it| it.validity());
         let end = validity.map(|validity| validity.end);
         if !self.is_wanted(validity) {
             self.kept(what, end, NOT_DUE);
+            self.kubeconfig = Some(found.text);
             return Ok(());
         }
         context.before_effect().await?;
-        FetchKubeconfig::new(&self.identity).act(&context).await?;
-        let text = context.artifacts().read(&artifact)?;
-        let newest = text.and_then(|text| Kubeconfig::parse(&text).ok()?.expires());
+        let fetching = FetchKubeconfig::new(&self.identity);
+        let text = fetching.fetch(&context).await?;
+        context.artifacts().write(&artifact, &text)?;
+        let newest = Kubeconfig::parse(&text).ok().and_then(|it| it.expires());
         self.renewed(what, newest, end);
+        self.kubeconfig = Some(text);
         Ok(())
     }
 
@@ -265,17 +272,17 @@ impl<'a> Renewing<'a> {
     async fn argocd_token(&mut self) -> Result<()> {
         let context = self.context.for_step(StepId::Register);
         let (_, target) = register::argocd(&context)?;
-        let Some(kubernetes) = kubernetes_access(&context)? else {
+        let Some(client) = kubeconfig::access(&context).await? else {
             return Err(Error::new(ErrorKind::NotFound, OPERATION)
                 .with_message("there is no kubeconfig to make a token with")
                 .with_hint("Run first; a run fetches the kubeconfig."));
         };
-        kubernetes.version().await?;
+        client.version().await?;
         let what = format!("the token of {} in Argo CD", target.cluster_name);
         context.before_effect().await?;
-        kubernetes.argocd_manager().delete().await?;
+        client.argocd_manager().delete().await?;
         let step = Register {
-            kubernetes: &kubernetes,
+            kubernetes: &client,
         };
         step.act(&context).await?;
         self.renewed(what, None, None);

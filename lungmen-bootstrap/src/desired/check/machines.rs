@@ -97,6 +97,7 @@ fn machine(
         place,
         uuid,
         vm,
+        installer: release.installer.clone(),
         patches: config::patches(&spec.patches),
     })
 }

@@ -78,7 +78,12 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
     }
     diagnostics.append_new(&tried.errors);
 
-    let (cluster, endpoint, machines) = (cluster?, endpoint?, machines?);
+    let (cluster, endpoint, mut machines) = (cluster?, endpoint?, machines?);
+    for machine in &mut machines {
+        if let Some(image) = tried.installers.remove(&machine.spec.name) {
+            machine.installer = image;
+        }
+    }
     let mut warnings = release.warnings;
     warnings.extend(addresses::single_machine(&endpoint, &inputs.machines));
     warnings.extend(size::check(&inputs.machines, &release.version));

@@ -36,6 +36,8 @@ pub(in crate::desired) struct Tried {
     pub(in crate::desired) errors: Diagnostics,
     pub(in crate::desired) warnings: Vec<Diagnostic>,
     pub(in crate::desired) components: Components,
+    /// The installer image of each machine, by its name.
+    pub(in crate::desired) installers: BTreeMap<String, String>,
 }
 
 /// The patches that are no YAML; diagnostics name the file, the line and the column.
@@ -98,8 +100,14 @@ pub(in crate::desired) fn try_out(trial: &Trial<'_>) -> Tried {
             let warning = candidate.diagnostic(problem, |judged| &judged.warnings);
             warnings.add(warning.into_warning(), index);
         }
+        let config = candidate.config();
         if machine.role == Role::ControlPlane && first_parts.is_none() {
-            first_parts = candidate.config().map(components);
+            first_parts = config.map(components);
+        }
+        if let Some(image) = config.and_then(MachineConfig::install_image) {
+            tried
+                .installers
+                .insert(machine.name.clone(), image.to_owned());
         }
     }
     tried.errors = errors.named(&trial.inputs.machines).collect();

@@ -5,8 +5,7 @@ use argocd_client::ErrorKind as ArgoCdKind;
 use super::teardown::Teardown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::step::StepId;
-use crate::steps::register;
-use crate::verbs::plan::kubernetes_access;
+use crate::steps::{kubeconfig, register};
 
 impl Teardown {
     /// Removes the entry, which is the cluster's own by address and name. Whether applications target it is judged from the
@@ -55,7 +54,7 @@ impl Teardown {
         if context.desired().argocd.is_none() {
             return;
         }
-        let Some(client) = kubernetes_access(&context).transpose() else {
+        let Some(client) = kubeconfig::access(&context).await.transpose() else {
             return;
         };
         let deleted = async {

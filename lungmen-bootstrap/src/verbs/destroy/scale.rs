@@ -15,7 +15,7 @@ use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::step::StepId;
 use crate::run::wait::{Probed, Wait};
 use crate::services::kubernetes::{Client as Kubernetes, NodeSummary};
-use crate::verbs::plan::kubernetes_access;
+use crate::steps::kubeconfig;
 
 /// Which machines are removed. Making one names the cluster: that is the confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Teardown {
         options: &ScaleOptions,
     ) -> Result<(Option<Kubernetes>, Vec<NodeSummary>)> {
         let asked = async {
-            let Some(client) = kubernetes_access(&self.context)? else {
+            let Some(client) = kubeconfig::access(&self.context).await? else {
                 return Ok((None, Vec::new()));
             };
             let nodes = client.nodes().await;

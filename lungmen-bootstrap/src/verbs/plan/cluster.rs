@@ -2,7 +2,7 @@
 
 use argocd_client::cluster::Cluster;
 
-use super::machines::{Node, Nodes, files_of};
+use super::machines::{NO_RECORD, Node, Nodes, files_of};
 use super::planner::{Claim, Planner, item, observed};
 use super::{Action, Change, PlannedItem};
 use crate::error::Result;
@@ -11,23 +11,28 @@ use crate::run::context::Context;
 use crate::run::step::{Observation, Step as _, StepId};
 use crate::services::kubernetes::Client;
 use crate::state::artifacts::Artifact;
+use crate::state::credentials::{Found, Place};
 use crate::state::guard::{Decision, decide};
 use crate::steps::configuration::{Files, Presence};
 use crate::steps::etcd_bootstrap::{self, BootstrapEtcd};
 use crate::steps::image::StoreIso;
-use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::steps::schematic::RegisterSchematic;
 use crate::steps::{kubeconfig, preflight};
+use crate::verbs::status::Seen;
 
 const NO_CLUSTER: &str = "the cluster does not exist yet";
-const NO_RECORD: &str = "the cluster record cannot be read";
+const NOT_REGISTERED: &str = "the cluster is not registered in Argo CD";
 
 /// The Kubernetes API of the cluster, as far as it can be seen.
-enum Api {
-    Answers(Client),
+#[derive(Clone)]
+pub(crate) enum Api {
+    Answers {
+        client: Client,
+        version: String,
+    },
     /// It does not exist yet.
     NotYet,
     Unknown(String),
@@ -67,18 +72,18 @@ impl Planner {
     }
 
     /// Everything behind the machines.
-    pub(super) async fn cluster(&mut self, claim: &Claim, nodes: Nodes) {
+    pub(super) async fn cluster(&mut self, claim: &Claim, nodes: &Nodes) -> Api {
         if !self.reaches(StepId::Configuration) {
-            return;
+            return Api::NotYet;
         }
         self.files(claim);
-        self.apply(claim, &nodes).await;
+        self.apply(claim, nodes).await;
         if !self.reaches(StepId::EtcdBootstrap) {
-            return;
+            return Api::NotYet;
         }
         let identity = identity(claim);
-        self.etcd(claim, identity.as_ref(), &nodes).await;
-        let api = self.kubeconfig(claim, &nodes).await;
+        self.etcd(claim, identity.as_ref(), nodes).await;
+        let api = self.kubeconfig(claim, nodes).await;
         self.add_one(
             StepId::Verify,
             self.plan.cluster.clone(),
@@ -86,12 +91,13 @@ impl Planner {
         );
         self.secrets(claim, identity.as_ref()).await;
         self.talosconfig(claim).await;
-        self.register(api).await;
+        self.register(api.clone()).await;
         let action = match self.context.desired().argocd {
             Some(_) => Action::check("applications are waited for"),
             None => Action::Skipped,
         };
         self.add_one(StepId::Applications, self.plan.cluster.clone(), action);
+        api
     }
 
     fn files(&mut self, claim: &Claim) {
@@ -135,11 +141,17 @@ impl Planner {
 
     async fn kubeconfig(&mut self, claim: &Claim, nodes: &Nodes) -> Api {
         let context = self.at(StepId::Kubeconfig);
-        let (action, api) = match claim {
-            Claim::New => (Action::create(NO_CLUSTER), Api::NotYet),
-            _ => {
-                let configured = nodes.values().any(Node::is_configured);
-                kubernetes(&context, configured).await
+        let is_given = context.options().kubernetes.is_some();
+        let (action, api) = if matches!(claim, Claim::New) {
+            (Action::create(NO_CLUSTER), Api::NotYet)
+        } else if !is_given && nodes.values().all(Node::is_missing) {
+            (Action::create("no node exists yet"), Api::NotYet)
+        } else {
+            let found = kubeconfig::find(&context).await;
+            self.kubeconfig = found.as_ref().ok().cloned().flatten();
+            match found {
+                Ok(found) => kubernetes(&context, nodes, found.as_ref()).await,
+                Err(error) => (Action::of_error(&error), Api::Unknown(error.cause_line())),
             }
         };
         let target = context.artifacts().path(&Artifact::Kubeconfig);
@@ -159,13 +171,9 @@ impl Planner {
     }
 
     async fn saved(&self, context: &Context, identity: &Identity) -> Action {
-        let kubeconfig = match FetchKubeconfig::new(identity).text(context) {
-            Ok(kubeconfig) => kubeconfig,
-            Err(error) => return Action::of_error(&error),
-        };
         let step = SaveSecrets {
             identity,
-            kubeconfig,
+            kubeconfig: self.kubeconfig.clone().map(|found| found.text),
             replace: Replace::Useless,
         };
         observed(&step, context, Action::change).await.0
@@ -207,10 +215,18 @@ impl Planner {
         let action = if context.desired().argocd.is_none() {
             Action::Skipped
         } else {
-            match registration(&context, api).await {
-                Ok(action) => action,
-                Err(error) => Action::of_error(&error),
-            }
+            let found = entry(&context).await;
+            self.entry = match &found {
+                Ok(Some(cluster)) => Seen::Exists(Box::new(cluster.clone())),
+                Ok(None) => Seen::absent(NOT_REGISTERED),
+                Err(error) => Seen::unknown(error.cause_line()),
+            };
+            let action = match found {
+                Ok(Some(cluster)) => registration(&context, &cluster, api).await,
+                Ok(None) => Ok(Action::create(NOT_REGISTERED)),
+                Err(error) => Err(error),
+            };
+            action.unwrap_or_else(|error| Action::of_error(&error))
         };
         self.add_one(StepId::Register, target, action);
     }
@@ -295,33 +311,44 @@ async fn etcd_action(context: &Context, step: &BootstrapEtcd<'_>, nodes: &Nodes)
     }
 }
 
-async fn kubernetes(context: &Context, configured: bool) -> (Action, Api) {
-    let client = match access(context) {
-        Ok(Some(client)) => client,
-        Ok(None) if configured => {
-            let cause = "there is no kubeconfig to ask the Kubernetes API with".to_owned();
-            return (Action::create("kubeconfig is missing"), Api::Unknown(cause));
-        }
-        Ok(None) => return (Action::create("kubeconfig is missing"), Api::NotYet),
-        Err(error) => {
+/// Asks with the given access, else with the kubeconfig that was found.
+async fn kubernetes(context: &Context, nodes: &Nodes, found: Option<&Found>) -> (Action, Api) {
+    let client = match kubeconfig::client_of(context, found) {
+        Some(Ok(client)) => client,
+        Some(Err(error)) => {
             let cause = error.cause_line();
             return (Action::change(cause.clone()), Api::Unknown(cause));
         }
+        None => {
+            let api = match nodes.values().any(Node::is_configured) {
+                true => {
+                    Api::Unknown("there is no kubeconfig to ask the Kubernetes API with".into())
+                }
+                false => Api::NotYet,
+            };
+            return (Action::create("kubeconfig is missing"), api);
+        }
     };
-    let is_file = context.options().kubernetes.is_none();
-    if let Some(reason) = kubeconfig::ending(&client).filter(|_| is_file) {
-        return (
-            Action::Change {
-                reason,
-                changes: Vec::new(),
-            },
-            Api::Answers(client),
-        );
-    }
+    let (action, api) = asked(client.clone()).await;
+    let action = match (found.map(|found| found.place), action) {
+        (None, action) => action,
+        (Some(Place::Store), Action::Nothing { .. }) if context.artifacts().folder().is_some() => {
+            Action::create("the file does not exist; the kubeconfig of the store works")
+        }
+        (Some(_), action) => match kubeconfig::ending(&client) {
+            Some(reason) => Action::change(reason),
+            None => readable_by_us(context, action),
+        },
+    };
+    (action, api)
+}
+
+async fn asked(client: Client) -> (Action, Api) {
     match client.version().await {
         Ok(version) => {
-            let summary = format!("works, Kubernetes {}", version.git_version);
-            (readable_by_us(context, summary), Api::Answers(client))
+            let version = version.git_version;
+            let summary = format!("works, Kubernetes {version}");
+            (Action::nothing(summary), Api::Answers { client, version })
         }
         Err(error) if error.is_retryable() => {
             let cause = format!("the Kubernetes API does not answer: {error}");
@@ -334,35 +361,28 @@ async fn kubernetes(context: &Context, configured: bool) -> (Action, Api) {
     }
 }
 
-fn readable_by_us(context: &Context, summary: String) -> Action {
+/// A good file that others can read is written again.
+fn readable_by_us(context: &Context, action: Action) -> Action {
     let artifacts = context.artifacts();
-    let is_file = context.options().kubernetes.is_none() && artifacts.folder().is_some();
-    if is_file && !artifacts.is_private(&Artifact::Kubeconfig) {
+    let is_good = matches!(action, Action::Nothing { .. }) && artifacts.folder().is_some();
+    if is_good && !artifacts.is_private(&Artifact::Kubeconfig) {
         return Action::change("others can read kubeconfig");
     }
-    Action::nothing(summary)
+    action
 }
 
-/// A client for the Kubernetes API with what is at hand: the given access, or the file.
-pub(crate) fn access(context: &Context) -> Result<Option<Client>> {
-    if let Some(access) = &context.options().kubernetes {
-        return kubeconfig::given(context, access).map(Some);
-    }
-    match context.artifacts().read(&Artifact::Kubeconfig)? {
-        Some(text) => kubeconfig::client(context, &text).map(Some),
-        None => Ok(None),
-    }
+async fn entry(context: &Context) -> Result<Option<Cluster>> {
+    let (argocd, _) = register::argocd(context)?;
+    let server = register::server(context)?;
+    Ok(argocd.clusters().find(&server).await?)
 }
 
 /// Labels are compared with what Argo CD has, credentials with the service account where the cluster answers.
-async fn registration(context: &Context, api: Api) -> Result<Action> {
-    let (argocd, target) = register::argocd(context)?;
-    let Some(cluster) = argocd.clusters().find(&register::server(context)?).await? else {
-        return Ok(Action::create("the cluster is not registered in Argo CD"));
-    };
-    let changes = label_changes(context, &cluster)?;
+async fn registration(context: &Context, cluster: &Cluster, api: Api) -> Result<Action> {
+    let (_, target) = register::argocd(context)?;
+    let changes = label_changes(context, cluster)?;
     let kubernetes = match api {
-        Api::Answers(client) => client,
+        Api::Answers { client, .. } => client,
         Api::NotYet => {
             return Ok(Action::Change {
                 reason: format!(
@@ -381,7 +401,7 @@ async fn registration(context: &Context, api: Api) -> Result<Action> {
     let step = Register {
         kubernetes: &kubernetes,
     };
-    Ok(match step.registration(context).await? {
+    Ok(match step.compare(context, cluster).await? {
         Observation::Done((server, _)) => Action::nothing(step.summary(&server)),
         Observation::Absent(reason) => Action::Change { reason, changes },
     })

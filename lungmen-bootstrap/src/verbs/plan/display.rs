@@ -12,7 +12,7 @@ impl fmt::Display for Plan {
             let name = step.step.name();
             let quiet = |item: &PlannedItem| item.action.verdict() == Verdict::Nothing;
             if step.items.iter().all(quiet) {
-                let texts: Vec<String> = step.items.iter().map(quiet_text).collect();
+                let texts: Vec<&str> = step.items.iter().map(|item| item.action.text()).collect();
                 writeln!(f, "  = {name}: {}", texts.join(", "))?;
                 continue;
             }
@@ -35,26 +35,13 @@ impl fmt::Display for Plan {
     }
 }
 
-fn quiet_text(item: &PlannedItem) -> String {
-    match &item.action {
-        Action::Nothing { summary } => summary.clone(),
-        Action::Check { what } => what.clone(),
-        _ => "not configured".to_owned(),
-    }
-}
-
 fn write_item(f: &mut fmt::Formatter<'_>, item: &PlannedItem) -> fmt::Result {
     let (mark, word) = mark(&item.action);
-    let text = match &item.action {
-        Action::Nothing { summary } => summary.as_str(),
-        Action::Create { reason }
-        | Action::Change { reason, .. }
-        | Action::NeedsPermission { reason, .. } => reason,
-        Action::Check { what } => what,
-        Action::Unknown { cause } | Action::Blocked { cause, .. } => cause,
-        Action::Skipped => "not configured",
-    };
+    let text = item.action.text();
     writeln!(f, "    {mark} {} {word}: {text}", item.target)?;
+    for detail in &item.details {
+        writeln!(f, "        {detail}")?;
+    }
     match &item.action {
         Action::Change { changes, .. } => write_changes(f, changes),
         Action::NeedsPermission {

@@ -22,9 +22,12 @@ use crate::steps::configuration::Files;
 use crate::steps::first_boot;
 use crate::steps::machine::{self, RunningMachine, State, can_change};
 
+/// The record is away, or it contradicts the specification.
+pub(super) const NO_RECORD: &str = "there is no cluster record that can be used";
+
 /// The node of a machine, as far as it can be seen.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Its VM does not exist yet.
     NotYet,
     Found(FoundNode),
@@ -33,7 +36,7 @@ pub(super) enum Node {
 }
 
 /// The nodes by the names of their machines.
-pub(super) type Nodes = BTreeMap<String, Node>;
+pub(crate) type Nodes = BTreeMap<String, Node>;
 
 impl Node {
     pub(super) fn is_configured(&self) -> bool {
@@ -49,17 +52,19 @@ impl Planner {
     /// The VMs and the nodes behind them. The nodes are probed at once.
     pub(super) async fn machines(&mut self, claim: &Claim) -> Nodes {
         let context = self.at(StepId::Machine);
-        let context = &context;
+        let (context, record) = (&context, self.record.exists().map(|record| &**record));
         let machines = &context.desired().machines;
         let seen = join_all(machines.iter().map(|machine| async move {
             let (action, vm) = vm_of(context, machine, claim).await;
-            let node = node_of(context, machine, claim, vm).await;
+            let node = node_of(context, machine, record, vm).await;
             (machine.spec.name.clone(), action, node)
         }));
+        let secure_boot = context.desired().is_secure_boot();
         let (mut vms, mut boots, mut nodes) = (Vec::new(), Vec::new(), Nodes::new());
-        for (name, action, node) in seen.await {
-            vms.push(machine_item(&name, action));
-            boots.push(machine_item(&name, boot_of(&node)));
+        for (machine, (name, action, node)) in machines.iter().zip(seen.await) {
+            let hardware = vec![machine.hardware(secure_boot)];
+            vms.push(machine_item(&name, hardware, action));
+            boots.push(machine_item(&name, Vec::new(), boot_of(&node)));
             nodes.insert(name, node);
         }
         self.add(StepId::Machine, vms);
@@ -100,8 +105,20 @@ impl Planner {
         let items = join_all(machines.map(|machine| async move {
             let name = &machine.spec.name;
             let node = nodes.get(name).unwrap_or(&Node::NotYet);
-            let action = configuration_of(context, machine, node, files).await;
-            machine_item(name, action)
+            let action = match (node, files, claim) {
+                (Node::Found(found), Some(Ok(files)), _) => {
+                    configuration_of(context, machine, found, files).await
+                }
+                (Node::Found(_), Some(Err(error)), _) => Action::of_error(error),
+                (Node::Found(_), None, Claim::New) => {
+                    Action::create("the cluster has no identity yet")
+                }
+                (Node::Found(_), None, _) => Action::unknown(NO_RECORD),
+                (Node::NotYet, ..) => Action::create("the node does not exist yet"),
+                (Node::Other(action), ..) => action.clone(),
+            };
+            let installer = format!("installer {}", machine.installer);
+            machine_item(name, vec![installer], action)
         }));
         let items = items.await;
         self.add(StepId::Apply, items);
@@ -199,14 +216,19 @@ fn running(machine: &DesiredMachine, drift: &[Diff]) -> Action {
 
 /// Who answers for the machine. Where Proxmox VE is away, the node at the declared address is asked all the same: it proves
 /// itself by the certificate authority of the cluster.
-async fn node_of(context: &Context, machine: &DesiredMachine, claim: &Claim, vm: Vm) -> Node {
+async fn node_of(
+    context: &Context,
+    machine: &DesiredMachine,
+    record: Option<&ClusterRecord>,
+    vm: Vm,
+) -> Node {
     let running = match vm {
         Vm::Absent => return Node::NotYet,
         Vm::Running(running) => Some(running),
         Vm::Other(Action::Unknown { .. }) => None,
         Vm::Other(action) => return Node::Other(action),
     };
-    let Claim::Recorded(record) = claim else {
+    let Some(record) = record else {
         return Node::Other(Action::unknown(
             "the node is recognized by the cluster record, which cannot be read",
         ));
@@ -247,19 +269,9 @@ pub(super) fn files_of(context: &Context, claim: &Claim) -> Option<Result<Files>
 async fn configuration_of(
     context: &Context,
     machine: &DesiredMachine,
-    node: &Node,
-    files: &Option<Result<Files>>,
+    found: &FoundNode,
+    files: &Files,
 ) -> Action {
-    let found = match node {
-        Node::NotYet => return Action::create("the node does not exist yet"),
-        Node::Other(action) => return action.clone(),
-        Node::Found(found) => found,
-    };
-    let files = match files {
-        Some(Ok(files)) => files,
-        Some(Err(error)) => return Action::of_error(error),
-        None => return Action::create("the cluster has no identity yet"),
-    };
     match compared(context, machine, found, files).await {
         Ok(action) => action,
         Err(error) => Action::of_error(&error),

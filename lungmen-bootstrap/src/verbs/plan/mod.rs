@@ -8,7 +8,9 @@ mod planner;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use cluster::access as kubernetes_access;
+pub(crate) use cluster::Api;
+pub(crate) use machines::Node;
+pub(crate) use planner::{Sight, planned};
 
 use crate::error::Error;
 use crate::run::step::StepId;
@@ -47,6 +49,9 @@ pub struct PlannedItem {
     pub target: String,
     /// Whether the target is the name of a machine.
     pub is_machine: bool,
+    /// What the specification and the patches say about it: the hardware of a VM, the installer of a configuration.
+    #[serde(default)]
+    pub details: Vec<String>,
     /// What a run does about it.
     #[serde(flatten)]
     pub action: Action,
@@ -172,6 +177,27 @@ impl PlannedStep {
 }
 
 impl Action {
+    /// The reason, the cause or the present state: what there is to say about it in one line.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Nothing { summary } => summary,
+            Self::Create { reason }
+            | Self::Change { reason, .. }
+            | Self::NeedsPermission { reason, .. } => reason,
+            Self::Check { what } => what,
+            Self::Unknown { cause } | Self::Blocked { cause, .. } => cause,
+            Self::Skipped => "not configured",
+        }
+    }
+
+    /// Whether the node gave evidence of its identity and version before its configuration was compared.
+    pub(crate) fn proves_the_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Nothing { .. } | Self::Change { .. } | Self::NeedsPermission { .. }
+        )
+    }
+
     fn verdict(&self) -> Verdict {
         match self {
             Self::Nothing { .. } | Self::Check { .. } | Self::Skipped => Verdict::Nothing,
@@ -256,6 +282,7 @@ mod tests {
         let items = actions.into_iter().map(|action| PlannedItem {
             target: "a".into(),
             is_machine: false,
+            details: Vec::new(),
             action,
         });
         Plan {
@@ -300,7 +327,7 @@ mod tests {
 
         let text = serde_json::to_string(&plan).unwrap();
 
-        assert!(text.contains(r#""target":"a","is_machine":false,"action":"change""#));
+        assert!(text.contains(r#""target":"a","is_machine":false,"details":[],"action":"change""#));
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     }
 }

@@ -3,14 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use argocd_client::cluster::Cluster;
+
+use super::cluster::Api;
+use super::machines::Nodes;
 use super::{Action, Plan, PlannedItem, PlannedStep};
 use crate::error::{Error, Result};
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
 use crate::run::event::{Event, EventKind, Observer};
 use crate::run::step::{Observation, Step, StepId};
+use crate::state;
+use crate::state::credentials::Found;
 use crate::state::record::ClusterRecord;
 use crate::steps::claim::{self, ClaimCluster};
+use crate::verbs::status::Seen;
 
 /// How long a single observation may wait for a server.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -30,31 +37,69 @@ impl ClusterBootstrap {
     /// Plans the steps up to and including `last`, as [`plan`](Self::plan) does; servers that only later steps need are not
     /// asked.
     pub async fn plan_until(&self, last: StepId) -> Plan {
-        let warnings = Warnings::default();
-        let context = self.context().with_deadlines_up_to(LIMIT);
-        let mut planner = Planner {
-            context: context.observed_by(warnings.clone()),
-            plan: Plan {
-                cluster: context.cluster_name().to_owned(),
-                until: last,
-                steps: Vec::new(),
-                removed: Vec::new(),
-                warnings: Vec::new(),
-            },
-        };
-        // Boxed, because the future of all observations is larger than a caller expects on the stack.
-        Box::pin(planner.whole_plan()).await;
-        let mut plan = planner.plan;
-        plan.steps.retain(|planned| planned.step <= last);
-        plan.warnings = warnings.take();
-        plan
+        planned(self.context(), last).await.0
     }
+}
+
+/// The plan, and what was seen on the way to it.
+pub(crate) async fn planned(context: &Context, last: StepId) -> (Plan, Sight) {
+    let warnings = Warnings::default();
+    let context = context.with_deadlines_up_to(LIMIT);
+    let mut planner = Planner {
+        plan: Plan {
+            cluster: context.cluster_name().to_owned(),
+            until: last,
+            steps: Vec::new(),
+            removed: Vec::new(),
+            warnings: Vec::new(),
+        },
+        context: context.observed_by(warnings.clone()),
+        record: Seen::unknown("it was not asked for"),
+        kubeconfig: None,
+        entry: Seen::unknown("it was not asked for"),
+    };
+    // Boxed, because the future of all observations is larger than a caller expects on the stack.
+    let (nodes, api) = Box::pin(planner.whole_plan()).await;
+    let Planner {
+        mut plan,
+        context,
+        record,
+        kubeconfig,
+        entry,
+    } = planner;
+    plan.steps.retain(|planned| planned.step <= last);
+    plan.warnings = warnings.take();
+    let sight = Sight {
+        context,
+        record,
+        nodes,
+        kubeconfig,
+        api,
+        entry,
+    };
+    (plan, sight)
+}
+
+/// What a plan saw: whoever wants to know more goes on from here, and asks nothing twice.
+pub(crate) struct Sight {
+    /// With the identity of the cluster, where it has one.
+    pub(crate) context: Context,
+    pub(crate) record: Seen<Box<ClusterRecord>>,
+    pub(crate) nodes: Nodes,
+    /// The kubeconfig of the cluster, where there is one and the caller gave no other access.
+    pub(crate) kubeconfig: Option<Found>,
+    pub(crate) api: Api,
+    /// The entry of the cluster in Argo CD.
+    pub(crate) entry: Seen<Box<Cluster>>,
 }
 
 /// A plan in progress.
 pub(super) struct Planner {
     pub(super) context: Context,
     pub(super) plan: Plan,
+    pub(super) record: Seen<Box<ClusterRecord>>,
+    pub(super) kubeconfig: Option<Found>,
+    pub(super) entry: Seen<Box<Cluster>>,
 }
 
 /// What is known about the identity of the cluster, on which most steps rest.
@@ -62,12 +107,12 @@ pub(super) enum Claim {
     Recorded(Box<ClusterRecord>),
     /// There is no record: nothing of the cluster exists.
     New,
-    /// The record cannot be read, or it is that of another cluster.
+    /// The record cannot be read, it contradicts the specification, or it is that of another cluster.
     Unknown,
 }
 
 impl Planner {
-    async fn whole_plan(&mut self) {
+    async fn whole_plan(&mut self) -> (Nodes, Api) {
         self.spec();
         self.preflight().await;
         let claim = self.claim().await;
@@ -75,11 +120,13 @@ impl Planner {
         if self.reaches(StepId::Schematic) {
             self.image().await;
         }
-        if self.reaches(StepId::Machine) {
-            let machines = self.machines(&claim).await;
-            self.removed(&claim).await;
-            self.cluster(&claim, machines).await;
+        if !self.reaches(StepId::Machine) {
+            return (Nodes::new(), Api::NotYet);
         }
+        let nodes = self.machines(&claim).await;
+        self.removed(&claim).await;
+        let api = self.cluster(&claim, &nodes).await;
+        (nodes, api)
     }
 
     pub(super) fn reaches(&self, step: StepId) -> bool {
@@ -126,12 +173,21 @@ impl Planner {
 
     async fn claim(&mut self) -> Claim {
         let context = self.at(StepId::Claim);
-        let (action, claim) = match ClaimCluster.observe(&context).await {
-            Ok(Observation::Done(record)) => (
-                Action::nothing(ClaimCluster.summary(&record)),
-                Claim::Recorded(Box::new(record)),
-            ),
-            Ok(Observation::Absent(missing)) => (new_record(&context, missing).await, Claim::New),
+        let found = state::claim::find(context.store().as_ref(), &context.wanted()).await;
+        self.record = match &found {
+            Ok(Some(claimed)) => Seen::Exists(Box::new(claimed.record.clone())),
+            Ok(None) => Seen::absent(claim::missing(&context)),
+            Err(error) => Seen::unknown(error.cause_line()),
+        };
+        let (action, claim) = match found {
+            Ok(Some(claimed)) => match claim::accept(&context, &claimed).await {
+                Ok(()) => (
+                    Action::nothing(ClaimCluster.summary(&claimed.record)),
+                    Claim::Recorded(Box::new(claimed.record)),
+                ),
+                Err(error) => (Action::of_error(&error), Claim::Unknown),
+            },
+            Ok(None) => (new_record(&context).await, Claim::New),
             Err(error) => (Action::of_error(&error), Claim::Unknown),
         };
         self.add_one(StepId::Claim, context.store().describe(), action);
@@ -140,7 +196,8 @@ impl Planner {
 }
 
 /// A record is only made where no machine and no file of an unrecorded cluster is in the way.
-async fn new_record(context: &Context, missing: String) -> Action {
+async fn new_record(context: &Context) -> Action {
+    let missing = claim::missing(context);
     if context.options().import.is_some() {
         return Action::create(format!("{missing}; its secrets are imported"));
     }
@@ -159,14 +216,16 @@ pub(super) fn item(target: impl Into<String>, action: Action) -> PlannedItem {
     PlannedItem {
         target: target.into(),
         is_machine: false,
+        details: Vec::new(),
         action,
     }
 }
 
-pub(super) fn machine_item(name: &str, action: Action) -> PlannedItem {
+pub(super) fn machine_item(name: &str, details: Vec<String>, action: Action) -> PlannedItem {
     PlannedItem {
         target: name.to_owned(),
         is_machine: true,
+        details,
         action,
     }
 }

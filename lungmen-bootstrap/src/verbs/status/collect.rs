@@ -1,12 +1,12 @@
-//! Asks every server, all at once.
+//! What the plan saw, and what only those can tell who answered it.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use argocd_client::application::Target;
+use argocd_client::cluster::Cluster;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use talos_client::Probe;
 use talos_client::cosi::MachineStatus;
 
 use super::{
@@ -20,14 +20,14 @@ use crate::nodes::identity::Identity;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
 use crate::run::report::ApplicationInfo;
+use crate::run::step::StepId;
 use crate::services::kubernetes::{Check, CheckState, Client};
 use crate::spec::machine::Role;
-use crate::state::claim;
 use crate::state::record::ClusterRecord;
 use crate::steps::{register, verify};
-use crate::verbs::plan::{PlannedStep, Verdict, kubernetes_access};
+use crate::verbs::plan::{Api, Node, Plan, PlannedStep, Sight, Verdict, planned};
 
-/// How long a single observation may wait for a server.
+/// How long a single check may wait.
 const LIMIT: Duration = Duration::from_secs(5);
 /// How long all questions about one thing may take.
 const WHOLE: Duration = Duration::from_secs(20);
@@ -36,63 +36,46 @@ impl ClusterBootstrap {
     /// Asks what exists of the cluster, how it is, what expires, and what differs from the specification. It only reads,
     /// takes no lease, and may be repeated at any time, also while a run works.
     ///
-    /// Everything is asked at once. What cannot be asked is [`Unknown`](Seen::Unknown) with the cause; the rest is reported
-    /// all the same. Each thing is given up after 20 s.
+    /// It is a [plan](Self::plan), and then more questions to those who answered it, all at once; each thing is given up after
+    /// 20 s. What cannot be asked is [`Unknown`](Seen::Unknown) with the cause; the rest is reported all the same.
     ///
     /// This call has no error: what cannot be seen is part of the result.
     pub async fn status(&self) -> ClusterStatus {
-        let context = self.context().with_deadlines_up_to(LIMIT);
-        let now = Timestamp::now();
-        // Boxed, because the future of all questions is larger than a caller expects on the stack.
-        let (plan, collected) = tokio::join!(Box::pin(self.plan()), Box::pin(collect(&context)));
-        let differs = |step: &&PlannedStep| step.verdict() != Verdict::Nothing;
-        ClusterStatus {
-            cluster: context.cluster_name().to_owned(),
-            at: now,
-            expiries: expiry::all(&context, collected.found.as_deref(), collected.tokens, now),
-            record: collected.record,
-            machines: collected.machines,
-            kubernetes: collected.kubernetes,
-            argocd: collected.argocd,
-            drift: plan.verdict(),
-            differences: plan.steps.iter().filter(differs).cloned().collect(),
-            removed: plan.removed,
-            warnings: plan.warnings,
-        }
+        status_and_plan(self.context()).await.0
     }
 }
 
-struct Collected {
-    found: Option<Box<ClusterRecord>>,
-    record: Seen<RecordStatus>,
-    machines: Vec<MachineState>,
-    kubernetes: Seen<KubernetesStatus>,
-    argocd: Seen<ArgoCdStatus>,
-    tokens: Vec<expiry::End>,
-}
-
-async fn collect(context: &Context) -> Collected {
-    let talos = async {
-        let (record, found) = within(record(context))
-            .await
-            .unwrap_or_else(|cause| (Seen::unknown(cause), None));
-        let machines = machines(context, found.as_deref()).await;
-        (record, found, machines)
-    };
-    let ((record, found, machines), kubernetes, argocd, tokens) = tokio::join!(
-        talos,
-        within(kubernetes(context)),
-        within(argocd(context)),
-        within(expiry::tokens(context))
-    );
-    Collected {
-        found,
-        record,
+/// The status, and the plan that it rests on.
+pub(crate) async fn status_and_plan(context: &Context) -> (ClusterStatus, Plan) {
+    let now = Timestamp::now();
+    let (plan, sight) = planned(context, StepId::Applications).await;
+    let context = &sight.context;
+    let record = sight.record.exists().map(|record| &**record);
+    // Boxed, because the future of all questions is larger than a caller expects on the stack.
+    let asking = Box::pin(async {
+        tokio::join!(
+            machines(context, record, &plan, &sight),
+            within(kubernetes(context, &sight.api)),
+            within(argocd(context, &sight.entry)),
+            within(expiry::all(context, record, sight.kubeconfig.as_ref(), now)),
+        )
+    });
+    let (machines, kubernetes, argocd, expiries) = asking.await;
+    let differs = |step: &&PlannedStep| step.verdict() != Verdict::Nothing;
+    let status = ClusterStatus {
+        cluster: context.cluster_name().to_owned(),
+        at: now,
+        record: record_of(context, &sight.record),
         machines,
         kubernetes: kubernetes.unwrap_or_else(Seen::unknown),
         argocd: argocd.unwrap_or_else(Seen::unknown),
-        tokens: tokens.unwrap_or_default(),
-    }
+        expiries: expiries.unwrap_or_default(),
+        drift: plan.verdict(),
+        differences: plan.steps.iter().filter(differs).cloned().collect(),
+        removed: plan.removed.clone(),
+        warnings: plan.warnings.clone(),
+    };
+    (status, plan)
 }
 
 async fn within<T>(asking: impl Future<Output = T>) -> Result<T, String> {
@@ -104,77 +87,81 @@ fn of_error<T>(error: impl Into<Error>) -> Seen<T> {
     Seen::unknown(error.into().cause_line())
 }
 
-async fn record(context: &Context) -> (Seen<RecordStatus>, Option<Box<ClusterRecord>>) {
-    let store = context.store().as_ref();
-    match claim::find(store, &context.wanted()).await {
-        Ok(Some(claimed)) => {
-            let record = claimed.record;
-            let status = RecordStatus {
-                store: store.describe(),
-                cluster_id: record.cluster_id.to_string(),
-                contract: record.contract.to_string(),
-                is_bootstrapped: record.control.bootstrap.is_some(),
-            };
-            (Seen::Exists(status), Some(Box::new(record)))
-        }
-        Ok(None) => {
-            let reason = format!("{} has no record of the cluster", store.describe());
-            (Seen::absent(reason), None)
-        }
-        Err(error) => (of_error(error), None),
-    }
+fn record_of(context: &Context, record: &Seen<Box<ClusterRecord>>) -> Seen<RecordStatus> {
+    record.as_ref().map(|record| RecordStatus {
+        store: context.store().describe(),
+        cluster_id: record.cluster_id.to_string(),
+        contract: record.contract.to_string(),
+        is_bootstrapped: record.control.bootstrap.is_some(),
+    })
 }
 
-async fn machines(context: &Context, record: Option<&ClusterRecord>) -> Vec<MachineState> {
+async fn machines(
+    context: &Context,
+    record: Option<&ClusterRecord>,
+    plan: &Plan,
+    sight: &Sight,
+) -> Vec<MachineState> {
     let identity = record.map(|record| Identity::of(record.bundle.clone(), Timestamp::now()));
     let identity = identity.and_then(Result::ok);
     let identity = identity.as_ref();
     let machines = context.desired().machines.iter();
     join_all(machines.map(|machine| async move {
-        let node = match identity {
-            Some(identity) => within(Box::pin(node(context, identity, machine)))
-                .await
-                .unwrap_or_else(Seen::unknown),
-            None => {
-                Seen::unknown("without the cluster record there are no credentials for the node")
-            }
-        };
+        let found = sight.nodes.get(&machine.spec.name);
+        let proven = plan.action(StepId::Apply, &machine.spec.name);
+        let proven = proven.filter(|action| action.proves_the_node());
         MachineState {
             name: machine.spec.name.clone(),
             role: machine.spec.role,
             address: machine.spec.address,
             vm_id: machine.spec.vm_id,
-            node,
+            node: within(Box::pin(node(
+                context,
+                identity,
+                machine,
+                found,
+                proven.is_some(),
+            )))
+            .await
+            .unwrap_or_else(Seen::unknown),
         }
     }))
     .await
 }
 
-async fn node(context: &Context, identity: &Identity, machine: &DesiredMachine) -> Seen<NodeState> {
-    let endpoint = nodes::endpoint(context, machine.spec.address);
-    let authority = match identity.authority() {
-        Ok(authority) => authority,
-        Err(error) => return of_error(error),
+/// The node that the plan found, asked for what only a status tells.
+async fn node(
+    context: &Context,
+    identity: Option<&Identity>,
+    machine: &DesiredMachine,
+    found: Option<&Node>,
+    is_proven: bool,
+) -> Seen<NodeState> {
+    let Some(identity) = identity else {
+        return Seen::unknown("without the cluster record there are no credentials for the node");
     };
-    match talos_client::probe(&endpoint, Some(&authority), nodes::PROBE).await {
-        Ok(Probe::Configured(_)) => {}
-        Ok(Probe::Maintenance(_)) => {
+    match found {
+        Some(Node::Found(found)) if found.is_configured() => {}
+        Some(Node::Found(_)) => {
             return Seen::absent("the node is in maintenance mode, without a configuration");
         }
-        Ok(Probe::Closed(error)) => return Seen::unknown(error.to_string()),
-        Ok(_) => return Seen::unknown("another cluster or service answers at the address"),
-        Err(error) => return of_error(error),
+        Some(Node::NotYet) => return Seen::absent("its VM does not exist"),
+        Some(Node::Other(action)) => return Seen::unknown(action.text()),
+        None => return Seen::unknown("it was not looked for"),
     }
     let state = async {
         let client = nodes::client(context, identity, machine)?;
-        let version = client.machine().version().await?;
+        let talos_version = match is_proven {
+            true => context.desired().talos_version(),
+            false => client.machine().version().await?.tag,
+        };
         let status = client.resources().singleton::<MachineStatus>().await?.spec;
         let etcd = match machine.spec.role {
             Role::ControlPlane => Some(etcd(&client).await),
             Role::Worker => None,
         };
         Ok::<_, Error>(NodeState {
-            talos_version: version.tag,
+            talos_version,
             stage: status.stage.to_string(),
             is_ready: status.is_ready,
             unmet_conditions: status
@@ -209,18 +196,14 @@ async fn etcd(client: &talos_client::Client) -> EtcdState {
     }
 }
 
-async fn kubernetes(context: &Context) -> Seen<KubernetesStatus> {
-    let client = match kubernetes_access(context) {
-        Ok(Some(client)) => client,
-        Ok(None) => return Seen::absent("there is no kubeconfig to ask the Kubernetes API with"),
-        Err(error) => return of_error(error),
-    };
-    match client.version().await {
-        Ok(version) => Seen::Exists(KubernetesStatus {
-            version: version.git_version,
-            checks: checks(context, &client).await,
+async fn kubernetes(context: &Context, api: &Api) -> Seen<KubernetesStatus> {
+    match api {
+        Api::Answers { client, version } => Seen::Exists(KubernetesStatus {
+            version: version.clone(),
+            checks: checks(context, client).await,
         }),
-        Err(error) => of_error(error),
+        Api::NotYet => Seen::absent("there is no kubeconfig to ask the Kubernetes API with"),
+        Api::Unknown(cause) => Seen::unknown(cause),
     }
 }
 
@@ -254,27 +237,30 @@ fn note(results: &Mutex<Vec<CheckResult>>, check: &Check) {
     }
 }
 
-async fn argocd(context: &Context) -> Seen<ArgoCdStatus> {
+async fn argocd(context: &Context, entry: &Seen<Box<Cluster>>) -> Seen<ArgoCdStatus> {
     if context.desired().argocd.is_none() {
         return Seen::absent("the specification does not name an Argo CD");
     }
-    let asked = async {
+    let cluster = match entry {
+        Seen::Exists(cluster) => cluster,
+        Seen::Absent { reason } => return Seen::absent(reason),
+        Seen::Unknown { cause } => return Seen::unknown(cause),
+    };
+    let applications = async {
         let (argocd, target) = register::argocd(context)?;
-        let server = register::server(context)?;
-        let Some(cluster) = argocd.clusters().find(&server).await? else {
-            return Ok(Seen::absent("the cluster is not registered in Argo CD"));
-        };
-        let target = Target::new(server.clone(), &target.cluster_name);
-        let applications = argocd.applications().list_for(&target).await?;
-        let connection = cluster.connection();
-        Ok::<_, Error>(Seen::Exists(ArgoCdStatus {
-            server: server.to_string(),
+        let target = Target::new(register::server(context)?, &target.cluster_name);
+        Ok::<_, Error>(argocd.applications().list_for(&target).await?)
+    };
+    let connection = cluster.connection();
+    match applications.await {
+        Ok(applications) => Seen::Exists(ArgoCdStatus {
+            server: cluster.server.clone(),
             connection: connection.status().to_string(),
             message: connection.message.clone(),
             applications: applications.iter().map(info).collect(),
-        }))
-    };
-    asked.await.unwrap_or_else(of_error)
+        }),
+        Err(error) => of_error(error),
+    }
 }
 
 fn info(application: &argocd_client::application::Application) -> ApplicationInfo {

@@ -10,25 +10,26 @@ use crate::run::context::Context;
 use crate::services::Validity;
 use crate::services::kubernetes::Kubeconfig;
 use crate::state::artifacts::Artifact;
+use crate::state::credentials::{self, Found};
 use crate::state::record::ClusterRecord;
 use crate::state::talosconfig;
 
 /// What ends, and when.
-pub(super) type End = (String, Validity);
+type End = (String, Validity);
 
 /// Everything whose end is known, the earliest first. A file that cannot be read has none here: the plan reports it.
-pub(super) fn all(
+pub(super) async fn all(
     context: &Context,
     record: Option<&ClusterRecord>,
-    tokens: Vec<End>,
+    kubeconfig: Option<&Found>,
     now: Timestamp,
 ) -> Vec<Expiry> {
-    let mut ends = tokens;
+    let (mut ends, talosconfig) = tokio::join!(tokens(context), admin_of_talosconfig(context));
     if let Some(record) = record {
         ends.extend(authorities(&record.bundle));
     }
-    ends.extend(admin_of_talosconfig(context));
-    ends.extend(admin_of_kubeconfig(context));
+    ends.extend(talosconfig);
+    ends.extend(kubeconfig.and_then(admin_of_kubeconfig));
     let mut expiries: Vec<Expiry> = ends
         .into_iter()
         .map(|(what, validity)| Expiry::new(what, validity, now))
@@ -37,16 +38,15 @@ pub(super) fn all(
     expiries
 }
 
-fn admin_of_talosconfig(context: &Context) -> Option<End> {
-    let text = context.artifacts().read(&Artifact::Talosconfig).ok()??;
-    let config = Talosconfig::parse(text.expose_secret()).ok()?;
+async fn admin_of_talosconfig(context: &Context) -> Option<End> {
+    let found = credentials::find(context, &Artifact::Talosconfig).await;
+    let config = Talosconfig::parse(found.ok()??.text.expose_secret()).ok()?;
     let validity = talosconfig::validity(&config)?;
     Some(("admin certificate in talosconfig".to_owned(), validity))
 }
 
-fn admin_of_kubeconfig(context: &Context) -> Option<End> {
-    let text = context.artifacts().read(&Artifact::Kubeconfig).ok()??;
-    let validity = Kubeconfig::parse(&text).ok()?.validity()?;
+fn admin_of_kubeconfig(found: &Found) -> Option<End> {
+    let validity = Kubeconfig::parse(&found.text).ok()?.validity()?;
     Some(("admin certificate in kubeconfig".to_owned(), validity))
 }
 
@@ -67,7 +67,7 @@ fn authorities(bundle: &SecretsBundle) -> Vec<End> {
 
 /// The tokens that were given for the servers, as far as they have an end and may read it. A client that logs in by itself
 /// has no token that could be missed.
-pub(super) async fn tokens(context: &Context) -> Vec<End> {
+async fn tokens(context: &Context) -> Vec<End> {
     let (proxmox, store) = tokio::join!(proxmox(context), store(context));
     [proxmox, store, argocd(context)]
         .into_iter()

@@ -4,6 +4,8 @@ mod collect;
 mod display;
 mod expiry;
 
+pub(crate) use collect::status_and_plan;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -177,15 +179,31 @@ pub struct Expiry {
 }
 
 impl<T> Seen<T> {
-    fn absent(reason: impl Into<String>) -> Self {
+    pub(crate) fn absent(reason: impl Into<String>) -> Self {
         Self::Absent {
             reason: reason.into(),
         }
     }
 
-    fn unknown(cause: impl Into<String>) -> Self {
+    pub(crate) fn unknown(cause: impl Into<String>) -> Self {
         Self::Unknown {
             cause: cause.into(),
+        }
+    }
+
+    fn as_ref(&self) -> Seen<&T> {
+        match self {
+            Self::Exists(thing) => Seen::Exists(thing),
+            Self::Absent { reason } => Seen::absent(reason),
+            Self::Unknown { cause } => Seen::unknown(cause),
+        }
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Seen<U> {
+        match self {
+            Self::Exists(thing) => Seen::Exists(change(thing)),
+            Self::Absent { reason } => Seen::Absent { reason },
+            Self::Unknown { cause } => Seen::Unknown { cause },
         }
     }
 

@@ -18,6 +18,7 @@ use crate::nodes::identity::Identity;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
 use crate::verbs::logs::recorded;
+use crate::verbs::status::status_and_plan;
 
 /// How long a single question may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -45,9 +46,8 @@ impl ClusterBootstrap {
         }
         bundle.add("outline.txt", &self.outline().to_string());
         // Boxed, because the future of all questions is larger than a caller expects on the stack.
-        let (status, plan, diagnosis) = tokio::join!(
-            Box::pin(self.status()),
-            Box::pin(self.plan()),
+        let ((status, plan), diagnosis) = tokio::join!(
+            Box::pin(status_and_plan(self.context())),
             Box::pin(self.doctor())
         );
         add_json(&mut bundle, "status.json", &status);
