@@ -125,6 +125,22 @@ fn chart(timeline: &Timeline) -> Markup {
                     }
                 }
             }
+            (axis(start, end))
+        }
+    }
+}
+
+/// What the scale of the chart says: its beginning, its middle and its end.
+fn axis(start: Timestamp, end: Timestamp) -> Markup {
+    let whole = end.duration_since(start);
+    let middle = start.saturating_add(whole / 2).unwrap_or(end);
+    html! {
+        div.row aria-hidden="true" {
+            div.label {}
+            div.scale {
+                @for at in [start, middle, end] { span { (seconds(start, at)) } }
+            }
+            div.time {}
         }
     }
 }
@@ -142,7 +158,7 @@ fn hover(piece: &Piece) -> String {
     let lasted = seconds(piece.from, piece.to);
     match piece.kind {
         Kind::Wait => format!(
-            "waited {lasted} for {} ({} looks): {}",
+            "waited {lasted} for {} ({} probes): {}",
             piece.what, piece.attempts, piece.cause
         ),
         _ => format!("{lasted}: {}", piece.what),
@@ -239,11 +255,11 @@ fn waits(timeline: &Timeline) -> Markup {
             section id="work" {
                 h2 { "Actions, waits and retries" }
                 table {
-                    thead { tr { th { "at" } th { "where" } th { "what" } th.number { "time" } th.number { "looks" } } }
+                    thead { tr { th { "at" } th { "where" } th { "what" } th.number { "time" } th.number { "probes" } } }
                     tbody {
                         @for (row, piece) in pieces {
                             tr {
-                                td.nowrap { (clock(piece.from)) }
+                                td.nowrap title=(clock(piece.from)) { (piece.from.strftime("%H:%M:%S").to_string()) }
                                 td.nowrap { (row.key.to_string()) }
                                 td {
                                     span.(kind_class(piece.kind)) { (verb(piece.kind)) } " " (piece.what)
@@ -262,7 +278,7 @@ fn waits(timeline: &Timeline) -> Markup {
 
 fn verb(kind: Kind) -> &'static str {
     match kind {
-        Kind::Action => "did",
+        Kind::Action => "acted because",
         Kind::Wait => "waited for",
         Kind::Transfer => "moved",
     }

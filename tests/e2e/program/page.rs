@@ -163,7 +163,34 @@ fn the_page_of_a_failed_run_says_why_and_no_text_becomes_markup() {
     assert!(page.text.contains("<script>alert(1)"), "{html}");
 }
 
-/// Takes pictures of a page in light and dark, where a browser is at hand.
+/// What a browser finds on the page: texts that are cut off or too wide, and the lowest contrast of a text with its ground.
+const LOOK: &str = r#"<script>
+const number = (text) => text.match(/[\d.]+/g).map(Number);
+const light = (rgb) => {
+  const [r, g, b] = rgb.slice(0, 3).map((it) => it / 255).map((it) => it <= 0.03928 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const ground = (element) => {
+  for (let at = element; at; at = at.parentElement) {
+    const color = number(getComputedStyle(at).backgroundColor);
+    if (color.length < 4 || color[3] > 0) return color;
+  }
+  return [255, 255, 255];
+};
+let [lowest, cut, texts] = [21, [], 0];
+for (const element of document.body.querySelectorAll("*")) {
+  const own = [...element.childNodes].some((it) => it.nodeType === 3 && it.textContent.trim());
+  if (!own || element.tagName === "SCRIPT" || !element.offsetParent) continue;
+  texts += 1;
+  if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0) cut.push(element.textContent);
+  const [a, b] = [light(number(getComputedStyle(element).color)), light(ground(element))];
+  lowest = Math.min(lowest, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+}
+if (document.documentElement.scrollWidth > innerWidth) cut.push("the page is wider than the screen");
+document.documentElement.dataset.look = JSON.stringify({ lowest, cut, texts, ground: ground(document.body) });
+</script>"#;
+
+/// Looks at a page in light and dark, wide and narrow, where a browser is at hand.
 #[allow(clippy::print_stderr, reason = "a part that is skipped says so")]
 fn look_at(place: &Place, name: &str) {
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
@@ -173,8 +200,14 @@ fn look_at(place: &Place, name: &str) {
         return;
     };
     let folder = place.folder.path();
-    let picture = |scheme: &str, width: u32| -> Vec<u8> {
-        let target = folder.join(format!("{scheme}-{width}.png"));
+    let html = std::fs::read_to_string(folder.join(name)).unwrap();
+    // The page permits no script; a copy does.
+    let copy = html
+        .replace("http-equiv=\"Content-Security-Policy\"", "name=\"policy\"")
+        .replace("</body>", &format!("{LOOK}</body>"));
+    let looked_at = folder.join("looked-at.html");
+    std::fs::write(&looked_at, copy).unwrap();
+    let browse = |page: &Path, scheme: &str, width: u32, how: &str| -> Vec<u8> {
         let looked = Command::new(browser)
             .args([
                 "--headless",
@@ -191,27 +224,38 @@ fn look_at(place: &Place, name: &str) {
                 u8::from(scheme == "light")
             ))
             .arg(format!("--window-size={width},1400"))
-            .arg(format!("--screenshot={}", target.display()))
-            .arg(url_of(&folder.join(name)))
+            .args([how, &url_of(page)])
             .output()
             .unwrap();
         assert!(looked.status.success(), "{looked:?}");
-        std::fs::read(target).unwrap()
+        looked.stdout
     };
-    let (light, dark, narrow) = (
-        picture("light", 1200),
-        picture("dark", 1200),
-        picture("light", 480),
-    );
-    for bytes in [&light, &dark, &narrow] {
-        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000);
-    }
-    assert_ne!(light, dark);
-    if let Some(keep) = std::env::var_os("LUNGMEN_PICTURES") {
-        for (name, bytes) in [("light", &light), ("dark", &dark), ("narrow", &narrow)] {
-            std::fs::write(Path::new(&keep).join(format!("{name}.png")), bytes).unwrap();
+    let mut grounds = Vec::new();
+    for (scheme, width) in [("light", 1200), ("dark", 1200), ("light", 480)] {
+        let case = format!("{scheme}-{width}");
+        let dom = browse(&looked_at, scheme, width, "--dump-dom");
+        let dom = String::from_utf8(dom).unwrap();
+        let look = attribute(&dom, "data-look");
+        assert!(look["texts"].as_u64().unwrap() > 50, "{case}: {look}");
+        assert_eq!(look["cut"], serde_json::json!([]), "{case}");
+        // What the guidelines for accessible pages ask of small texts.
+        assert!(look["lowest"].as_f64().unwrap() >= 4.5, "{case}: {look}");
+        grounds.push(look["ground"].clone());
+        if let Some(keep) = std::env::var_os("LUNGMEN_PICTURES") {
+            let target = Path::new(&keep).join(format!("{case}.png"));
+            let how = format!("--screenshot={}", target.display());
+            browse(&folder.join(name), scheme, width, &how);
         }
     }
+    assert_ne!(grounds[0], grounds[1], "dark is light");
+}
+
+/// The JSON in an attribute of the root of a page.
+fn attribute(dom: &str, name: &str) -> serde_json::Value {
+    let page = Page::parse(dom.trim_end());
+    let (_, attributes) = page.elements.first().unwrap();
+    let value = attributes.iter().find(|(known, _)| known == name);
+    serde_json::from_str(&value.unwrap_or_else(|| panic!("{dom}")).1).unwrap()
 }
 
 fn url_of(path: &Path) -> String {
