@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use console::Term;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use lungmen_bootstrap::{Event, EventKind, Observer, Outcome};
 
-use board::{Board, Key};
+use board::{Board, Key, Line};
 use text::folded;
+
+/// The columns that the spinner of a moving line takes.
+const SPINNER: usize = 2;
 
 /// How events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(crate) struct Progress {
 struct Screen {
     board: Board,
     bars: MultiProgress,
-    shown: BTreeMap<Key, ProgressBar>,
+    shown: BTreeMap<Key, Moving>,
     last: BTreeMap<Key, String>,
 }
 
@@ -72,8 +75,8 @@ impl Progress {
             beating.abort();
         }
         let mut screen = locked(&self.screen);
-        for bar in std::mem::take(&mut screen.shown).into_values() {
-            bar.finish_and_clear();
+        for moving in std::mem::take(&mut screen.shown).into_values() {
+            moving.bar.finish_and_clear();
         }
     }
 }
@@ -92,22 +95,44 @@ async fn beat(screen: Arc<Mutex<Screen>>, interval: Duration) {
 }
 
 impl Screen {
-    /// Something that changes all the time: a moving line, or a plain one when it says something new.
+    /// Something that changes all the time: moving lines, or a plain one when it says something new.
     fn status(&mut self, event: &Event, style: Style) {
         let Some(line) = self.board.note(event) else {
             return;
         };
-        let (key, text) = (line.key.clone(), line.text());
         if style == Style::Terminal {
-            let bars = &self.bars;
-            let bar = self
-                .shown
-                .entry(key)
-                .or_insert_with_key(|key| moving(bars, key));
-            bar.set_message(text);
-        } else if self.last.get(&key) != Some(&text) {
+            self.redraw();
+            return;
+        }
+        let (key, text) = (line.key.clone(), line.text());
+        if self.last.get(&key) != Some(&text) {
             write_line(&format!("  … {}", line.with_time(event.at)));
             self.last.insert(key, text);
+        }
+    }
+
+    /// Brings the lines of the board to the screen.
+    fn redraw(&mut self) {
+        let lines: BTreeMap<Key, Line> = self
+            .board
+            .lines()
+            .map(|line| (line.key.clone(), line.clone()))
+            .collect();
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.shown)
+            .into_iter()
+            .partition(|(key, _)| lines.contains_key(key));
+        self.shown = kept;
+        for moving in gone.into_values() {
+            moving.bar.finish_and_clear();
+            self.bars.remove(&moving.bar);
+        }
+        for (key, line) in lines {
+            match self.shown.get(&key) {
+                Some(moving) => *locked(&moving.line) = line,
+                None => {
+                    self.shown.insert(key, Moving::new(&self.bars, line));
+                }
+            }
         }
     }
 
@@ -120,14 +145,7 @@ impl Screen {
     fn end(&mut self, event: &Event) {
         self.board.note(event);
         self.last.retain(|key, _| key.step != event.step);
-        let (ended, others): (BTreeMap<_, _>, _) = std::mem::take(&mut self.shown)
-            .into_iter()
-            .partition(|(key, _)| key.step == event.step);
-        self.shown = others;
-        for bar in ended.into_values() {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
-        }
+        self.redraw();
     }
 
     fn finished(&mut self, event: &Event, outcome: Outcome, summary: &str, lasted: Duration) {
@@ -145,15 +163,28 @@ impl Screen {
     }
 }
 
-/// A line that moves: step and machine, how long it has lasted, and what is done. The end is cut off where it is too long.
-fn moving(bars: &MultiProgress, key: &Key) -> ProgressBar {
-    let bar = bars.add(ProgressBar::new_spinner());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}") {
-        bar.set_style(style);
+/// A line of the board that moves on the screen.
+struct Moving {
+    bar: ProgressBar,
+    line: Arc<Mutex<Line>>,
+}
+
+impl Moving {
+    fn new(bars: &MultiProgress, line: Line) -> Self {
+        let line = Arc::new(Mutex::new(line));
+        let bar = bars.add(ProgressBar::new_spinner());
+        let shown = Arc::clone(&line);
+        let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let width = text::width(&Term::stderr()).unwrap_or(text::USUAL);
+            let text = locked(&shown).fitted(jiff::Timestamp::now(), width - SPINNER);
+            let _ = out.write_str(&text);
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {line}") {
+            bar.set_style(style.with_key("line", write));
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar, line }
     }
-    bar.set_prefix(key.to_string());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 impl Observer for Progress {
@@ -168,9 +199,13 @@ impl Observer for Progress {
         let key = Key::of(event);
         match &event.kind {
             EventKind::Deleting { what } => screen.line(&format!("  - {key}: deleting {what}")),
-            EventKind::Note { text } => screen.line(&format!("  · {key}: {text}")),
+            EventKind::Note { text } => {
+                let text = screen.board.remark(event, text);
+                screen.line(&format!("  · {key}: {text}"));
+            }
             EventKind::Warning { text } => {
                 if screen.board.is_news(text) {
+                    let text = screen.board.remark(event, text);
                     screen.line(&format!("  ! {key}: {text}"));
                 }
             }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use console::Term;
 
-/// What a line is folded to where nobody says how wide the screen is.
-const USUAL: usize = 80;
+/// The width of a screen that nobody tells.
+pub(crate) const USUAL: usize = 80;
+
+/// No screen is taken for narrower.
+const NARROWEST: usize = 20;
 
 /// A duration as people say it: seconds up to two minutes, then minutes.
 pub(crate) fn duration(length: Duration) -> String {
@@ -30,7 +33,7 @@ pub(crate) fn width(terminal: &Term) -> Option<usize> {
     let (_, columns) = terminal.size_checked().unwrap_or((0, 0));
     Some(match usize::from(columns) {
         0 => USUAL,
-        columns => columns,
+        columns => columns.max(NARROWEST),
     })
 }
 
@@ -40,7 +43,10 @@ pub(crate) fn folded(text: &str, width: Option<usize>) -> String {
     match width {
         None => text.to_owned(),
         Some(width) => {
-            let options = textwrap::Options::new(width.max(20)).subsequent_indent(INDENT);
+            let options = textwrap::Options::new(width)
+                .subsequent_indent(INDENT)
+                // A name is not torn apart.
+                .word_splitter(textwrap::WordSplitter::NoHyphenation);
             textwrap::wrap(text, options).join("\n")
         }
     }
