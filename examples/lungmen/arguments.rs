@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
 use lungmen_bootstrap::StepId;
+
+use crate::environment;
+use crate::shell::quoted;
 
 /// The specification that is used when no other is given.
 const DEFAULT_SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lungmen.yaml");
@@ -15,7 +19,7 @@ const DEFAULT_SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lungmen.yaml");
 /// gravest finding of `doctor` is a warning, or `status` found something that is not healthy; 3 a run ended where only a
 /// person allows to go on; 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
-#[command(name = "lungmen", version)]
+#[command(name = "lungmen", version, after_long_help = environment::help())]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -24,17 +28,12 @@ pub(crate) struct Arguments {
     #[arg(global = true, long, value_name = "FILE", default_value = DEFAULT_SPEC)]
     pub(crate) config: PathBuf,
 
-    /// Talk to the real servers. Addresses: PROXMOX_VE_ENDPOINT, BAO_ADDR (or VAULT_ADDR), ARGOCD_SERVER, or the
-    /// specification. Tokens: PROXMOX_VE_API_TOKEN, BAO_TOKEN (or VAULT_TOKEN), ARGOCD_AUTH_TOKEN, or a file with the token
-    /// in the variable of the same name and _FILE. Trust: a file with the authority in PROXMOX_VE_CACERT, BAO_CACERT,
-    /// ARGOCD_CACERT, IMAGE_FACTORY_CACERT, or the SHA-256 fingerprint of the certificate in PROXMOX_VE_FINGERPRINT,
-    /// BAO_FINGERPRINT, ARGOCD_FINGERPRINT, IMAGE_FACTORY_FINGERPRINT.
+    /// Talk to the real servers; the end of this help says where their addresses, tokens and trust come from.
     #[arg(global = true, long)]
     pub(crate) live: bool,
 
-    /// Reach this server without TLS (proxmox, openbao, argocd). Repeatable.
-    #[arg(global = true, long, value_name = "SERVER")]
-    pub(crate) without_tls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
 
     /// The same as the command `plan`.
     #[arg(long)]
@@ -91,6 +90,82 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("must be a whole number of seconds from 1 on".to_owned()),
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+/// The servers of `--live`, each by its name: proxmox, factory, openbao, argocd.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Servers {
+    /// The address of a server. Repeatable, like the flags with SERVER that follow.
+    #[arg(global = true, long, value_name = "SERVER=URL", value_parser = of_server)]
+    pub(crate) address: Vec<OfServer>,
+
+    /// A file with the token for a server.
+    #[arg(global = true, long, value_name = "SERVER=FILE", value_parser = of_server)]
+    pub(crate) token_file: Vec<OfServer>,
+
+    /// A file with the certificate authority of a server.
+    #[arg(global = true, long, value_name = "SERVER=FILE", value_parser = of_server)]
+    pub(crate) ca_file: Vec<OfServer>,
+
+    /// The SHA-256 fingerprint of the certificate of a server.
+    #[arg(global = true, long, value_name = "SERVER=SHA256", value_parser = of_server)]
+    pub(crate) fingerprint: Vec<OfServer>,
+
+    /// Reach a server without TLS.
+    #[arg(global = true, long, value_name = "SERVER", value_parser = PossibleValuesParser::new(environment::servers()))]
+    pub(crate) without_tls: Vec<String>,
+}
+
+/// A value for the server of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OfServer {
+    server: String,
+    value: String,
+}
+
+fn of_server(text: &str) -> Result<OfServer, String> {
+    let servers: Vec<&str> = environment::servers().collect();
+    match text.split_once('=') {
+        Some((server, value)) if servers.contains(&server) && !value.is_empty() => Ok(OfServer {
+            server: server.to_owned(),
+            value: value.to_owned(),
+        }),
+        _ => Err(format!(
+            "must be SERVER=VALUE, SERVER one of {}",
+            servers.join(", ")
+        )),
+    }
+}
+
+impl Servers {
+    /// The last value for a server.
+    pub(crate) fn of(values: &[OfServer], server: &str) -> Option<String> {
+        let mut values = values.iter().rev();
+        let found = values.find(|given| given.server == server);
+        found.map(|given| given.value.clone())
+    }
+
+    /// The same flags once more.
+    fn repeated(&self) -> String {
+        let mut flags = String::new();
+        for (flag, values) in [
+            ("address", &self.address),
+            ("token-file", &self.token_file),
+            ("ca-file", &self.ca_file),
+            ("fingerprint", &self.fingerprint),
+        ] {
+            for OfServer { server, value } in values {
+                flags.push_str(&format!(
+                    " --{flag} {}",
+                    quoted(format!("{server}={value}"))
+                ));
+            }
+        }
+        for server in &self.without_tls {
+            flags.push_str(&format!(" --without-tls {server}"));
+        }
+        flags
     }
 }
 
@@ -203,14 +278,12 @@ impl Arguments {
         if self.live {
             flags.push_str(" --live");
         }
-        for server in &self.without_tls {
-            flags.push_str(&format!(" --without-tls {server}"));
-        }
+        flags.push_str(&self.servers.repeated());
         if self.config != *DEFAULT_SPEC {
-            flags.push_str(&format!(" --config '{}'", self.config.display()));
+            flags.push_str(&format!(" --config {}", quoted(self.config.display())));
         }
         if let Some(folder) = &self.output {
-            flags.push_str(&format!(" --output '{}'", folder.display()));
+            flags.push_str(&format!(" --output {}", quoted(folder.display())));
         }
         flags
     }

@@ -1,13 +1,17 @@
 //! Why the program ends with an exit code other than 0.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lungmen_bootstrap::services::presented_fingerprint;
 use lungmen_bootstrap::{Diagnostic, ErrorKind, RunOutcome, Server, StepId, StepReport};
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;
+
+use crate::environment::{ARGOCD, FACTORY, OPENBAO, PROXMOX};
 
 /// How long a server may take to show its certificate once more.
 const LOOK: Duration = Duration::from_secs(5);
@@ -16,9 +20,21 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum Failure {
     Run(lungmen_bootstrap::Error),
-    /// A run that met a certificate that is not trusted, with its SHA-256 fingerprint.
-    Untrusted(lungmen_bootstrap::Error, String),
+    /// A run that met certificates that are not trusted.
+    Untrusted(lungmen_bootstrap::Error, Vec<Presented>),
     Other(String),
+}
+
+/// A certificate that is not trusted, as its server presents it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct Presented {
+    /// The server, and its address.
+    origin: Option<Server>,
+    server: String,
+    /// The SHA-256 fingerprint of the certificate.
+    fingerprint: String,
+    /// The variable that pins it, once it was compared.
+    variable: String,
 }
 
 /// A failure in its parts, for programs.
@@ -40,8 +56,8 @@ pub(crate) struct Failed {
     problems: Vec<Diagnostic>,
     /// What to do about it.
     hint: String,
-    /// The SHA-256 fingerprint of a certificate that is not trusted.
-    presented_fingerprint: Option<String>,
+    /// The certificates that are not trusted.
+    untrusted: Vec<Presented>,
     /// Whether running again, with nothing changed, can succeed, and whether it can do no harm.
     retryable: bool,
     safe_to_repeat: bool,
@@ -59,19 +75,17 @@ impl Failure {
         Self::Other(text.into())
     }
 
-    /// The same failure with the fingerprint of a certificate that is not trusted, as far as the server shows it.
+    /// The same failure with the fingerprints of the certificates that are not trusted, as far as the servers show them.
     pub(crate) async fn explained(self) -> Self {
         let Self::Run(error) = self else {
             return self;
         };
-        let is_untrusted = error.kind() == ErrorKind::Certificate;
-        let address = error.server().filter(|_| is_untrusted);
-        let Some(address) = address.and_then(|address| Url::parse(address).ok()) else {
-            return Self::Run(error);
-        };
-        match presented_fingerprint(&address, LOOK).await {
-            Some(fingerprint) => Self::Untrusted(error, fingerprint.to_string()),
-            None => Self::Run(error),
+        let all = std::iter::once(&error).chain(error.others());
+        let looks = join_all(all.map(Presented::of)).await;
+        let presented: Vec<Presented> = looks.into_iter().flatten().collect();
+        match presented.is_empty() {
+            true => Self::Run(error),
+            false => Self::Untrusted(error, presented),
         }
     }
 
@@ -79,12 +93,13 @@ impl Failure {
     pub(crate) fn report(&self) -> String {
         match self {
             Self::Run(error) => error.report(),
-            Self::Untrusted(error, fingerprint) => format!(
-                "{}\n  The server presents SHA-256 {fingerprint}. Compare it with what the server itself shows; if it is the \
-                 same, trust it: {}={fingerprint}",
-                error.report(),
-                variable_of(error.origin())
-            ),
+            Self::Untrusted(error, presented) => {
+                let lines = presented.iter().map(ToString::to_string);
+                std::iter::once(error.report())
+                    .chain(lines)
+                    .collect::<Vec<_>>()
+                    .join("\n  ")
+            }
             Self::Other(text) => format!("error: {text}"),
         }
     }
@@ -115,9 +130,9 @@ impl Failure {
         let Some(error) = self.error() else {
             return Failed::usage(self.report());
         };
-        let presented_fingerprint = match self {
-            Self::Untrusted(_, fingerprint) => Some(fingerprint.clone()),
-            _ => None,
+        let untrusted = match self {
+            Self::Untrusted(_, presented) => presented.clone(),
+            _ => Vec::new(),
         };
         let kind = serde_json::to_value(error.kind()).unwrap_or_default();
         Failed {
@@ -131,7 +146,7 @@ impl Failure {
             message: error.to_string(),
             problems: error.diagnostics().to_vec(),
             hint: error.hint().to_owned(),
-            presented_fingerprint,
+            untrusted,
             retryable: error.is_retryable(),
             safe_to_repeat: error.is_safe_to_repeat(),
             others: error.others().iter().map(ToString::to_string).collect(),
@@ -142,13 +157,44 @@ impl Failure {
     }
 }
 
+impl Presented {
+    /// Asks the server of the error for its certificate once more, where that is what was wrong.
+    async fn of(error: &lungmen_bootstrap::Error) -> Option<Self> {
+        let is_untrusted = error.kind() == ErrorKind::Certificate;
+        let server = error.server().filter(|_| is_untrusted)?;
+        let fingerprint = presented_fingerprint(&Url::parse(server).ok()?, LOOK).await?;
+        Some(Self {
+            origin: error.origin(),
+            server: server.to_owned(),
+            fingerprint: fingerprint.to_string(),
+            variable: variable_of(error.origin()).to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            server,
+            fingerprint,
+            variable,
+            ..
+        } = self;
+        write!(
+            f,
+            "{server} presents SHA-256 {fingerprint}. Compare it with what the server itself shows; if it is the same, \
+             trust it: {variable}={fingerprint}"
+        )
+    }
+}
+
 /// The variable that pins the certificate of a server.
 fn variable_of(server: Option<Server>) -> &'static str {
     match server {
-        Some(Server::ProxmoxVe) => "PROXMOX_VE_FINGERPRINT",
-        Some(Server::ImageFactory) => "IMAGE_FACTORY_FINGERPRINT",
-        Some(Server::SecretStore) => "BAO_FINGERPRINT",
-        Some(Server::ArgoCd) => "ARGOCD_FINGERPRINT",
+        Some(Server::ProxmoxVe) => PROXMOX.pin(),
+        Some(Server::ImageFactory) => FACTORY.pin(),
+        Some(Server::SecretStore) => OPENBAO.pin(),
+        Some(Server::ArgoCd) => ARGOCD.pin(),
         _ => "…_FINGERPRINT",
     }
 }
@@ -167,7 +213,7 @@ impl Failed {
             message: report.trim_start_matches("error: ").to_owned(),
             problems: Vec::new(),
             hint: "Correct the command or the environment. Nothing was changed.".to_owned(),
-            presented_fingerprint: None,
+            untrusted: Vec::new(),
             retryable: false,
             safe_to_repeat: true,
             others: Vec::new(),

@@ -1,4 +1,4 @@
-//! Clients for the real servers, with credentials from the environment.
+//! Clients for the real servers, with credentials from the command line, the environment or files.
 
 use lungmen_bootstrap::openbao;
 use lungmen_bootstrap::services;
@@ -6,23 +6,24 @@ use lungmen_bootstrap::{ClusterBootstrapBuilder, Spec};
 use proxmox_client::credentials::ApiToken;
 use url::Url;
 
-use crate::environment::{Environment, variable};
+use crate::arguments::Servers;
+use crate::environment::{ARGOCD, Environment, FACTORY, OPENBAO, PROXMOX, variable};
 use crate::failure::Failure;
 
 /// The public Image Factory.
-const FACTORY: &str = "https://factory.talos.dev";
+const PUBLIC_FACTORY: &str = "https://factory.talos.dev";
 
 /// Sets the trust of a client builder: an authority from a file, or the fingerprint of the certificate.
 macro_rules! trusted {
-    ($environment:expr, $builder:expr, $server:literal, $trust:ty, $file:expr, $fingerprint:expr) => {{
+    ($environment:expr, $names:expr, $builder:expr, $trust:ty) => {{
         let mut builder = $builder;
-        if let Some(pem) = $environment.file($server, $file)
-            && let Some(trust) = $environment.valid($server, <$trust>::from_pem(&pem))
+        if let Some(pem) = $environment.authority($names)
+            && let Some(trust) = $environment.valid($names.server, <$trust>::from_pem(&pem))
         {
             builder = builder.trust(trust);
         }
-        if let Some(pin) = variable($fingerprint)
-            && let Some(pin) = $environment.valid($server, pin.parse())
+        if let Some(pin) = $environment.fingerprint($names)
+            && let Some(pin) = $environment.valid($names.server, pin.parse())
         {
             builder = builder.trust(<$trust>::pinned(pin));
         }
@@ -34,11 +35,15 @@ macro_rules! trusted {
 /// one failure.
 pub(crate) fn bootstrap(
     spec: Spec,
-    without_tls: &[String],
+    flags: &Servers,
+    asks_proxmox: bool,
 ) -> Result<ClusterBootstrapBuilder, Failure> {
-    let environment = Environment::new(without_tls);
+    let environment = Environment::new(flags);
     let factory = factory(&environment, spec.factory.as_ref());
-    let proxmox = proxmox(&environment, spec.proxmox_endpoint.as_ref());
+    let proxmox = match asks_proxmox {
+        true => proxmox(&environment, spec.proxmox_endpoint.as_ref()),
+        false => nobody(&environment),
+    };
     let openbao = spec
         .openbao
         .as_ref()
@@ -65,59 +70,50 @@ pub(crate) fn bootstrap(
     Ok(builder)
 }
 
-fn factory(environment: &Environment, in_spec: Option<&Url>) -> Option<factory_client::Client> {
-    let url = match in_spec {
-        Some(url) => url.clone(),
-        None => environment.valid("factory", Url::parse(FACTORY))?,
-    };
+fn factory(environment: &Environment<'_>, in_spec: Option<&Url>) -> Option<factory_client::Client> {
+    let address = in_spec.map_or(PUBLIC_FACTORY, Url::as_str);
+    let url = environment.valid("factory", Url::parse(address))?;
+    let url = environment.url(&FACTORY, Some(&url))?;
     let builder = trusted!(
         environment,
+        &FACTORY,
         factory_client::Client::builder(url),
-        "factory",
-        factory_client::TlsTrust,
-        &["IMAGE_FACTORY_CACERT"],
-        &["IMAGE_FACTORY_FINGERPRINT"]
+        factory_client::TlsTrust
     );
     environment.valid("factory", builder.build())
 }
 
 /// Proxmox VE usually has a certificate of its own: pin it with `PROXMOX_VE_FINGERPRINT`.
-fn proxmox(environment: &Environment, in_spec: Option<&Url>) -> Option<proxmox_client::Client> {
-    let endpoint = environment.address(
-        "proxmox",
-        "proxmox.endpoint",
-        in_spec.map(Url::as_str),
-        &["PROXMOX_VE_ENDPOINT"],
-    );
+fn proxmox(environment: &Environment<'_>, in_spec: Option<&Url>) -> Option<proxmox_client::Client> {
+    let endpoint = environment.url(&PROXMOX, in_spec);
     let token = environment
-        .secret("proxmox", &["PROXMOX_VE_API_TOKEN"])
+        .token(&PROXMOX)
         .and_then(|text| environment.valid("proxmox", ApiToken::parse(&text)));
-    let builder = trusted!(
-        environment,
-        proxmox_client::Client::builder(endpoint?, token?),
-        "proxmox",
-        proxmox_client::TlsTrust,
-        &["PROXMOX_VE_CACERT"],
-        &["PROXMOX_VE_FINGERPRINT"]
-    );
+    let mut builder = proxmox_client::Client::builder(endpoint?, token?);
+    if environment.is_without_tls(&PROXMOX) {
+        builder = builder.danger_allow_plain_http();
+    }
+    let builder = trusted!(environment, &PROXMOX, builder, proxmox_client::TlsTrust);
     environment.valid("proxmox", builder.build())
 }
 
-fn openbao(environment: &Environment, in_spec: Option<&Url>) -> Option<openbao::Client> {
-    let address = environment.address(
-        "openbao",
-        "openbao.address",
-        in_spec.map(Url::as_str),
-        &["BAO_ADDR", "VAULT_ADDR"],
-    );
-    let token = environment.secret("openbao", &["BAO_TOKEN", "VAULT_TOKEN"]);
+/// A client for a command that asks Proxmox VE nothing, so that nobody has to have a token for it. Its address does not exist.
+fn nobody(environment: &Environment<'_>) -> Option<proxmox_client::Client> {
+    let address = environment.valid("proxmox", Url::parse("https://proxmox.invalid"))?;
+    let token = "nobody@pve!none=00000000-0000-0000-0000-000000000000";
+    let token = environment.valid("proxmox", ApiToken::parse(&token.into()))?;
+    let builder = proxmox_client::Client::builder(address, token);
+    environment.valid("proxmox", builder.build())
+}
+
+fn openbao(environment: &Environment<'_>, in_spec: Option<&Url>) -> Option<openbao::Client> {
+    let address = environment.url(&OPENBAO, in_spec);
+    let token = environment.token(&OPENBAO);
     let mut builder = trusted!(
         environment,
+        &OPENBAO,
         openbao::Client::builder(address?, openbao::Credentials::token(token?)),
-        "openbao",
-        services::TlsTrust,
-        &["BAO_CACERT", "VAULT_CACERT"],
-        &["BAO_FINGERPRINT"]
+        services::TlsTrust
     );
     if let Some(namespace) = variable(&["BAO_NAMESPACE", "VAULT_NAMESPACE"]) {
         builder = builder.namespace(namespace);
@@ -126,24 +122,17 @@ fn openbao(environment: &Environment, in_spec: Option<&Url>) -> Option<openbao::
 }
 
 /// The address of Argo CD may be a host alone, as `argocd login` takes it.
-fn argocd(environment: &Environment, in_spec: Option<&str>) -> Option<argocd_client::Client> {
-    let server = variable(&["ARGOCD_SERVER"]).or_else(|| in_spec.map(str::to_owned));
-    if server.is_none() {
-        environment.problem(
-            "argocd: the address is missing: set argocd.server in the specification, or ARGOCD_SERVER",
-        );
-    }
-    let url = server
+fn argocd(environment: &Environment<'_>, in_spec: Option<&str>) -> Option<argocd_client::Client> {
+    let url = environment
+        .address(&ARGOCD, in_spec)
         .and_then(|text| environment.valid("argocd", argocd_client::parse_endpoint(&text)))
-        .filter(|url| environment.allow("argocd", url).is_some());
-    let token = environment.secret("argocd", &["ARGOCD_AUTH_TOKEN"]);
+        .and_then(|url| environment.allowed(&ARGOCD, url));
+    let token = environment.token(&ARGOCD);
     let builder = trusted!(
         environment,
+        &ARGOCD,
         argocd_client::Client::builder(url?, argocd_client::Credentials::Token(token?)),
-        "argocd",
-        argocd_client::TlsTrust,
-        &["ARGOCD_SERVER_CRT", "ARGOCD_CACERT"],
-        &["ARGOCD_FINGERPRINT"]
+        argocd_client::TlsTrust
     );
     environment.valid("argocd", builder.build())
 }

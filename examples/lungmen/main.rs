@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod record;
 mod report;
+mod shell;
 mod signals;
 mod support;
 
@@ -57,8 +58,12 @@ async fn main() -> ExitCode {
     code
 }
 
-/// Help and version are a success; a wrong command line fails like everything else, with 1.
+/// Help and version are a success; a wrong command line fails like everything else, with 1, and for programs as an object.
 fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+        Output::of_usage().failure(&Failure::message(error.to_string()));
+        return ExitCode::FAILURE;
+    }
     // A closed pipe changes nothing about the outcome.
     let _ = error.print();
     if error.use_stderr() {
@@ -72,7 +77,9 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
     let spec = needed(arguments, Spec::load(&arguments.config)?);
     // The Lab lives as long as the command; dropping it stops its servers.
     let (builder, _lab) = if arguments.live {
-        (live::bootstrap(spec, &arguments.without_tls)?, None)
+        let asks_proxmox = asks_proxmox(&arguments.command());
+        let builder = live::bootstrap(spec, &arguments.servers, asks_proxmox)?;
+        (builder, None)
     } else {
         let lab = start_lab(arguments, &spec).await?;
         (lab.bootstrap(spec), Some(lab))
@@ -104,14 +111,23 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
 /// The specification without what the asked steps do not need: nobody has to have a token of Argo CD for a kubeconfig.
 fn needed(arguments: &Arguments, mut spec: Spec) -> Spec {
     let is_part = match arguments.command() {
-        Command::Run | Command::Plan => arguments.until.is_some_and(|last| last < StepId::Register),
+        // A run or plan that ends with the checks was asked to check everything.
+        Command::Run | Command::Plan => arguments
+            .until
+            .is_some_and(|last| last < StepId::Register && last != StepId::Preflight),
         Command::Logs { .. } => true,
+        Command::Renew { argocd_token, .. } => !argocd_token,
         _ => false,
     };
     if is_part {
         spec.argocd = None;
     }
     spec
+}
+
+/// Whether the command asks Proxmox VE anything.
+fn asks_proxmox(command: &Command) -> bool {
+    !matches!(command, Command::Logs { .. } | Command::Renew { .. })
 }
 
 async fn start_lab(arguments: &Arguments, spec: &Spec) -> Result<Lab, Failure> {

@@ -11,6 +11,7 @@ use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::lines::{self, Message, Tagged};
 use crate::progress::text::{folded, width};
+use crate::shell::quoted;
 use crate::signals::Signal;
 use crate::support::Written;
 
@@ -32,6 +33,15 @@ impl Output {
             json: arguments.json,
             is_simulated: !arguments.live,
             flags: arguments.repeated(),
+        }
+    }
+
+    /// For a wrong command line with `--json`.
+    pub(crate) fn of_usage() -> Self {
+        Self {
+            json: true,
+            is_simulated: false,
+            flags: String::new(),
         }
     }
 
@@ -182,7 +192,7 @@ impl Output {
             });
             return;
         }
-        print(&format!("0600  {}\n", quoted(&written.path)));
+        print(&format!("0600  {}\n", quoted(written.path.display())));
         print_folded(
             "Known secrets of the cluster and everything that looks like one are replaced. Read it before you send it.",
         );
@@ -218,7 +228,10 @@ impl Output {
         vec![
             ours("status"),
             ours("plan"),
-            ours(&format!("destroy --yes '{cluster}' --despite-applications")),
+            ours(&format!(
+                "destroy --yes {} --despite-applications",
+                quoted(cluster)
+            )),
         ]
     }
 
@@ -228,10 +241,10 @@ impl Output {
         let server = cluster.endpoint.as_str().trim_end_matches('/');
         let mut commands = vec![format!(
             "kubectl --kubeconfig {} get nodes",
-            quoted(&folder.join("kubeconfig"))
+            quoted(folder.join("kubeconfig").display())
         )];
         commands.extend(node.map(|node| {
-            let talosconfig = quoted(&folder.join("talosconfig"));
+            let talosconfig = quoted(folder.join("talosconfig").display());
             format!("talosctl --talosconfig {talosconfig} --nodes {node} health")
         }));
         if cluster.argocd_cluster.is_some() {
@@ -244,11 +257,6 @@ impl Output {
     fn ours(&self, command: &str) -> String {
         format!("cargo run --example lungmen -- {command}{}", self.flags)
     }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn print_steps(steps: &[StepReport]) {
@@ -268,7 +276,11 @@ fn print_files(files: &[ArtifactFile]) {
     }
     print("\nfiles\n");
     for file in files {
-        print(&format!("  {:04o}  {}\n", file.mode, quoted(&file.path)));
+        print(&format!(
+            "  {:04o}  {}\n",
+            file.mode,
+            quoted(file.path.display())
+        ));
     }
 }
 

@@ -15,3 +15,5 @@ mod progress {
 mod report {
     mod timeline;
 }
+
+mod shell;

@@ -5,6 +5,7 @@
 mod guide;
 mod life;
 mod lines;
+mod live;
 mod page;
 mod signals;
 
@@ -59,11 +60,7 @@ impl Place {
     /// Runs a command to its end, at the pace of tests.
     pub(super) fn run(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command(arguments);
-        let output = command.arg("--fast").output().unwrap();
-        Ended {
-            command: arguments.join(" "),
-            output,
-        }
+        Ended::of(command.arg("--fast"), arguments)
     }
 }
 
@@ -74,6 +71,13 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    pub(super) fn of(command: &mut Command, arguments: &[&str]) -> Self {
+        Self {
+            command: arguments.join(" "),
+            output: command.output().unwrap(),
+        }
+    }
+
     #[track_caller]
     pub(super) fn with(self, code: i32) -> Self {
         let found = self.output.status.code();

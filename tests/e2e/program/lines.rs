@@ -103,6 +103,21 @@ fn a_failure_is_one_json_object_with_its_parts() {
 }
 
 #[test]
+fn a_wrong_command_line_is_an_object_too() {
+    let place = Place::of("lungmen.yaml");
+
+    let last = place
+        .run(&["plan", "--json", "--until", "nowhere"])
+        .with(1)
+        .last_line();
+
+    assert_eq!(last["event"], "failed", "{last}");
+    assert_eq!(last["kind"], "usage", "{last}");
+    let message = last["message"].as_str().unwrap();
+    assert!(message.contains("first-boot"), "{message}");
+}
+
+#[test]
 fn a_support_file_is_private_and_has_the_events_of_the_run_but_no_secret() {
     let place = Place::of("lungmen.yaml");
     place.run(&["run"]).with(0);
