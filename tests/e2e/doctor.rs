@@ -443,6 +443,36 @@ async fn a_certificate_that_is_not_trusted_comes_with_its_fingerprint() {
     assert_eq!(diagnosis.of(Check::Certificate).count(), 0, "{diagnosis}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_differs_is_found() {
+    let world = World::new().await;
+    world.run().await.unwrap();
+    let node = world.lab.talos(vm()).unwrap();
+    node.set_clock_ahead(Duration::from_secs(300));
+
+    let diagnosis = world.doctor(world.builder()).await;
+
+    assert_only(&diagnosis, Check::Clock, Some(Server::Talos));
+    let found = diagnosis.of(Check::Clock).next().unwrap();
+    assert!(found.found.contains("ahead of"), "{diagnosis}");
+    assert!(found.machine.is_some(), "{diagnosis}");
+}
+
+/// A check that no test plants may find nothing.
+#[test]
+fn every_check_is_planted_by_a_test() {
+    let planted = concat!(include_str!("doctor.rs"), include_str!("lints.rs"));
+    for check in Check::ALL {
+        let name = format!("Check::{check:?}");
+        let uses = planted.split(&name).skip(1);
+        // The name ends there.
+        let count = uses
+            .filter(|rest| !rest.starts_with(char::is_alphanumeric))
+            .count();
+        assert!(count > 0, "{name} is planted by no test");
+    }
+}
+
 /// The release of the example in another version.
 fn release(version: &str) -> TalosRelease {
     TalosRelease::new(version).secure_boot().extensions([

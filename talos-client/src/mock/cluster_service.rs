@@ -1,7 +1,7 @@
 //! Cluster health and time of a mock node.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -151,7 +151,7 @@ const TIME_SERVER: &str = "time.cloudflare.com";
 #[tonic::async_trait]
 impl TimeService for Service {
     async fn time(&self, _: Request<()>) -> Result<Response<time::TimeResponse>, Status> {
-        Ok(compared(TIME_SERVER.to_owned()))
+        Ok(self.compared(TIME_SERVER.to_owned()))
     }
 
     async fn time_check(
@@ -162,18 +162,21 @@ impl TimeService for Service {
         if server.is_empty() {
             return Err(Status::invalid_argument("ntp server is required"));
         }
-        Ok(compared(server))
+        Ok(self.compared(server))
     }
 }
 
-fn compared(server: String) -> Response<time::TimeResponse> {
-    let now = Some(std::time::SystemTime::now().into());
-    Response::new(time::TimeResponse {
-        messages: vec![time::Time {
-            metadata: None,
-            server,
-            localtime: now,
-            remotetime: now,
-        }],
-    })
+impl Service {
+    fn compared(&self, server: String) -> Response<time::TimeResponse> {
+        let now = SystemTime::now();
+        let ahead = self.node.state().clock_ahead;
+        Response::new(time::TimeResponse {
+            messages: vec![time::Time {
+                metadata: None,
+                server,
+                localtime: Some((now + ahead).into()),
+                remotetime: Some(now.into()),
+            }],
+        })
+    }
 }

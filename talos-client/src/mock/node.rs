@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -139,6 +139,8 @@ pub(super) struct State {
     pub(super) etcd: Etcd,
     pub(super) has_services: bool,
     pub(super) is_time_synced: bool,
+    /// How far its clock is ahead of that of this host.
+    pub(super) clock_ahead: Duration,
     pub(super) has_static_pods: bool,
     pub(super) is_node_ready: bool,
     pub(super) booted: SystemTime,
@@ -215,6 +217,7 @@ impl Node {
             etcd: Etcd::Absent,
             has_services: false,
             is_time_synced: false,
+            clock_ahead: Duration::ZERO,
             has_static_pods: false,
             is_node_ready: false,
             booted: SystemTime::now(),

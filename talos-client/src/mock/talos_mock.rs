@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -112,6 +113,11 @@ impl TalosMock {
     /// What the firmware tries first, from the next boot on.
     pub fn set_boot_order(&self, order: BootOrder) {
         self.inner.node.update(|state| state.boot_order = order);
+    }
+
+    /// Lets the node tell a time that is ahead of that of this host.
+    pub fn set_clock_ahead(&self, ahead: Duration) {
+        self.inner.node.update(|state| state.clock_ahead = ahead);
     }
 
     /// Kubernetes regards the node as ready.
