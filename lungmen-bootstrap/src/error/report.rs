@@ -6,9 +6,15 @@ use std::fmt;
 use super::Error;
 
 impl Error {
-    /// The error and its causes in one line, for events.
+    /// The error and its causes in one line, with the address of the server, for events and findings.
     pub(crate) fn cause_line(&self) -> String {
-        self.joined(Self::own_line)
+        self.joined(|error| {
+            let text = error.own_line();
+            match error.server().map(|address| address.trim_end_matches('/')) {
+                Some(address) if !text.contains(address) => format!("{text}, at {address}"),
+                _ => text,
+            }
+        })
     }
 
     /// The error in one line, with the other failures.
@@ -27,22 +33,26 @@ impl Error {
         let mut text = self.to_string();
         for cause in self.causes() {
             text.push_str(": ");
-            text.push_str(&cause.to_string());
+            text.push_str(&cause);
         }
         text
     }
 
-    /// The causes that `Display` does not already contain.
-    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    /// The causes that `Display` does not already contain. Where it contains the last of them, those between add nothing.
+    fn causes(&self) -> Vec<String> {
         let mut next = self.source();
         if self.inner.speaks_for_source {
             next = next.and_then(StdError::source);
         }
-        std::iter::from_fn(move || {
-            let cause = next?;
-            next = cause.source();
-            Some(cause)
-        })
+        let all: Vec<String> =
+            std::iter::successors(next, |cause: &&(dyn StdError + 'static)| (*cause).source())
+                .map(ToString::to_string)
+                .collect();
+        let said = self.to_string();
+        match all.last() {
+            Some(root) if said.contains(root.as_str()) => Vec::new(),
+            _ => all,
+        }
     }
 
     fn server_and_hint(&self, line: &str) -> String {
@@ -125,6 +135,21 @@ mod tests {
              caused by: connection refused\n  hint: Look at the console.\n  \
              Running again is safe: finished steps are detected and not repeated."
         );
+    }
+
+    #[test]
+    fn a_cause_that_the_message_quotes_is_not_said_twice_and_the_server_is_named() {
+        let refused = std::io::Error::other("connection refused");
+        let mut error = Error::new(ErrorKind::Connect, "read version")
+            .with_message("cannot connect: connection refused")
+            .with_source(std::io::Error::other(refused));
+        error.inner.server = Some("https://pve-01:8006/".into());
+
+        assert_eq!(
+            error.cause_line(),
+            "read version: cannot connect: connection refused, at https://pve-01:8006"
+        );
+        assert!(!error.report().contains("caused by"));
     }
 
     #[test]

@@ -140,6 +140,12 @@ pub(crate) async fn find(context: &Context) -> Result<Option<Found>> {
     credentials::find(context, &Artifact::Kubeconfig).await
 }
 
+/// Whether the store need not be asked for it.
+pub(crate) fn is_at_hand(context: &Context) -> bool {
+    let file = context.artifacts().read(&Artifact::Kubeconfig);
+    context.options().kubernetes.is_some() || !matches!(file, Ok(None))
+}
+
 /// The Kubernetes API with what is at hand: the given access, or the kubeconfig of the cluster.
 pub(crate) async fn access(context: &Context) -> Result<Option<Client>> {
     client_of(context, find(context).await?.as_ref()).transpose()

@@ -57,7 +57,7 @@ impl Step for Preflight {
 }
 
 /// Does the check where it is wanted.
-async fn when<T>(is_wanted: bool, check: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn when<T>(is_wanted: bool, check: impl Future<Output = T>) -> Option<T> {
     match is_wanted {
         true => Some(check.await),
         false => None,

@@ -16,11 +16,12 @@ use crate::state::guard::{Decision, decide};
 use crate::steps::configuration::{Files, Presence};
 use crate::steps::etcd_bootstrap::{self, BootstrapEtcd};
 use crate::steps::image::StoreIso;
+use crate::steps::kubeconfig;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
+use crate::steps::preflight::{self, when};
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::{Replace, SaveSecrets};
 use crate::steps::schematic::RegisterSchematic;
-use crate::steps::{kubeconfig, preflight};
 use crate::verbs::status::Seen;
 
 const NO_CLUSTER: &str = "the cluster does not exist yet";
@@ -44,18 +45,30 @@ impl Planner {
         let context = self.at(StepId::Preflight);
         // A plan that ends here was asked to check everything.
         let all = self.plan.until == StepId::Preflight;
-        let mut items = Vec::new();
-        if all || self.reaches(StepId::Image) {
-            items.push(checked("Proxmox VE", preflight::proxmox(&context).await));
-        }
-        if all || self.reaches(StepId::Claim) {
-            items.push(checked("cluster record", preflight::store(&context).await));
-        }
         let registers = context.desired().argocd.is_some();
-        if registers && (all || self.reaches(StepId::Register)) {
-            items.push(checked("Argo CD", preflight::argocd(&context).await));
-        }
-        self.add(StepId::Preflight, items);
+        // Boxed, because three checks at once make a large future.
+        let (proxmox, store, argocd) = tokio::join!(
+            when(
+                all || self.reaches(StepId::Image),
+                Box::pin(preflight::proxmox(&context))
+            ),
+            when(
+                all || self.reaches(StepId::Claim),
+                Box::pin(preflight::store(&context))
+            ),
+            when(
+                registers && (all || self.reaches(StepId::Register)),
+                Box::pin(preflight::argocd(&context))
+            ),
+        );
+        let answers = [
+            ("Proxmox VE", proxmox),
+            ("cluster record", store),
+            ("Argo CD", argocd),
+        ];
+        let asked = answers.into_iter();
+        let items = asked.filter_map(|(server, answer)| Some(checked(server, answer?)));
+        self.add(StepId::Preflight, items.collect());
     }
 
     pub(super) async fn image(&mut self) {
@@ -147,11 +160,22 @@ impl Planner {
         } else if !is_given && nodes.values().all(Node::is_missing) {
             (Action::create("no node exists yet"), Api::NotYet)
         } else {
-            let found = kubeconfig::find(&context).await;
+            let found = match &self.record {
+                // The store would not say more about its copy than it said about the record.
+                Seen::Unknown { cause } if !kubeconfig::is_at_hand(&context) => {
+                    Err(Action::unknown(cause.clone()))
+                }
+                _ => kubeconfig::find(&context)
+                    .await
+                    .map_err(|error| Action::of_error(&error)),
+            };
             self.kubeconfig = found.as_ref().ok().cloned().flatten();
             match found {
                 Ok(found) => kubernetes(&context, nodes, found.as_ref()).await,
-                Err(error) => (Action::of_error(&error), Api::Unknown(error.cause_line())),
+                Err(action) => {
+                    let cause = action.text().to_owned();
+                    (action, Api::Unknown(cause))
+                }
             }
         };
         let target = context.artifacts().path(&Artifact::Kubeconfig);
