@@ -611,3 +611,38 @@ fn a_field_that_cannot_be_read_is_one_finding_and_the_others_keep_their_places()
         assert_eq!(paths, wanted, "{error}");
     }
 }
+
+#[test]
+fn an_address_that_no_machine_can_have_is_refused() {
+    for address in [
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "\"::\"",
+        "ff02::1",
+    ] {
+        let edit = format!("address: {address}");
+        assert_refused(
+            &[("address: 10.0.2.10", edit.as_str())],
+            "machines[0].address",
+            "address of one host",
+        );
+    }
+}
+
+/// What is wrong with a machine does not depend on where it is placed.
+#[test]
+fn a_wrong_placement_hides_no_other_finding() {
+    let problems = problems(&[
+        ("node: pve-01", "node: \"pve 01\""),
+        ("vmId: 2411000", "vmId: 1"),
+        ("vlan: 2", "vlan: 5000"),
+    ]);
+
+    for path in ["proxmox.node", "machines[0].vmId", "machines[0].network:"] {
+        assert!(
+            problems.iter().any(|it| it.starts_with(path)),
+            "{path}: {problems:#?}"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! The machines as a group: what only shows when they are seen side by side.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::desired::vm::network_path;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
@@ -37,6 +38,7 @@ pub(super) fn check_machines(machines: &[MachineSpec], diagnostics: &mut Diagnos
         |machine| machine.address.to_string(),
         diagnostics,
     );
+    check_addresses(machines, diagnostics);
     check_file_names(machines, diagnostics);
     check_mac_addresses(machines, diagnostics);
     for (index, machine) in machines.iter().enumerate() {
@@ -44,6 +46,21 @@ pub(super) fn check_machines(machines: &[MachineSpec], diagnostics: &mut Diagnos
             diagnostics.add(Diagnostic::missing(
                 format!("machines[{index}].disks"),
                 "name at least the system disk",
+            ));
+        }
+    }
+}
+
+/// No machine answers at such an address.
+fn check_addresses(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
+    for (index, machine) in machines.iter().enumerate() {
+        let address = machine.address;
+        let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+        if address.is_unspecified() || address.is_multicast() || is_broadcast {
+            diagnostics.add(Diagnostic::new(
+                format!("machines[{index}].address"),
+                address,
+                "must be the address of one host: not 0.0.0.0 or ::, no multicast and no broadcast",
             ));
         }
     }

@@ -27,6 +27,11 @@ pub(super) fn placement<'a>(
     Some(placement)
 }
 
+/// Stands for a placement that has a finding of its own.
+pub(super) fn anywhere() -> Placement {
+    Placement::new("node", "storage", "storage")
+}
+
 /// The names of a placement, or diagnostics about the fields below `path`.
 fn place(path: &str, placement: &Placement, diagnostics: &mut Diagnostics) -> Option<Place> {
     let node = diagnostics.check(
@@ -78,11 +83,16 @@ fn machine(
     // Replaced by the one of the cluster record; this one only makes the VM specification complete.
     let uuid = MachineUuid::derive(cluster, &spec.name);
     let placement_path = format!("{path}.placement");
-    let place = place(
+    let own = place(
         &placement_path,
         &spec.placement.within(placement),
         diagnostics,
-    )?;
+    );
+    let is_placed = own.is_some();
+    let place = match own {
+        Some(place) => place,
+        None => place(&placement_path, &anywhere(), &mut Diagnostics::default())?,
+    };
     let iso_file = release.image.file_name();
     let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), &iso_file);
     let iso = diagnostics.check(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
@@ -92,7 +102,7 @@ fn machine(
         secure_boot: release.secure_boot,
     };
     let vm = vm::vm(path, spec, uuid, &shared, diagnostics)?;
-    Some(DesiredMachine {
+    is_placed.then(|| DesiredMachine {
         spec: spec.clone(),
         place,
         uuid,

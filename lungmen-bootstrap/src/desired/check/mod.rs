@@ -65,9 +65,11 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
         diagnostics.append_new(&tried.errors);
         return None;
     };
-    let machines = placement.map(|placement| {
-        machines::machines(inputs, &inputs.name, &release, placement, diagnostics)
-    });
+    // A wrong placement keeps nothing else of a machine from being checked.
+    let anywhere = machines::anywhere();
+    let place = placement.unwrap_or(&anywhere);
+    let machines = machines::machines(inputs, &inputs.name, &release, place, diagnostics);
+    let machines = placement.map(|_| machines);
     if tried.errors.is_empty() {
         tried = config::try_out(&Trial {
             inputs,
