@@ -1,18 +1,22 @@
 //! Contract tests of the talos client: the machine API, against the mock node.
 
+mod access;
 mod bootstrap;
-mod calls;
 mod edit;
+mod etcd;
 mod faults;
+mod files;
 mod health;
 mod identity;
 mod installers;
+mod life;
 mod machine;
 mod maintenance;
 mod quorum;
 mod recorded;
 mod resources;
 mod robust;
+mod services;
 mod support;
 mod table;
 mod transport;

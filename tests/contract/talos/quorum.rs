@@ -5,10 +5,9 @@ use std::time::Duration;
 use talos_client::cosi::{LocalEtcdMember, MachineStatus, RunningService};
 use talos_client::machine::{EtcdMemberId, ResetRequest, UpgradeRequest};
 use talos_client::mock::{Delays, MockEvent, Network, TalosMock, TalosMockBuilder};
-use talos_client::secrets::Role;
-use talos_client::{ApplyOptions, Client, ErrorKind, RetryPolicy};
+use talos_client::{ApplyOptions, Client, ErrorKind};
 
-use super::support::{control_plane, credentials, poll};
+use super::support::{client_of as client, control_plane, poll};
 
 fn builder(network: &Network, number: u8) -> TalosMockBuilder {
     TalosMock::builder()
@@ -16,13 +15,6 @@ fn builder(network: &Network, number: u8) -> TalosMockBuilder {
         .uuid(format!("6f2fd0b8-5f4c-4f0e-9d3a-0d6a3b1c2e{number:02x}"))
         .hostname(format!("tal{number:02}"))
         .address([10, 0, 2, 9 + number].into())
-}
-
-fn client(mock: &TalosMock) -> Client {
-    Client::builder(mock.endpoint(), credentials(Role::Admin))
-        .retry(RetryPolicy::never())
-        .build()
-        .unwrap()
 }
 
 /// A node with a configuration; the first one of a network is bootstrapped, others join.

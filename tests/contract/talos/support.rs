@@ -74,6 +74,14 @@ pub(crate) fn client_with(mock: &TalosMock, role: Role) -> Client {
         .unwrap()
 }
 
+/// A client for a node with an address of its own, that repeats nothing.
+pub(crate) fn client_of(mock: &TalosMock) -> Client {
+    Client::builder(mock.endpoint(), credentials(Role::Admin))
+        .retry(RetryPolicy::never())
+        .build()
+        .unwrap()
+}
+
 pub(crate) async fn in_maintenance(builder: TalosMockBuilder) -> TalosMock {
     let mock = builder.address(ADDRESS.into()).start().await;
     mock.wait_for(|event| matches!(event, MockEvent::Maintenance { .. }))
