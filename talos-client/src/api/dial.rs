@@ -18,6 +18,9 @@ const OPERATION: &str = "connect";
 /// A connection whose first answer may already be buffered.
 pub(crate) type Connection = BufReader<TlsStream<TcpStream>>;
 
+/// No less than the first frame of a server, its settings.
+const PREFACE: usize = 64;
+
 /// How long a server may take to begin HTTP/2 before we do.
 const GREETING: Duration = Duration::from_secs(2);
 
@@ -49,7 +52,9 @@ pub(crate) async fn accepted(
     tls: Arc<ClientConfig>,
     timeout: Duration,
 ) -> Result<Connection> {
-    let mut connection = BufReader::new(handshake(endpoint, tls, timeout).await?);
+    // Whatever is read after the preface passes by a buffer of that size.
+    let tls = handshake(endpoint, tls, timeout).await?;
+    let mut connection = BufReader::with_capacity(PREFACE, tls);
     match tokio::time::timeout(GREETING.min(timeout), connection.fill_buf()).await {
         Ok(Ok([])) => Err(failed(endpoint, "the node closed the connection")),
         Ok(Err(source)) => {

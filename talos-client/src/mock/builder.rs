@@ -1,16 +1,21 @@
 //! Setting up a mock node.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::TalosMock;
+use super::content::Content;
 use super::delays::Delays;
 use super::network::Network;
 use super::node::{Image, Installed, Node};
 use super::port::Port;
+use super::snapshot::Database;
+use super::volumes::{MockVolumeGroup, Volumes};
 
-const GIB: u64 = 1024 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
 
 /// What the firmware tries first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +83,11 @@ pub(super) struct Setup {
     pub(super) trustd: Option<Arc<Node>>,
     pub(super) network: Network,
     pub(super) keeps_requests: bool,
+    pub(super) files: Vec<(String, Content)>,
+    /// Sizes in bytes of the logs that have more than a line.
+    pub(super) logs: BTreeMap<String, u64>,
+    pub(super) database: Database,
+    pub(super) volumes: Volumes,
     is_on: bool,
 }
 
@@ -142,6 +152,10 @@ impl Default for TalosMockBuilder {
                 trustd: None,
                 network: Network::default(),
                 keeps_requests: false,
+                files: Vec::new(),
+                logs: BTreeMap::new(),
+                database: Database::default(),
+                volumes: Volumes::default(),
                 is_on: true,
             },
         }
@@ -264,6 +278,40 @@ impl TalosMockBuilder {
     /// Keeps the messages of all calls for [`TalosMock::requests`]. They may hold secrets, and stay in memory as long as the mock.
     pub fn record_requests(mut self) -> Self {
         self.setup.keeps_requests = true;
+        self
+    }
+
+    /// Adds a file of so many MiB, with its directories. Its content is made while it is read, and repeats itself.
+    pub fn file_mib(mut self, path: impl Into<String>, mib: u64) -> Self {
+        let content =
+            Content::repeated(b"content of a file of the mock\n", mib.saturating_mul(MIB));
+        self.setup.files.push((path.into(), content));
+        self
+    }
+
+    /// Gives the log of a service so many MiB of lines instead of one line. They are made while they are read.
+    pub fn log_mib(mut self, service: impl Into<String>, mib: u64) -> Self {
+        self.setup
+            .logs
+            .insert(service.into(), mib.saturating_mul(MIB));
+        self
+    }
+
+    /// The size of etcd's database in a snapshot; 16 KiB by default. It is made while it is read.
+    pub fn etcd_database_mib(mut self, mib: u64) -> Self {
+        self.setup.database = Database::of_size(mib.saturating_mul(MIB));
+        self
+    }
+
+    /// Adds a volume group of LVM, which its disks keep.
+    pub fn volume_group(mut self, group: MockVolumeGroup) -> Self {
+        self.setup.volumes.add(group);
+        self
+    }
+
+    /// Adds an array of software RAID by its path, for example `/dev/md/data`, which its disks keep.
+    pub fn raid_array(mut self, device: impl Into<String>) -> Self {
+        self.setup.volumes.add_array(device.into());
         self
     }
 

@@ -1,92 +1,43 @@
-//! The files of a mock node: a small tree that follows from its state.
+//! Calls about the files of a mock node.
 
-use std::collections::BTreeMap;
+use std::io;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::machine::{Stream, chunks};
-use super::node::{Mode, Node, State};
+use super::archive::{BLOCK, Gzip};
+use super::content::{Content, Reader};
+use super::file_tree::{Entry, Tree, tree};
+use super::machine::{Stream, data, pieces};
+use super::node::Node;
 use crate::api::pb::common::Data;
 use crate::api::pb::machine as pb;
 
-/// The bit by which Go marks a directory.
+/// The bits by which Go marks directories and symbolic links.
 const DIRECTORY: u32 = 1 << 31;
+const LINK: u32 = 1 << 27;
 
-/// A file or directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Entry {
-    Directory,
-    File(Vec<u8>),
-}
+const DIRECTORY_SIZE: i64 = 4096;
 
-type Tree = BTreeMap<String, Entry>;
-
-fn tree(node: &Node) -> Tree {
-    let state = node.state();
-    let mut files: Vec<(String, Vec<u8>)> = vec![
-        ("/etc/os-release".to_owned(), os_release(&state)),
-        (
-            "/proc/cmdline".to_owned(),
-            format!(
-                "talos.platform={} console=tty1 console=ttyS0 net.ifnames=0\n",
-                node.setup.platform
-            )
-            .into_bytes(),
-        ),
-        (
-            "/proc/sys/kernel/random/boot_id".to_owned(),
-            boot_id(&state),
-        ),
-    ];
-    if state.mode == Mode::Configured {
-        for service in ["apid", "cri", "etcd", "kubelet", "machined"] {
-            files.push((
-                format!("/var/log/{service}.log"),
-                format!("{service}: log of the mock\n").into_bytes(),
-            ));
+impl Entry {
+    fn size(&self) -> i64 {
+        match self {
+            Self::Directory => DIRECTORY_SIZE,
+            Self::File(content) => i64::try_from(content.len()).unwrap_or(i64::MAX),
+            Self::Link(target) => i64::try_from(target.len()).unwrap_or(i64::MAX),
         }
     }
-    if state.has_etcd_data {
-        files.push(("/var/lib/etcd/member/snap/db".to_owned(), vec![0; 4096]));
-        files.push((
-            "/var/lib/etcd/member/wal/0000000000000000-0000000000000000.wal".to_owned(),
-            vec![0; 512],
-        ));
-    }
-    let mut tree = Tree::new();
-    for (path, content) in files {
-        let mut parent = String::new();
-        for part in path.split('/').skip(1) {
-            let directory = if parent.is_empty() { "/" } else { &parent };
-            tree.insert(directory.to_owned(), Entry::Directory);
-            parent = format!("{parent}/{part}");
+
+    /// As Go's `os.FileMode`.
+    const fn mode(&self) -> u32 {
+        match self {
+            Self::Directory => DIRECTORY | 0o755,
+            Self::File(_) => 0o644,
+            Self::Link(_) => LINK | 0o777,
         }
-        tree.insert(path, Entry::File(content));
     }
-    tree
-}
-
-fn os_release(state: &State) -> Vec<u8> {
-    let version = &state.image.version;
-    format!("NAME=\"Talos\"\nID=talos\nVERSION_ID={version}\nPRETTY_NAME=\"Talos ({version})\"\n")
-        .into_bytes()
-}
-
-/// Another one after every boot.
-fn boot_id(state: &State) -> Vec<u8> {
-    let since = state
-        .booted
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let nanos = since.as_nanos();
-    let (high, low) = (nanos >> 64, nanos & u128::from(u64::MAX));
-    format!(
-        "00000000-{:04x}-4000-8000-{:012x}\n",
-        high & 0xffff,
-        low & 0xffff_ffff_ffff
-    )
-    .into_bytes()
 }
 
 /// An absolute path without a slash at its end.
@@ -136,6 +87,7 @@ pub(super) fn list(node: &Node, request: &pb::ListRequest) -> Result<Stream<pb::
         let kind = match entry {
             Entry::Directory => Type::Directory,
             Entry::File(_) => Type::Regular,
+            Entry::Link(_) => Type::Symlink,
         };
         request.types.is_empty() || request.types.contains(&kind.into())
     };
@@ -153,10 +105,7 @@ pub(super) fn list(node: &Node, request: &pb::ListRequest) -> Result<Stream<pb::
         if depth(relative) > levels || !is_asked(entry) {
             continue;
         }
-        let (size, mode, is_dir) = match entry {
-            Entry::Directory => (4096, DIRECTORY | 0o755, true),
-            Entry::File(content) => (content.len(), 0o644, false),
-        };
+        let is_dir = *entry == Entry::Directory;
         let relative = if path == &root && !is_dir {
             path.rsplit('/').next().unwrap_or_default()
         } else {
@@ -165,10 +114,14 @@ pub(super) fn list(node: &Node, request: &pb::ListRequest) -> Result<Stream<pb::
         found.push(Ok(pb::FileInfo {
             name: path.clone(),
             relative_name: relative.to_owned(),
-            size: i64::try_from(size).unwrap_or(i64::MAX),
-            mode,
+            size: entry.size(),
+            mode: entry.mode(),
             modified: i64::try_from(booted).unwrap_or_default(),
             is_dir,
+            link: match entry {
+                Entry::Link(target) => target.clone(),
+                Entry::Directory | Entry::File(_) => String::new(),
+            },
             ..Default::default()
         }));
     }
@@ -178,20 +131,19 @@ pub(super) fn list(node: &Node, request: &pb::ListRequest) -> Result<Stream<pb::
 pub(super) fn content(node: &Node, asked: &pb::ReadRequest) -> Result<Stream<Data>, Status> {
     let path = &asked.path;
     match tree(node).remove(&cleaned(path)) {
-        Some(Entry::File(content)) => Ok(chunks(&content)),
-        Some(Entry::Directory) => Err(Status::unknown("path must be a regular file")),
+        Some(Entry::File(content)) => Ok(pieces(&content)),
+        Some(Entry::Directory | Entry::Link(_)) => {
+            Err(Status::unknown("path must be a regular file"))
+        }
         None => Err(Status::not_found(format!(
             "stat {path}: no such file or directory"
         ))),
     }
 }
 
+/// Streams a gzipped tar archive of a file or directory.
 pub(super) fn copied(node: &Node, asked: &pb::CopyRequest) -> Result<Stream<Data>, Status> {
-    Ok(chunks(&archive(node, &asked.root_path)?))
-}
-
-/// A gzipped tar archive of a file or directory.
-fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
+    let path = &asked.root_path;
     if !path.starts_with('/') {
         return Err(Status::unknown(format!("path is not absolute {path}")));
     }
@@ -202,11 +154,25 @@ fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
             "lstat {root}: no such file or directory"
         )));
     }
-    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut archive = tar::Builder::new(encoder);
-    let failed = |error: std::io::Error| Status::unknown(error.to_string());
-    for (path, entry) in &tree {
-        let Some(name) = relative(&root, path) else {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::task::spawn_blocking(move || {
+        // A client that goes away ends the archive.
+        let _ = Gzip::begin(sender).and_then(|gzip| archive(&tree, &root, gzip));
+    });
+    let blocks = stream::unfold(receiver, async |mut receiver| {
+        let block: Bytes = receiver.recv().await?;
+        Some((block, receiver))
+    });
+    let pieces = blocks.flat_map(|block| stream::iter(Content::from(block).pieces()));
+    Ok(pieces.map(|piece| Ok(data(piece))).boxed())
+}
+
+/// Writes the archive.
+fn archive(tree: &Tree, root: &str, gzip: Gzip) -> io::Result<()> {
+    let buffered = io::BufWriter::with_capacity(BLOCK, gzip);
+    let mut archive = tar::Builder::new(buffered);
+    for (path, entry) in tree {
+        let Some(name) = relative(root, path) else {
             continue;
         };
         // The directory itself is left out, as by machined.
@@ -224,23 +190,23 @@ fn archive(node: &Node, path: &str) -> Result<Vec<u8>, Status> {
                 header.set_entry_type(tar::EntryType::Directory);
                 header.set_mode(0o755);
                 header.set_size(0);
-                archive
-                    .append_data(&mut header, name, std::io::empty())
-                    .map_err(failed)?;
+                archive.append_data(&mut header, name, io::empty())?;
             }
             Entry::File(content) => {
                 header.set_mode(0o644);
-                header.set_size(content.len() as u64);
-                archive
-                    .append_data(&mut header, name, content.as_slice())
-                    .map_err(failed)?;
+                header.set_size(content.len());
+                archive.append_data(&mut header, name, Reader::new(content.pieces()))?;
+            }
+            Entry::Link(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_mode(0o777);
+                header.set_size(0);
+                archive.append_link(&mut header, name, target)?;
             }
         }
     }
-    archive
-        .into_inner()
-        .and_then(flate2::write::GzEncoder::finish)
-        .map_err(failed)
+    let gzip = archive.into_inner()?.into_inner();
+    gzip.map_err(io::IntoInnerError::into_error)?.finish()
 }
 
 pub(super) fn usage(
@@ -295,9 +261,6 @@ fn total(tree: &Tree, root: &str) -> i64 {
     let sizes = tree
         .iter()
         .filter(|(path, _)| relative(root, path).is_some())
-        .map(|(_, entry)| match entry {
-            Entry::Directory => 4096,
-            Entry::File(content) => i64::try_from(content.len()).unwrap_or(i64::MAX),
-        });
+        .map(|(_, entry)| entry.size());
     sizes.sum()
 }

@@ -26,7 +26,7 @@
 //!
 //! It is strict: unknown methods, resource types and namespaces are refused, configurations are read and validated
 //! like the release the mock was built for does, and a machine that would not boot on hardware does not boot here.
-//! What it leaves out: hardware, so that there are no packets to capture, no frequencies and no volumes of LVM; and
+//! What it leaves out: hardware, so that there are no packets to capture and no frequencies; and
 //! programs, so that a debug container only copies its input to its output. Several nodes share a [`Network`]: they forward calls, join etcd, sign certificates.
 //!
 //! The messages are encoded and decoded by the same generated code as in the client. That code is not circular evidence: a
@@ -36,11 +36,14 @@
 //! v1.10.7 to v1.14; the answers recorded from real servers are replayed against the mock in the tests of this workspace.
 
 mod apply;
+mod archive;
 mod builder;
 mod call;
 mod capture;
 mod client_configuration;
 mod cluster_service;
+mod content;
+mod control_groups;
 mod debug_service;
 mod definitions;
 mod delays;
@@ -48,6 +51,7 @@ mod document;
 mod etcd;
 mod event;
 mod fault;
+mod file_tree;
 mod files;
 mod gate;
 mod identity;
@@ -77,6 +81,7 @@ mod store;
 mod talos_mock;
 mod text_diff;
 mod volume_service;
+mod volumes;
 
 pub use self::builder::{BootOrder, MockDisk, TalosMockBuilder};
 pub use self::call::Call;
@@ -86,3 +91,4 @@ pub use self::fault::Fault;
 pub use self::network::Network;
 pub use self::route::Route;
 pub use self::talos_mock::TalosMock;
+pub use self::volumes::MockVolumeGroup;

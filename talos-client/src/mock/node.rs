@@ -16,7 +16,8 @@ use super::images::Images;
 use super::log::Log;
 use super::port::Port;
 use super::store::Store;
-use super::{machine_events, resources};
+use super::volumes::Volumes;
+use super::{machine_events, resources, services};
 use crate::api::cosi::Stage;
 use crate::api::pb::machine as pb;
 use crate::config::TalosVersion;
@@ -158,7 +159,9 @@ pub(super) struct State {
     pub(super) actors: u64,
     /// Services that were stopped through the API.
     pub(super) stopped_services: Vec<String>,
+    pub(super) service_history: services::History,
     pub(super) images: Images,
+    pub(super) volumes: Volumes,
     pub(super) meta: std::collections::BTreeMap<u32, Vec<u8>>,
     pub(super) command: Option<Command>,
     pub(super) events: Arc<Log<pb::Event>>,
@@ -229,7 +232,9 @@ impl Node {
             actor: String::new(),
             actors: 0,
             stopped_services: Vec::new(),
+            service_history: services::History::default(),
             images: Images::default(),
+            volumes: setup.volumes.clone(),
             meta: std::collections::BTreeMap::new(),
             command: None,
             events: Log::new(),
@@ -257,6 +262,10 @@ impl Node {
             let mut state = self.state();
             let before = machine_events::Snapshot::of(&state);
             let result = change(&mut state);
+            if state.mode != Mode::Down {
+                let services = services::current(&state);
+                state.service_history.note(services);
+            }
             let after = machine_events::Snapshot::of(&state);
             self.store.replace(resources::derive(&self.setup, &state));
             for event in machine_events::between(&before, &after) {
@@ -348,6 +357,7 @@ pub(super) fn power_off(state: &mut State) {
     state.has_static_pods = false;
     state.is_node_ready = false;
     state.stopped_services.clear();
+    state.service_history = services::History::default();
     state.command = None;
     state.actor.clear();
     state.events = Log::new();

@@ -1,13 +1,76 @@
 //! The services of a mock node.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::SystemTime;
+
 use tonic::Status;
 
-use super::node::{Etcd, Mode, Node};
+use super::node::{Etcd, Mode, Node, State};
 use crate::api::pb::machine as pb;
 
-/// The list as a node in this state gives it.
+/// How many changes of a service a node remembers (v1.10.7 to v1.14.0-rc.1).
+const REMEMBERED: usize = 64;
+
+/// What a service did in this boot.
+#[derive(Debug, Clone, Default)]
+struct Past {
+    events: VecDeque<pb::ServiceEvent>,
+    health: pb::ServiceHealth,
+}
+
+/// What the services did in this boot.
+#[derive(Debug, Default)]
+pub(super) struct History(BTreeMap<String, Past>);
+
+impl History {
+    /// Notes what is different now.
+    pub(super) fn note(&mut self, services: Vec<pb::ServiceInfo>) {
+        let now = Some(SystemTime::now().into());
+        for service in services {
+            let past = self.0.entry(service.id).or_default();
+            for event in service.events.unwrap_or_default().events {
+                let last = past.events.back();
+                if last.is_none_or(|last| (&last.msg, &last.state) != (&event.msg, &event.state)) {
+                    past.events.push_back(pb::ServiceEvent { ts: now, ..event });
+                }
+            }
+            while past.events.len() > REMEMBERED {
+                past.events.pop_front();
+            }
+            let health = service.health.unwrap_or_default();
+            let was = &past.health;
+            let is_new = was.last_change.is_none();
+            if is_new || (was.healthy, was.unknown) != (health.healthy, health.unknown) {
+                past.health = pb::ServiceHealth {
+                    last_change: now,
+                    ..health
+                };
+            }
+        }
+    }
+
+    fn of(&self, id: &str) -> Option<(pb::ServiceEvents, pb::ServiceHealth)> {
+        let past = self.0.get(id)?;
+        let events = past.events.iter().cloned().collect();
+        Some((pb::ServiceEvents { events }, past.health.clone()))
+    }
+}
+
+/// The list as a node gives it.
 pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {
     let state = node.state();
+    let mut services = current(&state);
+    for service in &mut services {
+        if let Some((events, health)) = state.service_history.of(&service.id) {
+            service.events = Some(events);
+            service.health = Some(health);
+        }
+    }
+    services
+}
+
+/// The services of a node in this state, without their past.
+pub(super) fn current(state: &State) -> Vec<pb::ServiceInfo> {
     let is_configured = state.mode == Mode::Configured;
     let mut services = vec![service(
         "apid",
@@ -56,6 +119,14 @@ pub(super) fn list(node: &Node) -> Vec<pb::ServiceInfo> {
     for service in &mut services {
         if state.stopped_services.contains(&service.id) {
             service.state = "Finished".to_owned();
+            let finished = pb::ServiceEvent {
+                msg: "Service finished successfully".to_owned(),
+                state: service.state.clone(),
+                ts: None,
+            };
+            service.events = Some(pb::ServiceEvents {
+                events: vec![finished],
+            });
         }
     }
     services

@@ -1,7 +1,15 @@
 //! A snapshot of etcd: a database of bbolt without buckets, and the hash that etcd appends.
 
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
+
+use super::content::Content;
+use super::machine::{Stream, data};
+use crate::api::pb::common::Data;
 
 const PAGE: usize = 4096;
 const MAGIC: u32 = 0xED0C_DAED;
@@ -16,9 +24,72 @@ const FREELIST_PAGE: u64 = 2;
 const ROOT_PAGE: u64 = 3;
 const PAGES: u64 = 4;
 
-/// The file, as `talosctl etcd snapshot` and etcd can open it.
-pub(super) fn empty() -> Vec<u8> {
-    let mut file = Vec::with_capacity(4 * PAGE + 32);
+/// What a snapshot of a node holds.
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    content: Content,
+    /// Of the content, once a snapshot has come to its end.
+    hash: Arc<OnceLock<[u8; 32]>>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self::of_size(0)
+    }
+}
+
+impl Database {
+    /// A database of at least so many bytes, most of which are pages that were never used.
+    pub(super) fn of_size(size: u64) -> Self {
+        let pages = pages();
+        let unused = size
+            .next_multiple_of(PAGE as u64)
+            .saturating_sub(pages.len() as u64);
+        Self {
+            content: Content::begun(pages, b"never used\n", unused),
+            hash: Arc::default(),
+        }
+    }
+
+    /// The database and its hash, as `talosctl etcd snapshot` and etcd can open it.
+    pub(super) fn snapshot(&self) -> Stream<Data> {
+        stream::iter(Snapshot {
+            pieces: Some(self.content.pieces()),
+            hasher: self.hash.get().is_none().then(Sha256::new),
+            hash: Arc::clone(&self.hash),
+        })
+        .map(|piece| Ok(data(piece)))
+        .boxed()
+    }
+}
+
+/// The pieces of a snapshot.
+struct Snapshot<I> {
+    pieces: Option<I>,
+    hasher: Option<Sha256>,
+    hash: Arc<OnceLock<[u8; 32]>>,
+}
+
+impl<I: Iterator<Item = Bytes>> Iterator for Snapshot<I> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if let Some(piece) = self.pieces.as_mut()?.next() {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&piece);
+            }
+            return Some(piece);
+        }
+        self.pieces = None;
+        let hasher = self.hasher.take().unwrap_or_default();
+        let hash = self.hash.get_or_init(|| hasher.finalize().into());
+        Some(Bytes::copy_from_slice(hash))
+    }
+}
+
+/// The pages of a database without buckets.
+fn pages() -> Vec<u8> {
+    let mut file = Vec::with_capacity(4 * PAGE);
     for (id, flags) in [
         (0, META),
         (1, META),
@@ -32,8 +103,6 @@ pub(super) fn empty() -> Vec<u8> {
         page.resize(PAGE, 0);
         file.extend_from_slice(&page);
     }
-    let hash = Sha256::digest(&file);
-    file.extend_from_slice(&hash);
     file
 }
 
@@ -88,9 +157,18 @@ pub(super) fn check(snapshot: Option<&[u8]>, skip_hash: bool) -> Result<(), Stat
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_size_tells_that_a_hash_is_appended() {
-        assert_eq!(empty().len() % 512, 32);
+    #[tokio::test]
+    async fn every_snapshot_ends_with_the_hash_of_its_database() {
+        let database = Database::of_size(100_000);
+
+        for _ in 0..2 {
+            let pieces: Vec<_> = database.snapshot().collect().await;
+            let pieces = pieces.into_iter().map(|piece| piece.unwrap().bytes);
+            let snapshot: Vec<u8> = pieces.flatten().collect();
+
+            assert_eq!(snapshot.len(), 25 * PAGE + 32);
+            check(Some(&snapshot), false).unwrap();
+        }
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl TalosMock {
         self.inner.node.update(|state| state.is_node_ready = true);
     }
 
+    /// Kubernetes does not regard the node as ready any more, until [`set_node_ready`](Self::set_node_ready) or a reboot.
+    pub fn set_node_not_ready(&self) {
+        self.inner.node.update(|state| state.is_node_ready = false);
+    }
+
     /// Makes the next installation fail: the node boots into maintenance mode again.
     pub fn fail_next_installation(&self, reason: impl Into<String>) {
         let reason = reason.into();

@@ -1,7 +1,7 @@
 //! Calls about files of a node.
 
 use futures_util::TryStreamExt as _;
-use talos_client::machine::{DiskUsageRequest, FileType, ListFiles};
+use talos_client::machine::{DiskUsageRequest, FileType, ListFiles, LogsRequest};
 use talos_client::mock::{Fault, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::{Code, ErrorKind};
@@ -108,4 +108,38 @@ async fn a_directory_is_copied_with_everything_below_it() {
     let denied = client_with(&mock, Role::Operator).machine();
     let denied = denied.copy_to("/etc", target.path()).await.unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn content_of_any_size_comes_in_the_pieces_of_a_node() {
+    let builder = TalosMock::builder()
+        .file_mib("/var/lib/data/large", 3)
+        .log_mib("kubelet", 2)
+        .etcd_database_mib(1);
+    let mock = running(builder).await;
+    let machine = client(&mock).machine();
+    let target = tempfile::tempdir().unwrap();
+
+    let log = machine.logs(LogsRequest::service("kubelet"));
+    let pieces: Vec<_> = log.try_collect().await.unwrap();
+    assert!(pieces.iter().all(|piece| piece.len() <= 1024));
+    let log = String::from_utf8(pieces.concat()).unwrap();
+    assert!(log.len() >= 2 << 20);
+    assert!(log.lines().all(|line| line == "kubelet: log of the mock"));
+    let tail = machine.logs(LogsRequest::service("kubelet").tail_lines(3));
+    let tail: Vec<_> = tail.try_collect().await.unwrap();
+    assert_eq!(
+        tail.concat(),
+        "kubelet: log of the mock\n".repeat(3).as_bytes()
+    );
+
+    let file = machine.read_file("/var/lib/data/large").await.unwrap();
+    assert_eq!(file.len(), 3 << 20);
+    let report = machine.copy_to("/var/lib/data", target.path()).await;
+    assert_eq!(report.unwrap().bytes, 3 << 20);
+    assert_eq!(std::fs::read(target.path().join("large")).unwrap(), file);
+
+    let path = target.path().join("etcd.snapshot");
+    let snapshot = machine.etcd_snapshot(&path).await.unwrap();
+    assert_eq!(snapshot.size, (1 << 20) + 32);
 }

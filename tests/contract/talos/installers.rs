@@ -1,15 +1,18 @@
-//! The services of v1.13: installers and images as streams; wiping disks; sockets.
+//! The services of v1.13: installers and images as streams; sockets.
 
 use futures_util::TryStreamExt as _;
+use talos_client::cosi::SystemDisk;
 use talos_client::machine::{
     DebugContainerRequest, DebugOutput, DebugProfile, DependencyKind, ImageNamespace,
-    InstallerOutput, PacketCaptureRequest, PullProgress, RebootMode, SocketFilter, WipeRequest,
+    InstallerOutput, PacketCaptureRequest, PullProgress, RebootMode, SocketFilter,
 };
 use talos_client::mock::{MockEvent, Route, TalosMock};
 use talos_client::secrets::Role;
-use talos_client::{ErrorKind, Machine};
+use talos_client::{ApplyOptions, ErrorKind, Machine};
 
-use super::support::{client, client_with, configured, control_plane, poll};
+use super::support::{
+    changed, client, client_with, configured, control_plane, in_maintenance, poll,
+};
 
 const IMAGE: &str = "ghcr.io/siderolabs/installer:v1.14.0";
 
@@ -101,6 +104,57 @@ async fn a_machine_that_is_installed_is_not_installed_again() {
     let error = machine.install(IMAGE, "/dev/sdb").try_next().await;
 
     assert_eq!(error.unwrap_err().kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_machine_whose_configuration_says_nothing_of_an_installation_is_installed_by_a_call() {
+    let builder = TalosMock::builder().version("v1.14.0-rc.1");
+    let mock = in_maintenance(builder).await;
+    let section = "    install:\n        disk: /dev/sda\n        image: ghcr.io/siderolabs/installer:v1.10.7\n        wipe: false\n";
+    let config = changed(section, "");
+    mock.maintenance_client()
+        .apply_configuration(&config, ApplyOptions::default())
+        .await
+        .unwrap();
+    let client = client(&mock);
+    client.wait_for_identity(None, poll()).await.unwrap();
+    let machine = client.machine();
+    let boot = machine.boot_id().await.unwrap();
+    assert!(
+        client
+            .resources()
+            .find_singleton::<SystemDisk>()
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let missing = machine.install(IMAGE, "/dev/sda").try_next().await;
+    let missing = missing.unwrap_err();
+    assert!(missing.message().contains("not found in containerd store"));
+    let pulled: Vec<_> = machine
+        .pull_image_observed(ImageNamespace::InMemory, IMAGE)
+        .try_collect()
+        .await
+        .unwrap();
+    assert!(!pulled.is_empty());
+    let nowhere = machine.install(IMAGE, "/dev/sdx").try_next().await;
+    assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::Rejected);
+    let output: Vec<_> = machine
+        .install(IMAGE, "/dev/sda")
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(output.last(), Some(&InstallerOutput::Completed));
+
+    // It keeps its configuration, which the disk has now.
+    machine.reboot(RebootMode::Default).await.unwrap();
+    mock.wait_for(|event| matches!(event, MockEvent::Rebooting))
+        .await;
+    client.wait_for_identity(None, poll()).await.unwrap();
+    machine.bootstrap_and_wait(poll()).await.unwrap();
+    machine.wait_for_ready(poll()).await.unwrap();
+    assert_ne!(machine.boot_id().await.unwrap(), boot);
 }
 
 #[tokio::test]
@@ -258,31 +312,6 @@ async fn removing_an_image_needs_an_administrator_and_the_image() {
     assert!(!verification.is_verified);
     // Only a verified image has one.
     assert_eq!(verification.reference, "");
-}
-
-#[tokio::test]
-async fn a_disk_is_wiped_unless_it_is_in_use() {
-    let mock = node("v1.12.11").await;
-    let machine = client(&mock).machine();
-
-    machine
-        .wipe_devices(&WipeRequest::of(["sdb"]))
-        .await
-        .unwrap();
-
-    for (device, kind, word) in [
-        ("sda", ErrorKind::NotReady, "in use by volume"),
-        ("sr0", ErrorKind::NotReady, "read-only"),
-        ("sdx", ErrorKind::NotFound, "not found"),
-    ] {
-        let error = machine.wipe_devices(&WipeRequest::of([device])).await;
-        let error = error.unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.message().contains(word), "{error}");
-    }
-    let operator = client_with(&mock, Role::Operator).machine();
-    let denied = operator.wipe_devices(&WipeRequest::of(["sdb"])).await;
-    assert_eq!(denied.unwrap_err().kind(), ErrorKind::Forbidden);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod recorded;
 mod resources;
 mod robust;
 mod services;
+mod storage;
 mod support;
 mod table;
 mod transport;

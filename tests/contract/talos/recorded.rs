@@ -41,7 +41,7 @@ const OTHERWISE: &[(&str, &str)] = &[
         "logs container[0]",
         "the recorded server had no container runtime",
     ),
-    ("logs nope[0]", "the mock keeps no log files"),
+    ("logs nope[0]", "the recorded server kept its logs in files"),
     (
         "health[3]",
         "the recorded check waited for a proxy that was not there",

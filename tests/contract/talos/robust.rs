@@ -95,3 +95,25 @@ async fn a_client_certificate_of_another_authority_is_refused_at_once() {
     assert!(!error.is_retryable() && !error.may_have_taken_effect());
     assert_eq!(mock.calls().len(), calls);
 }
+
+#[tokio::test]
+async fn a_snapshot_that_is_cut_off_leaves_no_file() {
+    let mock = running(TalosMock::builder().etcd_database_mib(512)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let machine = client(&mock).machine();
+    let path = folder.path().join("etcd.snapshot");
+
+    let taking = tokio::spawn(async move { machine.etcd_snapshot(path).await });
+    // It has begun to write.
+    while std::fs::read_dir(folder.path())
+        .unwrap()
+        .all(|file| file.unwrap().metadata().unwrap().len() == 0)
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    mock.power_off();
+    let error = taking.await.unwrap().unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -49,6 +49,32 @@ async fn services_are_stopped_and_started_as_far_as_the_node_allows() {
 }
 
 #[tokio::test]
+async fn a_service_tells_when_it_changed() {
+    let mock = running(TalosMock::builder()).await;
+    let machine = client(&mock).machine();
+
+    let etcd = machine.service("etcd").await.unwrap();
+    let told: Vec<_> = etcd
+        .events
+        .iter()
+        .map(|event| event.message.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Running pre state",
+            "Started task etcd",
+            "Health check successful"
+        ]
+    );
+    assert!(etcd.events.is_sorted_by_key(|event| event.time));
+    let health = etcd.health.unwrap();
+    assert!(health.is_healthy);
+    assert_eq!(health.changed, etcd.events[2].time);
+    assert!(health.changed.is_some());
+}
+
+#[tokio::test]
 async fn the_kernel_and_the_container_runtime_are_asked_for_their_numbers() {
     let mock = running(TalosMock::builder()).await;
     let machine = client_with(&mock, Role::Reader).machine();

@@ -1,14 +1,17 @@
 //! Snapshots of etcd: to a file with a checked hash, and back.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
-use futures_util::StreamExt as _;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 
 use super::reply::only;
-use super::{Machine, machine_service, upload};
+use super::{Machine, blocks, machine_service, upload};
 use crate::api::channel::Call;
 use crate::api::pb::{common, machine as pb};
 use crate::{Error, ErrorKind, Result};
@@ -20,6 +23,9 @@ const RECOVER: &str = "upload etcd snapshot";
 const HASH_SIZE: usize = 32;
 /// The database consists of pages, so whatever is left over is the hash.
 const BLOCK: u64 = 512;
+
+/// How much has to arrive before the disk begins with it.
+const WRITE_BACK: u64 = 32 * 1024 * 1024;
 
 /// A snapshot that was written to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,15 +52,16 @@ impl Machine {
     pub async fn etcd_snapshot(&self, path: impl Into<PathBuf>) -> Result<EtcdSnapshot> {
         let path = path.into();
         let at = |error: Error| error.with_target(format!("{}, {}", self.target(), path.display()));
-        let mut file = SnapshotFile::create(&path).map_err(at)?;
-        let mut chunks = self.bytes(SNAPSHOT, |service| async move {
+        let file = SnapshotFile::create(&path).map_err(at)?;
+        let pieces = self.bytes(SNAPSHOT, |service| async move {
             let request = pb::EtcdSnapshotRequest::default();
             machine_service(service).etcd_snapshot(request).await
         });
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk?;
-            file = blocking(move || file.write(&chunk)).await.map_err(at)?;
-        }
+        let (sender, receiver) = blocks::channel();
+        let writing = blocking(move || file.write_all(receiver));
+        let (received, written) = tokio::join!(blocks::forward(pieces, sender), writing);
+        received?;
+        let file = written.map_err(at)?;
         let target = path.clone();
         blocking(move || file.finish(target)).await.map_err(at)
     }
@@ -115,15 +122,31 @@ impl SnapshotFile {
         })
     }
 
-    fn write(mut self, chunk: &[u8]) -> Result<Self> {
-        self.file.write_all(chunk).map_err(local)?;
-        self.size = self.size.saturating_add(chunk.len() as u64);
-        self.tail.extend_from_slice(chunk);
-        let hashed = self.tail.len().saturating_sub(HASH_SIZE);
-        self.hash
-            .update(self.tail.get(..hashed).unwrap_or_default());
-        self.tail.drain(..hashed);
+    fn write_all(mut self, mut blocks: mpsc::Receiver<Bytes>) -> Result<Self> {
+        let mut written = WriteBack::default();
+        while let Some(block) = blocks.blocking_recv() {
+            self.write(&block)?;
+            written.keep_up(self.file.as_file(), self.size)?;
+        }
+        written.finish()?;
         Ok(self)
+    }
+
+    fn write(&mut self, block: &[u8]) -> Result<()> {
+        self.file.write_all(block).map_err(local)?;
+        self.size = self.size.saturating_add(block.len() as u64);
+        // Everything but the last bytes, of which some may have come with the block before.
+        let hashed = self
+            .tail
+            .len()
+            .saturating_add(block.len())
+            .saturating_sub(HASH_SIZE);
+        let of_tail = hashed.min(self.tail.len());
+        let (earlier, kept) = block.split_at(hashed.saturating_sub(of_tail));
+        self.hash.update(self.tail.drain(..of_tail).as_slice());
+        self.hash.update(earlier);
+        self.tail.extend_from_slice(kept);
+        Ok(())
     }
 
     fn finish(self, path: PathBuf) -> Result<EtcdSnapshot> {
@@ -145,6 +168,39 @@ impl SnapshotFile {
             size: self.size,
             sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         })
+    }
+}
+
+/// Lets the disk write while the rest arrives. Else all of it would wait for the last byte.
+#[derive(Default)]
+struct WriteBack {
+    /// The bytes that are on the disk, or on their way.
+    begun: u64,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl WriteBack {
+    fn keep_up(&mut self, file: &File, size: u64) -> Result<()> {
+        let is_running = (self.running.as_ref()).is_some_and(|sync| !sync.is_finished());
+        if is_running || size.saturating_sub(self.begun) < WRITE_BACK {
+            return Ok(());
+        }
+        self.finish()?;
+        let file = file.try_clone().map_err(local)?;
+        self.begun = size;
+        self.running = Some(std::thread::spawn(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// The system tells an error of the disk only once, so none may be lost.
+    fn finish(&mut self) -> Result<()> {
+        let ended = self.running.take().map(JoinHandle::join);
+        match ended {
+            None => Ok(()),
+            Some(Ok(synced)) => synced.map_err(local),
+            Some(Err(_)) => Err(Error::new(ErrorKind::Io, SNAPSHOT)
+                .with_message("the thread that writes to the disk has failed")),
+        }
     }
 }
 
@@ -175,7 +231,7 @@ mod tests {
     fn written(bytes: &[u8], chunk: usize, path: &Path) -> Result<EtcdSnapshot> {
         let mut file = SnapshotFile::create(path).unwrap();
         for part in bytes.chunks(chunk) {
-            file = file.write(part).unwrap();
+            file.write(part).unwrap();
         }
         file.finish(path.to_owned())
     }

@@ -30,7 +30,7 @@ impl Machine {
     /// maintenance mode too. The machine does not reboot by itself ([`Machine::reboot`]). It must have the image already, in
     /// [`ImageNamespace::InMemory`] ([`Machine::pull_image_observed`]).
     ///
-    /// The stream ends with [`ErrorKind::AlreadyExists`] when the machine is installed already, [`ErrorKind::InvalidInput`] without
+    /// The stream ends with [`ErrorKind::AlreadyExists`] when the machine is installed already, [`ErrorKind::Rejected`] without
     /// image or disk, [`ErrorKind::Unsupported`] before v1.13, [`ErrorKind::OperationFailed`] when the installer fails.
     pub fn install(
         &self,

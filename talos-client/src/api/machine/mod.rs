@@ -5,6 +5,7 @@
 //! call.
 
 mod apply;
+mod blocks;
 mod bootstrap;
 mod capture;
 mod client_configuration;
@@ -119,7 +120,7 @@ impl Machine {
         self.transport
             .stream(operation, open, move |data: common::Data| {
                 check(operation, data.metadata.as_ref())?;
-                Ok(Some(Bytes::from(data.bytes)))
+                Ok(Some(data.bytes))
             })
     }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use tokio::io::AsyncReadExt as _;
@@ -45,7 +46,7 @@ pub(super) async fn file<M, R>(
     call: Call,
     path: &Path,
     first: Option<M>,
-    piece: fn(Vec<u8>) -> M,
+    piece: fn(Bytes) -> M,
     send: SendPieces<M, R>,
 ) -> Result<R>
 where
@@ -66,7 +67,7 @@ where
             let count = file.read(&mut bytes).await?;
             bytes.truncate(count);
             // A receiver that is gone has its reason, which the response tells.
-            if count == 0 || sender.send(piece(bytes)).await.is_err() {
+            if count == 0 || sender.send(piece(bytes.into())).await.is_err() {
                 return Ok(());
             }
         }

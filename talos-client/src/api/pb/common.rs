@@ -23,8 +23,8 @@ pub struct Metadata {
 pub struct Data {
     #[prost(message, optional, tag = "1")]
     pub metadata: ::core::option::Option<Metadata>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub bytes: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bytes: ::prost::bytes::Bytes,
 }
 /// Since v1.13.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -146,6 +146,8 @@ mod tests {
         let descriptors = protox::compile(sources()?, [proto_dir()])?;
         tonic_prost_build::configure()
             .out_dir(out.path())
+            // Streams of bytes are handed on as they arrive, without a copy of each piece.
+            .bytes(".common.Data")
             .server_mod_attribute(".", "#[cfg(feature = \"mock\")]")
             // The mock decides about methods that it does not implement before they are dispatched.
             .generate_default_stubs(true)

@@ -175,7 +175,7 @@ async fn an_error_chunk_ends_a_kubeconfig() {
     let transport = server(streaming(|()| {
         vec![Ok(common::Data {
             metadata: Some(failed_message()),
-            bytes: Vec::new(),
+            bytes: bytes::Bytes::new(),
         })]
     }))
     .await;

@@ -44,6 +44,23 @@ pub(super) async fn install(node: &Arc<Node>) -> Result<Next, Halt> {
     }))
 }
 
+/// From v1.14 on the installation is left to the LifecycleService when the configuration says nothing of it (v1.14.0-rc.1,
+/// `Install` of the sequencer).
+pub(super) fn installs_itself(node: &Node) -> bool {
+    let has_section = {
+        let state = node.state();
+        let config = state.config.as_ref();
+        config.is_some_and(|config| config.install.is_some())
+    };
+    has_section || node.minor() < 14
+}
+
+/// Has its identity and nothing to keep data on, until another command arrives.
+pub(super) async fn uninstalled(node: &Arc<Node>) -> Result<Next, Halt> {
+    open_configured(node)?;
+    std::future::pending().await
+}
+
 fn image_of(node: &Node) -> String {
     let state = node.state();
     let install = state

@@ -18,7 +18,7 @@ use super::node::{self, Command, Image, Node, Wipe};
 use crate::api::cosi::Stage;
 
 use self::configured::configured;
-use self::install::install;
+use self::install::{install, installs_itself, uninstalled};
 use self::maintenance::maintenance;
 use self::upgrade::{fall_back, upgrade};
 
@@ -175,7 +175,11 @@ async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
     }
     let is_installed = node.state().installed.is_some();
     if !is_installed {
-        return install(node).await;
+        return if installs_itself(node) {
+            install(node).await
+        } else {
+            uninstalled(node).await
+        };
     }
     configured(node).await
 }

@@ -2,7 +2,7 @@
 
 use tonic::{Status, Streaming};
 
-use super::{Stream, chunks, control_plane_only};
+use super::{Stream, control_plane_only};
 use crate::api::pb::common::Data;
 use crate::api::pb::machine as pb;
 use crate::mock::etcd;
@@ -74,7 +74,7 @@ pub(super) async fn recover(
 pub(super) fn snapshot(node: &Node, _: &pb::EtcdSnapshotRequest) -> Result<Stream<Data>, Status> {
     control_plane_only(node, "etcd snapshot")?;
     etcd::local(node)?;
-    Ok(chunks(&snapshot::empty()))
+    Ok(node.setup.database.snapshot())
 }
 
 pub(super) fn members(

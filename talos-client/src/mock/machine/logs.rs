@@ -1,37 +1,77 @@
 //! Logs and events of a mock node.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 use tonic::Status;
 
-use super::{Stream, data, once};
+use super::{Stream, data, once, pieces};
 use crate::api::pb::common::Data;
 use crate::api::pb::machine as pb;
+use crate::mock::content::Content;
 use crate::mock::node::Node;
 use crate::mock::services;
 
 pub(super) fn ids(node: &Node, _: &()) -> Result<pb::LogsContainer, Status> {
-    let services = services::list(node).into_iter();
     Ok(pb::LogsContainer {
         metadata: None,
-        ids: services.map(|service| service.id).collect(),
+        ids: registered(node).into_iter().collect(),
     })
 }
 
-pub(super) fn logs(_: &Node, asked: &pb::LogsRequest) -> Result<Stream<Data>, Status> {
-    if asked.tail_lines == 0 {
-        return Ok(stream::empty().boxed());
-    }
-    Ok(once(data(format!("{}: log of the mock\n", asked.id))))
+/// The logs that machined keeps: of what runs, of itself, and of what the mock was built with.
+fn registered(node: &Node) -> BTreeSet<String> {
+    let services = services::list(node).into_iter().map(|service| service.id);
+    let always = ["controller-runtime", "kernel", "machined"];
+    services
+        .chain(always.map(ToOwned::to_owned))
+        .chain(node.setup.logs.keys().cloned())
+        .collect()
 }
 
-pub(super) fn kernel(_: &Node, _: &pb::DmesgRequest) -> Result<Stream<Data>, Status> {
+pub(super) fn logs(node: &Node, asked: &pb::LogsRequest) -> Result<Stream<Data>, Status> {
+    let is_service = asked.namespace == "system" || asked.id == "kubelet";
+    if is_service && !registered(node).contains(&asked.id) {
+        let text = format!("log {:?} was not registered", asked.id);
+        return Err(Status::unknown(text));
+    }
+    // A negative number asks for the whole log.
+    let tail = u64::try_from(asked.tail_lines).ok();
+    Ok(followed(
+        pieces(&content(node, &asked.id, tail)),
+        asked.follow,
+    ))
+}
+
+/// A stream that is followed ends with the node's run.
+fn followed<T: Send + 'static>(stream: Stream<T>, is_followed: bool) -> Stream<T> {
+    if is_followed {
+        stream.chain(stream::pending()).boxed()
+    } else {
+        stream
+    }
+}
+
+/// The log of a service, or its last lines: one line, or as many as the mock was built with.
+pub(in crate::mock) fn content(node: &Node, id: &str, tail: Option<u64>) -> Content {
+    let line = format!("{id}: log of the mock\n");
+    let length = line.len() as u64;
+    let lines = (node.setup.logs.get(id)).map_or(1, |size| size.div_ceil(length));
+    let shown = tail.map_or(lines, |tail| tail.min(lines));
+    Content::repeated(line.as_bytes(), shown.saturating_mul(length))
+}
+
+pub(super) fn kernel(_: &Node, asked: &pb::DmesgRequest) -> Result<Stream<Data>, Status> {
     let now = jiff::Timestamp::now();
-    Ok(once(data(format!(
-        "kern:    info: [{now}]: Linux version (mock)"
-    ))))
+    let record = data(format!("kern:    info: [{now}]: Linux version (mock)"));
+    let past = if asked.tail {
+        stream::empty().boxed()
+    } else {
+        once(record)
+    };
+    Ok(followed(past, asked.follow))
 }
 
 pub(super) fn events(node: &Node, asked: &pb::EventsRequest) -> Result<Stream<pb::Event>, Status> {
@@ -51,10 +91,15 @@ pub(super) fn events(node: &Node, asked: &pb::EventsRequest) -> Result<Stream<pb
             .iter()
             .position(|event| event.id == id)
             .map_or(past.len(), |index| index.saturating_add(1)),
-        _ => {
-            return Err(Status::invalid_argument(
-                "only one of tail_events, tail_id or tail_seconds should be specified",
-            ));
+        (count, id, _) => {
+            let (last, others) = if count != 0 && !id.is_empty() {
+                ("ID", "WithTailEvents or WithTailDuration")
+            } else {
+                ("Duration", "WithTailEvents or WithTailID")
+            };
+            return Err(Status::unknown(format!(
+                "WithTail{last} can't be specified at the same time with {others}"
+            )));
         }
     };
     let hello = stream::iter([pb::Event {

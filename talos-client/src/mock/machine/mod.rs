@@ -4,17 +4,19 @@ mod containers;
 mod etcd;
 mod images;
 mod information;
-mod logs;
+pub(super) mod logs;
 mod meta;
 mod power;
 mod storage;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, future};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::content::Content;
 use super::node::Node;
 use super::{apply, capture, client_configuration, files, services};
 use crate::api::channel::MAX_MESSAGE_SIZE;
@@ -44,13 +46,12 @@ fn once<T: Send + 'static>(item: T) -> Stream<T> {
     stream::once(future::ready(Ok(item))).boxed()
 }
 
-/// Bytes as a node streams them: in pieces of a kilobyte.
-pub(super) fn chunks(bytes: &[u8]) -> Stream<Data> {
-    let chunks: Vec<_> = bytes.chunks(1024).map(|chunk| Ok(data(chunk))).collect();
-    stream::iter(chunks).boxed()
+/// Bytes as a node streams them.
+pub(super) fn pieces(content: &Content) -> Stream<Data> {
+    stream::iter(content.pieces().map(|piece| Ok(data(piece)))).boxed()
 }
 
-pub(super) fn data(bytes: impl Into<Vec<u8>>) -> Data {
+pub(super) fn data(bytes: impl Into<Bytes>) -> Data {
     Data {
         metadata: None,
         bytes: bytes.into(),

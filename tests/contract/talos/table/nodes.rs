@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use talos_client::ApplyOptions;
 use talos_client::cosi::TimeStatus;
-use talos_client::mock::{MockEvent, Network, TalosMock, TalosMockBuilder};
+use talos_client::mock::{MockEvent, MockVolumeGroup, Network, TalosMock, TalosMockBuilder};
 use talos_client::secrets::Role;
 
 use super::{HOSTNAME, Node};
@@ -63,6 +63,8 @@ fn builder(version: &str) -> TalosMockBuilder {
         .version(version)
         .hostname(HOSTNAME)
         .schematic(SCHEMATIC, ["siderolabs/qemu-guest-agent"])
+        .volume_group(MockVolumeGroup::new("vg0", ["/dev/sdb1"]).logical_volume("data"))
+        .raid_array("/dev/md/data")
         .record_requests()
 }
 

@@ -5,11 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::super::{Machine, machine_service};
+use super::super::{Machine, blocks, machine_service};
 use crate::api::pb::machine as pb;
 use crate::{Error, ErrorKind, ResponseStream, Result};
 
@@ -53,33 +52,15 @@ impl Machine {
     /// or names a path outside of `directory`, [`ErrorKind::Io`] when a local file cannot be written,
     /// [`ErrorKind::Forbidden`] without the role. What was written before stays.
     pub async fn copy_to(&self, path: &str, directory: impl Into<PathBuf>) -> Result<CopyReport> {
-        // Two chunks of a few kilobytes on the way are enough to keep both sides busy.
-        let (sender, receiver) = mpsc::channel::<Bytes>(16);
+        let (sender, receiver) = blocks::channel();
         let directory = directory.into();
         let unpacking = tokio::task::spawn_blocking(move || unpack(receiver, &directory));
-        let mut chunks = self.archive(path);
-        let mut failure = None;
-        while let Some(chunk) = chunks.next().await {
-            let sent = match chunk {
-                Ok(chunk) => sender.send(chunk).await,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            };
-            // The other side has stopped: its error tells why.
-            if sent.is_err() {
-                break;
-            }
-        }
-        drop(sender);
+        let received = blocks::forward(self.archive(path), sender).await;
         let report = unpacking
             .await
             .map_err(|source| Error::new(ErrorKind::Io, COPY).with_source(source))?;
-        match failure {
-            Some(error) => Err(error),
-            None => report.map_err(|error| error.with_target(self.target())),
-        }
+        received?;
+        report.map_err(|error| error.with_target(self.target()))
     }
 }
 

@@ -1,14 +1,13 @@
 //! Calls about disks and volumes.
 
 use serde_json::json;
+use talos_client::Client;
 use talos_client::machine::WipeRequest;
-use talos_client::{Client, ErrorKind};
 
 use super::case;
-use crate::talos::table::{Case, Running};
+use crate::talos::table::{Case, Node, Running};
 
 pub(super) fn cases() -> Vec<Case> {
-    let none = "lvm: resource not found";
     vec![
         case(
             "disks",
@@ -42,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
             run!(|machine| machine.remove_logical_volume("vg0", "data")),
         )
         .since(14)
-        .ends(ErrorKind::NotFound, none),
+        .on(Node::Own),
         case(
             "remove_volume_group",
             "/machine.LVMService/VolumeGroupRemove",
@@ -51,7 +50,7 @@ pub(super) fn cases() -> Vec<Case> {
             run!(|machine| machine.remove_volume_group("vg0")),
         )
         .since(14)
-        .ends(ErrorKind::NotFound, none),
+        .on(Node::Own),
         case(
             "remove_physical_volume",
             "/machine.LVMService/PhysicalVolumeRemove",
@@ -60,7 +59,8 @@ pub(super) fn cases() -> Vec<Case> {
             run!(|machine| machine.remove_physical_volume("/dev/sdb1")),
         )
         .since(14)
-        .ends(ErrorKind::NotFound, none),
+        .on(Node::Own)
+        .prepared(run!(|machine| machine.remove_volume_group("vg0"))),
         case(
             "destroy_raid_array",
             "/machine.MDService/Destroy",
@@ -69,6 +69,6 @@ pub(super) fn cases() -> Vec<Case> {
             run!(|machine| machine.destroy_raid_array("/dev/md/data")),
         )
         .since(14)
-        .ends(ErrorKind::NotFound, "md: array not found"),
+        .on(Node::Own),
     ]
 }
