@@ -20,6 +20,7 @@ mod services;
 mod storage;
 mod support;
 mod table;
+mod talosctl;
 mod transport;
 mod upgrade;
 mod values;
