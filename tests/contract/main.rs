@@ -5,6 +5,7 @@ mod argocd;
 mod bootstrap;
 mod factory;
 mod proxmox;
+mod recipes;
 #[path = "../sample.rs"]
 mod sample;
 mod talos;

@@ -1,15 +1,28 @@
 //! The recipes of `tests/recipes` make the committed data: applied to what they made, they change nothing.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use factory_client::TalosVersion;
 use factory_client::mock::FactoryMock;
+use factory_client::schematic::Encoder;
+use protobuf::{Definitions, Source};
 use serde_json::Value;
+use tempfile::TempDir;
 
 #[path = "../recipes/argocd.rs"]
 mod argocd;
 #[path = "../recipes/catalogue.rs"]
 mod catalogue;
+#[path = "../recipes/factory_vectors.rs"]
+mod factory_vectors;
+#[path = "../recipes/files.rs"]
+mod files;
 #[path = "../recipes/json.rs"]
 mod json;
+#[allow(dead_code, reason = "a part of it is for the command")]
+#[path = "../recipes/protobuf/mod.rs"]
+mod protobuf;
 #[path = "../recipes/proxmox.rs"]
 mod proxmox;
 
@@ -102,6 +115,228 @@ async fn the_catalogue_of_a_factory_is_the_embedded_one() {
         .collect();
     assert_eq!(extensions, committed);
     assert_eq!(overlays, read("factory-client/data/overlays.txt"));
+}
+
+/// A copy of a folder of the repository.
+fn copy(folder: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_into(&crate::root().join(folder), copy.path());
+    copy
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir(&copy).unwrap();
+            copy_into(&path, &copy);
+        } else {
+            std::fs::copy(&path, &copy).unwrap();
+        }
+    }
+}
+
+/// The texts of the files below a folder, by their places in it.
+fn texts(folder: &Path) -> BTreeMap<String, String> {
+    fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, texts);
+            } else {
+                let place = path.strip_prefix(root).unwrap().to_str().unwrap();
+                texts.insert(place.to_owned(), std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    collect(folder, folder, &mut found);
+    found
+}
+
+#[test]
+fn proto_files_that_are_their_own_reference_stay_as_they_are() {
+    for folder in ["talos-client/proto", "argocd-client/proto"] {
+        let copy = copy(folder);
+        let committed = texts(copy.path());
+        let reference = Definitions::read(&[copy.path().to_owned()]).unwrap();
+        let source = Source {
+            reference: &reference,
+            packages: &[],
+            add: &[],
+        };
+
+        let made = protobuf::rewrite_folder(copy.path(), &source).unwrap();
+
+        assert_eq!(made.left_out, Vec::<String>::new());
+        assert_eq!(texts(copy.path()), committed);
+        if let Some(wire) = committed.get("wire.json") {
+            assert_eq!(protobuf::wire(&reference, &reference).unwrap(), *wire);
+        }
+    }
+}
+
+fn definitions(text: &str) -> Definitions {
+    Definitions::parse(&[("small.proto".to_owned(), text.to_owned())]).unwrap()
+}
+
+/// A file, and the reference that has other numbers, another package and more of everything.
+const OURS: &str = r#"syntax = "proto3";
+
+package small;
+
+service Machines {
+  // Kept.
+  rpc Start(Request) returns (stream Reply);
+}
+
+message Request {
+  string name = 1;
+  optional int32 count = 2;
+}
+
+message Reply {}
+
+enum Mode {
+  FAST = 0;
+}
+"#;
+const THEIRS: &str = r#"syntax = "proto3";
+package com.example.small;
+import "elsewhere.proto";
+service Machines {
+  rpc Start(stream Request) returns (Reply);
+  rpc Stop(com.example.small.Request) returns (Reply);
+}
+message Request { repeated string name = 7; int64 count = 2; map<string, Extra> extras = 3; Mode mode = 4; }
+message Reply { bool done = 1; }
+message Extra { string text = 1; }
+enum Mode { SLOW = 0; FAST = 1; }
+"#;
+
+#[test]
+fn a_proto_file_takes_numbers_types_and_what_is_added_from_the_reference() {
+    let ours = definitions(OURS);
+    let add = [
+        "small.Extra",
+        "small.Request.extras",
+        "small.Reply.done",
+        "/small.Machines/Stop",
+    ];
+    let source = Source {
+        reference: &definitions(THEIRS),
+        packages: &[("small", &["com.example.small"])],
+        add: &add.map(str::to_owned),
+    };
+
+    let made = protobuf::rewritten(OURS, &ours, &source).unwrap();
+
+    let expected = r#"syntax = "proto3";
+
+package small;
+
+service Machines {
+  // Kept.
+  rpc Start(stream Request) returns (Reply);
+  rpc Stop(.small.Request) returns (.small.Reply);
+}
+
+message Request {
+  repeated string name = 7;
+  optional int64 count = 2;
+  map<string, .small.Extra> extras = 3;
+}
+
+message Reply {
+  bool done = 1;
+}
+
+enum Mode {
+  FAST = 1;
+}
+
+message Extra {
+  string text = 1;
+}
+"#;
+    assert_eq!(made.text, expected);
+    assert_eq!(made.left_out, ["small.Request.mode", "small.Mode.SLOW"]);
+}
+
+#[test]
+fn a_field_that_the_reference_lacks_is_an_error() {
+    let ours = definitions(OURS);
+    let source = Source {
+        reference: &definitions(&OURS.replace("count", "amount")),
+        packages: &[],
+        add: &[],
+    };
+
+    let error = protobuf::rewritten(OURS, &ours, &source).err().unwrap();
+
+    assert_eq!(error.to_string(), "small.Request has no field count");
+}
+
+#[test]
+fn methods_are_listed_with_the_releases_that_have_them() {
+    let service = |methods: &[&str]| {
+        let methods = methods
+            .iter()
+            .map(|name| format!("rpc {name}(A) returns (A);"));
+        let text = format!(
+            "syntax = \"proto3\"; package p; message A {{}} service S {{ {} }}",
+            methods.collect::<String>()
+        );
+        definitions(&text)
+    };
+    let releases = [
+        (10, service(&["Old", "Same"])),
+        (11, service(&["Same"])),
+        (12, service(&["New", "Same"])),
+    ];
+
+    let list = protobuf::methods(&releases);
+
+    let expected = r#"{
+ "/p.S/New": {"since": 12},
+ "/p.S/Old": {"since": 10, "until": 11},
+ "/p.S/Same": {"since": 10}
+}
+"#;
+    assert_eq!(list, expected);
+}
+
+/// The strings that encoders write differently, and some of the others.
+fn keep_some_strings(path: &Path) {
+    let mut data: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut index = 0;
+    data["vectors"].as_array_mut().unwrap().retain(|vector| {
+        index += 1;
+        index % 20 == 0 || vector["differs"].is_object()
+    });
+    std::fs::write(path, json::indented_ascii(&data)).unwrap();
+}
+
+#[tokio::test]
+async fn the_vectors_of_every_encoder_are_what_a_factory_with_it_gives() {
+    let copy = copy("tests/data/factory");
+    keep_some_strings(&copy.path().join("go-yaml-scalars.json"));
+    let committed = texts(copy.path());
+    for encoder in Encoder::ALL {
+        let factory = FactoryMock::builder().encoder(encoder).start().await;
+        let encoder = encoder.to_string();
+
+        let made = factory_vectors::vectors(&factory.endpoint(), &encoder, copy.path()).await;
+
+        // Those with fields of later releases and of the Enterprise edition.
+        let (_, refused) = made.unwrap();
+        assert_eq!(refused.len(), 6, "{encoder}: {refused:?}");
+        assert!(
+            texts(copy.path()) == committed,
+            "{encoder} changes the vectors"
+        );
+    }
 }
 
 /// Files that were taken from elsewhere: neither code nor pages, and not what the examples and docs show.

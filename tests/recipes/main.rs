@@ -10,8 +10,12 @@ mod catalogue;
 #[allow(clippy::unwrap_used, clippy::panic, reason = "shared with the tests")]
 #[path = "../golden/talos/digest.rs"]
 mod digest;
+mod factory_vectors;
+mod files;
 mod json;
+mod protobuf;
 mod proxmox;
+mod record;
 mod talos_answers;
 mod talos_golden;
 mod talos_types;
@@ -25,6 +29,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use factory_client::Client;
+use files::{read, write};
+use protobuf::Definitions;
 use url::Url;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -93,6 +99,52 @@ enum Recipe {
         #[arg(long, default_value = "tests/data/talos")]
         data: PathBuf,
     },
+    /// The numbers and types of `talos-client/proto`, from the `.proto` files of a Talos release and of COSI
+    TalosProto {
+        /// Folders with the files of the reference: `api` of talos, `proto` of cosi-project/specification
+        #[arg(required = true)]
+        references: Vec<PathBuf>,
+        /// A further message, field or method, such as "machine.Foo", "machine.Foo.bar" or "/machine.MachineService/Foo"
+        #[arg(long)]
+        add: Vec<String>,
+        /// The folder of the files to rewrite
+        #[arg(long, default_value = "talos-client/proto")]
+        folder: PathBuf,
+    },
+    /// Every method of the machine API and the first minor that has it, from the `.proto` files of several releases
+    TalosMethods {
+        /// `MINOR=FOLDER`, oldest first; the same minor again for a further folder
+        #[arg(required = true)]
+        releases: Vec<String>,
+        /// The list to replace
+        #[arg(long, default_value = "tests/data/talos-api/methods.json")]
+        list: PathBuf,
+    },
+    /// The numbers and types of `argocd-client/proto`, from the `.proto` files of Argo CD and of Kubernetes
+    ArgocdProto {
+        /// Folders with the files of the reference: argo-cd, and api, apimachinery and apiextensions-apiserver of Kubernetes
+        #[arg(required = true)]
+        references: Vec<PathBuf>,
+        /// A further message, field or method
+        #[arg(long)]
+        add: Vec<String>,
+        /// The folder of the files to rewrite
+        #[arg(long, default_value = "argocd-client/proto")]
+        folder: PathBuf,
+    },
+    /// What an Image Factory makes of schematics
+    FactoryVectors {
+        /// The encoder of the factory's release, as `go-yaml-scalars.json` names it
+        encoder: String,
+        /// The factory
+        #[arg(long, default_value = factory_client::COMMUNITY_FACTORY)]
+        factory: Url,
+        /// The folder of the two files to rewrite
+        #[arg(long, default_value = "tests/data/factory")]
+        folder: PathBuf,
+    },
+    /// The answers of a server to the requests of a recording
+    Record(record::Arguments),
     /// The official extensions and overlays, from an Image Factory
     FactoryCatalogue {
         /// The factory
@@ -162,6 +214,29 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             version,
             data,
         } => talos_answers::answers(&data, &talosctl, &version),
+        Recipe::TalosProto {
+            references,
+            add,
+            folder,
+        } => talos_proto(&references, &add, &folder),
+        Recipe::ArgocdProto {
+            references,
+            add,
+            folder,
+        } => rewrite(&references, &add, &folder, protobuf::ARGO_CD),
+        Recipe::TalosMethods { releases, list } => {
+            write(list, &protobuf::methods(&protobuf::releases(&releases)?))
+        }
+        Recipe::FactoryVectors {
+            encoder,
+            factory,
+            folder,
+        } => {
+            let (written, refused) = factory_vectors::vectors(&factory, &encoder, &folder).await?;
+            note("refused by this release, and left as it is", &refused);
+            Ok(written)
+        }
+        Recipe::Record(arguments) => record::run(&arguments),
         Recipe::FactoryCatalogue {
             factory,
             versions,
@@ -176,19 +251,43 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// The `.proto` files of the machine API, and the facts about them as data.
+fn talos_proto(references: &[PathBuf], add: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut written = rewrite(references, add, folder, &[])?;
+    let reference = Definitions::read(references)?;
+    let ours = Definitions::read(&[folder.to_owned()])?;
+    let wire = protobuf::wire(&ours, &reference)?;
+    written.extend(write(folder.join("wire.json"), &wire)?);
+    Ok(written)
+}
+
+/// Rewrites `.proto` files, and says what the reference has beside what they keep.
+fn rewrite(
+    references: &[PathBuf],
+    add: &[String],
+    folder: &Path,
+    packages: protobuf::Packages,
+) -> Result<Vec<PathBuf>> {
+    let source = protobuf::Source {
+        reference: &Definitions::read(references)?,
+        packages,
+        add,
+    };
+    let made = protobuf::rewrite_folder(folder, &source)?;
+    note("left out", &made.left_out);
+    Ok(made.written)
+}
+
+fn note(what: &str, names: &[String]) {
+    for name in names {
+        println!("{what}: {name}");
+    }
+}
+
 /// `v1.10.7` of `types-v1.10.7.json`.
 fn version_of(path: &Path) -> Result<String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let version = name.strip_prefix("types-");
     let version = version.ok_or("a description is called types-vX.Y.Z.json")?;
     Ok(version.to_owned())
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
-}
-
-fn write(path: PathBuf, text: &str) -> Result<Vec<PathBuf>> {
-    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(vec![path])
 }

@@ -1,9 +1,12 @@
 //! What the real servers answered, read by every typed call, and replayed against the mock.
 
+mod again;
 mod changes;
 mod compare;
 mod replay;
+mod server;
 mod typed;
+mod wire;
 
 use serde::Deserialize;
 use serde_json::Value;

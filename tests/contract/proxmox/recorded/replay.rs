@@ -2,151 +2,31 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use proxmox_client::access::AclUpdate;
-use proxmox_client::credentials::ApiToken;
 use proxmox_client::id::{MacAddress, VmId, VolumeId};
-use proxmox_client::mock::{Acl, MockStorage, PveMock};
+use proxmox_client::mock::PveMock;
 use proxmox_client::vm::guest::GuestInterface;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use wiremock::matchers::path;
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::MockServer;
 
 use super::compare::{difference, text};
-use super::{Exchange, RELEASES, exchanges};
-use crate::proxmox::{node, storage};
+use super::server::{GUEST_COMMANDS, IMAGE, IMAGE_SHA256, images, mock};
+use super::{Exchange, RELEASES, exchanges, wire};
+use crate::proxmox::node;
 
-/// The image of the recordings, and its checksum there.
-const IMAGE: usize = 102_775;
-const IMAGE_SHA256: &str = "58efc9824cf1fa28bb83b7c09131d7463520789afccbed3b1c992e3d51521a84";
-
-/// What the bootstrap needs.
-const RIGHTS: &[&str] = &[
-    "Datastore.Allocate",
-    "Datastore.AllocateSpace",
-    "Datastore.AllocateTemplate",
-    "Datastore.Audit",
-    "Pool.Allocate",
-    "Pool.Audit",
-    "SDN.Audit",
-    "SDN.Use",
-    "Sys.AccessNetwork",
-    "Sys.Audit",
-    "VM.Allocate",
-    "VM.Audit",
-    "VM.Config.CDROM",
-    "VM.Config.CPU",
-    "VM.Config.Cloudinit",
-    "VM.Config.Disk",
-    "VM.Config.HWType",
-    "VM.Config.Memory",
-    "VM.Config.Network",
-    "VM.Config.Options",
-    "VM.PowerMgmt",
-];
-
-/// What the guest of the recording can do.
-const GUEST_COMMANDS: &[&str] = &[
-    "guest-ping",
-    "guest-info",
-    "guest-network-get-interfaces",
-    "guest-get-host-name",
-];
-
-struct Replay {
-    mock: PveMock,
+pub(super) struct Replay {
+    pub(super) mock: PveMock,
     /// A server with TLS, for the one request that speaks plain HTTP to it.
-    tls: PveMock,
-    images: MockServer,
-    checksum: String,
+    pub(super) tls: PveMock,
+    pub(super) images: MockServer,
+    pub(super) checksum: String,
     /// Task IDs, tickets and other texts of the recording, and what the mock gave in their place.
     replaced: Vec<(String, String)>,
-    ticket: Option<(String, String)>,
+    pub(super) ticket: Option<(String, String)>,
 }
 
-async fn images() -> MockServer {
-    let server = MockServer::start().await;
-    let image = || {
-        ResponseTemplate::new(200).set_body_raw(vec![7_u8; IMAGE], "application/x-iso9660-image")
-    };
-    Mock::given(path("/ok.iso"))
-        .respond_with(image())
-        .mount(&server)
-        .await;
-    Mock::given(path("/slow.iso"))
-        .respond_with(image().set_delay(std::time::Duration::from_secs(60)))
-        .mount(&server)
-        .await;
-    Mock::given(path("/moved.iso"))
-        .respond_with(ResponseTemplate::new(302).insert_header("Location", "/ok.iso"))
-        .mount(&server)
-        .await;
-    server
-}
-
-async fn start(release: &str) -> Replay {
-    let agent = match release.starts_with('9') {
-        true => "VM.GuestAgent.Audit",
-        false => "VM.Monitor",
-    };
-    let all = Acl::administrator();
-    let mut admin = all.clone();
-    for privilege in [
-        "Sys.Modify",
-        "Sys.AccessNetwork",
-        "Permissions.Modify",
-        "Sys.PowerMgmt",
-    ] {
-        admin = admin.without(privilege);
-    }
-    let mock = PveMock::builder()
-        .version(release)
-        .node(node())
-        .offline_node("pve-02".parse().unwrap())
-        .cpus(4)
-        .storage(MockStorage::directory(
-            storage("local"),
-            &["iso", "vztmpl", "backup", "import", "images", "snippets"],
-        ))
-        .storage(
-            MockStorage::directory(storage("nvme-lvm"), &["images", "rootdir"])
-                .path("/var/lib/nvme"),
-        )
-        .storage(
-            MockStorage::directory(storage("import-store"), &["import"]).path("/var/lib/import"),
-        )
-        .storage(
-            MockStorage::directory(storage("off"), &["images", "iso"])
-                .path("/var/lib/off")
-                .disabled(),
-        )
-        .storage(
-            MockStorage::directory(storage("other-node"), &["iso"])
-                .path("/var/lib/vz2")
-                .only_on("pve-02".parse().unwrap()),
-        )
-        .bridge_with_address("vmbr0", "10.0.0.1/24")
-        .internal_bridge("vmbr1")
-        .network_card("eth0")
-        .pool("talos")
-        .token(
-            "ci@pve!boot",
-            "ok",
-            Acl::none().grant("/", RIGHTS).grant("/", &[agent]),
-        )
-        .token("low@pve!xx", "low", Acl::none())
-        .token("root@pam!full", "root", all)
-        .token("ci@pve!sep", "sep", Acl::none())
-        .user("alice@pve", "password", admin.clone())
-        .user_with_totp("bob@pve", "password", "123456", admin)
-        .task_polls(0)
-        .start()
-        .await;
-    let root = ApiToken::new("root@pam!full", "root".into()).unwrap();
-    let root = mock.client_builder(root).build().unwrap();
-    let administrator = AclUpdate::new("/", "PVEAdmin").users("alice@pve");
-    root.access().update_acl(&administrator).await.unwrap();
+pub(super) async fn start(release: &str) -> Replay {
+    let mock = mock(release).await;
     let checksum: String = Sha256::digest(vec![7_u8; IMAGE])
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -163,7 +43,7 @@ async fn start(release: &str) -> Replay {
 
 impl Replay {
     /// A text of the recording as it is sent to the mock.
-    fn sent(&self, text: &str) -> String {
+    pub(super) fn sent(&self, text: &str) -> String {
         let mut text = text
             .replace("http://images.example.test", self.images.uri().as_str())
             .replace(
@@ -255,7 +135,7 @@ impl Replay {
     }
 
     /// Changes that were made inside the server, or that the recording leaves out.
-    async fn before(&self, exchange: &Exchange) {
+    pub(super) async fn before(&self, exchange: &Exchange) {
         let vm = |id: u32| VmId::new(id).unwrap();
         match exchange.seq {
             484..493 => self.mock.set_vm_option(vm(104), "lock", Some("backup")),
@@ -392,7 +272,7 @@ fn has_ended(body: &Value) -> bool {
 }
 
 /// Logs have lines of the machine; how they end is the same.
-fn last_line(real: &Value, ours: &Value, truncated: bool) -> Option<String> {
+pub(super) fn last_line(real: &Value, ours: &Value, truncated: bool) -> Option<String> {
     let last = |value: &Value| {
         let lines = value["data"].as_array().cloned().unwrap_or_default();
         lines.last().map(|line| text(&line["t"]))
@@ -401,152 +281,8 @@ fn last_line(real: &Value, ours: &Value, truncated: bool) -> Option<String> {
     (!truncated && real != ours).then(|| format!("log ends with {ours:?}, not {real:?}"))
 }
 
-/// A request as it was sent to the real server, on a plain socket.
-mod wire {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    pub(super) struct Request {
-        method: String,
-        path: String,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-    }
-
-    impl Request {
-        pub(super) fn of(replay: &Replay, exchange: &Exchange) -> Self {
-            let mut headers: Vec<(String, String)> = exchange
-                .request_headers
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        name.clone(),
-                        replay.sent(value.as_str().unwrap_or_default()),
-                    )
-                })
-                .collect();
-            headers.extend(authentication(replay, &exchange.auth));
-            let body = body(replay, exchange);
-            if exchange.request_form.is_some() {
-                headers.push((
-                    "Content-Type".to_owned(),
-                    "application/x-www-form-urlencoded".to_owned(),
-                ));
-            }
-            let chunked = headers
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"));
-            if !chunked && (!body.is_empty() || exchange.method != "GET") {
-                headers.push(("Content-Length".to_owned(), body.len().to_string()));
-            }
-            Self {
-                method: exchange.method.clone(),
-                path: replay.sent(&exchange.path),
-                headers,
-                body,
-            }
-        }
-
-        pub(super) async fn send(&self, endpoint: &url::Url) -> Option<(String, Option<Value>)> {
-            let address = endpoint.socket_addrs(|| None).unwrap()[0];
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let mut head = format!(
-                "{} {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
-                self.method, self.path
-            );
-            for (name, value) in &self.headers {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-            head.push_str("\r\n");
-            stream.write_all(head.as_bytes()).await.unwrap();
-            // The server may close before it has read everything.
-            let _ = stream.write_all(&self.body).await;
-            let mut answer = Vec::new();
-            let limit = std::time::Duration::from_secs(5);
-            let _ = tokio::time::timeout(limit, stream.read_to_end(&mut answer)).await;
-            let answer = String::from_utf8_lossy(&answer).into_owned();
-            let (head, body) = answer.split_once("\r\n\r\n")?;
-            let line = head.lines().next()?.trim_start_matches("HTTP/1.1 ");
-            let text = || Some(Value::from(body)).filter(|_| !body.is_empty());
-            Some((
-                line.to_owned(),
-                serde_json::from_str(body).ok().or_else(text),
-            ))
-        }
-    }
-
-    fn authentication(replay: &Replay, kind: &str) -> Vec<(String, String)> {
-        let token = |text: &str| vec![("Authorization".to_owned(), format!("PVEAPIToken={text}"))];
-        match kind {
-            "ok" => token("ci@pve!boot=ok"),
-            "low" => token("low@pve!xx=low"),
-            "root-token" => token("root@pam!full=root"),
-            "sep" => token("ci@pve!sep=sep"),
-            "bad" => token("ci@pve!boot=wrong"),
-            "unknown" => token("nobody@pve!boot=x"),
-            "ticket" | "ticket+csrf" => {
-                let (ticket, csrf) = replay.ticket.clone().unwrap_or_default();
-                let ticket = percent_encoding::utf8_percent_encode(
-                    &ticket,
-                    percent_encoding::NON_ALPHANUMERIC,
-                );
-                let mut headers = vec![("Cookie".to_owned(), format!("PVEAuthCookie={ticket}"))];
-                if kind == "ticket+csrf" {
-                    headers.push(("CSRFPreventionToken".to_owned(), csrf));
-                }
-                headers
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn body(replay: &Replay, exchange: &Exchange) -> Vec<u8> {
-        if let Some(form) = &exchange.request_form {
-            let mut text = url::form_urlencoded::Serializer::new(String::new());
-            for (name, value) in form {
-                text.append_pair(name, &replay.sent(value));
-            }
-            return text.finish().into_bytes();
-        }
-        match &exchange.request_body {
-            Value::Null => Vec::new(),
-            Value::String(text) if text.contains("600000 times x") => {
-                format!("description={}", "x".repeat(600_000)).into_bytes()
-            }
-            Value::String(text) => replay.sent(text).into_bytes(),
-            value if value.get("multipart").is_some() => multipart(replay, value),
-            value => value.to_string().into_bytes(),
-        }
-    }
-
-    fn multipart(replay: &Replay, value: &Value) -> Vec<u8> {
-        let boundary = value["boundary"].as_str().unwrap();
-        let mut body = Vec::new();
-        for part in value["multipart"].as_array().unwrap() {
-            body.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
-            for header in part["headers"].as_array().unwrap() {
-                let line = format!(
-                    "{}: {}\r\n",
-                    header[0].as_str().unwrap(),
-                    header[1].as_str().unwrap()
-                );
-                body.extend_from_slice(line.as_bytes());
-            }
-            body.extend_from_slice(b"\r\n");
-            match part["data"].as_str().unwrap() {
-                text if text.ends_with(" bytes") => body.extend_from_slice(&vec![7_u8; IMAGE]),
-                text => body.extend_from_slice(replay.sent(text).as_bytes()),
-            }
-            body.extend_from_slice(b"\r\n");
-        }
-        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        Bytes::from(body).to_vec()
-    }
-}
-
 /// Exchanges that the mock answers otherwise, by family and name, and why.
-const KNOWN: &[(&str, &str)] = &[(
+pub(super) const KNOWN: &[(&str, &str)] = &[(
     "vm power / guests, full",
     "the monitor of the recording was a stand-in that reports one memory for every guest, whatever memory it has",
 )];
