@@ -33,6 +33,13 @@ fn problems(edits: &[(&str, &str)]) -> Vec<String> {
 #[track_caller]
 fn assert_refused(edits: &[(&str, &str)], path: &str, allowed: &str) {
     let problems = problems(edits);
+    // The words of the client are for its callers.
+    assert!(
+        !problems
+            .iter()
+            .any(|problem| problem.contains("invalid input")),
+        "{problems:#?}"
+    );
     assert!(
         problems
             .iter()

@@ -32,7 +32,7 @@ pub(super) fn vm(
     shared: &Shared<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<VmSpec> {
-    let id = diagnostics.check(
+    let id = diagnostics.identifier(
         &format!("{path}.vmId"),
         &machine.vm_id,
         VmId::new(machine.vm_id),
@@ -41,8 +41,8 @@ pub(super) fn vm(
     let static_address = nocloud::options(path, machine, diagnostics);
     let options = options::check(path, machine, diagnostics);
     let tag_text = machine.tags.join(", ");
-    let tags = diagnostics.check(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
-    let smbios = diagnostics.check(
+    let tags = diagnostics.identifier(&format!("{path}.tags"), &tag_text, Tags::new(&machine.tags));
+    let smbios = diagnostics.identifier(
         &format!("{path}.vmId"),
         &uuid,
         Smbios::with_uuid(&uuid.to_string()),
@@ -74,7 +74,7 @@ pub(super) fn vm(
     if machine.static_address.is_some() {
         spec = spec.cdrom(
             nocloud::DRIVE,
-            diagnostics.check(
+            diagnostics.identifier(
                 &format!("{path}.placement.storage"),
                 shared.storage,
                 VolumeId::new(format!("{}:cloudinit", shared.storage)),
@@ -158,7 +158,7 @@ fn networks(
 }
 
 fn network(path: &str, wanted: &Network, diagnostics: &mut Diagnostics) -> Option<NetworkDevice> {
-    let bridge = diagnostics.check(
+    let bridge = diagnostics.identifier(
         &format!("{path}.bridge"),
         &wanted.bridge,
         BridgeName::new(wanted.bridge.as_str()),
@@ -166,7 +166,7 @@ fn network(path: &str, wanted: &Network, diagnostics: &mut Diagnostics) -> Optio
     let mut device = NetworkDevice::virtio(bridge?);
     if let Some(mac) = &wanted.mac {
         let parsed = mac.parse::<MacAddress>();
-        device = device.mac(diagnostics.check(&format!("{path}.mac"), mac, parsed)?);
+        device = device.mac(diagnostics.identifier(&format!("{path}.mac"), mac, parsed)?);
     }
     if let Some(tag) = wanted.vlan {
         device = device.vlan(tag);

@@ -135,6 +135,27 @@ impl Diagnostics {
         self.0.extend(new.cloned());
     }
 
+    /// The value of an identifier of Proxmox VE, or a finding at `path` with what is wrong with it.
+    pub(crate) fn identifier<T>(
+        &mut self,
+        path: &str,
+        value: &dyn fmt::Display,
+        result: proxmox_client::Result<T>,
+    ) -> Option<T> {
+        let result = result.map_err(|error| {
+            let messages: Vec<&str> = error
+                .diagnostics()
+                .iter()
+                .map(|found| found.message.as_str())
+                .collect();
+            match messages.is_empty() {
+                true => error.message().to_owned(),
+                false => messages.join("; "),
+            }
+        });
+        self.check(path, value, result)
+    }
+
     /// The value, or a finding at `path` with the text of the error.
     pub(crate) fn check<T, E: fmt::Display>(
         &mut self,

@@ -34,17 +34,17 @@ pub(super) fn anywhere() -> Placement {
 
 /// The names of a placement, or diagnostics about the fields below `path`.
 fn place(path: &str, placement: &Placement, diagnostics: &mut Diagnostics) -> Option<Place> {
-    let node = diagnostics.check(
+    let node = diagnostics.identifier(
         &format!("{path}.node"),
         &placement.node,
         NodeName::new(placement.node.as_str()),
     );
-    let storage = diagnostics.check(
+    let storage = diagnostics.identifier(
         &format!("{path}.storage"),
         &placement.storage,
         StorageName::new(placement.storage.as_str()),
     );
-    let iso_storage = diagnostics.check(
+    let iso_storage = diagnostics.identifier(
         &format!("{path}.isoStorage"),
         &placement.iso_storage,
         StorageName::new(placement.iso_storage.as_str()),
@@ -95,7 +95,7 @@ fn machine(
     };
     let iso_file = release.image.file_name();
     let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), &iso_file);
-    let iso = diagnostics.check(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
+    let iso = diagnostics.identifier(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
     let shared = Shared {
         storage: &place.storage,
         iso: &iso,
