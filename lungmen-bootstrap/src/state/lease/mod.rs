@@ -41,6 +41,9 @@ use holder::Alive;
 pub use holder::Holder;
 use transition::{Command, Tenure, Terms};
 
+/// How often the lease is given back: one write may have been overtaken, and another one lost.
+const RELEASES: usize = 4;
+
 type OwnTenure = Tenure<Holder, Revision>;
 
 /// How a lease is acquired and kept. The defaults: 30 s, renewed every 8 s, margin 3 s, no wait for another holder.
@@ -132,6 +135,12 @@ impl Held {
         self.tenure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn not_released(&self) -> Error {
+        Error::new(ErrorKind::Conflict, "release the lease")
+            .with_target(self.store.describe())
+            .with_message("the store did not keep the release although it was written repeatedly")
+    }
+
     fn lost(&self) -> Error {
         let tenure = self.tenure();
         let message = match tenure.successor() {
@@ -191,16 +200,26 @@ impl Lease {
 
     /// Gives the lease back, so that other runs need not wait for its expiry.
     ///
+    /// A renewal that was cut short with the work may still arrive at the store, before the release or after it was refused;
+    /// the release is repeated then.
+    ///
     /// # Errors
-    /// The errors of the store; the lease then expires by itself.
+    /// The errors of the store, and `Conflict` when it has not kept the release; the lease then expires by itself.
     pub async fn release(self) -> Result<()> {
         let held = &self.held;
-        {
-            let mut tenure = held.tenure();
-            *tenure = tenure.clone().release(held.clock.now());
+        let mut ended = Ok(());
+        for _ in 0..RELEASES {
+            {
+                let mut tenure = held.tenure();
+                *tenure = tenure.clone().release(held.clock.now());
+            }
+            held.changed.notify_waiters();
+            ended = driver::advance(held).await;
+            if held.tenure().is_over() {
+                return ended;
+            }
         }
-        held.changed.notify_waiters();
-        driver::advance(held).await
+        ended.and_then(|()| Err(held.not_released()))
     }
 }
 

@@ -61,6 +61,47 @@ async fn a_released_lease_is_free_at_once_and_the_token_grows() {
     assert!(second.guard().token() > token);
 }
 
+async fn is_released(store: &impl SecretStore) -> bool {
+    let found = store.read(Document::Lease).await.unwrap().unwrap();
+    document::decode(&found.entries, "memory")
+        .unwrap()
+        .0
+        .released
+}
+
+/// The work ended while a renewal was on its way: the store has it, and the run does not know.
+#[tokio::test]
+async fn a_lease_is_released_although_a_renewal_arrived_unseen() {
+    let store = MemoryStore::new();
+    let lease = acquire(&store, options()).await.unwrap();
+    let found = store.read(Document::Lease).await.unwrap().unwrap();
+    let (state, heartbeat) = document::decode(&found.entries, "memory").unwrap();
+    let renewed = transition::LeaseState {
+        beat: state.beat + 1,
+        ..state
+    };
+    let entries = document::encode(&renewed, heartbeat);
+    let written = store.replace(Document::Lease, &entries, &found.revision);
+    written.await.unwrap();
+
+    lease.release().await.unwrap();
+
+    assert!(is_released(&store).await);
+}
+
+#[tokio::test]
+async fn a_release_that_arrives_late_or_not_at_all_is_repeated() {
+    for trouble in [Trouble::LostRequest, Trouble::LostResponse, Trouble::Late] {
+        let store = FlakyStore::default();
+        let lease = acquire(&store, options()).await.unwrap();
+        store.fail_next([trouble]);
+
+        lease.release().await.unwrap();
+
+        assert!(is_released(&store.inner).await, "{trouble:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_run_of_this_process_that_was_dropped_does_not_hold_the_lease() {
     let store = MemoryStore::new();
