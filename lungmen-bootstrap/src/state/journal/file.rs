@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -37,16 +38,7 @@ impl FileJournal {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let mut file = open_private(&path).map_err(|error| io("open", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::new(ErrorKind::Conflict, "lock the journal")
-                    .with_target(path.display().to_string())
-                    .with_message("another run uses this output directory")
-                    .with_hint("Wait for the other run, or choose another output directory."));
-            }
-            Err(TryLockError::Error(error)) => return Err(io("lock", &path, error)),
-        }
+        lock(&file, &path)?;
         let warnings = quarantine(&mut file, &path)
             .map_err(|error| io("repair the journal", &path, error))?
             .into_iter()
@@ -57,6 +49,25 @@ impl FileJournal {
             state,
             warnings,
         })
+    }
+}
+
+/// Locks the file. A program that another thread of this process is about to start has its locks for a moment too, until it
+/// has become that program, so a held lock is tried again for a quarter of a second.
+fn lock(file: &File, path: &Path) -> Result<()> {
+    let mut pauses = (0..8).map(|power| Duration::from_millis(1 << power));
+    loop {
+        match (file.try_lock(), pauses.next()) {
+            (Ok(()), _) => return Ok(()),
+            (Err(TryLockError::WouldBlock), Some(pause)) => std::thread::sleep(pause),
+            (Err(TryLockError::WouldBlock), None) => {
+                return Err(Error::new(ErrorKind::Conflict, "lock the journal")
+                    .with_target(path.display().to_string())
+                    .with_message("another run uses this output directory")
+                    .with_hint("Wait for the other run, or choose another output directory."));
+            }
+            (Err(TryLockError::Error(error)), _) => return Err(io("lock", path, error)),
+        }
     }
 }
 
