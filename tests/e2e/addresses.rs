@@ -159,7 +159,13 @@ async fn a_wrong_answer_is_a_cause_and_never_the_machine() {
         .timing(timing)
         .resolver(Fixed(address));
 
-    let error = builder.build().unwrap().run().await.unwrap_err();
+    // Once it is configured, the first machine leaves that address.
+    let error = builder
+        .build()
+        .unwrap()
+        .run_until(StepId::FirstBoot)
+        .await
+        .unwrap_err();
 
     let report = error.report();
     assert_eq!(error.kind(), ErrorKind::Deadline, "{report}");

@@ -19,6 +19,7 @@ mod interrupted;
 mod limits;
 mod lints;
 mod observe;
+mod pipelines;
 mod places;
 mod plan;
 mod program;

@@ -27,6 +27,11 @@ impl Key {
             machine: event.machine.clone(),
         }
     }
+
+    /// Whether what is said of this machine, or of the whole step, is said of the line too.
+    fn is_of(&self, machine: Option<&str>) -> bool {
+        machine.is_none() || self.machine.as_deref() == machine
+    }
 }
 
 impl fmt::Display for Key {
@@ -120,12 +125,16 @@ impl Board {
                 Doing::Working(transferred(&self.shortened(what), *done, *total))
             }
             EventKind::StepFinished { .. } | EventKind::StepFailed { .. } => {
-                self.lines.retain(|line| line.key.step != event.step);
+                self.remove(|line| line.step == event.step && line.is_of(event.machine.as_deref()));
                 return None;
             }
             _ => return None,
         };
         let key = Key::of(event);
+        if let Some(machine) = event.machine.as_deref() {
+            // The machine has passed the steps before, which others may still be in.
+            self.remove(|line| line.step < event.step && line.machine.as_deref() == Some(machine));
+        }
         let index = match self.lines.iter().position(|line| line.key == key) {
             Some(index) => index,
             None => {
@@ -161,6 +170,15 @@ impl Board {
             .map(|name| format!("{}: ", short(name)));
         let rest = name.and_then(|name| text.strip_prefix(&name).map(str::to_owned));
         rest.unwrap_or(text)
+    }
+
+    /// Whether something is still said of the step or the machine.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.lines.iter().any(|line| line.key == *key)
+    }
+
+    fn remove(&mut self, is_over: impl Fn(&Key) -> bool) {
+        self.lines.retain(|line| !is_over(&line.key));
     }
 
     /// The lines that say most: a step is left out while lines of its machines tell more.

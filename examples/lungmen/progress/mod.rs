@@ -104,9 +104,11 @@ impl Screen {
             self.redraw();
             return;
         }
-        let (key, text) = (line.key.clone(), line.text());
+        let (key, text, plain) = (line.key.clone(), line.text(), line.with_time(event.at));
+        let board = &self.board;
+        self.last.retain(|key, _| board.has(key));
         if self.last.get(&key) != Some(&text) {
-            write_line(&format!("  … {}", line.with_time(event.at)));
+            write_line(&format!("  … {plain}"));
             self.last.insert(key, text);
         }
     }
@@ -141,10 +143,11 @@ impl Screen {
         self.bars.suspend(|| write_line(&text));
     }
 
-    /// Takes the lines of a step off the screen.
+    /// Takes the lines of a step, or of one machine in it, off the screen.
     fn end(&mut self, event: &Event) {
         self.board.note(event);
-        self.last.retain(|key, _| key.step != event.step);
+        let board = &self.board;
+        self.last.retain(|key, _| board.has(key));
         self.redraw();
     }
 
@@ -216,7 +219,7 @@ impl Observer for Progress {
             } => screen.finished(event, *outcome, summary, *duration),
             EventKind::StepFailed { .. } => {
                 screen.end(event);
-                screen.line(&format!("✗ {} failed", event.step));
+                screen.line(&format!("✗ {key} failed"));
             }
             _ => screen.status(event, self.style),
         }

@@ -128,10 +128,15 @@ impl Timeline {
         &mut self.rows[index]
     }
 
-    /// A step ends for all of its machines.
+    /// A step ends for all of its machines, or fails for one of them while the others go on.
     fn finish(&mut self, event: &Event, end: End) {
-        let rows = self.rows.iter_mut();
-        for row in rows.filter(|row| row.key.step == event.step) {
+        let machine = event.machine.as_deref();
+        let ends = |key: &Key| {
+            let is_other =
+                machine.is_some() && key.machine.as_deref().is_some_and(|it| Some(it) != machine);
+            key.step == event.step && !is_other
+        };
+        for row in self.rows.iter_mut().filter(|row| ends(&row.key)) {
             row.end = end;
             if row.key.machine.is_none() {
                 row.to = event.at;

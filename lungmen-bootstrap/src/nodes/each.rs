@@ -9,7 +9,7 @@ use crate::desired::DesiredMachine;
 use crate::error::{Result, all_of};
 
 /// How many machines are worked on at a time.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Runs `work` for each machine, each one to its own end: a failure of one cuts short no other.
 ///

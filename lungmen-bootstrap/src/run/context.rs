@@ -36,6 +36,8 @@ pub(crate) struct Context {
     record: Option<Arc<ClusterRecord>>,
     step: StepId,
     machine: Option<String>,
+    /// In a slice of a run, how long a wait for what servers do by themselves may last.
+    patience: Option<Duration>,
 }
 
 /// What the builder was given.
@@ -87,6 +89,7 @@ impl Context {
             record: None,
             step: StepId::Spec,
             machine: None,
+            patience: None,
         }
     }
 
@@ -146,21 +149,34 @@ impl Context {
         }
     }
 
-    /// The same context with no wait for a node longer than `limit`.
-    pub(crate) fn with_node_waits_up_to(&self, limit: Duration) -> Self {
+    /// The same context in a slice of a run: no wait for what servers do by themselves is longer than `limit`.
+    pub(crate) fn in_slice(&self, limit: Duration) -> Self {
         let mut shared = Shared::clone(&self.shared);
         let timing = &mut shared.timing;
         for deadline in [
+            &mut timing.image_build,
+            &mut timing.task,
             &mut timing.install,
             &mut timing.bootstrap,
             &mut timing.kubernetes,
+            &mut timing.token,
         ] {
             *deadline = (*deadline).min(limit);
         }
         Self {
             shared: Arc::new(shared),
+            patience: Some(limit),
             ..self.clone()
         }
+    }
+
+    pub(crate) fn is_slice(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// The deadline, or less in a slice of a run: for a wait that the next slice can go on with.
+    pub(crate) fn patient(&self, deadline: Duration) -> Duration {
+        self.patience.map_or(deadline, |limit| limit.min(deadline))
     }
 
     pub(crate) fn desired(&self) -> &DesiredCluster {

@@ -1,6 +1,6 @@
 //! The engine: observe, act, verify, record. Every step runs through it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
@@ -20,9 +20,31 @@ use crate::state::record::ClusterRecord;
 pub(crate) enum Stop {
     /// The last requested step is finished.
     Reached,
-    /// The time for waiting is used up in a step that waits for servers.
-    OutOfTime,
+    /// The time for waiting is used up in this step, which waits for servers.
+    OutOfTime(StepId),
     Failed(Error),
+}
+
+impl Stop {
+    /// All values of work that went on side by side, or why some of it stopped: a failure says more than a lack of time, and
+    /// that more than the end of what was requested.
+    pub(crate) fn unless_all<T>(
+        ended: impl IntoIterator<Item = Result<T, Self>>,
+    ) -> Result<Vec<T>, Self> {
+        let (mut values, mut failures, mut other) = (Vec::new(), Vec::new(), None);
+        for end in ended {
+            match end {
+                Ok(value) => values.push(value),
+                Err(Self::Failed(error)) => failures.push(error),
+                Err(Self::OutOfTime(step)) => other = Some(Self::OutOfTime(step)),
+                Err(Self::Reached) => other = other.or(Some(Self::Reached)),
+            }
+        }
+        match Error::of_several(failures).map(Self::Failed).or(other) {
+            Some(stop) => Err(stop),
+            None => Ok(values),
+        }
+    }
 }
 
 /// What is done with a step whose effect is missing.
@@ -37,15 +59,18 @@ enum Mode {
 /// What a wait gets at least, so that a small budget comes forward too.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Steps that mostly wait for something that goes on without the run.
+/// Steps that wait for something that goes on without the run.
 const fn waits_for_servers(step: StepId) -> bool {
     matches!(
         step,
-        StepId::FirstBoot
+        StepId::Image
+            | StepId::Machine
+            | StepId::FirstBoot
             | StepId::Apply
             | StepId::EtcdBootstrap
             | StepId::Kubeconfig
             | StepId::Verify
+            | StepId::Register
             | StepId::Applications
     )
 }
@@ -57,8 +82,9 @@ pub(crate) struct Run {
     mode: Mode,
     /// How long the run may wait in all; without it every wait has its own deadline only.
     budget: Option<Budget>,
-    pub(crate) reports: Vec<StepReport>,
-    pub(crate) states: Vec<StepState>,
+    /// Steps of the cluster and those of its machines end side by side.
+    reports: Mutex<Vec<StepReport>>,
+    states: Mutex<Vec<StepState>>,
 }
 
 impl Run {
@@ -68,8 +94,8 @@ impl Run {
             last,
             mode: Mode::Apply,
             budget: None,
-            reports: Vec::new(),
-            states: Vec::new(),
+            reports: Mutex::default(),
+            states: Mutex::default(),
         }
     }
 
@@ -88,7 +114,7 @@ impl Run {
     }
 
     /// Reconciles a step. With a budget, a wait for a server ends with it; what the run does itself is never cut short.
-    async fn within_budget<S: Step>(
+    pub(super) async fn within_budget<S: Step>(
         &self,
         step: &S,
         context: Context,
@@ -97,14 +123,14 @@ impl Run {
             return Ok(reconcile(step, &context).await);
         };
         let left = budget.left().max(LEAST_WAIT);
+        let context = context.in_slice(left);
         if S::KIND == Kind::Check {
             let ended = tokio::time::timeout(left, reconcile(step, &context)).await;
-            return ended.map_err(|_| Stop::OutOfTime);
+            return ended.map_err(|_| Stop::OutOfTime(S::ID));
         }
-        let context = context.with_node_waits_up_to(left);
         match reconcile(step, &context).await {
             Err(error) if error.kind() == ErrorKind::Deadline && budget.left().is_zero() => {
-                Err(Stop::OutOfTime)
+                Err(Stop::OutOfTime(S::ID))
             }
             ended => Ok(ended),
         }
@@ -115,7 +141,7 @@ impl Run {
     }
 
     /// Runs a step that every specification enables.
-    pub(crate) async fn run<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+    pub(crate) async fn run<S: Step>(&self, step: &S) -> Result<S::Output, Stop> {
         if self.only_observes() {
             return self.look(step).await;
         }
@@ -139,7 +165,7 @@ impl Run {
 
     /// Runs a step that the specification may leave out; it has no output then.
     pub(crate) async fn run_if_enabled<S: Step>(
-        &mut self,
+        &self,
         step: &S,
     ) -> Result<Option<S::Output>, Stop> {
         if step.enabled(&self.context) {
@@ -151,11 +177,21 @@ impl Run {
     }
 
     /// Observes a step. The run ends at the first one that is not done: later ones need its output.
-    async fn look<S: Step>(&mut self, step: &S) -> Result<S::Output, Stop> {
+    async fn look<S: Step>(&self, step: &S) -> Result<S::Output, Stop> {
         let observed = step.look(&self.context.for_step(S::ID)).await;
+        self.seen(S::ID, observed, |output| step.summary(output))
+    }
+
+    /// Takes down what was observed of a step.
+    pub(super) fn seen<T>(
+        &self,
+        step: StepId,
+        observed: Result<Observation<T>>,
+        summary: impl FnOnce(&T) -> String,
+    ) -> Result<T, Stop> {
         let (status, output) = match observed {
             Ok(Observation::Done(output)) => {
-                let summary = step.summary(&output);
+                let summary = summary(&output);
                 (StepStatus::Done { summary }, Some(output))
             }
             Ok(Observation::Absent(reason)) => (StepStatus::Absent { reason }, None),
@@ -164,18 +200,26 @@ impl Run {
                 (StepStatus::Unknown { cause }, None)
             }
         };
-        self.states.push(StepState {
-            step: S::ID,
-            status,
-        });
+        self.state(step, status);
         output.ok_or(Stop::Reached)
     }
 
+    fn state(&self, step: StepId, status: StepStatus) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.push(StepState { step, status });
+    }
+
+    /// What was observed, in the order of the steps.
+    pub(crate) fn into_states(self) -> Vec<StepState> {
+        self.states
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reports a step that the specification leaves out.
-    pub(crate) fn skip(&mut self, step: StepId) -> Result<(), Stop> {
+    pub(crate) fn skip(&self, step: StepId) -> Result<(), Stop> {
         if self.only_observes() {
-            let status = StepStatus::Skipped;
-            self.states.push(StepState { step, status });
+            self.state(step, StepStatus::Skipped);
             return Ok(());
         }
         self.start(step)?;
@@ -221,7 +265,7 @@ impl Run {
 
     /// Ends the run because of an error outside a step: at the step after the last finished one.
     pub(crate) fn failed(&self, error: Error) -> Stop {
-        let finished = self.reports.last().map(|report| report.step);
+        let finished = self.reports().iter().map(|report| report.step).max();
         let step = StepId::ALL
             .into_iter()
             .find(|step| Some(*step) > finished)
@@ -229,11 +273,24 @@ impl Run {
         failed(&self.context.for_step(step), step, error)
     }
 
-    /// Whether the step before changed something.
-    pub(crate) fn acted(&self) -> bool {
-        self.reports
-            .last()
-            .is_some_and(|report| report.outcome == Outcome::Done)
+    /// Whether the step changed something.
+    pub(crate) fn acted(&self, step: StepId) -> bool {
+        let acted = |report: &StepReport| report.step == step && report.outcome == Outcome::Done;
+        self.reports().iter().any(acted)
+    }
+
+    fn reports(&self) -> MutexGuard<'_, Vec<StepReport>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reports of the finished steps, in the order of the steps.
+    pub(crate) fn into_reports(self) -> Vec<StepReport> {
+        let mut reports = self
+            .reports
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        reports.sort_by_key(|report| report.step);
+        reports
     }
 
     /// The last requested step.
@@ -242,7 +299,7 @@ impl Run {
     }
 
     /// Ends the chain before a step that was not requested.
-    fn start(&self, step: StepId) -> Result<(), Stop> {
+    pub(super) fn start(&self, step: StepId) -> Result<(), Stop> {
         if step <= self.last {
             Ok(())
         } else {
@@ -250,14 +307,14 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
+    pub(super) fn finish(&self, step: StepId, outcome: Outcome, summary: &str, started: Instant) {
         let duration = started.elapsed();
         self.context.for_step(step).emit(EventKind::StepFinished {
             outcome,
             summary: summary.to_owned(),
             duration,
         });
-        self.reports.push(StepReport {
+        self.reports().push(StepReport {
             step,
             outcome,
             summary: summary.to_owned(),
@@ -266,7 +323,8 @@ impl Run {
     }
 }
 
-fn failed(context: &Context, step: StepId, error: Error) -> Stop {
+/// Places the error, and reports it.
+pub(super) fn failed(context: &Context, step: StepId, error: Error) -> Stop {
     let place = |error: Error| located(context, error.at_step(step));
     let error = place(error).with_each_other(place);
     context.emit(EventKind::StepFailed {

@@ -60,7 +60,7 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A step begins; it observes before it acts.
+    /// A step begins; it observes before it acts. Steps of machines overlap: each machine goes on as soon as it can.
     StepStarted,
     /// The step found something missing and acts now.
     Acting {
@@ -119,7 +119,7 @@ pub enum EventKind {
         #[schemars(with = "u64")]
         duration: Duration,
     },
-    /// The step failed; the run ends.
+    /// The step failed. When the event names a machine, the others go on to their own end; then the run ends.
     StepFailed {
         /// The error in one line.
         error: String,

@@ -12,6 +12,7 @@ pub(crate) mod millis;
 pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod server;
+pub(crate) mod stage;
 pub(crate) mod step;
 pub(crate) mod timing;
 pub(crate) mod wait;

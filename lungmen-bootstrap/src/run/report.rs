@@ -127,6 +127,15 @@ pub enum Advance {
     Complete(Box<Cluster>),
     /// The time for waiting is used up; servers are still working.
     Pending {
+        /// The step that waits.
+        step: StepId,
+        /// The machine that it waits for, where it is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        machine: Option<String>,
+        /// What is being waited for.
+        waiting_for: String,
+        /// The last status or error seen.
+        cause: String,
         /// When to call again at the latest, in milliseconds.
         #[serde(rename = "retry_after_ms", with = "crate::run::millis")]
         #[schemars(with = "u64")]

@@ -1,4 +1,4 @@
-//! The configurations: applied, and running on the machines they were made for.
+//! A configuration: applied, and running on the machine it was made for.
 
 use secrecy::ExposeSecret as _;
 use talos_client::config::{Diff, MachineConfig};
@@ -8,7 +8,6 @@ use talos_client::{Client, Endpoint, MaintenanceClient, MaintenanceTrust, Probe}
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes;
-use crate::nodes::each::each;
 use crate::nodes::evidence::{self, Evidence};
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
@@ -17,10 +16,14 @@ use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait, first_interval, within};
 
+/// The node runs with the identity of the cluster, whatever its configuration says beside that.
 pub(crate) struct Apply<'a> {
     pub(crate) identity: &'a Identity,
-    pub(crate) nodes: &'a [Progress],
+    pub(crate) node: &'a Progress,
 }
+
+/// The node runs exactly its configuration. For nodes that run with the identity of the cluster.
+pub(crate) struct Change<'a>(pub(crate) Apply<'a>);
 
 /// What a node still needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,73 +38,69 @@ pub(crate) enum Need {
 impl Step for Apply<'_> {
     const ID: StepId = StepId::Apply;
     const KIND: Kind = Kind::Act;
-    type Output = ();
+    /// [`Need::Nothing`] or [`Need::Changes`].
+    type Output = Need;
 
-    async fn observe(&self, context: &Context) -> Result<Observation<()>> {
-        let needs = each(self.machines(), |machine| async move {
-            let node = self.node(machine)?;
-            self.need(context, node).await
+    async fn observe(&self, context: &Context) -> Result<Observation<Need>> {
+        Ok(match self.need(context).await? {
+            Need::Configuration => self.without_configuration(),
+            need => Observation::Done(need),
         })
-        .await?;
-        let missing: Vec<String> = needs
-            .iter()
-            .filter_map(|(name, need)| match need {
-                Need::Nothing => None,
-                Need::Configuration => Some(format!("{name} has no configuration")),
-                Need::Changes(lines) => Some(format!(
-                    "{name} runs another configuration ({} difference(s))",
-                    lines.len()
-                )),
-            })
-            .collect();
-        if missing.is_empty() {
-            Ok(Observation::Done(()))
-        } else {
-            Ok(Observation::absent(missing.join(", ")))
-        }
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        // A worker gets its certificate from a control plane node, so no node is waited for before all are configured.
-        each(self.machines(), |machine| async move {
-            let context = context.for_machine(&machine.spec.name);
-            self.configure(&context, self.node(machine)?).await
-        })
-        .await?;
-        each(self.machines(), |machine| async move {
-            let context = context.for_machine(&machine.spec.name);
-            self.wait_for_identity(&context, self.node(machine)?).await
-        })
-        .await?;
-        // One node at a time: a change may restart services.
-        for node in self.nodes {
-            let context = context.for_machine(&node.machine.spec.name);
-            let named = |error: Error| error.at_machine(node.machine.spec.name.clone());
-            self.change(&context, node).await.map_err(named)?;
-        }
-        Ok(())
+        self.configure(context).await?;
+        self.wait_for_identity(context).await
     }
 
-    fn summary(&self, (): &()) -> String {
-        "every node runs its configuration with the identity of the cluster".into()
+    fn summary(&self, _need: &Need) -> String {
+        String::new()
     }
 }
 
-impl Apply<'_> {
-    fn machines(&self) -> impl Iterator<Item = &DesiredMachine> {
-        self.nodes.iter().map(|node| &node.machine)
-    }
+impl Step for Change<'_> {
+    const ID: StepId = StepId::Apply;
+    const KIND: Kind = Kind::Act;
+    type Output = ();
 
-    fn node(&self, machine: &DesiredMachine) -> Result<&Progress> {
-        let same = |node: &&Progress| node.machine.spec.name == machine.spec.name;
-        self.nodes.iter().find(same).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "find the node").with_target(&machine.spec.name)
+    async fn observe(&self, context: &Context) -> Result<Observation<()>> {
+        Ok(match self.0.need(context).await? {
+            Need::Nothing => Observation::Done(()),
+            Need::Configuration => self.0.without_configuration(),
+            Need::Changes(lines) => Observation::absent(format!(
+                "{} runs another configuration ({} difference(s))",
+                self.0.node.machine.spec.name,
+                lines.len()
+            )),
         })
     }
 
+    async fn act(&self, context: &Context) -> Result<()> {
+        self.0.change(context).await
+    }
+
+    fn summary(&self, (): &()) -> String {
+        String::new()
+    }
+}
+
+/// What is there when every machine has passed.
+pub(crate) fn summary(_machines: &[String]) -> String {
+    "every node runs its configuration with the identity of the cluster".into()
+}
+
+impl Apply<'_> {
+    fn without_configuration<T>(&self) -> Observation<T> {
+        Observation::absent(format!(
+            "{} has no configuration",
+            self.node.machine.spec.name
+        ))
+    }
+
     /// Compares the node at the declared address with the specification.
-    pub(crate) async fn need(&self, context: &Context, node: &Progress) -> Result<Need> {
-        let Some(client) = self.answering(context, node).await? else {
+    pub(crate) async fn need(&self, context: &Context) -> Result<Need> {
+        let node = self.node;
+        let Some(client) = self.answering(context).await? else {
             return Ok(Need::Configuration);
         };
         let wanted = MachineConfig::parse(node.config.expose_secret())?;
@@ -120,14 +119,15 @@ impl Apply<'_> {
     ///
     /// # Errors
     /// `Deadline` for a node that did neither for the time of a request: what it needs is unknown.
-    async fn answering(&self, context: &Context, node: &Progress) -> Result<Option<Client>> {
-        let what = format!("{} to answer", node.machine.spec.name);
+    async fn answering(&self, context: &Context) -> Result<Option<Client>> {
+        let what = format!("{} to answer", self.node.machine.spec.name);
         Wait::new(what, context, context.timing().request)
-            .until(context, || self.ask(context, node))
+            .until(context, || self.ask(context))
             .await
     }
 
-    async fn ask(&self, context: &Context, node: &Progress) -> Result<Probed<Option<Client>>> {
+    async fn ask(&self, context: &Context) -> Result<Probed<Option<Client>>> {
+        let node = self.node;
         let declared = nodes::endpoint(context, node.machine.spec.address);
         let authority = self.identity.authority()?;
         match talos_client::probe(&declared, Some(&authority), nodes::PROBE).await? {
@@ -148,7 +148,8 @@ impl Apply<'_> {
     }
 
     /// Whether the node says that the change needs a reboot. It computes that without changing anything.
-    pub(crate) async fn needs_reboot(&self, context: &Context, node: &Progress) -> Result<bool> {
+    pub(crate) async fn needs_reboot(&self, context: &Context) -> Result<bool> {
+        let node = self.node;
         let client = nodes::client(context, self.identity, &node.machine)?;
         let options = ApplyOptions::default().mode(ApplyMode::Auto).dry_run();
         let answer = client
@@ -159,7 +160,8 @@ impl Apply<'_> {
     }
 
     /// Applies the configuration to a node in maintenance mode.
-    async fn configure(&self, context: &Context, node: &Progress) -> Result<()> {
+    async fn configure(&self, context: &Context) -> Result<()> {
+        let node = self.node;
         let FoundNode::Maintenance {
             endpoint,
             certificate,
@@ -168,7 +170,7 @@ impl Apply<'_> {
         else {
             return Ok(());
         };
-        if self.answering(context, node).await?.is_some() {
+        if self.answering(context).await?.is_some() {
             return Ok(());
         }
         let client = MaintenanceClient::builder(endpoint.clone())
@@ -191,11 +193,11 @@ impl Apply<'_> {
     }
 
     /// Waits through installation and reboot. A node that returns to maintenance mode has failed to install.
-    async fn wait_for_identity(&self, context: &Context, node: &Progress) -> Result<()> {
-        let FoundNode::Maintenance { .. } = &node.found else {
+    async fn wait_for_identity(&self, context: &Context) -> Result<()> {
+        let (machine, found) = (&self.node.machine, &self.node.found);
+        let FoundNode::Maintenance { .. } = found else {
             return Ok(());
         };
-        let (machine, found) = (&node.machine, &node.found);
         let client = nodes::client(context, self.identity, machine)?;
         let limit = context.timing().install;
         let at_declared = found.endpoint() == client.endpoint();
@@ -213,8 +215,9 @@ impl Apply<'_> {
     }
 
     /// Brings a changed configuration to a node that runs another one, without a reboot unless reboots are allowed.
-    async fn change(&self, context: &Context, node: &Progress) -> Result<()> {
-        let Need::Changes(lines) = self.need(context, node).await? else {
+    async fn change(&self, context: &Context) -> Result<()> {
+        let node = self.node;
+        let Need::Changes(lines) = self.need(context).await? else {
             return Ok(());
         };
         let name = &node.machine.spec.name;

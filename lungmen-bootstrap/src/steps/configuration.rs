@@ -10,23 +10,19 @@ use talos_client::talosconfig::Talosconfig;
 
 use crate::desired::DesiredCluster;
 use crate::error::{Error, Result};
-use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
-use crate::nodes::progress::Progress;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::services::RENEW_BEFORE;
 use crate::state::artifacts::Artifact;
 
-pub(crate) struct Configure {
-    pub(crate) nodes: BTreeMap<String, FoundNode>,
-}
+pub(crate) struct Configure;
 
 /// What the cluster is configured with.
 pub(crate) struct Configured {
     pub(crate) identity: Identity,
-    /// One for each machine, in the order of the specification.
-    pub(crate) nodes: Vec<Progress>,
+    /// The configuration of each machine by its name.
+    pub(crate) configs: BTreeMap<String, SecretString>,
 }
 
 impl Step for Configure {
@@ -47,7 +43,7 @@ impl Step for Configure {
                 path.display()
             )));
         }
-        Ok(Observation::Done(self.configured(context, files)))
+        Ok(Observation::Done(configured(context, files)))
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
@@ -71,29 +67,20 @@ impl Step for Configure {
     fn summary(&self, configured: &Configured) -> String {
         format!(
             "{} machine configuration(s); the admin certificate is valid until {}",
-            configured.nodes.len(),
+            configured.configs.len(),
             configured.identity.admin.not_after()
         )
     }
 }
 
-impl Configure {
-    fn configured(&self, context: &Context, files: Files) -> Configured {
-        let machines = &context.desired().machines;
-        let nodes = machines
-            .iter()
-            .zip(files.configs)
-            .filter_map(|(machine, (_, config))| {
-                Some(Progress {
-                    found: self.nodes.get(&machine.spec.name)?.clone(),
-                    machine: machine.clone(),
-                    config,
-                })
-            });
-        Configured {
-            nodes: nodes.collect(),
-            identity: files.identity,
-        }
+fn configured(context: &Context, files: Files) -> Configured {
+    let machines = context.desired().machines.iter();
+    let configs = machines.zip(files.configs);
+    Configured {
+        configs: configs
+            .map(|(machine, (_, config))| (machine.spec.name.clone(), config))
+            .collect(),
+        identity: files.identity,
     }
 }
 

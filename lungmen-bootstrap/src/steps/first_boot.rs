@@ -1,52 +1,48 @@
-//! The booted nodes: at which address each one is, and whether it is configured.
-
-use std::collections::BTreeMap;
+//! A booted node: at which address it is, and whether it is configured.
 
 use talos_client::CertificateAuthority;
 
 use super::machine::RunningMachine;
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::nodes::each::each;
 use crate::nodes::found::FoundNode;
-use crate::nodes::identity::Identity;
 use crate::nodes::search::Search;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
 
-/// Waits until every machine answers on the Talos port.
-pub(crate) struct FindNodes {
-    pub(crate) machines: BTreeMap<String, RunningMachine>,
+/// Waits until the machine answers on the Talos port.
+pub(crate) struct FindNode<'a> {
+    pub(crate) machine: &'a DesiredMachine,
+    pub(crate) running: &'a RunningMachine,
+    /// The authority of the Talos API of the cluster.
+    pub(crate) authority: &'a CertificateAuthority,
 }
 
-impl Step for FindNodes {
+impl Step for FindNode<'_> {
     const ID: StepId = StepId::FirstBoot;
     const KIND: Kind = Kind::Check;
-    type Output = BTreeMap<String, FoundNode>;
+    type Output = FoundNode;
 
-    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
-        let bundle = context.record()?.bundle.clone();
-        let authority = &Identity::of(bundle, jiff::Timestamp::now())?.authority()?;
-        let nodes = each(&context.desired().machines, |machine| async move {
-            let context = &context.for_machine(&machine.spec.name);
-            let what = format!("{} to boot", machine.spec.name);
-            Wait::new(what, context, context.timing().first_boot)
-                .until(context, || {
-                    let running = self.machines.get(&machine.spec.name);
-                    probe(context, machine, running, authority)
-                })
-                .await
-                .map_err(with_boot_hint)
-        })
-        .await?;
-        Ok(Observation::Done(nodes))
+    async fn observe(&self, context: &Context) -> Result<Observation<FoundNode>> {
+        let what = format!("{} to boot", self.machine.spec.name);
+        let node = Wait::new(what, context, context.timing().first_boot)
+            .until(context, || {
+                probe(context, self.machine, Some(self.running), self.authority)
+            })
+            .await
+            .map_err(with_boot_hint)?;
+        Ok(Observation::Done(node))
     }
 
-    fn summary(&self, nodes: &Self::Output) -> String {
-        let lines: Vec<String> = nodes.values().map(ToString::to_string).collect();
-        lines.join(", ")
+    fn summary(&self, node: &FoundNode) -> String {
+        node.to_string()
     }
+}
+
+/// The found nodes in one line.
+pub(crate) fn summary(nodes: &[String]) -> String {
+    nodes.join(", ")
 }
 
 fn with_boot_hint(error: Error) -> Error {

@@ -1,6 +1,4 @@
-//! The virtual machines: created, started, and proven to belong to the cluster by their SMBIOS UUID.
-
-use std::collections::BTreeMap;
+//! A virtual machine: created, started, and proven to belong to the cluster by its SMBIOS UUID.
 
 use proxmox_client::cluster::GuestKind;
 use proxmox_client::vm::{ConfigUpdate, Diff, Vm, VmConfig};
@@ -15,7 +13,10 @@ use crate::run::limits::{self, Place};
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::{Probed, Wait};
 
-pub(crate) struct CreateMachines;
+/// The VM of one machine runs.
+pub(crate) struct CreateMachine<'a> {
+    pub(crate) machine: &'a DesiredMachine,
+}
 
 /// A running VM of the cluster.
 #[derive(Debug, Clone)]
@@ -24,70 +25,52 @@ pub(crate) struct RunningMachine {
     pub(crate) config: VmConfig,
 }
 
-impl Step for CreateMachines {
+impl Step for CreateMachine<'_> {
     const ID: StepId = StepId::Machine;
     const KIND: Kind = Kind::Act;
-    /// The running VMs by the name of their machine.
-    type Output = BTreeMap<String, RunningMachine>;
+    type Output = RunningMachine;
 
-    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
-        let machines = &context.desired().machines;
-        let states = each(machines, |machine| async move {
-            let vm = vm(context, machine);
-            let state = observe(context, machine, &vm).await?;
-            Ok((vm, state))
+    async fn observe(&self, context: &Context) -> Result<Observation<RunningMachine>> {
+        let vm = vm(context, self.machine);
+        let state = observe(context, self.machine, &vm).await?;
+        let is_missing = |what: &str| Observation::absent(format!("VM {} {what}", vm.id()));
+        Ok(match state {
+            State::Running(config) => Observation::Done(RunningMachine {
+                config: *config,
+                vm,
+            }),
+            State::Stopped(_) => is_missing("is stopped"),
+            State::BeingCreated => is_missing("is being created"),
+            State::Absent => is_missing("does not exist"),
         })
-        .await?;
-        let mut running = BTreeMap::new();
-        let mut missing = Vec::new();
-        for (name, (vm, state)) in states {
-            match state {
-                State::Running(config) => {
-                    running.insert(
-                        name,
-                        RunningMachine {
-                            vm,
-                            config: *config,
-                        },
-                    );
-                }
-                State::Stopped(_) => missing.push(format!("VM {} is stopped", vm.id())),
-                State::BeingCreated => missing.push(format!("VM {} is being created", vm.id())),
-                State::Absent => missing.push(format!("VM {} does not exist", vm.id())),
-            }
-        }
-        if missing.is_empty() {
-            Ok(Observation::Done(running))
-        } else {
-            Ok(Observation::absent(missing.join(", ")))
-        }
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        let machines = &context.desired().machines;
-        each(machines, |machine| async move {
-            let context = context.for_machine(&machine.spec.name);
-            bring_up(&context, machine).await
-        })
-        .await?;
-        Ok(())
+        bring_up(context, self.machine).await
     }
 
-    fn summary(&self, machines: &Self::Output) -> String {
-        let ids: Vec<String> = machines
-            .values()
-            .map(|machine| machine.vm.id().to_string())
-            .collect();
-        format!("VM {} running", ids.join(", "))
+    fn summary(&self, running: &RunningMachine) -> String {
+        running.vm.id().to_string()
     }
 
-    fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
-        let machines = context.desired().machines.iter();
-        let ids: Vec<String> = machines
-            .map(|machine| machine.spec.vm_id.to_string())
-            .collect();
-        vec![("vms", ids.join(","))]
+    fn references(&self, _context: &Context) -> Vec<(&'static str, String)> {
+        vec![("vm", self.machine.spec.vm_id.to_string())]
     }
+}
+
+/// The running VMs in one line.
+pub(crate) fn summary(ids: &[String]) -> String {
+    format!("VM {} running", ids.join(", "))
+}
+
+/// Looks at the VMs of all machines, so that nothing is created while one of them is not ours or its state is unknown.
+/// Changes nothing.
+pub(crate) async fn look_at_all(context: &Context) -> Result<()> {
+    each(&context.desired().machines, |machine| async move {
+        look(context, machine, &vm(context, machine)).await
+    })
+    .await?;
+    Ok(())
 }
 
 /// What Proxmox VE has of a machine.
@@ -110,7 +93,7 @@ pub(crate) fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
 /// Creates and starts the VM of one machine, from whatever state it is in.
 async fn bring_up(context: &Context, machine: &DesiredMachine) -> Result<()> {
     let vm = vm(context, machine);
-    let config = match observe(context, machine, &vm).await? {
+    let config = match look(context, machine, &vm).await? {
         State::Running(_) => return Ok(()),
         State::Stopped(config) => Some(config),
         State::BeingCreated | State::Absent => {

@@ -1,7 +1,9 @@
 //! `run()` and `run_until()`: observe every step, act where something is missing.
 
+mod machines;
+
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Result;
@@ -13,14 +15,9 @@ use crate::run::step::StepId;
 use crate::run::wait::Budget;
 use crate::state::artifacts::ArtifactFile;
 use crate::steps::applications::WaitForApplications;
-use crate::steps::apply::Apply;
 use crate::steps::claim::ClaimCluster;
-use crate::steps::configuration::Configure;
-use crate::steps::etcd_bootstrap::BootstrapEtcd;
-use crate::steps::first_boot::FindNodes;
 use crate::steps::image::StoreIso;
 use crate::steps::kubeconfig::FetchKubeconfig;
-use crate::steps::machine::CreateMachines;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::preflight::Preflight;
 use crate::steps::register::Register;
@@ -59,9 +56,11 @@ impl ClusterBootstrap {
 
     /// Does what can be done now, waits for nodes and the cluster for at most `budget` in all, and says when to call again.
     ///
-    /// It is `run` in slices, for a controller that must not block. Nothing that it does itself is cut short: a transfer of an
-    /// image, a task of Proxmox VE or the making of a key is finished, and may take longer than the budget. A wait gets at
-    /// least one second. Each call takes the lease and gives it back. Dropping the future is safe at any await.
+    /// It is `run` in slices, for a controller that must not block. What servers do by themselves goes on between the calls: a
+    /// build at the factory, a download of the node, a task of Proxmox VE, an installation. What this process does itself is
+    /// finished, and may take longer than the budget: the making of a key, and an image that passes through this process
+    /// because the node may not download. A wait gets at least one second. Each call takes the lease and gives it back.
+    /// Dropping the future is safe at any await.
     ///
     /// # Errors
     /// As [`run`](Self::run), except `Deadline` of a wait that the budget ended.
@@ -69,12 +68,33 @@ impl ClusterBootstrap {
         let run = self
             .start_within(StepId::Applications, Some(Budget::new(budget)))
             .await?;
-        Ok(match run.is_out_of_time {
-            false => Advance::Complete(Box::new(self.cluster(run))),
-            true => Advance::Pending {
-                retry_after: self.context().timing().interval,
-            },
+        Ok(match run.waits_in {
+            None => Advance::Complete(Box::new(self.cluster(run))),
+            Some(step) => self.pending(step, run.last_wait),
         })
+    }
+
+    /// Where the time ran out, with what was waited for last.
+    fn pending(&self, step: StepId, last_wait: Option<Event>) -> Advance {
+        let retry_after = self.context().timing().interval;
+        let (waiting_for, cause, machine) = match last_wait.filter(|event| event.step == step) {
+            Some(Event {
+                kind:
+                    EventKind::Waiting {
+                        waiting_for, cause, ..
+                    },
+                machine,
+                ..
+            }) => (waiting_for, cause, machine),
+            _ => (step.title().to_owned(), "no response".to_owned(), None),
+        };
+        Advance::Pending {
+            step,
+            machine,
+            waiting_for,
+            cause,
+            retry_after,
+        }
     }
 
     async fn start(&self, last: StepId) -> Result<Finished> {
@@ -82,21 +102,25 @@ impl ClusterBootstrap {
     }
 
     async fn start_within(&self, last: StepId, budget: Option<Budget>) -> Result<Finished> {
-        let warnings = Warnings::default();
-        let context = self.context().observed_by(warnings.clone());
+        let seen = Seen::default();
+        let context = self.context().observed_by(seen.clone());
         let mut run = Run::new(context, last).within(budget);
         let mut results = Results::default();
         // Boxed, because the future of the whole chain is larger than a caller expects on the stack.
         let ended = Box::pin(whole_run(&mut run, &mut results)).await;
-        match ended {
-            Ok(()) | Err(Stop::Reached | Stop::OutOfTime) => Ok(Finished {
-                is_out_of_time: matches!(ended, Err(Stop::OutOfTime)),
-                reports: run.reports,
-                warnings: warnings.take(),
-                results,
-            }),
-            Err(Stop::Failed(error)) => Err(error.after(run.reports, warnings.take())),
-        }
+        let (reports, seen) = (run.into_reports(), seen.take());
+        let waits_in = match ended {
+            Ok(()) | Err(Stop::Reached) => None,
+            Err(Stop::OutOfTime(step)) => Some(step),
+            Err(Stop::Failed(error)) => return Err(error.after(reports, seen.warnings)),
+        };
+        Ok(Finished {
+            waits_in,
+            last_wait: seen.last_wait,
+            reports,
+            warnings: seen.warnings,
+            results,
+        })
     }
 
     fn files(&self) -> Vec<ArtifactFile> {
@@ -149,8 +173,9 @@ impl ClusterBootstrap {
 
 /// A chain that ended without an error.
 struct Finished {
-    /// Whether the budget ended it before its last step.
-    is_out_of_time: bool,
+    /// The step in which the budget ended it.
+    waits_in: Option<StepId>,
+    last_wait: Option<Event>,
     reports: Vec<StepReport>,
     warnings: Vec<String>,
     results: Results,
@@ -202,16 +227,7 @@ async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
     run.adopt(record)?;
     run.run(&RegisterSchematic::default()).await?;
     run.run(&StoreIso::default()).await?;
-    let machines = run.run(&CreateMachines).await?;
-    let found = run.run(&FindNodes { machines }).await?;
-    let configured = run.run(&Configure { nodes: found }).await?;
-    let identity = &configured.identity;
-    run.run(&Apply {
-        identity,
-        nodes: &configured.nodes,
-    })
-    .await?;
-    run.run(&BootstrapEtcd { identity }).await?;
+    let identity = &machines::bring_up(run).await?;
     let fetch = FetchKubeconfig::new(identity);
     let kubernetes = run.run(&fetch).await?;
     let health = run
@@ -235,7 +251,7 @@ async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
         .await?;
     match server {
         Some(server) => {
-            let is_new = run.acted();
+            let is_new = run.acted(StepId::Register);
             let step = WaitForApplications { server, is_new };
             results.applications = run.run(&step).await?;
         }
@@ -244,23 +260,32 @@ async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Collects the warnings of a run for its result.
+/// What a run has said so far, for its result.
 #[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+struct Seen(Arc<Mutex<Said>>);
 
-impl Warnings {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+#[derive(Default)]
+struct Said {
+    warnings: Vec<String>,
+    last_wait: Option<Event>,
+}
+
+impl Seen {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Said {
+        std::mem::take(&mut *self.said())
     }
 }
 
-impl Observer for Warnings {
+impl Observer for Seen {
     fn observe(&self, event: &Event) {
-        if let EventKind::Warning { text } = &event.kind {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(text.clone());
+        match &event.kind {
+            EventKind::Warning { text } => self.said().warnings.push(text.clone()),
+            EventKind::Waiting { .. } => self.said().last_wait = Some(event.clone()),
+            _ => {}
         }
     }
 }

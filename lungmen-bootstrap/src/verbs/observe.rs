@@ -22,7 +22,7 @@ impl ClusterBootstrap {
         let mut run = Run::observing(context);
         // Only the states matter: the run ends where a step is not done.
         let _ = Box::pin(super::apply::observed(&mut run)).await;
-        let mut states = run.states;
+        let mut states = run.into_states();
         let reached = states.len();
         states.extend(StepId::ALL.into_iter().skip(reached).map(|step| StepState {
             step,

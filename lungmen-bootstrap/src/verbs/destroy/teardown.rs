@@ -116,7 +116,7 @@ fn unrecorded(context: &Context, operation: &'static str) -> Error {
 pub(crate) fn error_of(stop: Stop, operation: &'static str) -> Error {
     match stop {
         Stop::Failed(error) => error,
-        Stop::Reached | Stop::OutOfTime => Error::new(ErrorKind::Conflict, operation),
+        Stop::Reached | Stop::OutOfTime(_) => Error::new(ErrorKind::Conflict, operation),
     }
 }
 

@@ -292,9 +292,9 @@ async fn compared(
     };
     let apply = Apply {
         identity: &files.identity,
-        nodes: std::slice::from_ref(&progress),
+        node: &progress,
     };
-    Ok(match apply.need(context, &progress).await? {
+    Ok(match apply.need(context).await? {
         Need::Nothing => Action::nothing("runs its configuration"),
         Need::Configuration if found.is_configured() => {
             Action::unknown("the node does not answer to the credentials of the cluster")
@@ -302,7 +302,7 @@ async fn compared(
         Need::Configuration => Action::create("the node waits in maintenance mode"),
         Need::Changes(diffs) => {
             let changes = diffs.iter().map(Change::from).collect();
-            let needs_reboot = apply.needs_reboot(context, &progress).await?;
+            let needs_reboot = apply.needs_reboot(context).await?;
             if needs_reboot && !context.options().allow_reboots {
                 Action::NeedsPermission {
                     reason: "the changed configuration requires a reboot of the node".into(),

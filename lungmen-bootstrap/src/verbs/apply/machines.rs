@@ -1,0 +1,251 @@
+//! The machines, from the stored ISO to a healthy etcd. Each goes its own way and waits only for what it depends on:
+//!
+//! * Nothing is created before the VMs of all machines were looked at.
+//! * etcd is bootstrapped as soon as every control plane node runs, whatever the workers still do.
+//! * Changed configurations come one node at a time, first those of the control planes.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::{join, join_all};
+use jiff::Timestamp;
+use talos_client::CertificateAuthority;
+use tokio::sync::{OnceCell, Semaphore};
+use tracing::Instrument as _;
+
+use crate::desired::DesiredMachine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::nodes::each::AT_ONCE;
+use crate::nodes::found::FoundNode;
+use crate::nodes::identity::Identity;
+use crate::nodes::progress::Progress;
+use crate::run::engine::{Run, Stop};
+use crate::run::stage::{Stage, look_at_each};
+use crate::run::step::StepId;
+use crate::spec::machine::Role;
+use crate::steps::apply::{self, Apply, Change, Need};
+use crate::steps::configuration::{Configure, Configured};
+use crate::steps::etcd_bootstrap::BootstrapEtcd;
+use crate::steps::first_boot::{self, FindNode};
+use crate::steps::machine::{self, CreateMachine};
+
+/// Brings the machines up, or only looks at them where the run only observes. Returns the identity of the cluster.
+pub(super) async fn bring_up(run: &Run) -> Result<Identity, Stop> {
+    let authority = authority(run).map_err(|error| run.failed(error))?;
+    if run.only_observes() {
+        return look_at(run, &authority).await;
+    }
+    let machines = Machines::new(run, authority);
+    machines.look_at_vms().await?;
+    let control_planes = async {
+        let nodes = machines.all(Role::ControlPlane).await?;
+        machines.change(&nodes).await?;
+        machines.bootstrap_etcd().await
+    };
+    let (etcd, workers) = join(control_planes, machines.all(Role::Worker)).await;
+    let changed = Stop::unless_all([etcd.map(|()| Vec::new()), workers])?;
+    for workers in &changed {
+        machines.change(workers).await?;
+    }
+    machines.into_identity()
+}
+
+/// The authority of the Talos API, by which a node of the cluster is known.
+fn authority(run: &Run) -> Result<CertificateAuthority> {
+    let bundle = run.context().record()?.bundle.clone();
+    Identity::of(bundle, Timestamp::now())?.authority()
+}
+
+/// A run over the machines in progress.
+struct Machines<'run> {
+    run: &'run Run,
+    authority: CertificateAuthority,
+    /// How many VMs are worked on at a time.
+    turns: Semaphore,
+    created: Stage<'run>,
+    found: Stage<'run>,
+    /// Made when the first machine was found. A failure is reported once, by the machine that met it.
+    configured: OnceCell<Result<Configured, Mutex<Option<Stop>>>>,
+    applied: Stage<'run>,
+}
+
+impl<'run> Machines<'run> {
+    fn new(run: &'run Run, authority: CertificateAuthority) -> Self {
+        let count = run.context().desired().machines.len();
+        let stage = |id, summary| Stage::new(run, id, count, summary);
+        Self {
+            run,
+            authority,
+            turns: Semaphore::new(AT_ONCE),
+            created: stage(StepId::Machine, machine::summary),
+            found: stage(StepId::FirstBoot, first_boot::summary),
+            configured: OnceCell::new(),
+            applied: stage(StepId::Apply, apply::summary),
+        }
+    }
+
+    async fn look_at_vms(&self) -> Result<(), Stop> {
+        self.created.enter()?;
+        let looked = machine::look_at_all(&self.created.context()).await;
+        looked.map_err(|error| self.created.failed(error))
+    }
+
+    /// Brings all machines of a role up side by side, each one to its own end: a failure of one cuts short no other.
+    /// Returns those that run with the identity of the cluster, but not with their configuration.
+    async fn all(&self, role: Role) -> Result<Vec<Progress>, Stop> {
+        let machines = self.run.context().desired().machines.iter();
+        let ways = machines
+            .filter(|machine| machine.spec.role == role)
+            .map(|machine| {
+                let span = tracing::info_span!("machine", machine = %machine.spec.name);
+                // Boxed, because there may be many of them.
+                Box::pin(self.one(machine).instrument(span))
+            });
+        let ended = join_all(ways).await;
+        Ok(Stop::unless_all(ended)?.into_iter().flatten().collect())
+    }
+
+    /// Brings one machine up. Returns it when it runs another configuration.
+    async fn one(&self, machine: &DesiredMachine) -> Result<Option<Progress>, Stop> {
+        let name = &machine.spec.name;
+        let running = {
+            let _turn = self.turns.acquire().await;
+            self.created.pass(&CreateMachine { machine }, name).await?
+        };
+        let find = FindNode {
+            machine,
+            running: &running,
+            authority: &self.authority,
+        };
+        let found = self.found.pass(&find, name).await?;
+        let configured = self.configured().await?;
+        let node =
+            progress(configured, machine, found).map_err(|error| self.applied.failed(error))?;
+        let identity = &configured.identity;
+        let apply = Apply {
+            identity,
+            node: &node,
+        };
+        if let Need::Changes(_) = self.applied.work(&apply, name).await? {
+            return Ok(Some(node));
+        }
+        self.applied.passed(name, String::new());
+        Ok(None)
+    }
+
+    async fn configured(&self) -> Result<&Configured, Stop> {
+        let make = || async {
+            let made = self.run.run(&Configure).await;
+            made.map_err(|stop| Mutex::new(Some(stop)))
+        };
+        self.configured
+            .get_or_init(make)
+            .await
+            .as_ref()
+            .map_err(|stop| {
+                let mut stop = stop.lock().unwrap_or_else(PoisonError::into_inner);
+                stop.take().unwrap_or(Stop::Reached)
+            })
+    }
+
+    /// Brings changed configurations to nodes, one at a time: a change may restart services.
+    async fn change(&self, nodes: &[Progress]) -> Result<(), Stop> {
+        for node in nodes {
+            let name = &node.machine.spec.name;
+            let identity = &self.configured().await?.identity;
+            self.applied
+                .work(&Change(Apply { identity, node }), name)
+                .await?;
+            self.applied.passed(name, String::new());
+        }
+        Ok(())
+    }
+
+    async fn bootstrap_etcd(&self) -> Result<(), Stop> {
+        if self.run.last() < StepId::EtcdBootstrap {
+            return Ok(());
+        }
+        let identity = &self.configured().await?.identity;
+        self.run.run(&BootstrapEtcd { identity }).await?;
+        Ok(())
+    }
+
+    fn into_identity(self) -> Result<Identity, Stop> {
+        match self.configured.into_inner() {
+            Some(Ok(configured)) => Ok(configured.identity),
+            // Without a machine nothing was configured; a specification has at least one.
+            _ => Err(Stop::Reached),
+        }
+    }
+}
+
+/// Looks at every step of the machines. The run ends at the first one that is not done on all of them.
+async fn look_at(run: &Run, authority: &CertificateAuthority) -> Result<Identity, Stop> {
+    let vms = look_at_each(
+        run,
+        |machine| Ok(CreateMachine { machine }),
+        machine::summary,
+    );
+    let running = &vms.await?;
+    let booted = look_at_each(
+        run,
+        |machine| {
+            let running = of(running, machine)?;
+            Ok(FindNode {
+                machine,
+                running,
+                authority,
+            })
+        },
+        first_boot::summary,
+    );
+    let mut found = booted.await?;
+    let configured = run.run(&Configure).await?;
+    let nodes: Result<BTreeMap<String, Progress>> = run
+        .context()
+        .desired()
+        .machines
+        .iter()
+        .map(|machine| {
+            let name = machine.spec.name.clone();
+            let found = found.remove(&name).ok_or_else(|| missing(machine))?;
+            Ok((name, progress(&configured, machine, found)?))
+        })
+        .collect();
+    let nodes = nodes.map_err(|error| run.failed(error))?;
+    let identity = &configured.identity;
+    let applied = look_at_each(
+        run,
+        |machine| {
+            let node = of(&nodes, machine)?;
+            Ok(Change(Apply { identity, node }))
+        },
+        apply::summary,
+    );
+    applied.await?;
+    run.run(&BootstrapEtcd { identity }).await?;
+    Ok(configured.identity)
+}
+
+/// The machine with its node and its configuration.
+fn progress(
+    configured: &Configured,
+    machine: &DesiredMachine,
+    found: FoundNode,
+) -> Result<Progress> {
+    Ok(Progress {
+        machine: machine.clone(),
+        found,
+        config: of(&configured.configs, machine)?.clone(),
+    })
+}
+
+fn of<'a, T>(values: &'a BTreeMap<String, T>, machine: &DesiredMachine) -> Result<&'a T> {
+    values
+        .get(&machine.spec.name)
+        .ok_or_else(|| missing(machine))
+}
+
+fn missing(machine: &DesiredMachine) -> Error {
+    Error::new(ErrorKind::NotFound, "find the node").with_target(&machine.spec.name)
+}
