@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{Advance, RunOutcome, StepId, StepState, StepStatus};
+use proxmox_client::mock::Route as PveRoute;
 use talos_client::Code;
 use talos_client::mock::{Fault, Route};
 use tracing_subscriber::Layer;
@@ -79,7 +81,7 @@ async fn advancing_in_slices_completes_the_cluster() {
                 assert_eq!(cluster.talos_version, "v1.10.7");
                 return;
             }
-            Advance::Pending { retry_after } => tokio::time::sleep(retry_after).await,
+            Advance::Pending { retry_after, .. } => tokio::time::sleep(retry_after).await,
             other => panic!("{other:?}"),
         }
     }
@@ -113,6 +115,70 @@ async fn a_slice_ends_in_a_wait_and_loses_no_work() {
     drop(bootstrap);
     let again = world.run().await;
     assert_eq!(RunOutcome::from(&again).exit_code(), 0);
+}
+
+/// The node downloads for three seconds, and a slice waits for one: the next one goes on with the same download.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_between_slices_and_is_begun_once() {
+    let world = World::new().await;
+    world.run_until(StepId::Schematic).await.unwrap();
+    let factory = world.lab.factory();
+    // The run asks for the length and for the checksum; the node asks for the length too, and then it downloads.
+    for delay in [0, 0, 0, 3] {
+        let fault = factory_client::mock::Fault::Delay(Duration::from_secs(delay));
+        factory.fail_next(factory_client::mock::Route::Image, fault);
+    }
+    let bootstrap = world.bootstrap();
+
+    let first = bootstrap.advance(Duration::ZERO).await.unwrap();
+    let mut slices = 1;
+    while let Advance::Pending { .. } = bootstrap.advance(Duration::ZERO).await.unwrap() {
+        slices += 1;
+        assert!(slices < 30);
+    }
+
+    let Advance::Pending {
+        step,
+        waiting_for,
+        cause,
+        ..
+    } = first
+    else {
+        panic!("{first:?}");
+    };
+    assert_eq!(step, StepId::Image);
+    assert_eq!(waiting_for, "the ISO on the storage");
+    assert!(!cause.is_empty());
+    let downloads = world.lab.proxmox().calls().into_iter();
+    let downloads = downloads.filter(|call| call.route == PveRoute::DownloadUrl);
+    assert_eq!(downloads.count(), 1);
+    assert_made_once(&world, "a download in slices");
+}
+
+/// Nobody can say whether an application is generated: the slices together wait as long as a run does, and no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_share_the_time_in_which_applications_may_appear() {
+    let world = World::with(Lab::builder().without_applications()).await;
+    world.run_until(StepId::Register).await.unwrap();
+    let forbidden = argocd_client::mock::Fault::Status(403, "permission denied".to_owned());
+    let argocd = world.lab.argocd();
+    argocd.fail_always(argocd_client::mock::Route::SetList, forbidden);
+    let mut timing = world.lab.timing();
+    timing.applications_appear = Duration::from_secs(2);
+    let bootstrap = world.builder().timing(timing).build().unwrap();
+
+    let mut pending = 0;
+    let cluster = loop {
+        match bootstrap.advance(Duration::ZERO).await.unwrap() {
+            Advance::Complete(cluster) => break cluster,
+            _ => pending += 1,
+        }
+        assert!(pending < 20, "the slices never end");
+    };
+
+    assert!(pending > 0);
+    let warnings = cluster.warnings.join("; ");
+    assert!(warnings.contains("is not known"), "{warnings}");
 }
 
 /// Collects the names of spans with their fields.

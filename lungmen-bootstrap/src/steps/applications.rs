@@ -5,6 +5,7 @@ use std::time::Duration;
 use argocd_client::application::{Appearance, ReadinessReport, Target, TargetWait};
 use argocd_client::cluster::{ConnectionStatus, ServerUrl};
 use argocd_client::{Client, Poll, WaitState};
+use jiff::Timestamp;
 
 use super::register::argocd;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +14,7 @@ use crate::run::event::EventKind;
 use crate::run::report::ApplicationInfo;
 use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::run::wait::first_interval;
+use crate::state::journal::{Record, RecordState};
 
 /// Waits until the applications of the cluster are synced and healthy. A cluster without applications is reported as a
 /// warning: applications may be added at any time.
@@ -89,7 +91,7 @@ async fn nothing_appeared(
     argocd: &Client,
     target: &Target,
 ) -> Result<Option<String>> {
-    let poll = poll(context, context.timing().applications_appear);
+    let poll = poll(context, time_to_appear(context).await?);
     let applications = argocd.applications();
     let appearance = applications
         .wait_until_generated_observed(
@@ -108,6 +110,34 @@ async fn nothing_appeared(
                 .to_owned(),
         ),
     })
+}
+
+/// How long applications may still take to appear. The slices of a run share the time: without that none of them would ever
+/// find that nothing appears.
+async fn time_to_appear(context: &Context) -> Result<Duration> {
+    let total = context.timing().applications_appear;
+    if !context.is_slice() {
+        return Ok(total);
+    }
+    let records = context.journal().records().await?;
+    let newest = |step: StepId| {
+        let of_step = records.iter().filter(|record| record.step == step.name());
+        of_step.map(|record| record.at).max()
+    };
+    let began = newest(StepId::Applications).filter(|at| Some(*at) >= newest(StepId::Register));
+    let Some(began) = began else {
+        let record = Record::new(
+            context.cluster_name(),
+            StepId::Applications,
+            RecordState::Started,
+        );
+        context.journal().append(record).await?;
+        return Ok(total);
+    };
+    let waited = Timestamp::now().duration_since(began).unsigned_abs();
+    // Enough for a look, and less than the slice.
+    let least = context.patient(total) / 2;
+    Ok(total.saturating_sub(waited).max(least))
 }
 
 /// Waits until the applications are ready. On a new cluster no further one may appear for a while: an ApplicationSet makes

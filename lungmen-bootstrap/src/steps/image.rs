@@ -196,7 +196,7 @@ impl StoreIso {
 
     /// Stores the ISO where it is still not complete when the storage has a turn: another bootstrap may have stored it.
     async fn store_in_turn(&self, context: &Context, place: &NodeStorage) -> Result<()> {
-        let limit = context.timing().image_transfer;
+        let limit = context.patient(context.timing().image_transfer);
         let turn = limits::turn(context, &turn_at(context, place).await?, limit).await?;
         context.before_effect().await?;
         self.store(context, place).await?;
@@ -210,6 +210,11 @@ impl StoreIso {
             return Ok(());
         }
         let storage = storage(context, place);
+        if transfer::others_download_ended(context, place).await?
+            && let Copy::Complete(_) = self.copy(context, place).await?
+        {
+            return Ok(());
+        }
         self.remove_partial_copy(context, place, &storage).await?;
         if self.fetched_by_the_node(context, place, &storage).await? {
             self.saw_the_end(place);

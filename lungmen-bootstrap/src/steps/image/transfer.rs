@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use proxmox_client::storage::{Content, DownloadRequest, Storage, UploadRequest};
+use proxmox_client::task::{TaskFilter, TaskSource};
 use proxmox_client::{ErrorKind as ProxmoxKind, Reason, Task};
 use url::Url;
 
@@ -30,12 +31,8 @@ impl StoreIso {
     ) -> Result<bool> {
         let desired = context.desired();
         let url = context.clients().factory.image_url(&desired.image);
-        let _turn = limits::turn(
-            context,
-            &Place::factory(context),
-            context.timing().image_transfer,
-        )
-        .await?;
+        let limit = context.patient(context.timing().image_transfer);
+        let _turn = limits::turn(context, &Place::factory(context), limit).await?;
         if let Some(found) = self.something_else(context, place, &url).await {
             context.note(format!(
                 "the node would download {found}; uploading through this process"
@@ -58,7 +55,7 @@ impl StoreIso {
             }
             Err(error) => return Err(error.into()),
         };
-        match wait(context, &task).await {
+        match wait(context, &task, limit).await {
             Ok(()) => {
                 if let Some(digest) = likely {
                     self.digests.stored(digest);
@@ -114,8 +111,9 @@ impl StoreIso {
     pub(super) async fn upload(&self, context: &Context, storage: &Storage) -> Result<()> {
         let desired = context.desired();
         let limit = context.timing().image_transfer;
-        let _upload = limits::turn(context, &Place::uploads(context), limit).await?;
-        let _download = limits::turn(context, &Place::factory(context), limit).await?;
+        let patience = context.patient(limit);
+        let _upload = limits::turn(context, &Place::uploads(context), patience).await?;
+        let _download = limits::turn(context, &Place::factory(context), patience).await?;
         let certain = self.digests.certain();
         let mut download = context.clients().factory.download(&desired.image);
         if let Some(digest) = certain {
@@ -143,7 +141,7 @@ impl StoreIso {
             request = request.checksum(checksum(digest)?);
         }
         let task = storage.upload(request).await?;
-        wait(context, task.task()).await?;
+        wait(context, task.task(), limit).await?;
         match taken.get() {
             Some(digest) => self.digests.took(context, digest),
             None => Ok(()),
@@ -175,12 +173,29 @@ impl StoreIso {
     }
 }
 
-async fn wait(context: &Context, task: &Task) -> proxmox_client::Result<()> {
-    proxmox_task::finish(
-        context,
-        "the ISO on the storage",
-        task,
-        context.timing().image_transfer,
-    )
-    .await
+/// Waits for a download of the image that the node does already: one of a run that was killed or is a slice, or of somebody
+/// else. Returns whether there was one. A task does not name its storage, so its end does not prove that the ISO is there.
+pub(super) async fn others_download_ended(context: &Context, place: &NodeStorage) -> Result<bool> {
+    let proxmox = &context.clients().proxmox;
+    let running = TaskFilter::new()
+        .source(TaskSource::Active)
+        .worker("download");
+    let tasks = proxmox.node(place.node.clone()).tasks(&running).await?;
+    let file = context.desired().iso_file.as_str();
+    let mut downloads = tasks
+        .into_iter()
+        .filter(|task| task.subject.as_deref() == Some(file));
+    let Some(download) = downloads.next() else {
+        return Ok(false);
+    };
+    let limit = context.patient(context.timing().image_transfer);
+    match wait(context, &proxmox.task(download.id), limit).await {
+        // Why it failed is the matter of whoever began it; this run makes an attempt of its own.
+        Err(error) if error.kind() == ProxmoxKind::TaskFailed => Ok(true),
+        ended => ended.map(|()| true).map_err(Into::into),
+    }
+}
+
+async fn wait(context: &Context, task: &Task, deadline: Duration) -> proxmox_client::Result<()> {
+    proxmox_task::finish(context, "the ISO on the storage", task, deadline).await
 }
