@@ -284,7 +284,7 @@ impl Node {
 
     /// Waits until the state is as wanted.
     pub(super) async fn until(&self, reached: impl Fn(&State) -> bool) {
-        let mut changed = self.changed.subscribe();
+        let mut changed = self.changes();
         loop {
             if reached(&self.state()) {
                 return;
@@ -293,6 +293,11 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// Tells when the state has changed.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     pub(super) fn mode(&self) -> Mode {

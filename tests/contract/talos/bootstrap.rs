@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use talos_client::cosi::{LocalEtcdMember, Stage};
-use talos_client::mock::{Delays, Fault, Route, TalosMock};
+use talos_client::machine::ApplyOptions;
+use talos_client::mock::{Delays, Fault, MockEvent, Network, Route, TalosMock};
 use talos_client::secrets::Role;
 use talos_client::wait::{Bootstrapped, WaitingFor};
 use talos_client::{Code, ErrorKind};
 
-use super::support::{client, client_with, configured, control_plane, poll, worker};
+use super::support::{
+    client, client_with, configured, control_plane, in_maintenance, poll, worker,
+};
 
 #[tokio::test]
 async fn a_bootstrap_that_comes_too_early_is_repeated_until_etcd_is_healthy() {
@@ -108,6 +112,25 @@ async fn a_worker_is_never_bootstrapped() {
     assert_eq!(error.code(), Some(Code::FailedPrecondition));
     let error = machine.kubeconfig().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// Port 50000 of a worker opens once trustd of a control plane node answers, however long that takes.
+#[tokio::test]
+async fn a_worker_that_is_configured_first_waits_for_its_control_plane() {
+    let network = Network::new();
+    let mock = in_maintenance(TalosMock::builder().network(&network)).await;
+    let mut events = mock.events();
+    let maintenance = mock.maintenance_client();
+    let config = worker("v1.10.7");
+    let applying = maintenance.apply_configuration(&config, ApplyOptions::default());
+    applying.await.unwrap();
+    while !matches!(events.next().await.unwrap(), MockEvent::Rebooting) {}
+
+    let builder = TalosMock::builder().network(&network);
+    let _control_plane_node = configured(builder, &control_plane("v1.10.7")).await;
+
+    let identity = client(&mock).wait_for_identity(None, poll()).await;
+    assert_eq!(identity.unwrap().tag, "v1.10.7");
 }
 
 #[tokio::test]

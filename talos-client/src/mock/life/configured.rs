@@ -28,7 +28,7 @@ pub(super) async fn configured(node: &Arc<Node>) -> Result<Next, Halt> {
             Etcd::Absent
         };
     });
-    open_configured(node)?;
+    open_configured(node).await?;
     let delays = node.setup.delays;
     sleep(delays.services).await;
     node.update(|state| state.has_services = true);

@@ -10,13 +10,38 @@ use crate::mock::event::MockEvent;
 use crate::mock::identity::{Identity, Signer};
 use crate::mock::node::{Mode, Node};
 
-/// Opens the port with the identity of the configuration.
-pub(super) fn open_configured(node: &Arc<Node>) -> Result<(), Halt> {
+/// Opens the port with the identity of the configuration. A worker waits until a control plane node signs its certificate.
+pub(super) async fn open_configured(node: &Arc<Node>) -> Result<(), Halt> {
+    let mut network = node.setup.network.changes();
+    let trustd = node.setup.trustd.as_ref();
+    let mut trustd = trustd.map(|trustd| trustd.changes());
+    while !open_if_signed(node)? {
+        let trustd = async {
+            match &mut trustd {
+                Some(changes) => changes.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = network.changed() => {}
+            _ = trustd => {}
+        }
+    }
+    Ok(())
+}
+
+/// Opens the port, unless the node is a worker and no control plane node is there to sign its certificate.
+pub(super) fn open_if_signed(node: &Arc<Node>) -> Result<bool, Halt> {
     let config = node.state().config.clone();
     let config = config.ok_or_else(|| Halt("no configuration".to_owned()))?;
-    let signer = signer(node, &config).ok_or_else(|| {
-        Halt("no server certificate: the configuration has no usable Talos CA key, and trustd is not reachable".to_owned())
-    })?;
+    let Some(signer) = signer(node, &config) else {
+        return match config.is_control_plane {
+            true => Err(no_certificate(
+                "the configuration has no usable Talos CA key",
+            )),
+            false => Ok(false),
+        };
+    };
     let hostname = node.hostname();
     let ahead = node.setup.clock_ahead;
     let identity = signer
@@ -28,16 +53,21 @@ pub(super) fn open_configured(node: &Arc<Node>) -> Result<(), Halt> {
     node.update(|state| state.mode = Mode::Configured);
     node.port.open(tls, node).map_err(no_port)?;
     node.events.push(MockEvent::Configured);
-    Ok(())
+    Ok(true)
 }
 
-/// A control plane node signs its own certificate, a worker gets its from one.
+/// A control plane node signs its own certificate, a worker gets its from the trustd of one that runs.
 fn signer(node: &Node, config: &NodeConfig) -> Option<Signer> {
     let own = &config.talos_ca.certificate;
     config.talos_ca.signer().or_else(|| {
         let others = node.setup.network.nodes();
-        node.setup.trustd.iter().chain(&others).find_map(|other| {
-            let config = other.state().config.clone()?;
+        let mut others = node.setup.trustd.iter().chain(&others);
+        others.find_map(|other| {
+            let state = other.state();
+            let config = state
+                .config
+                .as_ref()
+                .filter(|_| state.mode == Mode::Configured)?;
             (config.talos_ca.certificate == *own)
                 .then(|| config.talos_ca.signer())
                 .flatten()

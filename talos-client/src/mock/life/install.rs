@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::sleep;
 
-use super::identity::open_configured;
+use super::identity::{open_configured, open_if_signed};
 use super::{Halt, Next, Start};
 use crate::api::cosi::Stage;
 use crate::mock::document::InstallTarget;
@@ -14,7 +14,7 @@ use crate::mock::node::{Installed, Node};
 pub(super) async fn install(node: &Arc<Node>) -> Result<Next, Halt> {
     // From v1.13 on the API comes back with the new identity while the node installs itself.
     if !node.has_maintenance_service() {
-        open_configured(node)?;
+        open_if_signed(node)?;
     }
     node.update(|state| state.stage = Stage::Installing);
     sleep(node.setup.delays.install).await;
@@ -57,7 +57,7 @@ pub(super) fn installs_itself(node: &Node) -> bool {
 
 /// Has its identity and nothing to keep data on, until another command arrives.
 pub(super) async fn uninstalled(node: &Arc<Node>) -> Result<Next, Halt> {
-    open_configured(node)?;
+    open_configured(node).await?;
     std::future::pending().await
 }
 
