@@ -53,6 +53,9 @@ const FIXED: [(&str, &str); 14] = [
     ("delete", "is not an option of a VM"),
 ];
 
+/// The only option that is a secret. The server never tells it, so that nobody could compare it either.
+const PASSWORD: &str = "cipassword";
+
 /// The options as they are sent; `None` when one of them is refused.
 pub(super) fn check(
     path: &str,
@@ -61,7 +64,12 @@ pub(super) fn check(
 ) -> Option<Vec<(String, String)>> {
     let before = diagnostics.len();
     for (name, value) in &machine.options {
-        if let Some(reason) = refusal(name, machine) {
+        if name == PASSWORD {
+            // The value stays out of every message.
+            let text = "must not be set: Talos has no users, and a specification has no secrets";
+            let option = format!("{path}.options.{name}");
+            diagnostics.add(Diagnostic::problem(option, text, None));
+        } else if let Some(reason) = refusal(name, machine) {
             diagnostics.add(Diagnostic::new(
                 format!("{path}.options.{name}"),
                 value,
@@ -89,10 +97,7 @@ fn refusal(name: &str, machine: &MachineSpec) -> Option<String> {
     if !is_word {
         return Some("must have the name of a VM option, such as hostpci0".to_owned());
     }
-    let is_cloud_init = matches!(
-        name,
-        "cicustom" | "ciuser" | "cipassword" | "ciupgrade" | "sshkeys"
-    );
+    let is_cloud_init = matches!(name, "cicustom" | "ciuser" | "ciupgrade" | "sshkeys");
     (is_cloud_init && machine.static_address.is_none()).then(|| {
         "must not be set without staticAddress, which adds the drive that has it".to_owned()
     })
@@ -126,6 +131,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_password_is_refused_without_being_repeated() {
+        let machine = MachineSpec::new("a", 100, [10, 0, 2, 10].into(), Network::new("vmbr0"))
+            .option("cipassword", "opensesame");
+        let mut diagnostics = Diagnostics::default();
+
+        assert!(check("m", &machine, &mut diagnostics).is_none());
+
+        let text = diagnostics.to_string();
+        assert!(text.contains("m.options.cipassword"), "{text}");
+        assert!(!text.contains("opensesame"), "{text}");
     }
 
     #[test]
