@@ -74,10 +74,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure> {
-    let spec = needed(arguments, Spec::load(&arguments.config)?);
+    let spec = needed(arguments, Spec::load(&arguments.config)?)?;
     // The Lab lives as long as the command; dropping it stops its servers.
     let (builder, _lab) = if arguments.live {
-        let asks_proxmox = asks_proxmox(&arguments.command());
+        let asks_proxmox = asks_proxmox(arguments);
         let builder = live::bootstrap(spec, &arguments.servers, asks_proxmox)?;
         (builder, None)
     } else {
@@ -108,8 +108,9 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
     result
 }
 
-/// The specification without what the asked steps do not need: nobody has to have a token of Argo CD for a kubeconfig.
-fn needed(arguments: &Arguments, mut spec: Spec) -> Spec {
+/// The specification without what the asked steps do not need: nobody has to have a token of Argo CD for a kubeconfig. What is
+/// left out is checked all the same.
+fn needed(arguments: &Arguments, mut spec: Spec) -> Result<Spec, Failure> {
     let is_part = match arguments.command() {
         // A run or plan that ends with the checks was asked to check everything.
         Command::Run | Command::Plan => arguments
@@ -120,14 +121,25 @@ fn needed(arguments: &Arguments, mut spec: Spec) -> Spec {
         _ => false,
     };
     if is_part {
+        spec.clone().bootstrap().outline()?;
         spec.argocd = None;
     }
-    spec
+    if !asks_servers(arguments) {
+        spec.openbao = None;
+    }
+    Ok(spec)
+}
+
+/// The check of a specification asks no server.
+fn asks_servers(arguments: &Arguments) -> bool {
+    let runs = matches!(arguments.command(), Command::Run | Command::Plan);
+    !(runs && arguments.until == Some(StepId::Spec))
 }
 
 /// Whether the command asks Proxmox VE anything.
-fn asks_proxmox(command: &Command) -> bool {
-    !matches!(command, Command::Logs { .. } | Command::Renew { .. })
+fn asks_proxmox(arguments: &Arguments) -> bool {
+    let command = arguments.command();
+    asks_servers(arguments) && !matches!(command, Command::Logs { .. } | Command::Renew { .. })
 }
 
 async fn start_lab(arguments: &Arguments, spec: &Spec) -> Result<Lab, Failure> {

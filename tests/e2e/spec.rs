@@ -623,6 +623,7 @@ fn a_field_that_cannot_be_read_is_one_finding_and_the_others_keep_their_places()
 fn an_address_that_no_machine_can_have_is_refused() {
     for address in [
         "0.0.0.0",
+        "127.0.0.1",
         "224.0.0.1",
         "255.255.255.255",
         "\"::\"",

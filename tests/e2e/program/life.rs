@@ -4,7 +4,7 @@ use super::{Ended, Place};
 
 impl Place {
     /// Writes the specification once more, with changes, beside copies of the files that it names.
-    fn changed(&mut self, edits: &[(&str, &str)]) {
+    pub(super) fn changed(&mut self, edits: &[(&str, &str)]) {
         let examples = self.spec.parent().unwrap().to_owned();
         let mut text = std::fs::read_to_string(&self.spec).unwrap();
         for (from, to) in edits {

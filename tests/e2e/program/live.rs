@@ -152,6 +152,20 @@ fn everything_that_is_missing_is_said_at_once() {
     assert!(!text.contains("ARGOCD"), "{text}");
 }
 
+/// A specification is checked as a whole, whatever the asked steps need of it, and nobody needs a credential for that.
+#[test]
+fn a_specification_is_checked_without_any_credential() {
+    let mut place = Place::of("lungmen.yaml");
+    let check = ["run", "--until", "spec"];
+    place.live(&check, &Environment::default()).with(0);
+
+    place.changed(&[("clusterName: lungmen.akn", "clusterName: \"a b\"")]);
+
+    let refused = place.live(&check, &Environment::default()).with(1);
+    let text = refused.stderr();
+    assert!(text.contains("argocd.clusterName"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_and_files_serve_as_well_as_the_environment() {
     let openbao = OpenBaoMock::builder().tls().start().await;

@@ -56,11 +56,15 @@ fn check_addresses(machines: &[MachineSpec], diagnostics: &mut Diagnostics) {
     for (index, machine) in machines.iter().enumerate() {
         let address = machine.address;
         let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
-        if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        if address.is_unspecified()
+            || address.is_loopback()
+            || address.is_multicast()
+            || is_broadcast
+        {
             diagnostics.add(Diagnostic::new(
                 format!("machines[{index}].address"),
                 address,
-                "must be the address of one host: not 0.0.0.0 or ::, no multicast and no broadcast",
+                "must be the address of one host on a network: not 0.0.0.0 or ::, no loopback, multicast or broadcast",
             ));
         }
     }
