@@ -159,7 +159,7 @@ fn a_specification_is_checked_without_any_credential() {
     let check = ["run", "--until", "spec"];
     place.live(&check, &Environment::default()).with(0);
 
-    place.changed(&[("clusterName: lungmen.akn", "clusterName: \"a b\"")]);
+    place.changed(&[("clusterName: lungmen.akn", "clusterName: akn/lungmen")]);
 
     let refused = place.live(&check, &Environment::default()).with(1);
     let text = refused.stderr();

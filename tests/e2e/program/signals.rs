@@ -33,9 +33,10 @@ fn every_signal_ends_a_run_with_its_code_and_an_interrupted_line() {
         assert!(killed.unwrap().success());
         let last = lines.last().unwrap().unwrap();
         let last: Value = serde_json::from_str(&last).unwrap();
-        assert_eq!(last["event"], "interrupted", "{last}");
+        let status = child.wait().unwrap();
+        assert_eq!(last["event"], "interrupted", "{signal}, {status}: {last}");
         assert_eq!(last["signal"], format!("SIG{signal}"), "{last}");
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert_eq!(status.code(), Some(code), "{signal}");
         let page = std::fs::read_to_string(page).unwrap();
         assert!(page.contains(&format!("interrupted by SIG{signal}")));
         // What it had begun is finished by the next one.
