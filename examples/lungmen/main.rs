@@ -33,6 +33,7 @@ use output::Output;
 use progress::{Progress, Style};
 use record::EventFile;
 use report::{Ending, Report};
+use signals::Signals;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,8 +46,9 @@ async fn main() -> ExitCode {
         output.schema();
         return ExitCode::SUCCESS;
     }
+    let signals = Signals::listen();
     output.begin();
-    let code = match run(&arguments, &output).await {
+    let code = match run(&arguments, &output, signals).await {
         Ok(code) => code,
         Err(error) => {
             let error = error.explained().await;
@@ -73,7 +75,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure> {
+async fn run(
+    arguments: &Arguments,
+    output: &Output,
+    signals: Signals,
+) -> Result<ExitCode, Failure> {
     let spec = needed(arguments, Spec::load(&arguments.config)?)?;
     // The Lab lives as long as the command; dropping it stops its servers.
     let (builder, _lab) = if arguments.live {
@@ -103,7 +109,7 @@ async fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure
         report: report.as_ref(),
         bootstrap: &builder.build()?,
     };
-    let result = until_interrupted(&session).await;
+    let result = until_interrupted(&session, signals).await;
     progress.close();
     result
 }
@@ -190,7 +196,10 @@ fn configured(
 }
 
 /// A signal drops the command where it is; the next one resumes.
-async fn until_interrupted(session: &Session<'_>) -> Result<ExitCode, Failure> {
+async fn until_interrupted(
+    session: &Session<'_>,
+    mut signals: Signals,
+) -> Result<ExitCode, Failure> {
     tokio::select! {
         result = session.perform() => {
             if let Err(failure) = &result {
@@ -198,7 +207,7 @@ async fn until_interrupted(session: &Session<'_>) -> Result<ExitCode, Failure> {
             }
             result
         }
-        signal = signals::received() => {
+        signal = signals.received() => {
             session.write_report(&Ending::Interrupted(signal))?;
             session.output.interrupted(signal);
             Ok(ExitCode::from(signal.exit_code()))

@@ -27,31 +27,54 @@ impl Signal {
     }
 }
 
-/// Returns when one of the signals came. A signal that cannot be listened to keeps its usual effect.
+/// Listens from the moment it is made, so that no signal has its usual effect while the program begins.
 #[cfg(unix)]
-pub(crate) async fn received() -> Signal {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = |kind: SignalKind, meaning: Signal| async move {
-        match signal(kind) {
-            Ok(mut listener) => {
-                listener.recv().await;
-                meaning
+pub(crate) struct Signals([(Signal, Option<tokio::signal::unix::Signal>); 3]);
+
+#[cfg(unix)]
+impl Signals {
+    /// A signal that cannot be listened to keeps its usual effect.
+    pub(crate) fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listener = |meaning, kind| (meaning, signal(kind).ok());
+        Self([
+            listener(Signal::HangUp, SignalKind::hangup()),
+            listener(Signal::Interrupt, SignalKind::interrupt()),
+            listener(Signal::Terminate, SignalKind::terminate()),
+        ])
+    }
+
+    /// Returns when one of the signals came.
+    pub(crate) async fn received(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (meaning, listener) in &mut self.0 {
+                let came = listener
+                    .as_mut()
+                    .map(|listener| listener.poll_recv(context));
+                if came.is_some_and(|came| came.is_ready()) {
+                    return std::task::Poll::Ready(*meaning);
+                }
             }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        signal = wait(SignalKind::hangup(), Signal::HangUp) => signal,
-        signal = wait(SignalKind::interrupt(), Signal::Interrupt) => signal,
-        signal = wait(SignalKind::terminate(), Signal::Terminate) => signal,
+            std::task::Poll::Pending
+        })
+        .await
     }
 }
 
-/// Returns when Ctrl-C came.
 #[cfg(not(unix))]
-pub(crate) async fn received() -> Signal {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn listen() -> Self {
+        Self
     }
-    Signal::Interrupt
+
+    /// Returns when Ctrl-C came.
+    pub(crate) async fn received(&mut self) -> Signal {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Signal::Interrupt
+    }
 }
