@@ -141,7 +141,7 @@ mod tests {
 
         assert!(check("m", &machine, &mut diagnostics).is_none());
 
-        let text = diagnostics.to_string();
+        let text = format!("{diagnostics:?}");
         assert!(text.contains("m.options.cipassword"), "{text}");
         assert!(!text.contains("opensesame"), "{text}");
     }

@@ -124,13 +124,22 @@ pub struct PastRevision {
 }
 
 impl PastRevision {
-    /// Describes a past revision.
+    /// A past revision that can still be read.
     #[must_use]
-    pub fn new(revision: Revision, written: impl Into<String>, readable: bool) -> Self {
+    pub fn new(revision: Revision, written: impl Into<String>) -> Self {
         Self {
             revision,
             written: written.into(),
-            readable,
+            readable: true,
+        }
+    }
+
+    /// The same revision, whose content was deleted.
+    #[must_use]
+    pub fn deleted(self) -> Self {
+        Self {
+            readable: false,
+            ..self
         }
     }
 }

@@ -117,9 +117,12 @@ impl SecretStore for OpenBaoStore {
                     .versions
                     .into_iter()
                     .map(|(number, state)| {
-                        let readable = !state.destroyed && state.deletion_time.is_empty();
                         let revision = Revision::new(number.to_string());
-                        PastRevision::new(revision, state.created_time, readable)
+                        let past = PastRevision::new(revision, state.created_time);
+                        match state.destroyed || !state.deletion_time.is_empty() {
+                            true => past.deleted(),
+                            false => past,
+                        }
                     })
                     .collect(),
             )),
