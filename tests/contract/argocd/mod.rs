@@ -13,9 +13,11 @@ mod registration;
 mod rights;
 mod server_side_diff;
 mod session;
+mod single_sign_on;
 mod transport;
 mod typed;
 mod wait;
+mod wait_stream;
 mod watch;
 
 use std::time::Duration;
