@@ -37,7 +37,7 @@ pub(crate) struct Context {
     step: StepId,
     machine: Option<String>,
     /// In a slice of a run, how long a wait for what servers do by themselves may last.
-    patience: Option<Duration>,
+    slice: Option<Duration>,
 }
 
 /// What the builder was given.
@@ -89,7 +89,7 @@ impl Context {
             record: None,
             step: StepId::Spec,
             machine: None,
-            patience: None,
+            slice: None,
         }
     }
 
@@ -165,18 +165,18 @@ impl Context {
         }
         Self {
             shared: Arc::new(shared),
-            patience: Some(limit),
+            slice: Some(limit),
             ..self.clone()
         }
     }
 
     pub(crate) fn is_slice(&self) -> bool {
-        self.patience.is_some()
+        self.slice.is_some()
     }
 
     /// The deadline, or less in a slice of a run: for a wait that the next slice can go on with.
-    pub(crate) fn patient(&self, deadline: Duration) -> Duration {
-        self.patience.map_or(deadline, |limit| limit.min(deadline))
+    pub(crate) fn within_slice(&self, deadline: Duration) -> Duration {
+        self.slice.map_or(deadline, |limit| limit.min(deadline))
     }
 
     pub(crate) fn desired(&self) -> &DesiredCluster {

@@ -136,7 +136,7 @@ async fn time_to_appear(context: &Context) -> Result<Duration> {
     };
     let waited = Timestamp::now().duration_since(began).unsigned_abs();
     // Enough for a look, and less than the slice.
-    let least = context.patient(total) / 2;
+    let least = context.within_slice(total) / 2;
     Ok(total.saturating_sub(waited).max(least))
 }
 

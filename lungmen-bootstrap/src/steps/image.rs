@@ -196,7 +196,7 @@ impl StoreIso {
 
     /// Stores the ISO where it is still not complete when the storage has a turn: another bootstrap may have stored it.
     async fn store_in_turn(&self, context: &Context, place: &NodeStorage) -> Result<()> {
-        let limit = context.patient(context.timing().image_transfer);
+        let limit = context.within_slice(context.timing().image_transfer);
         let turn = limits::turn(context, &turn_at(context, place).await?, limit).await?;
         context.before_effect().await?;
         self.store(context, place).await?;

@@ -31,7 +31,7 @@ impl StoreIso {
     ) -> Result<bool> {
         let desired = context.desired();
         let url = context.clients().factory.image_url(&desired.image);
-        let limit = context.patient(context.timing().image_transfer);
+        let limit = context.within_slice(context.timing().image_transfer);
         let _turn = limits::turn(context, &Place::factory(context), limit).await?;
         if let Some(found) = self.something_else(context, place, &url).await {
             context.note(format!(
@@ -111,9 +111,9 @@ impl StoreIso {
     pub(super) async fn upload(&self, context: &Context, storage: &Storage) -> Result<()> {
         let desired = context.desired();
         let limit = context.timing().image_transfer;
-        let patience = context.patient(limit);
-        let _upload = limits::turn(context, &Place::uploads(context), patience).await?;
-        let _download = limits::turn(context, &Place::factory(context), patience).await?;
+        let turn = context.within_slice(limit);
+        let _upload = limits::turn(context, &Place::uploads(context), turn).await?;
+        let _download = limits::turn(context, &Place::factory(context), turn).await?;
         let certain = self.digests.certain();
         let mut download = context.clients().factory.download(&desired.image);
         if let Some(digest) = certain {
@@ -188,7 +188,7 @@ pub(super) async fn others_download_ended(context: &Context, place: &NodeStorage
     let Some(download) = downloads.next() else {
         return Ok(false);
     };
-    let limit = context.patient(context.timing().image_transfer);
+    let limit = context.within_slice(context.timing().image_transfer);
     match wait(context, &proxmox.task(download.id), limit).await {
         // Why it failed is the matter of whoever began it; this run makes an attempt of its own.
         Err(error) if error.kind() == ProxmoxKind::TaskFailed => Ok(true),
