@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use argocd_client::mock::ArgoCdMock;
+use argocd_client::oidc::OidcTokens;
 use argocd_client::{Client, Credentials, ErrorKind};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -103,6 +104,18 @@ async fn a_login_by_single_sign_on_comes_back_to_the_local_port() {
     assert!(client.user_info().await.unwrap().logged_in);
 }
 
+/// A client that goes on with an access token that has expired, and the refresh token `r1`.
+async fn with_an_expired_login(argocd: &ArgoCdMock) -> (Client, OidcTokens) {
+    let client = |credentials| {
+        let builder = Client::builder(argocd.endpoint(), credentials);
+        builder.build().unwrap()
+    };
+    let login = client(Credentials::anonymous()).oidc_login();
+    let resumed = login.resume("eyJh.eyJz.b2xk".into(), Some("r1".into()));
+    let tokens = resumed.await.unwrap();
+    (client(Credentials::oidc(tokens.clone())), tokens)
+}
+
 #[tokio::test]
 async fn an_expired_login_is_refreshed_once() {
     let (argocd, provider) = with_provider().await;
@@ -114,17 +127,7 @@ async fn an_expired_login_is_refreshed_once() {
         .expect(1)
         .mount(&provider)
         .await;
-    let anonymous = Client::builder(argocd.endpoint(), Credentials::anonymous())
-        .build()
-        .unwrap();
-    let tokens = anonymous
-        .oidc_login()
-        .resume("eyJh.eyJz.b2xk".into(), Some("r1".into()))
-        .await
-        .unwrap();
-    let client = Client::builder(argocd.endpoint(), Credentials::oidc(tokens.clone()))
-        .build()
-        .unwrap();
+    let (client, tokens) = with_an_expired_login(&argocd).await;
 
     client.clusters().list().await.unwrap();
     client.clusters().list().await.unwrap();
@@ -142,17 +145,7 @@ async fn a_refused_refresh_asks_for_a_new_login() {
         )
         .mount(&provider)
         .await;
-    let anonymous = Client::builder(argocd.endpoint(), Credentials::anonymous())
-        .build()
-        .unwrap();
-    let tokens = anonymous
-        .oidc_login()
-        .resume("eyJh.eyJz.b2xk".into(), Some("r1".into()))
-        .await
-        .unwrap();
-    let client = Client::builder(argocd.endpoint(), Credentials::oidc(tokens))
-        .build()
-        .unwrap();
+    let (client, _tokens) = with_an_expired_login(&argocd).await;
 
     let error = client.clusters().list().await.unwrap_err();
 
