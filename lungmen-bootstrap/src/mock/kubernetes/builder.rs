@@ -19,23 +19,36 @@ pub struct MockNode {
     pub address: IpAddr,
     /// Whether it is a control plane.
     pub control_plane: bool,
+    /// The Talos version that it runs; that of the mock when it is `None`.
+    pub talos_version: Option<String>,
 }
 
 impl MockNode {
-    pub(super) fn control_plane(name: impl Into<String>, address: IpAddr) -> Self {
+    /// A control plane.
+    #[must_use]
+    pub fn control_plane(name: impl Into<String>, address: IpAddr) -> Self {
         Self {
             name: name.into(),
             address,
             control_plane: true,
+            talos_version: None,
         }
     }
 
-    pub(super) fn worker(name: impl Into<String>, address: IpAddr) -> Self {
+    /// A worker.
+    #[must_use]
+    pub fn worker(name: impl Into<String>, address: IpAddr) -> Self {
         Self {
-            name: name.into(),
-            address,
             control_plane: false,
+            ..Self::control_plane(name, address)
         }
+    }
+
+    /// Sets the Talos version in the OS image of this node, with or without `v`.
+    #[must_use]
+    pub fn talos_version(mut self, version: impl Into<String>) -> Self {
+        self.talos_version = Some(version.into().trim_start_matches('v').to_owned());
+        self
     }
 }
 
@@ -204,6 +217,12 @@ impl KubernetesMockBuilder {
     /// Adds a worker.
     pub fn worker(mut self, name: impl Into<String>, address: IpAddr) -> Self {
         self.settings.nodes.push(MockNode::worker(name, address));
+        self
+    }
+
+    /// Adds a node.
+    pub fn node(mut self, node: MockNode) -> Self {
+        self.settings.nodes.push(node);
         self
     }
 

@@ -169,7 +169,13 @@ impl KubernetesMock {
         self.add_node(MockNode::worker(name, address)).await;
     }
 
-    async fn add_node(&self, node: MockNode) {
+    /// Adds a node. It registers and becomes ready within the timings of the cluster; etcd and the API server grow with a
+    /// control plane. Nothing happens when there is a node of this name.
+    ///
+    /// # Panics
+    ///
+    /// When no certificate can be issued.
+    pub async fn add_node(&self, node: MockNode) {
         if !self.cluster.add_node(&node) {
             return;
         }

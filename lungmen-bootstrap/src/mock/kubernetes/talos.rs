@@ -84,7 +84,7 @@ pub(super) fn node(machine: &MockNode, config: &Settings, ready: bool) -> Value 
                 {"type": "Hostname", "address": machine.name},
             ],
             "conditions": conditions(ready),
-            "nodeInfo": node_info(config),
+            "nodeInfo": node_info(machine, config),
         },
     })
 }
@@ -107,7 +107,9 @@ fn conditions(ready: bool) -> Value {
     ])
 }
 
-fn node_info(config: &Settings) -> Value {
+fn node_info(machine: &MockNode, config: &Settings) -> Value {
+    let talos = machine.talos_version.as_ref();
+    let talos = talos.unwrap_or(&config.talos_version);
     json!({
         "architecture": "amd64",
         "bootID": "00000000-0000-4000-8000-000000000001",
@@ -117,7 +119,7 @@ fn node_info(config: &Settings) -> Value {
         "kubeletVersion": format!("v{}", config.kubernetes_version),
         "machineID": "00000000000000000000000000000001",
         "operatingSystem": "linux",
-        "osImage": format!("Talos (v{})", config.talos_version),
+        "osImage": format!("Talos (v{talos})"),
         "systemUUID": "00000000-0000-4000-8000-000000000002",
     })
 }

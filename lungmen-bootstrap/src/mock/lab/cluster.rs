@@ -10,7 +10,7 @@ use talos_client::config::MachineConfig;
 use url::Url;
 
 use super::servers::{Machine, Servers};
-use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockBuilder};
+use crate::mock::kubernetes::{KubernetesEvent, KubernetesMock, KubernetesMockBuilder, MockNode};
 
 /// The port of the API server on a node.
 pub(super) const KUBERNETES_PORT: u16 = 6443;
@@ -80,12 +80,16 @@ async fn join_kubernetes(servers: &Servers, machine: &Machine) {
     let (Some(kubernetes), Some(document)) = (servers.kubernetes(), parsed(machine)) else {
         return;
     };
-    let name = node_name(&document, machine);
-    if is_control_plane(&document) {
-        kubernetes.add_control_plane(name, machine.declared).await;
-    } else {
-        kubernetes.add_worker(name, machine.declared).await;
-    }
+    kubernetes.add_node(node(&document, machine)).await;
+}
+
+fn node(document: &MachineConfig, machine: &Machine) -> MockNode {
+    let name = node_name(document, machine);
+    let node = match is_control_plane(document) {
+        true => MockNode::control_plane(name, machine.declared),
+        false => MockNode::worker(name, machine.declared),
+    };
+    node.talos_version(&machine.version)
 }
 
 /// Talos reports a node as ready when Kubernetes does.
@@ -106,7 +110,6 @@ fn config(servers: &Servers, machine: &Machine) -> Option<KubernetesMockBuilder>
     if let Some(name) = document.cluster_name() {
         config = config.cluster(name);
     }
-    config = config.talos_version(&machine.version);
     if let Some((host, _)) = endpoint(machine) {
         config = match host.parse() {
             Ok(address) => config.certificate_address(address),
@@ -133,12 +136,7 @@ fn with_nodes(servers: &Servers, mut config: KubernetesMockBuilder) -> Kubernete
         let Some(document) = parsed(&machine) else {
             continue;
         };
-        let name = node_name(&document, &machine);
-        config = if is_control_plane(&document) {
-            config.control_plane(name, machine.declared)
-        } else {
-            config.worker(name, machine.declared)
-        };
+        config = config.node(node(&document, &machine));
     }
     config
 }

@@ -51,6 +51,7 @@ pub struct VerifySpec {
     pub(super) admits_strangers: bool,
     pub(super) kubernetes_version: Option<String>,
     pub(super) talos_version: Option<String>,
+    pub(super) talos_versions: BTreeMap<IpAddr, String>,
     pub(super) interval: Duration,
     pub(super) credentials_deadline: Duration,
     pub(super) restarts: i32,
@@ -72,6 +73,7 @@ impl VerifySpec {
             admits_strangers: false,
             kubernetes_version: None,
             talos_version: None,
+            talos_versions: BTreeMap::new(),
             interval: Duration::from_secs(1),
             credentials_deadline: Duration::from_secs(60),
             restarts: 3,
@@ -137,6 +139,25 @@ impl VerifySpec {
     pub fn talos_version(mut self, version: impl Into<String>) -> Self {
         self.talos_version = Some(version.into().trim_start_matches('v').to_owned());
         self
+    }
+
+    /// Warns when the node with this address runs another Talos version than this one; with or without `v`.
+    #[must_use]
+    pub fn talos_version_of(mut self, address: IpAddr, version: impl Into<String>) -> Self {
+        let version = version.into().trim_start_matches('v').to_owned();
+        self.talos_versions.insert(address, version);
+        self
+    }
+
+    /// The Talos version that the node with one of these addresses must run, as far as one is expected.
+    pub(super) fn expected_talos(
+        &self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+    ) -> Option<&str> {
+        let own = addresses
+            .into_iter()
+            .find_map(|address| self.talos_versions.get(&address));
+        own.or(self.talos_version.as_ref()).map(String::as_str)
     }
 
     /// Sets the deadline of `check`.

@@ -148,7 +148,7 @@ fn node_warnings(view: &View, spec: &VerifySpec) -> Vec<Warning> {
                 found: info.kubelet_version.clone(),
             });
         }
-        if let Some(version) = &spec.talos_version {
+        if let Some(version) = spec.expected_talos(node::addresses(machine)) {
             let expected = format!("Talos (v{version})");
             if info.os_image != expected {
                 found.push(Warning::OsImage {
