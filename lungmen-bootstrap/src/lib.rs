@@ -40,7 +40,7 @@ pub use spec::cluster_name::{ClusterName, InvalidClusterName};
 pub use spec::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use spec::machine::{self, MachineSpec};
 pub use spec::patch::PatchSource;
-pub use spec::release::TalosRelease;
+pub use spec::release::{MachineRelease, TalosRelease};
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
 pub use state::{claim, guard, journal, lease, record, store};

@@ -26,6 +26,7 @@ mod program;
 mod race_matrix;
 mod reaction;
 mod registration;
+mod releases;
 mod renew;
 mod repeat;
 mod requests;

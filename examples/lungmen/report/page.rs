@@ -352,12 +352,13 @@ fn machines(machines: &[MachineInfo]) -> Markup {
         section id="machines" {
             h2 { "Machines" }
             table {
-                thead { tr { th { "name" } th { "role" } th { "address" } th.number { "VM" } } }
+                thead { tr { th { "name" } th { "role" } th { "address" } th { "Talos" } th.number { "VM" } } }
                 tbody {
                     @for machine in machines {
                         tr {
                             td { (machine.name) } td { (machine.role.to_string()) }
-                            td { code { (machine.address.to_string()) } } td.number { (machine.vm_id) }
+                            td { code { (machine.address.to_string()) } }
+                            td { code { (machine.talos_version) } } td.number { (machine.vm_id) }
                         }
                     }
                 }

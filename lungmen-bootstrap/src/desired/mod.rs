@@ -5,19 +5,21 @@ mod config;
 pub(crate) mod nocloud;
 mod options;
 pub(crate) mod ownership;
+pub(crate) mod release;
 mod vm;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use factory_client::{Image, Schematic, SchematicId};
 use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::vm::{Smbios, VmSpec};
-use talos_client::config::{ConfigPatch, TalosVersion};
+use talos_client::config::{ConfigPatch, VersionContract};
 use url::Url;
 
 use crate::desired::ownership::MachineUuid;
+use crate::desired::release::{Iso, Release};
 use crate::error::Result;
 use crate::spec::cluster_name::ClusterName;
 use crate::spec::diagnostic::Diagnostic;
@@ -33,13 +35,9 @@ pub(crate) use check::RawSpec;
 pub(crate) struct DesiredCluster {
     pub(crate) cluster: ClusterName,
     pub(crate) endpoint: Url,
-    pub(crate) talos: TalosVersion,
+    /// The release of the cluster, which decides the version contract. Machines may have others.
+    pub(crate) release: Arc<Release>,
     pub(crate) kubernetes_version: String,
-    pub(crate) schematic: Schematic,
-    pub(crate) schematic_id: SchematicId,
-    pub(crate) image: Image,
-    pub(crate) iso_file: String,
-    pub(crate) installer: String,
     pub(crate) machines: Vec<DesiredMachine>,
     pub(crate) patches: Vec<ConfigPatch>,
     pub(crate) components: Components,
@@ -57,7 +55,8 @@ pub(crate) struct DesiredMachine {
     pub(crate) place: Place,
     pub(crate) uuid: MachineUuid,
     pub(crate) vm: VmSpec,
-    /// The image that its configuration installs: that of the cluster, unless a patch names another one.
+    pub(crate) release: Arc<Release>,
+    /// The image that its configuration installs: that of its release, unless a patch names another one.
     pub(crate) installer: String,
     pub(crate) patches: Vec<ConfigPatch>,
 }
@@ -135,11 +134,36 @@ impl DesiredCluster {
             .collect()
     }
 
-    /// The ISO on each of its storages, in the order of the machines.
+    /// The releases that machines run, in the order of the machines.
+    pub(crate) fn releases(&self) -> Vec<&Arc<Release>> {
+        let mut releases: Vec<&Arc<Release>> = Vec::new();
+        for DesiredMachine { release, .. } in &self.machines {
+            let is_known = |known: &&Arc<Release>| known.iso_file == release.iso_file;
+            if !releases.iter().any(is_known) {
+                releases.push(release);
+            }
+        }
+        releases
+    }
+
+    /// The ISO of each release on each storage that one of its machines boots it from, in the order of the machines.
+    pub(crate) fn isos(&self) -> Vec<Iso> {
+        let mut isos = Vec::new();
+        for machine in &self.machines {
+            let iso = machine.iso();
+            if !isos.contains(&iso) {
+                isos.push(iso);
+            }
+        }
+        isos
+    }
+
+    /// The volumes of the ISOs, in the order of the machines.
     pub(crate) fn iso_volumes(&self) -> Vec<String> {
         let mut volumes = Vec::new();
         for machine in &self.machines {
-            let volume = format!("{}:iso/{}", machine.place.iso_storage, self.iso_file);
+            let storage = &machine.place.iso_storage;
+            let volume = format!("{storage}:iso/{}", machine.release.iso_file);
             if !volumes.contains(&volume) {
                 volumes.push(volume);
             }
@@ -147,12 +171,9 @@ impl DesiredCluster {
         volumes
     }
 
-    pub(crate) fn talos_version(&self) -> String {
-        self.image.version().to_string()
-    }
-
-    pub(crate) fn is_secure_boot(&self) -> bool {
-        self.image.request().is_secure_boot()
+    /// The contract that the configurations of all machines follow.
+    pub(crate) fn contract(&self) -> VersionContract {
+        self.release.version.contract()
     }
 
     pub(crate) fn control_planes(&self) -> impl Iterator<Item = &DesiredMachine> {
@@ -201,8 +222,19 @@ impl DesiredCluster {
 }
 
 impl DesiredMachine {
+    /// The ISO that its VM boots first.
+    pub(crate) fn iso(&self) -> Iso {
+        Iso {
+            release: Arc::clone(&self.release),
+            at: NodeStorage {
+                node: self.place.node.clone(),
+                storage: self.place.iso_storage.clone(),
+            },
+        }
+    }
+
     /// The VM in one line: processor, memory, disks, networks, firmware and place.
-    pub(crate) fn hardware(&self, secure_boot: bool) -> String {
+    pub(crate) fn hardware(&self) -> String {
         let Self { spec, place, .. } = self;
         let disks: Vec<String> = spec
             .disks
@@ -215,7 +247,7 @@ impl DesiredMachine {
             format!("{} MiB", spec.memory_mib),
             format!("disks {} on {}", disks.join(" + "), place.storage),
             networks.join(" + "),
-            match secure_boot {
+            match self.release.is_secure_boot() {
                 true => "UEFI with Secure Boot".to_owned(),
                 false => "UEFI".to_owned(),
             },

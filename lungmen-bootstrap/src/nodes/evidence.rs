@@ -67,7 +67,7 @@ impl Evidence {
     ) -> Result<()> {
         self.is_the_machine(desired, machine)?;
         self.has_the_role(machine)?;
-        self.runs_the_system(desired, machine)?;
+        self.runs_the_system(machine)?;
         self.has_the_hostname(machine, hostname)
     }
 
@@ -110,13 +110,14 @@ impl Evidence {
         .with_hint("The role of a node cannot be changed. Restore machines[].role, or replace the machine."))
     }
 
-    fn runs_the_system(&self, desired: &DesiredCluster, machine: &DesiredMachine) -> Result<()> {
-        let wanted = (desired.talos_version(), desired.schematic_id.as_str());
+    fn runs_the_system(&self, machine: &DesiredMachine) -> Result<()> {
+        let release = &machine.release;
+        let wanted = (release.talos_version(), release.schematic_id.as_str());
         let found = (
             &self.talos_version,
             self.schematic.as_deref().unwrap_or("none"),
         );
-        let extensions = desired.schematic.extensions();
+        let extensions = release.schematic.extensions();
         let missing: Vec<&str> = extensions
             .iter()
             .map(|name| name.rsplit('/').next().unwrap_or(name))
@@ -129,10 +130,10 @@ impl Evidence {
             )
         } else if !missing.is_empty() {
             format!("the node lacks the extensions {}", missing.join(", "))
-        } else if self.is_secure_boot != desired.is_secure_boot() {
+        } else if self.is_secure_boot != release.is_secure_boot() {
             let (found, wanted) = (
                 on_off(self.is_secure_boot),
-                on_off(desired.is_secure_boot()),
+                on_off(release.is_secure_boot()),
             );
             format!("Secure Boot is {found} on the node, the specification says {wanted}")
         } else {
@@ -140,7 +141,7 @@ impl Evidence {
         };
         Err(mismatch(ErrorKind::Conflict, machine, message).with_hint(format!(
             "A patch may set another machine.install.image. To upgrade the node: talosctl upgrade --nodes {} --image {}",
-            machine.spec.address, desired.installer
+            machine.spec.address, release.installer
         )))
     }
 

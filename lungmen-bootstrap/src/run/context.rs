@@ -218,8 +218,8 @@ impl Context {
         Wanted::new(
             desired.cluster.as_str(),
             desired.endpoint.clone(),
-            desired.talos.contract(),
-            desired.schematic_id.as_str(),
+            desired.contract(),
+            desired.release.schematic_id.as_str(),
         )
     }
 

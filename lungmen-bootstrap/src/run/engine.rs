@@ -183,7 +183,7 @@ impl Run {
     }
 
     /// Takes down what was observed of a step.
-    pub(super) fn seen<T>(
+    pub(crate) fn seen<T>(
         &self,
         step: StepId,
         observed: Result<Observation<T>>,
@@ -299,7 +299,7 @@ impl Run {
     }
 
     /// Ends the chain before a step that was not requested.
-    pub(super) fn start(&self, step: StepId) -> Result<(), Stop> {
+    pub(crate) fn start(&self, step: StepId) -> Result<(), Stop> {
         if step <= self.last {
             Ok(())
         } else {

@@ -136,7 +136,7 @@ pub enum Advance {
         waiting_for: String,
         /// The last status or error seen.
         cause: String,
-        /// When to call again at the latest, in milliseconds.
+        /// When it pays to call again, in milliseconds: the sooner, the shorter the step may take. Calling earlier is safe.
         #[serde(rename = "retry_after_ms", with = "crate::run::millis")]
         #[schemars(with = "u64")]
         retry_after: Duration,
@@ -169,6 +169,12 @@ pub struct MachineInfo {
     pub role: Role,
     /// Where it is reached.
     pub address: IpAddr,
+    /// The Talos version that it runs.
+    pub talos_version: String,
+    /// The ID of the schematic of its images.
+    pub schematic_id: String,
+    /// The installer image of its configuration.
+    pub installer: String,
 }
 
 /// An application of the cluster in Argo CD.
@@ -191,15 +197,15 @@ pub struct Cluster {
     pub name: ClusterName,
     /// The endpoint of its Kubernetes API.
     pub endpoint: Url,
-    /// The Talos version of the nodes.
+    /// The Talos version of the cluster. A machine may run another one.
     pub talos_version: String,
     /// The Kubernetes version that the API server reported.
     pub kubernetes_version: String,
-    /// The ID of the image schematic.
+    /// The ID of the cluster's image schematic. A machine may have another one.
     pub schematic_id: String,
-    /// The ISO volume the machines were booted from.
+    /// The ISO volumes that machines were booted from, separated by commas.
     pub iso: String,
-    /// The installer image of the machine configurations.
+    /// The installer image of the cluster. A machine may have another one.
     pub installer: String,
     /// The machines, control plane first, in the order of the specification.
     pub machines: Vec<MachineInfo>,

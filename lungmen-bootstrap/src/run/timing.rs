@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::run::step::StepId;
+
 /// Deadlines of the waits of a run. Every wait ends at its deadline with the last cause it saw.
 ///
 /// The defaults suit real hardware: Talos pulls its installer over the internet and reboots once, which takes
@@ -82,6 +84,25 @@ impl Timing {
         }
     }
 
+    /// When it pays to look again at a step that waits for servers: after a sixtieth of the time that it may take, and between
+    /// one interval and half a minute.
+    pub(crate) fn next_look(&self, step: StepId) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(30);
+        let longest = match step {
+            StepId::Image => self.image_transfer,
+            StepId::Machine => self.task,
+            StepId::FirstBoot => self.first_boot,
+            StepId::Apply => self.install,
+            StepId::EtcdBootstrap => self.bootstrap,
+            StepId::Kubeconfig => self.kubernetes,
+            StepId::Verify => self.check,
+            StepId::Register => self.token,
+            StepId::Applications => self.applications,
+            _ => self.interval,
+        };
+        (longest / 60).min(LONGEST).max(self.interval)
+    }
+
     /// The same deadlines, none of them longer than a century: a longer one overflows clocks, and is as good as none.
     pub(crate) fn bounded(self) -> Self {
         const CENTURY: Duration = Duration::from_hours(24 * 365 * 100);
@@ -108,5 +129,21 @@ impl Timing {
             *deadline = (*deadline).min(limit);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_looked_at_less_often() {
+        let timing = Timing::default();
+        let seconds = |step| timing.next_look(step).as_secs();
+
+        assert_eq!(seconds(StepId::Image), 30);
+        assert_eq!(seconds(StepId::Apply), 20);
+        assert_eq!(seconds(StepId::Machine), 10);
+        assert_eq!(seconds(StepId::Claim), 1);
     }
 }

@@ -187,6 +187,13 @@ impl Fields {
         }
     }
 
+    /// A list of scalars, or `None` when the field is absent.
+    pub(super) fn optional_texts(&self, name: &'static str) -> Option<Vec<String>> {
+        let is_there = self.map.get(name).is_some_and(|value| !value.is_null());
+        let texts = self.texts(name);
+        is_there.then_some(texts)
+    }
+
     /// A list of mappings.
     pub(super) fn sections(&self, name: &'static str) -> Vec<Self> {
         let path = self.path_of(name);

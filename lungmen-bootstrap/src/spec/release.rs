@@ -1,4 +1,4 @@
-//! The one Talos release that drives ISO, installer image and configuration contract.
+//! The Talos release that drives ISO, installer image and configuration contract, and where a machine differs from it.
 
 use serde::Serialize;
 
@@ -74,5 +74,78 @@ impl TalosRelease {
     pub fn kubernetes_version(mut self, version: impl Into<String>) -> Self {
         self.kubernetes_version = Some(version.into());
         self
+    }
+}
+
+/// Where one machine differs from the Talos release of its cluster: it boots and installs images of its own.
+///
+/// Machines with the same differences share their images. The machine configuration stays that of the cluster's version
+/// contract, so a machine may run a later Talos than its cluster was created for, never an earlier minor release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct MachineRelease {
+    /// Another full Talos version.
+    pub version: Option<String>,
+    /// Other system extensions, in this order; an empty list is none.
+    pub extensions: Option<Vec<String>>,
+    /// The signed images, or not.
+    pub secure_boot: Option<bool>,
+    /// The schematic ID that the extensions of this machine must have.
+    pub pinned_schematic: Option<String>,
+}
+
+impl MachineRelease {
+    /// The release of the machine, given that of its cluster. A pinned schematic of the cluster is about the extensions of the
+    /// cluster.
+    #[must_use]
+    pub fn within(&self, cluster: &TalosRelease) -> TalosRelease {
+        let mut release = cluster.clone();
+        if let Some(version) = &self.version {
+            release.version.clone_from(version);
+        }
+        if let Some(extensions) = &self.extensions {
+            release.extensions.clone_from(extensions);
+            release.pinned_schematic = None;
+        }
+        if let Some(secure_boot) = self.secure_boot {
+            release.secure_boot = secure_boot;
+        }
+        if let Some(schematic) = &self.pinned_schematic {
+            release.pinned_schematic = Some(schematic.clone());
+        }
+        release
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_what_it_does_not_say_from_its_cluster() {
+        let cluster = TalosRelease::new("1.12.0")
+            .extensions(["siderolabs/qemu-guest-agent"])
+            .secure_boot()
+            .pinned_schematic("abc");
+        let same = MachineRelease::default();
+        let later = MachineRelease {
+            version: Some("1.12.1".to_owned()),
+            ..MachineRelease::default()
+        };
+        let bare = MachineRelease {
+            extensions: Some(Vec::new()),
+            secure_boot: Some(false),
+            ..MachineRelease::default()
+        };
+
+        assert_eq!(same.within(&cluster), cluster);
+        assert_eq!(
+            later.within(&cluster),
+            TalosRelease {
+                version: "1.12.1".to_owned(),
+                ..cluster.clone()
+            }
+        );
+        assert_eq!(bare.within(&cluster), TalosRelease::new("1.12.0"));
     }
 }

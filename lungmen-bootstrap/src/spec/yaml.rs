@@ -15,7 +15,10 @@ use crate::spec::machine::{
     Disk, Efi, MachinePlacement, MachineSpec, Network, Placement, Role, StaticAddress,
 };
 use crate::spec::patch::PatchSource;
-use crate::spec::release::TalosRelease;
+use crate::spec::release::{MachineRelease, TalosRelease};
+
+const VERSION: &str = "a full Talos version, for example 1.10.7";
+const SCHEMATIC: &str = "a schematic ID: 64 hexadecimal digits";
 
 type PatchFiles<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
@@ -92,7 +95,7 @@ fn root(fields: Fields, files: PatchFiles<'_>) -> Spec {
 }
 
 fn release(talos: &Fields) -> TalosRelease {
-    let version = talos.required_version("version", "a full Talos version, for example 1.10.7");
+    let version = talos.required_version("version", VERSION);
     let mut release =
         TalosRelease::new(version.unwrap_or_default()).extensions(talos.texts("extensions"));
     release.secure_boot = flag(talos, "secureBoot").unwrap_or(false);
@@ -104,7 +107,7 @@ fn release(talos: &Fields) -> TalosRelease {
     {
         release.platform = platform;
     }
-    release.pinned_schematic = talos.optional("schematic", "a schematic ID: 64 hexadecimal digits");
+    release.pinned_schematic = talos.optional("schematic", SCHEMATIC);
     release.kubernetes_version = talos.version(
         "kubernetesVersion",
         "a full Kubernetes version, for example 1.33.4",
@@ -161,6 +164,7 @@ struct Details {
     tags: Vec<String>,
     description: Option<String>,
     placement: MachinePlacement,
+    release: MachineRelease,
     additional_networks: Vec<Network>,
     static_address: Option<StaticAddress>,
     pool: Option<String>,
@@ -187,6 +191,7 @@ impl Details {
             tags: fields.texts("tags"),
             description: fields.optional("description", "a text"),
             placement: machine_placement(fields),
+            release: machine_release(fields),
             additional_networks: fields
                 .sections("additionalNetworks")
                 .into_iter()
@@ -222,6 +227,7 @@ impl Details {
         );
         machine.tags = self.tags;
         machine.placement = self.placement;
+        machine.release = self.release;
         machine.additional_networks = self.additional_networks;
         machine.static_address = self.static_address;
         machine.pool = self.pool;
@@ -250,6 +256,18 @@ fn machine_placement(machine: &Fields) -> MachinePlacement {
     };
     fields.finish();
     placement
+}
+
+fn machine_release(machine: &Fields) -> MachineRelease {
+    let fields = machine.section("talos");
+    let release = MachineRelease {
+        version: fields.version("version", VERSION),
+        extensions: fields.optional_texts("extensions"),
+        secure_boot: flag(&fields, "secureBoot"),
+        pinned_schematic: fields.optional("schematic", SCHEMATIC),
+    };
+    fields.finish();
+    release
 }
 
 fn static_address(fields: Fields) -> Option<StaticAddress> {

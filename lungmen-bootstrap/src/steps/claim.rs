@@ -85,7 +85,7 @@ pub(crate) async fn accept(context: &Context, claimed: &Claimed) -> Result<()> {
 async fn generate(context: &Context) -> Result<SecretsBundle> {
     refuse_unrecorded_machines(context).await?;
     refuse_unrecorded_file(context)?;
-    Ok(SecretsBundle::generate(context.desired().talos.contract()).await?)
+    Ok(SecretsBundle::generate(context.desired().contract()).await?)
 }
 
 /// A VM with the name of a machine and a derived UUID was created by an earlier run, whose record must exist somewhere.
@@ -176,7 +176,7 @@ pub(super) fn refuse_changes(context: &Context, diffs: &[RecordDiff]) -> Result<
                     ))
                     .with_hint(format!(
                         "Restore talos.version. To upgrade the nodes: talosctl upgrade --image {}",
-                        context.desired().installer
+                        context.desired().release.installer
                     )),
             );
         }

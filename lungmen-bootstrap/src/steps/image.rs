@@ -1,60 +1,49 @@
-//! The installation ISO on every storage that a machine boots from: complete, with the length that the factory states.
+//! An installation ISO on a storage that machines boot from: complete, with the length that the factory states.
 //!
 //! Storages of the same name on two nodes have their own files, unless they are shared.
 
 mod digest;
 mod recorded;
+mod source;
 mod transfer;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::StreamExt as _;
-use proxmox_client::id::{StorageName, VolumeId};
+use proxmox_client::id::{NodeName, StorageName, VolumeId};
 use proxmox_client::storage::{Content, Storage, VolumeInfo};
 
-use crate::desired::NodeStorage;
-use crate::error::{Error, ErrorKind, Result, all_of};
+use crate::desired::release::{Iso, Release};
+use crate::desired::{DesiredMachine, NodeStorage};
+use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
-use crate::run::event::EventKind;
 use crate::run::limits::{self, Place};
 use crate::run::step::{Kind, Observation, Step, StepId};
 
 pub(crate) use recorded::was_started;
 
-use digest::Digests;
+use source::Source;
 
 const VOLUME: &str = "volume";
 const LENGTH: &str = "length";
 
-/// On how many storages the ISO is stored at a time.
-const AT_ONCE: usize = 4;
-
-#[derive(Default)]
+/// A storage has the ISO of a release.
 pub(crate) struct StoreIso {
-    /// The length of the image at the factory, as far as it is known.
-    length: Mutex<Length>,
-    digests: Digests,
-    /// The storages, shared ones once.
-    places: OnceLock<Vec<NodeStorage>>,
-    /// Where a task of this run ended without error.
-    stored: Mutex<BTreeSet<NodeStorage>>,
-}
-
-/// The length that the factory states.
-#[derive(Debug, Default, Clone, Copy)]
-struct Length {
-    bytes: Option<u64>,
-    /// Whether the factory was asked again because a file has another length.
-    is_confirmed: bool,
+    source: Arc<Source>,
+    /// The ISO on the storage; a shared storage as the first of its nodes sees it.
+    iso: Iso,
+    /// All nodes that see this copy.
+    nodes: Vec<NodeName>,
+    /// Whether a task of this run ended without error.
+    is_stored: AtomicBool,
 }
 
 /// A complete ISO.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredIso {
-    volume: String,
-    place: NodeStorage,
+    iso: Iso,
     /// `None` where neither the storage nor the factory states it.
     length: Option<u64>,
 }
@@ -68,264 +57,217 @@ enum Copy {
 impl Step for StoreIso {
     const ID: StepId = StepId::Image;
     const KIND: Kind = Kind::Act;
-    type Output = Vec<StoredIso>;
+    type Output = StoredIso;
 
-    async fn observe(&self, context: &Context) -> Result<Observation<Self::Output>> {
-        let mut complete = Vec::new();
-        let mut missing = Vec::new();
-        for place in self.places(context).await? {
-            match self.copy(context, place).await? {
-                Copy::Complete(iso) => complete.push(iso),
-                Copy::Missing(reason) => missing.push(reason),
-            }
-        }
-        Ok(match missing.is_empty() {
-            true => Observation::Done(complete),
-            false => Observation::absent(missing.join(", ")),
+    async fn observe(&self, context: &Context) -> Result<Observation<StoredIso>> {
+        Ok(match self.copy(context).await? {
+            Copy::Complete(iso) => Observation::Done(iso),
+            Copy::Missing(reason) => Observation::Absent(reason),
         })
     }
 
     async fn act(&self, context: &Context) -> Result<()> {
-        self.prewarm(context).await?;
-        self.digests.learn(context).await?;
-        context.before_effect().await?;
-        let places = self.places(context).await?.iter();
-        let storing: Vec<_> = places
-            .map(|place| self.store_in_turn(context, place))
-            .collect();
-        // A storage that fails does not end the transfers to the others.
-        let results: Vec<Result<()>> = futures_util::stream::iter(storing)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        all_of(results).map(drop)
+        self.source.prewarm(context).await?;
+        self.source
+            .digests
+            .learn(context, &self.source.release)
+            .await?;
+        self.store_in_turn(context).await
     }
 
-    fn summary(&self, isos: &Self::Output) -> String {
-        let is_spread = isos.len() > 1;
-        let line = |iso: &StoredIso| {
-            let node = is_spread.then(|| format!(" on node {}", iso.place.node));
-            let length = iso.length.map(|length| format!(", {} MiB", length >> 20));
-            let or_empty = Option::unwrap_or_default;
-            format!("{}{}{}", iso.volume, or_empty(node), or_empty(length))
-        };
-        isos.iter().map(line).collect::<Vec<_>>().join("; ")
+    fn summary(&self, stored: &StoredIso) -> String {
+        let Iso { at, .. } = &stored.iso;
+        let length = stored
+            .length
+            .map(|length| format!(", {} MiB", length >> 20));
+        let file = stored.iso.file();
+        let length = length.unwrap_or_default();
+        format!("{}:iso/{file} on node {}{length}", at.storage, at.node)
     }
 
-    fn evidence(&self, isos: &Self::Output) -> Vec<(&'static str, String)> {
-        let length = isos.iter().find_map(|iso| iso.length);
-        let length = length.map(|length| (LENGTH, length.to_string()));
-        length.into_iter().chain(self.digests.evidence()).collect()
+    fn evidence(&self, stored: &StoredIso) -> Vec<(&'static str, String)> {
+        let length = stored.length.map(|length| (LENGTH, length.to_string()));
+        let digest = self.source.digests.evidence();
+        length.into_iter().chain(digest).collect()
     }
 
-    fn references(&self, context: &Context) -> Vec<(&'static str, String)> {
-        let places = context.desired().iso_storages().into_iter();
-        let names: Vec<String> = places.map(|place| reference(context, &place)).collect();
-        vec![(VOLUME, names.join(","))]
+    fn references(&self, _context: &Context) -> Vec<(&'static str, String)> {
+        vec![(VOLUME, reference(&self.iso))]
     }
 }
 
-impl StoreIso {
-    /// The storages of all machines. A shared one has the files of every node, so it counts once.
-    async fn places(&self, context: &Context) -> Result<&[NodeStorage]> {
-        if let Some(places) = self.places.get() {
-            return Ok(places);
-        }
-        let mut by_storage: BTreeMap<StorageName, Vec<NodeStorage>> = BTreeMap::new();
-        for place in context.desired().iso_storages() {
-            by_storage
-                .entry(place.storage.clone())
-                .or_default()
-                .push(place);
-        }
-        let mut places = Vec::new();
-        for mut copies in by_storage.into_values() {
-            if copies.len() > 1 && storage(context, &copies[0]).status().await?.shared {
-                copies.truncate(1);
+/// The stored ISOs in one line.
+pub(crate) fn summary(isos: &[String]) -> String {
+    isos.join("; ")
+}
+
+/// One for each ISO on each storage. A shared storage has the files of every node, so it counts once.
+///
+/// # Errors
+/// Those of Proxmox VE, where several nodes have a storage of the same name and it is not known whether they share it.
+pub(crate) async fn steps(context: &Context) -> Result<Vec<(String, StoreIso)>> {
+    let mut shared: BTreeMap<StorageName, bool> = BTreeMap::new();
+    let mut steps: Vec<(String, StoreIso)> = Vec::new();
+    for iso in context.desired().isos() {
+        let seen_elsewhere = steps.iter().position(|(_, step)| {
+            step.iso.file() == iso.file() && step.iso.at.storage == iso.at.storage
+        });
+        if let Some(index) = seen_elsewhere {
+            let name = &iso.at.storage;
+            let is_shared = match shared.get(name) {
+                Some(known) => *known,
+                None => storage(context, &iso.at).status().await?.shared,
+            };
+            shared.insert(name.clone(), is_shared);
+            if is_shared {
+                steps[index].1.nodes.push(iso.at.node.clone());
+                continue;
             }
-            places.append(&mut copies);
         }
-        Ok(self.places.get_or_init(|| places))
+        let mut sources = steps.iter().map(|(_, step)| &step.source);
+        let source = sources.find(|source| source.file() == iso.file());
+        let source = source.cloned();
+        let step = StoreIso {
+            source: source.unwrap_or_else(|| Arc::new(Source::new(Arc::clone(&iso.release)))),
+            nodes: vec![iso.at.node.clone()],
+            is_stored: AtomicBool::new(false),
+            iso,
+        };
+        steps.push((step.iso.to_string(), step));
+    }
+    Ok(steps)
+}
+
+impl StoreIso {
+    pub(crate) fn file(&self) -> &str {
+        self.iso.file()
+    }
+
+    /// Whether the machine boots from this copy.
+    pub(crate) fn is_for(&self, machine: &DesiredMachine) -> bool {
+        let Iso { release, at } = machine.iso();
+        release.iso_file == self.iso.file()
+            && at.storage == self.iso.at.storage
+            && self.nodes.contains(&at.node)
     }
 
     /// An upload is copied onto its final name on the server, so a listed ISO can be half a copy: only its length proves
     /// that it is complete.
-    async fn copy(&self, context: &Context, place: &NodeStorage) -> Result<Copy> {
-        let volume = volume(context, place)?;
+    async fn copy(&self, context: &Context) -> Result<Copy> {
+        let iso = &self.iso;
+        let volume = volume(iso)?;
         let complete = |length| {
             Copy::Complete(StoredIso {
-                volume: volume.to_string(),
-                place: place.clone(),
+                iso: iso.clone(),
                 length,
             })
         };
-        let Some(found) = find(context, place).await? else {
+        let Some(found) = find(context, iso).await? else {
             return Ok(Copy::Missing(format!(
                 "{volume} does not exist{}",
-                at(context, place)
+                at(context, iso)
             )));
         };
-        let length = self.length(context).await?;
-        let size = size(context, place, &found).await;
+        let length = self.source.length(context).await?;
+        let size = size(context, &iso.at, &found).await;
         let (Some(size), Some(length)) = (size, length) else {
-            return match self.was_stored(context, place).await? {
+            return match self.was_stored(context).await? {
                 true => Ok(complete(length.or(size))),
-                false => Err(unknown_size(&volume, place, size)),
+                false => Err(unknown_size(iso, size)),
             };
         };
         if is_length(length, size) {
             return Ok(complete(Some(length)));
         }
         // One wrong response must not condemn a file.
-        let length = self.confirmed_length(context).await?.unwrap_or(length);
+        let length = self
+            .source
+            .confirmed_length(context)
+            .await?
+            .unwrap_or(length);
         if is_length(length, size) {
             return Ok(complete(Some(length)));
         }
         let is_partial = size < length;
         if is_partial
-            && (was_started(context, place).await?
-                || limits::is_in_use(context, &turn_at(context, place).await?))
+            && (was_started(context, iso).await?
+                || limits::is_in_use(context, &turn_at(context, &iso.at).await?))
         {
             return Ok(Copy::Missing(format!(
                 "{volume} is incomplete{}: {size} of {length} bytes",
-                at(context, place)
+                at(context, iso)
             )));
         }
-        Err(different_file(&volume, place, size, length))
+        Err(different_file(iso, size, length))
     }
 
     /// Stores the ISO where it is still not complete when the storage has a turn: another bootstrap may have stored it.
-    async fn store_in_turn(&self, context: &Context, place: &NodeStorage) -> Result<()> {
+    async fn store_in_turn(&self, context: &Context) -> Result<()> {
         let limit = context.within_slice(context.timing().image_transfer);
-        let turn = limits::turn(context, &turn_at(context, place).await?, limit).await?;
+        let turn = limits::turn(context, &turn_at(context, &self.iso.at).await?, limit).await?;
         context.before_effect().await?;
-        self.store(context, place).await?;
+        self.store(context).await?;
         drop(turn);
         Ok(())
     }
 
     /// Stores the ISO where it is not complete.
-    async fn store(&self, context: &Context, place: &NodeStorage) -> Result<()> {
-        if let Copy::Complete(_) = self.copy(context, place).await? {
+    async fn store(&self, context: &Context) -> Result<()> {
+        let iso = &self.iso;
+        if let Copy::Complete(_) = self.copy(context).await? {
             return Ok(());
         }
-        let storage = storage(context, place);
-        if transfer::others_download_ended(context, place).await?
-            && let Copy::Complete(_) = self.copy(context, place).await?
+        let storage = storage(context, &iso.at);
+        if transfer::others_download_ended(context, iso).await?
+            && let Copy::Complete(_) = self.copy(context).await?
         {
             return Ok(());
         }
-        self.remove_partial_copy(context, place, &storage).await?;
-        if self.fetched_by_the_node(context, place, &storage).await? {
-            self.saw_the_end(place);
-            let Copy::Missing(reason) = self.copy(context, place).await? else {
+        self.remove_partial_copy(context, &storage).await?;
+        if self.fetched_by_the_node(context, &storage).await? {
+            self.saw_the_end();
+            let Copy::Missing(reason) = self.copy(context).await? else {
                 return Ok(());
             };
             context.note(format!("{reason}; uploading through this process"));
-            self.remove_partial_copy(context, place, &storage).await?;
+            self.remove_partial_copy(context, &storage).await?;
         }
         self.upload(context, &storage).await?;
-        self.saw_the_end(place);
+        self.saw_the_end();
         Ok(())
     }
 
     /// A task that stored the ISO has ended without error.
-    fn saw_the_end(&self, place: &NodeStorage) {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.insert(place.clone());
+    fn saw_the_end(&self) {
+        self.is_stored.store(true, Ordering::Relaxed);
     }
 
     /// Whether the end of the task that stored the ISO was seen: the proof where the storage states no size.
-    async fn was_stored(&self, context: &Context, place: &NodeStorage) -> Result<bool> {
-        let seen = {
-            let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-            stored.contains(place)
-        };
-        Ok(seen || recorded::was_done(context, place).await?)
-    }
-
-    /// The length of the image: as recorded when it was stored, else as the factory states it.
-    async fn length(&self, context: &Context) -> Result<Option<u64>> {
-        let known = self.known().bytes;
-        if known.is_some() {
-            return Ok(known);
-        }
-        if let Some(length) = recorded::evidence(context, LENGTH).await? {
-            return Ok(Some(length));
-        }
-        self.prewarm(context).await?;
-        Ok(self.known().bytes)
-    }
-
-    /// The length as the factory states it now. It is asked once more in a run, whatever was stated or recorded before.
-    async fn confirmed_length(&self, context: &Context) -> Result<Option<u64>> {
-        if !self.known().is_confirmed {
-            let bytes = self.ask(context).await?;
-            *self.known() = Length {
-                bytes,
-                is_confirmed: true,
-            };
-        }
-        Ok(self.known().bytes)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Length> {
-        self.length.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets the factory build the image: a download of an unbuilt one is silent for minutes and breaks.
-    async fn prewarm(&self, context: &Context) -> Result<()> {
-        if self.known().bytes.is_some() {
-            return Ok(());
-        }
-        let bytes = self.ask(context).await?;
-        self.known().bytes = bytes;
-        Ok(())
-    }
-
-    /// Asks for the image without its body, and waits until the factory has built it.
-    async fn ask(&self, context: &Context) -> Result<Option<u64>> {
-        let deadline = context.timing().image_build;
-        context.emit(EventKind::Waiting {
-            waiting_for: "the Image Factory to build the image".into(),
-            cause: "an image is built at its first request".into(),
-            attempt: 1,
-            elapsed: std::time::Duration::ZERO,
-            deadline,
-        });
-        let poll = factory_client::Poll::default().deadline(deadline);
-        let prewarmed = context
-            .clients()
-            .factory
-            .prewarm(&context.desired().image, poll)
-            .await?;
-        Ok(prewarmed.content_length)
+    async fn was_stored(&self, context: &Context) -> Result<bool> {
+        let seen = self.is_stored.load(Ordering::Relaxed);
+        Ok(seen || recorded::was_done(context, &self.iso).await?)
     }
 
     /// Removes a copy that a run of this cluster left incomplete, and nothing else.
-    async fn remove_partial_copy(
-        &self,
-        context: &Context,
-        place: &NodeStorage,
-        storage: &Storage,
-    ) -> Result<()> {
-        let Some(found) = find(context, place).await? else {
+    async fn remove_partial_copy(&self, context: &Context, storage: &Storage) -> Result<()> {
+        let iso = &self.iso;
+        let Some(found) = find(context, iso).await? else {
             return Ok(());
         };
-        let size = size(context, place, &found).await;
-        let incomplete = size.zip(self.known().bytes);
+        let size = size(context, &iso.at, &found).await;
+        let incomplete = size.zip(self.source.known_length());
         let is_incomplete = incomplete.is_some_and(|(size, length)| size < length);
-        if !is_incomplete || !was_started(context, place).await? {
+        if !is_incomplete || !was_started(context, iso).await? {
             return Ok(());
         }
-        let volume = volume(context, place)?;
+        let volume = volume(iso)?;
         let limit = context.timing().task;
         if let Some(task) = storage.delete(&volume).await? {
             proxmox_task::finish(context, "the partial copy to be removed", &task, limit).await?;
         }
         context.note(format!(
             "removed the partial copy {volume}{}",
-            at(context, place)
+            at(context, iso)
         ));
         Ok(())
     }
@@ -336,20 +278,16 @@ pub(crate) fn storage(context: &Context, place: &NodeStorage) -> Storage {
     node.storage(place.storage.clone())
 }
 
-fn volume(context: &Context, place: &NodeStorage) -> Result<VolumeId> {
-    let file = &context.desired().iso_file;
-    Ok(VolumeId::of_file(
-        &place.storage,
-        Content::Iso.as_str(),
-        file,
-    )?)
+fn volume(iso: &Iso) -> Result<VolumeId> {
+    let content = Content::Iso.as_str();
+    Ok(VolumeId::of_file(&iso.at.storage, content, iso.file())?)
 }
 
 /// ` on node pve-01` in a cluster of several nodes.
-fn at(context: &Context, place: &NodeStorage) -> String {
+fn at(context: &Context, iso: &Iso) -> String {
     match context.desired().nodes().len() {
         1 => String::new(),
-        _ => format!(" on node {}", place.node),
+        _ => format!(" on node {}", iso.at.node),
     }
 }
 
@@ -361,14 +299,14 @@ async fn turn_at(context: &Context, place: &NodeStorage) -> Result<Place> {
 }
 
 /// What the journal calls the ISO on this storage.
-fn reference(context: &Context, place: &NodeStorage) -> String {
-    let NodeStorage { node, storage } = place;
-    format!("{node}/{storage}:iso/{}", context.desired().iso_file)
+fn reference(iso: &Iso) -> String {
+    let NodeStorage { node, storage } = &iso.at;
+    format!("{node}/{storage}:iso/{}", iso.file())
 }
 
-pub(crate) async fn find(context: &Context, place: &NodeStorage) -> Result<Option<VolumeInfo>> {
-    let volume = volume(context, place)?;
-    Ok(storage(context, place).find(&volume).await?)
+pub(crate) async fn find(context: &Context, iso: &Iso) -> Result<Option<VolumeInfo>> {
+    let volume = volume(iso)?;
+    Ok(storage(context, &iso.at).find(&volume).await?)
 }
 
 /// The size of the file. From Proxmox VE 9.2 on it can be missing in the list; then it is asked for by itself.
@@ -385,10 +323,11 @@ fn is_length(length: u64, size: u64) -> bool {
     size == length || size == length.next_multiple_of(512)
 }
 
-/// Whether a storage lists the ISO, complete or not.
-pub(super) async fn is_listed(context: &Context) -> Result<bool> {
-    for place in context.desired().iso_storages() {
-        if find(context, &place).await?.is_some() {
+/// Whether a storage lists the ISO of one of these releases, complete or not.
+pub(super) async fn is_listed(context: &Context, releases: &[Arc<Release>]) -> Result<bool> {
+    let is_of = |iso: &Iso| releases.iter().any(|known| known.iso_file == iso.file());
+    for iso in context.desired().isos().iter().filter(|iso| is_of(iso)) {
+        if find(context, iso).await?.is_some() {
             return Ok(true);
         }
     }
@@ -396,20 +335,20 @@ pub(super) async fn is_listed(context: &Context) -> Result<bool> {
 }
 
 /// Neither the size of the file nor the end of its upload is known.
-fn unknown_size(volume: &VolumeId, place: &NodeStorage, size: Option<u64>) -> Error {
+fn unknown_size(iso: &Iso, size: Option<u64>) -> Error {
     let who = match size {
         Some(_) => "the factory does not state the length of the image",
         None => "the storage does not state the size of the file",
     };
     Error::new(ErrorKind::NotReady, "check the ISO")
-        .with_target(format!("{volume} on node {}", place.node))
+        .with_target(iso.to_string())
         .with_message(format!("whether the file is complete is unknown: {who}"))
         .with_hint("Remove the file from the storage and run again, which stores it.")
 }
 
-fn different_file(volume: &VolumeId, place: &NodeStorage, size: u64, length: u64) -> Error {
+fn different_file(iso: &Iso, size: u64, length: u64) -> Error {
     Error::new(ErrorKind::Conflict, "check the ISO")
-        .with_target(format!("{volume} on node {}", place.node))
+        .with_target(iso.to_string())
         .with_message(format!(
             "the file has {size} bytes, the image of the factory has {length}"
         ))

@@ -1,5 +1,6 @@
 //! The specification: it was checked when the bootstrap was built; this step reports its warnings.
 
+use crate::desired::DesiredCluster;
 use crate::error::Result;
 use crate::run::context::Context;
 use crate::run::step::{Kind, Observation, Step, StepId};
@@ -18,7 +19,7 @@ impl Step for CheckSpec {
         }
         Ok(Observation::Done(format!(
             "Talos {}, Kubernetes {}, {} machine(s)",
-            desired.image.version(),
+            releases(desired),
             desired.kubernetes_version,
             desired.machines.len()
         )))
@@ -27,4 +28,16 @@ impl Step for CheckSpec {
     fn summary(&self, summary: &String) -> String {
         summary.clone()
     }
+}
+
+/// The versions of the machines: `v1.12.0`, or `v1.12.0 and v1.12.1`.
+fn releases(desired: &DesiredCluster) -> String {
+    let mut versions: Vec<String> = Vec::new();
+    for release in desired.releases() {
+        let version = release.talos_version();
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    versions.join(" and ")
 }

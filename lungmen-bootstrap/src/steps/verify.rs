@@ -100,11 +100,13 @@ pub(crate) fn spec(context: &Context) -> VerifySpec {
     };
     let spec = VerifySpec::new(addresses(Role::ControlPlane))
         .workers(addresses(Role::Worker))
-        .talos_version(desired.talos_version())
         .kubernetes_version(&desired.kubernetes_version)
         // A machine that left the specification stays until somebody removes it.
         .admit_unexpected_nodes()
         .interval(context.timing().interval);
+    let spec = desired.machines.iter().fold(spec, |spec, machine| {
+        spec.talos_version_of(machine.spec.address, machine.release.talos_version())
+    });
     disabled_components(desired, spec)
 }
 

@@ -1,5 +1,6 @@
 //! `run()` and `run_until()`: observe every step, act where something is missing.
 
+mod isos;
 mod machines;
 
 use std::path::Path;
@@ -11,18 +12,18 @@ use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::engine::{Run, Stop};
 use crate::run::event::{Event, EventKind, Observer};
 use crate::run::report::{Advance, ApplicationInfo, Cluster, MachineInfo, PartialRun, StepReport};
+use crate::run::stage::run_each;
 use crate::run::step::StepId;
 use crate::run::wait::Budget;
 use crate::state::artifacts::ArtifactFile;
 use crate::steps::applications::WaitForApplications;
 use crate::steps::claim::ClaimCluster;
-use crate::steps::image::StoreIso;
 use crate::steps::kubeconfig::FetchKubeconfig;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::preflight::Preflight;
 use crate::steps::register::Register;
 use crate::steps::save_secrets::{Replace, SaveSecrets};
-use crate::steps::schematic::RegisterSchematic;
+use crate::steps::schematic;
 use crate::steps::spec::CheckSpec;
 use crate::steps::verify::Verify;
 
@@ -76,7 +77,7 @@ impl ClusterBootstrap {
 
     /// Where the time ran out, with what was waited for last.
     fn pending(&self, step: StepId, last_wait: Option<Event>) -> Advance {
-        let retry_after = self.context().timing().interval;
+        let retry_after = self.context().timing().next_look(step);
         let (waiting_for, cause, machine) = match last_wait.filter(|event| event.step == step) {
             Some(Event {
                 kind:
@@ -133,11 +134,11 @@ impl ClusterBootstrap {
         Cluster {
             name: desired.cluster.clone(),
             endpoint: desired.endpoint.clone(),
-            talos_version: desired.talos_version(),
+            talos_version: desired.release.talos_version(),
             kubernetes_version: run.results.kubernetes_version,
-            schematic_id: desired.schematic_id.to_string(),
+            schematic_id: desired.release.schematic_id.to_string(),
             iso: desired.iso_volumes().join(", "),
-            installer: desired.installer.clone(),
+            installer: desired.release.installer.clone(),
             machines: self.machines(),
             output: self.context().artifacts().folder().map(Path::to_path_buf),
             files: self.files(),
@@ -164,6 +165,9 @@ impl ClusterBootstrap {
                 vm_id: machine.spec.vm_id,
                 role: machine.spec.role,
                 address: machine.spec.address,
+                talos_version: machine.release.talos_version(),
+                schematic_id: machine.release.schematic_id.to_string(),
+                installer: machine.installer.clone(),
             })
             .collect();
         machines.sort_by_key(|machine| machine.role);
@@ -225,8 +229,7 @@ pub(super) async fn observed(run: &mut Run) -> Result<(), Stop> {
 async fn chain(run: &mut Run, results: &mut Results) -> Result<(), Stop> {
     let record = run.run(&ClaimCluster).await?;
     run.adopt(record)?;
-    run.run(&RegisterSchematic::default()).await?;
-    run.run(&StoreIso::default()).await?;
+    run_each(run, &schematic::steps(run.context()), schematic::summary).await?;
     let identity = &machines::bring_up(run).await?;
     let fetch = FetchKubeconfig::new(identity);
     let kubernetes = run.run(&fetch).await?;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::desired::{DesiredCluster, DesiredMachine, NodeStorage, Place};
+use crate::desired::release::Iso;
+use crate::desired::{DesiredCluster, DesiredMachine, Place};
 use crate::run::step::StepId;
 use crate::spec::machine::MachineSpec;
 
@@ -127,10 +128,9 @@ impl Details<'_> {
     }
 
     fn machine_details(&self) -> Vec<String> {
-        let secure_boot = self.desired.is_secure_boot();
         self.each_machine(|machine| {
             let MachineSpec { vm_id, name, .. } = &machine.spec;
-            format!("VM {vm_id} {name}: {}", machine.hardware(secure_boot))
+            format!("VM {vm_id} {name}: {}", machine.hardware())
         })
     }
 
@@ -160,26 +160,25 @@ impl Details<'_> {
 
     /// The volumes; with the nodes when there are several, because a storage that is not shared has its own files there.
     fn image_details(&self) -> Vec<String> {
-        let storages = self.desired.iso_storages();
         if self.desired.nodes().len() == 1 {
             return self.desired.iso_volumes();
         }
-        let file = &self.desired.iso_file;
-        let line = |place: NodeStorage| {
-            let NodeStorage { node, storage } = place;
-            format!("{storage}:iso/{file} on node {node}, once where the storage is shared")
-        };
-        storages.into_iter().map(line).collect()
+        let mut isos = self.desired.isos();
+        isos.sort_by(|one, other| one.at.cmp(&other.at));
+        let line = |iso: &Iso| format!("{iso}, once where the storage is shared");
+        isos.iter().map(line).collect()
     }
 
     fn schematic_details(&self) -> Vec<String> {
-        vec![
-            format!(
-                "extensions {}",
-                self.desired.schematic.extensions().join(", ")
-            ),
-            format!("ID {}", self.desired.schematic_id),
-        ]
+        let mut lines = Vec::new();
+        for release in self.desired.releases() {
+            let id = format!("ID {}", release.schematic_id);
+            if !lines.contains(&id) {
+                let extensions = release.schematic.extensions().join(", ");
+                lines.extend([format!("extensions {extensions}"), id]);
+            }
+        }
+        lines
     }
 
     fn configuration_details(&self) -> Vec<String> {
@@ -189,11 +188,13 @@ impl Details<'_> {
             .iter()
             .map(ToString::to_string)
             .collect();
-        let mut details = vec![format!(
-            "Talos {}, contract {}",
-            self.desired.image.version(),
-            self.desired.talos.contract()
-        )];
+        let contract = self.desired.contract();
+        let releases = self.desired.releases();
+        let versions: BTreeSet<String> = releases.iter().map(|it| it.talos_version()).collect();
+        let versions = versions.into_iter();
+        let mut details: Vec<String> = versions
+            .map(|version| format!("Talos {version}, contract {contract}"))
+            .collect();
         details.extend(self.installers());
         details.push(format!("files {}", files.join(", ")));
         details

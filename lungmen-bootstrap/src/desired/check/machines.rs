@@ -1,11 +1,13 @@
 //! From each machine of the specification to the VM it becomes.
 
+use std::sync::Arc;
+
 use proxmox_client::id::{NodeName, StorageName, VolumeId};
 use proxmox_client::storage::Content;
 
 use super::RawSpec;
-use super::release::Release;
 use crate::desired::ownership::MachineUuid;
+use crate::desired::release::Release;
 use crate::desired::vm::{self, Shared};
 use crate::desired::{DesiredMachine, Place, config};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
@@ -56,16 +58,17 @@ fn place(path: &str, placement: &Placement, diagnostics: &mut Diagnostics) -> Op
     })
 }
 
+/// The machines with their releases, which are in the same order.
 pub(super) fn machines(
     inputs: &RawSpec,
     cluster: &str,
-    release: &Release,
+    releases: &[Arc<Release>],
     placement: &Placement,
     diagnostics: &mut Diagnostics,
 ) -> Vec<DesiredMachine> {
-    let machines = inputs.machines.iter().enumerate();
+    let machines = inputs.machines.iter().zip(releases).enumerate();
     machines
-        .filter_map(|(index, spec)| {
+        .filter_map(|(index, (spec, release))| {
             let path = format!("machines[{index}]");
             machine(&path, spec, cluster, release, placement, diagnostics)
         })
@@ -76,7 +79,7 @@ fn machine(
     path: &str,
     spec: &MachineSpec,
     cluster: &str,
-    release: &Release,
+    release: &Arc<Release>,
     placement: &Placement,
     diagnostics: &mut Diagnostics,
 ) -> Option<DesiredMachine> {
@@ -93,13 +96,13 @@ fn machine(
         Some(place) => place,
         None => place(&placement_path, &anywhere(), &mut Diagnostics::default())?,
     };
-    let iso_file = release.image.file_name();
-    let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), &iso_file);
-    let iso = diagnostics.identifier(&format!("{placement_path}.isoStorage"), &iso_file, iso)?;
+    let iso_file = &release.iso_file;
+    let iso = VolumeId::of_file(&place.iso_storage, Content::Iso.as_str(), iso_file);
+    let iso = diagnostics.identifier(&format!("{placement_path}.isoStorage"), iso_file, iso)?;
     let shared = Shared {
         storage: &place.storage,
         iso: &iso,
-        secure_boot: release.secure_boot,
+        secure_boot: release.is_secure_boot(),
     };
     let vm = vm::vm(path, spec, uuid, &shared, diagnostics)?;
     is_placed.then(|| DesiredMachine {
@@ -107,6 +110,7 @@ fn machine(
         place,
         uuid,
         vm,
+        release: Arc::clone(release),
         installer: release.installer.clone(),
         patches: config::patches(&spec.patches),
     })

@@ -18,8 +18,6 @@ use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
 use crate::spec::{ArgoCdTarget, OpenBaoTarget};
 
-pub(super) use release::Release;
-
 /// What the user wants, unchecked.
 #[derive(Debug, Clone)]
 pub(crate) struct RawSpec {
@@ -65,15 +63,22 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
         diagnostics.append_new(&tried.errors);
         return None;
     };
+    let own = release.of_machines(&inputs.machines, diagnostics);
+    // A wrong release keeps nothing else of its machine from being checked.
+    let or_shared = |own: &Option<_>| own.as_ref().unwrap_or(&release.shared).clone();
+    let releases: Vec<_> = own.releases.iter().map(or_shared).collect();
     // A wrong placement keeps nothing else of a machine from being checked.
     let anywhere = machines::anywhere();
     let place = placement.unwrap_or(&anywhere);
-    let machines = machines::machines(inputs, &inputs.name, &release, place, diagnostics);
-    let machines = placement.map(|_| machines);
+    let machines = machines::machines(inputs, &inputs.name, &releases, place, diagnostics);
+    let is_complete = placement.is_some() && own.releases.iter().all(Option::is_some);
+    let machines = is_complete.then_some(machines);
     if tried.errors.is_empty() {
         tried = config::try_out(&Trial {
             inputs,
-            release: &release,
+            kubernetes_version: &release.kubernetes_version,
+            shared: &release.shared,
+            releases: &releases,
             cluster: cluster.as_ref(),
             endpoint: endpoint.as_ref(),
         });
@@ -87,17 +92,15 @@ fn desired(inputs: &RawSpec, diagnostics: &mut Diagnostics) -> Option<DesiredClu
         }
     }
     let mut warnings = release.warnings;
+    warnings.extend(own.warnings);
     warnings.extend(addresses::single_machine(&endpoint, &inputs.machines));
-    warnings.extend(size::check(&inputs.machines, &release.version));
+    let sized = machines.iter();
+    let sized = sized.map(|machine| (&machine.spec, &machine.release.version));
+    warnings.extend(size::check(sized));
     warnings.extend(tried.warnings);
     Some(DesiredCluster {
-        iso_file: release.image.file_name(),
-        talos: release.version,
+        release: release.shared,
         kubernetes_version: release.kubernetes_version,
-        schematic: release.schematic,
-        schematic_id: release.schematic_id,
-        image: release.image,
-        installer: release.installer,
         warnings,
         cluster,
         endpoint,

@@ -20,10 +20,13 @@ fn system_partitions(version: &TalosVersion) -> u64 {
     100 + 1 + boot + 1 + 100
 }
 
-pub(super) fn check(machines: &[MachineSpec], version: &TalosVersion) -> Vec<Diagnostic> {
-    let machines = machines.iter().enumerate();
+/// Warnings about the machines, each with the Talos version that it runs.
+pub(super) fn check<'a>(
+    machines: impl IntoIterator<Item = (&'a MachineSpec, &'a TalosVersion)>,
+) -> Vec<Diagnostic> {
+    let machines = machines.into_iter().enumerate();
     machines
-        .flat_map(|(index, machine)| {
+        .flat_map(|(index, (machine, version))| {
             let path = format!("machines[{index}]");
             [memory(&path, machine), disk(&path, machine, version)]
         })
@@ -78,7 +81,7 @@ mod tests {
             .memory_mib(memory)
             .disks([Disk::new(disk)])
             .role(role);
-        let found = check(&[machine], &TalosVersion::parse(version).unwrap());
+        let found = check([(&machine, &TalosVersion::parse(version).unwrap())]);
         found.into_iter().map(|found| found.path).collect()
     }
 

@@ -7,7 +7,7 @@ use talos_client::config::{
     ValidationOptions,
 };
 
-use crate::desired::check::Release;
+use crate::desired::release::Release;
 use crate::spec::machine::{Disk, MachineSpec};
 
 /// Something that is wrong with a configuration: where in it, what, and how to correct it.

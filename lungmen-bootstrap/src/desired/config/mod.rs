@@ -23,11 +23,12 @@ pub(super) fn patches(sources: &[PatchSource]) -> Vec<ConfigPatch> {
         .collect()
 }
 
-/// What every configuration of a cluster is generated from.
+/// What a configuration is generated from.
 #[derive(Clone, Copy)]
 struct Generator<'a> {
     cluster: &'a str,
     endpoint: &'a Url,
+    /// That of the cluster, whatever the machine runs: it decides the version contract.
     talos: &'a TalosVersion,
     kubernetes_version: &'a str,
     installer: &'a str,
@@ -67,9 +68,9 @@ impl DesiredCluster {
         let generator = Generator {
             cluster: self.cluster.as_str(),
             endpoint: &self.endpoint,
-            talos: &self.talos,
+            talos: &self.release.version,
             kubernetes_version: &self.kubernetes_version,
-            installer: &self.installer,
+            installer: &machine.release.installer,
         };
         let patches = self.patches.iter().chain(&machine.patches);
         Ok(generator.config(machine.spec.role, patches, secrets)?)

@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use talos_client::config::{ConfigPatch, MachineConfig, VersionContract};
 use talos_client::secrets::SecretsBundle;
@@ -11,7 +12,8 @@ use url::Url;
 use super::findings::{Judged, Problem, hostname, judge};
 use super::{Generator, identity, patches};
 use crate::desired::Components;
-use crate::desired::check::{RawSpec, Release};
+use crate::desired::check::RawSpec;
+use crate::desired::release::Release;
 use crate::spec::cluster_name::ClusterName;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Role};
@@ -25,7 +27,11 @@ const PLACEHOLDER: &str = "cluster.invalid";
 /// A specification whose release is known; name and endpoint may have findings of their own.
 pub(in crate::desired) struct Trial<'a> {
     pub(in crate::desired) inputs: &'a RawSpec,
-    pub(in crate::desired) release: &'a Release,
+    /// The release of the cluster.
+    pub(in crate::desired) shared: &'a Release,
+    pub(in crate::desired) kubernetes_version: &'a str,
+    /// The releases of the machines, in their order.
+    pub(in crate::desired) releases: &'a [Arc<Release>],
     pub(in crate::desired) cluster: Option<&'a ClusterName>,
     pub(in crate::desired) endpoint: Option<&'a Url>,
 }
@@ -76,11 +82,10 @@ pub(in crate::desired) fn try_out(trial: &Trial<'_>) -> Tried {
         generator: Generator {
             cluster: trial.cluster.map_or(PLACEHOLDER, ClusterName::as_str),
             endpoint,
-            talos: &trial.release.version,
-            kubernetes_version: &trial.release.kubernetes_version,
-            installer: &trial.release.installer,
+            talos: &trial.shared.version,
+            kubernetes_version: trial.kubernetes_version,
+            installer: &trial.shared.installer,
         },
-        release: trial.release,
         secrets: &secrets,
         patches_of_all: trial.inputs.patches.len(),
         made: RefCell::default(),
@@ -88,8 +93,9 @@ pub(in crate::desired) fn try_out(trial: &Trial<'_>) -> Tried {
     };
     let (mut errors, mut warnings) = (Shared::default(), Shared::default());
     let mut first_parts = None;
-    for (index, machine) in trial.inputs.machines.iter().enumerate() {
-        let candidate = Candidate::new(&bench, trial.inputs, index, machine);
+    let machines = trial.inputs.machines.iter().zip(trial.releases);
+    for (index, (machine, release)) in machines.enumerate() {
+        let candidate = Candidate::new(&bench, trial.inputs, index, machine, release);
         for problem in &candidate.judged().errors {
             errors.add(
                 candidate.diagnostic(problem, |judged| &judged.errors),
@@ -138,37 +144,47 @@ fn placed(machine: Option<usize>, sources: &[PatchSource]) -> impl Iterator<Item
 /// What all configurations are made from.
 struct Bench<'a> {
     generator: Generator<'a>,
-    release: &'a Release,
     secrets: &'a SecretsBundle,
     /// How many patches every machine has.
     patches_of_all: usize,
-    /// Configurations with patches of all machines only, which are made once for each role and number of patches.
-    made: RefCell<BTreeMap<(Role, usize), Made>>,
+    /// Configurations with patches of all machines only, which are made once for each installer, role and number of patches.
+    made: RefCell<BTreeMap<(&'a str, Role, usize), Made>>,
     /// What is found in these, by the hardware too.
-    judged: RefCell<BTreeMap<(Role, usize, String), Judged>>,
+    judged: RefCell<BTreeMap<(&'a str, Role, usize, String), Judged>>,
 }
 
 /// A configuration, or why there is none.
 type Made = Rc<talos_client::Result<MachineConfig>>;
 
-impl Bench<'_> {
-    /// The configuration of a machine of this role with its first patches.
-    fn config(&self, role: Role, patches: &[ConfigPatch]) -> Made {
-        let make = || Rc::new(self.generator.config(role, patches, self.secrets));
+impl<'a> Bench<'a> {
+    /// The configuration of a machine of this role and release with its first patches.
+    fn config(&self, release: &'a Release, role: Role, patches: &[ConfigPatch]) -> Made {
+        let installer = release.installer.as_str();
+        let generator = Generator {
+            installer,
+            ..self.generator
+        };
+        let make = || Rc::new(generator.config(role, patches, self.secrets));
         if patches.len() > self.patches_of_all {
             return make();
         }
         let mut made = self.made.borrow_mut();
-        let known = made.entry((role, patches.len())).or_insert_with(make);
-        Rc::clone(known)
+        let known = made.entry((installer, role, patches.len()));
+        Rc::clone(known.or_insert_with(make))
     }
 
     /// What is wrong with the configuration of a machine with this many patches, except what its name decides.
-    fn judged(&self, machine: &MachineSpec, count: usize, config: &MachineConfig) -> Judged {
+    fn judged(
+        &self,
+        release: &'a Release,
+        machine: &MachineSpec,
+        count: usize,
+        config: &MachineConfig,
+    ) -> Judged {
         let judge = || {
-            let mut judged = judge(self.release, machine, config);
+            let mut judged = judge(release, machine, config);
             if count > 0
-                && let Ok(unpatched) = self.config(machine.role, &[]).as_ref()
+                && let Ok(unpatched) = self.config(release, machine.role, &[]).as_ref()
             {
                 judged.errors.extend(identity::changes(unpatched, config));
             }
@@ -179,7 +195,7 @@ impl Bench<'_> {
         }
         let hardware = format!("{:?}", (&machine.disks, machine.tpm));
         let mut known = self.judged.borrow_mut();
-        let judged = known.entry((machine.role, count, hardware));
+        let judged = known.entry((&release.installer, machine.role, count, hardware));
         judged.or_insert_with(judge).clone()
     }
 }
@@ -189,6 +205,7 @@ struct Candidate<'a> {
     bench: &'a Bench<'a>,
     index: usize,
     machine: &'a MachineSpec,
+    release: &'a Release,
     placed: Vec<Placed<'a>>,
     patches: Vec<ConfigPatch>,
     /// What is found with the first patches: none, the first, the first two, and so on.
@@ -201,6 +218,7 @@ impl<'a> Candidate<'a> {
         inputs: &'a RawSpec,
         index: usize,
         machine: &'a MachineSpec,
+        release: &'a Release,
     ) -> Self {
         let shared = placed(None, &inputs.patches);
         let placed: Vec<_> = shared
@@ -212,6 +230,7 @@ impl<'a> Candidate<'a> {
             bench,
             index,
             machine,
+            release,
             stages: (0..=placed.len()).map(|_| OnceCell::new()).collect(),
             placed,
             patches: all,
@@ -233,7 +252,9 @@ impl<'a> Candidate<'a> {
 
     fn try_stage(&self, count: usize) -> (Made, Judged) {
         let role = self.machine.role;
-        let made = self.bench.config(role, &self.patches[..count]);
+        let made = self
+            .bench
+            .config(self.release, role, &self.patches[..count]);
         let config = match made.as_ref() {
             Ok(config) => config,
             Err(error) => {
@@ -244,7 +265,7 @@ impl<'a> Candidate<'a> {
                 return (made, judged);
             }
         };
-        let mut judged = self.bench.judged(self.machine, count, config);
+        let mut judged = self.bench.judged(self.release, self.machine, count, config);
         judged.warnings.extend(hostname(self.machine, config));
         (made, judged)
     }

@@ -1,11 +1,13 @@
 //! From a [`Spec`] to the form of its file.
 
 use super::{
-    ArgoCdSection, ClusterSection, DiskSection, MachineSection, NetworkSection, OpenBaoSection,
-    PlacementSection, ProxmoxSection, SpecDocument, StaticAddressSection, TalosSection,
+    ArgoCdSection, ClusterSection, DiskSection, MachineSection, MachineTalosSection,
+    NetworkSection, OpenBaoSection, PlacementSection, ProxmoxSection, SpecDocument,
+    StaticAddressSection, TalosSection,
 };
 use crate::spec::machine::{Disk, MachinePlacement, MachineSpec, Network, StaticAddress};
 use crate::spec::patch::PatchSource;
+use crate::spec::release::MachineRelease;
 use crate::spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 
 impl From<&Spec> for SpecDocument {
@@ -58,6 +60,7 @@ impl From<&MachineSpec> for MachineSection {
             cpu: machine.cpu.clone(),
             disks: machine.disks.iter().map(DiskSection::from).collect(),
             placement: PlacementSection::of(&machine.placement),
+            talos: MachineTalosSection::of(&machine.release),
             network: NetworkSection::from(&machine.network),
             additional_networks: machine
                 .additional_networks
@@ -112,6 +115,18 @@ impl PlacementSection {
             node: placement.node.clone(),
             storage: placement.storage.clone(),
             iso_storage: placement.iso_storage.clone(),
+        })
+    }
+}
+
+impl MachineTalosSection {
+    /// `None` for a machine with the release of its cluster.
+    fn of(release: &MachineRelease) -> Option<Self> {
+        (*release != MachineRelease::default()).then(|| Self {
+            version: release.version.clone(),
+            secure_boot: release.secure_boot,
+            extensions: release.extensions.clone(),
+            schematic: release.pinned_schematic.clone(),
         })
     }
 }

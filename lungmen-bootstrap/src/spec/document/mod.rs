@@ -24,7 +24,7 @@ use crate::spec::release::TalosRelease;
 pub(super) struct SpecDocument {
     /// The cluster itself.
     cluster: ClusterSection,
-    /// The Talos release of all machines.
+    /// The Talos release of the machines, unless a machine has a release of its own.
     talos: TalosSection,
     /// Where machines are placed.
     proxmox: ProxmoxSection,
@@ -139,6 +139,9 @@ struct MachineSection {
     /// Where this machine is placed. Default: as `proxmox` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     placement: Option<PlacementSection>,
+    /// Where the Talos of this machine is another one. Default: as `talos` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    talos: Option<MachineTalosSection>,
     /// The first network device.
     network: NetworkSection,
     /// Further network devices, in order.
@@ -197,6 +200,26 @@ struct PlacementSection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"local")]
     iso_storage: Option<String>,
+}
+
+/// Where a machine differs from the Talos release of its cluster. Machines with the same release share their images.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MachineTalosSection {
+    /// A full Talos version, of the minor release of `talos.version` or of a later one. Default: `talos.version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"1.10.9")]
+    version: Option<String>,
+    /// Boots and installs the signed images. Default: `talos.secureBoot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secure_boot: Option<bool>,
+    /// Official system extensions, all of them; an empty list is none. Default: `talos.extensions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = ["siderolabs/qemu-guest-agent", "siderolabs/i915"])]
+    extensions: Option<Vec<String>>,
+    /// The schematic ID that the extensions must have, 64 hexadecimal digits. Default: not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schematic: Option<String>,
 }
 
 /// An address without DHCP, on a nocloud drive of the VM.

@@ -15,7 +15,7 @@ cluster: {nothing: 1}
 talos: {nothing: 1}
 proxmox: {nothing: 1}
 machines: [{nothing: 1, disks: [{nothing: 1}], network: {nothing: 1}, additionalNetworks: [{nothing: 1}],
-        placement: {nothing: 1}, staticAddress: {nothing: 1}}]
+        placement: {nothing: 1}, talos: {nothing: 1}, staticAddress: {nothing: 1}}]
 openbao: {nothing: 1}
 argocd: {nothing: 1}
 ";
@@ -79,7 +79,7 @@ fn fields_of_the_schema() -> BTreeMap<String, Vec<String>> {
 fn the_reader_and_the_schema_know_the_same_fields_at_every_level() {
     let reader = fields_of_the_reader();
 
-    assert_eq!(reader.len(), 12);
+    assert_eq!(reader.len(), 13);
     assert_eq!(reader, fields_of_the_schema());
 }
 
@@ -96,6 +96,9 @@ fn a_specification_made_in_code_is_read_back_as_it_was() {
         .description("one")
         .on_node("pve-02")
         .iso_storage("images")
+        .talos_version("1.10.9")
+        .extensions(Vec::<String>::new())
+        .without_secure_boot()
         .additional_network(
             Network::new("vmbr1")
                 .mac("BC:24:11:00:00:01")

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::spec::patch::PatchSource;
+use crate::spec::release::MachineRelease;
 
 pub use hardware::{Disk, Efi, Network};
 pub use placement::{MachinePlacement, Placement, StaticAddress};
@@ -26,6 +27,7 @@ pub struct MachineSpec {
     pub(crate) cpu: String,
     pub(crate) disks: Vec<Disk>,
     pub(crate) placement: MachinePlacement,
+    pub(crate) release: MachineRelease,
     pub(crate) network: Network,
     pub(crate) additional_networks: Vec<Network>,
     pub(crate) static_address: Option<StaticAddress>,
@@ -55,6 +57,7 @@ impl MachineSpec {
             cpu: "x86-64-v2-AES".into(),
             disks: vec![Disk::new(32)],
             placement: MachinePlacement::default(),
+            release: MachineRelease::default(),
             network,
             additional_networks: Vec::new(),
             static_address: None,
@@ -123,6 +126,41 @@ impl MachineSpec {
     #[must_use]
     pub fn iso_storage(mut self, storage: impl Into<String>) -> Self {
         self.placement.iso_storage = Some(storage.into());
+        self
+    }
+
+    /// The full Talos version, when it is not that of the cluster: of the same minor release or of a later one.
+    #[must_use]
+    pub fn talos_version(mut self, version: impl Into<String>) -> Self {
+        self.release.version = Some(version.into());
+        self
+    }
+
+    /// The official system extensions, in this order, instead of those of the cluster.
+    #[must_use]
+    pub fn extensions<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.release.extensions = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Boots and installs the signed images, whatever the cluster does.
+    #[must_use]
+    pub const fn secure_boot(mut self) -> Self {
+        self.release.secure_boot = Some(true);
+        self
+    }
+
+    /// Boots and installs the images without signature, whatever the cluster does.
+    #[must_use]
+    pub const fn without_secure_boot(mut self) -> Self {
+        self.release.secure_boot = Some(false);
+        self
+    }
+
+    /// The schematic ID that the extensions of the machine must have. A different one is refused before anything is touched.
+    #[must_use]
+    pub fn pinned_schematic(mut self, id: impl Into<String>) -> Self {
+        self.release.pinned_schematic = Some(id.into());
         self
     }
 

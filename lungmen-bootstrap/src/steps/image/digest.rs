@@ -9,6 +9,7 @@ use factory_client::download::Sha256Digest;
 use proxmox_client::storage::Checksum;
 
 use super::recorded;
+use crate::desired::release::Release;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::Context;
 
@@ -31,19 +32,19 @@ struct Known {
 
 impl Digests {
     /// Asks the factory and the journal, once in a run. A factory that publishes nothing is not an error.
-    pub(super) async fn learn(&self, context: &Context) -> Result<()> {
+    pub(super) async fn learn(&self, context: &Context, release: &Release) -> Result<()> {
         if self.known().was_asked {
             return Ok(());
         }
         let factory = &context.clients().factory;
-        let certain = match factory.published_checksum(&context.desired().image).await {
+        let certain = match factory.published_checksum(&release.image).await {
             Ok(published) => Some(published),
             Err(error) => {
                 tracing::debug!(%error, "no published checksum");
                 None
             }
         };
-        let recorded = recorded::evidence(context, SHA256).await?;
+        let recorded = recorded::evidence(context, &release.iso_file, SHA256).await?;
         let mut known = self.known();
         known.was_asked = true;
         known.certain = known.certain.or(certain);

@@ -1,24 +1,24 @@
 //! What the journal says about the ISO: who began to store it, and what was known about it then.
 
 use super::{VOLUME, reference};
-use crate::desired::NodeStorage;
+use crate::desired::release::Iso;
 use crate::error::Result;
 use crate::run::context::Context;
 use crate::run::step::StepId;
 use crate::state::journal::RecordState;
 
 /// Whether a run of this cluster began to store the ISO, so that a partial copy is its own.
-pub(crate) async fn was_started(context: &Context, place: &NodeStorage) -> Result<bool> {
-    has(context, place, &[RecordState::Started, RecordState::Done]).await
+pub(crate) async fn was_started(context: &Context, iso: &Iso) -> Result<bool> {
+    has(context, iso, &[RecordState::Started, RecordState::Done]).await
 }
 
 /// Whether a run of this cluster saw the ISO complete.
-pub(super) async fn was_done(context: &Context, place: &NodeStorage) -> Result<bool> {
-    has(context, place, &[RecordState::Done]).await
+pub(super) async fn was_done(context: &Context, iso: &Iso) -> Result<bool> {
+    has(context, iso, &[RecordState::Done]).await
 }
 
-async fn has(context: &Context, place: &NodeStorage, states: &[RecordState]) -> Result<bool> {
-    let wanted = reference(context, place);
+async fn has(context: &Context, iso: &Iso, states: &[RecordState]) -> Result<bool> {
+    let wanted = reference(iso);
     let records = context.journal().records().await?;
     let mut records = records
         .iter()
@@ -40,9 +40,10 @@ fn is_about(recorded: Option<&String>, wanted: &str) -> bool {
 /// The newest evidence of this name that was recorded for this image, on whatever storage.
 pub(super) async fn evidence<T: std::str::FromStr>(
     context: &Context,
+    file: &str,
     name: &str,
 ) -> Result<Option<T>> {
-    let file = format!(":iso/{}", context.desired().iso_file);
+    let file = format!(":iso/{file}");
     let records = context.journal().records().await?;
     Ok(records
         .iter()

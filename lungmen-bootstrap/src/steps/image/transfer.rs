@@ -10,7 +10,7 @@ use url::Url;
 
 use super::StoreIso;
 use super::digest::checksum;
-use crate::desired::NodeStorage;
+use crate::desired::release::Iso;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
@@ -26,21 +26,20 @@ impl StoreIso {
     pub(super) async fn fetched_by_the_node(
         &self,
         context: &Context,
-        place: &NodeStorage,
         storage: &Storage,
     ) -> Result<bool> {
-        let desired = context.desired();
-        let url = context.clients().factory.image_url(&desired.image);
+        let release = &self.source.release;
+        let url = context.clients().factory.image_url(&release.image);
         let limit = context.within_slice(context.timing().image_transfer);
         let _turn = limits::turn(context, &Place::factory(context), limit).await?;
-        if let Some(found) = self.something_else(context, place, &url).await {
+        if let Some(found) = self.something_else(context, &url).await {
             context.note(format!(
                 "the node would download {found}; uploading through this process"
             ));
             return Ok(false);
         }
-        let mut request = DownloadRequest::new(url, Content::Iso, &desired.iso_file);
-        let likely = self.digests.likely();
+        let mut request = DownloadRequest::new(url, Content::Iso, &release.iso_file);
+        let likely = self.source.digests.likely();
         if let Some(digest) = likely {
             request = request.checksum(checksum(digest)?);
         }
@@ -58,7 +57,7 @@ impl StoreIso {
         match wait(context, &task, limit).await {
             Ok(()) => {
                 if let Some(digest) = likely {
-                    self.digests.stored(digest);
+                    self.source.digests.stored(digest);
                 }
                 Ok(true)
             }
@@ -66,7 +65,7 @@ impl StoreIso {
             Err(error) if error.reason() == Some(Reason::FileExists) => Ok(true),
             Err(error) if error.reason() == Some(Reason::ChecksumMismatch) => {
                 // The server says the same about a file that was there already.
-                if super::find(context, place).await?.is_some() {
+                if super::find(context, &self.iso).await?.is_some() {
                     return Err(Error::from(error).with_hint(
                         "The file on the storage is another image. If no other upload of this ISO is in progress, remove it and run again.",
                     ));
@@ -88,13 +87,8 @@ impl StoreIso {
 
     /// What the node would store instead of the image, such as the page of a captive portal. A node that cannot tell may
     /// still be able to download: many servers refuse the question only.
-    async fn something_else(
-        &self,
-        context: &Context,
-        place: &NodeStorage,
-        url: &Url,
-    ) -> Option<String> {
-        let node = context.clients().proxmox.node(place.node.clone());
+    async fn something_else(&self, context: &Context, url: &Url) -> Option<String> {
+        let node = context.clients().proxmox.node(self.iso.at.node.clone());
         let asked = tokio::time::timeout(METADATA, node.url_metadata(url)).await;
         let found = asked.ok()?.ok()?;
         if let Some(media_type) = &found.media_type
@@ -102,20 +96,20 @@ impl StoreIso {
         {
             return Some(format!("{media_type} instead of the image"));
         }
-        let (size, length) = found.size.zip(self.known().bytes)?;
+        let (size, length) = found.size.zip(self.source.known_length())?;
         (size != length).then(|| format!("{size} bytes instead of {length}"))
     }
 
     /// Pipes the image from the factory into the storage; it is never held as a whole. What is not an image of this format
     /// and length is refused before the storage gets a byte.
     pub(super) async fn upload(&self, context: &Context, storage: &Storage) -> Result<()> {
-        let desired = context.desired();
+        let release = &self.source.release;
         let limit = context.timing().image_transfer;
         let turn = context.within_slice(limit);
         let _upload = limits::turn(context, &Place::uploads(context), turn).await?;
         let _download = limits::turn(context, &Place::factory(context), turn).await?;
-        let certain = self.digests.certain();
-        let mut download = context.clients().factory.download(&desired.image);
+        let certain = self.source.digests.certain();
+        let mut download = context.clients().factory.download(&release.image);
         if let Some(digest) = certain {
             download = download.expect_sha256(digest);
         }
@@ -123,7 +117,7 @@ impl StoreIso {
         let length = self.agreed_length(context, image.content_length()).await?;
         let taken = image.digest();
         let reporter = context.clone();
-        let what = desired.iso_file.clone();
+        let what = release.iso_file.clone();
         let mut done = 0;
         let body = image.map(move |chunk| {
             if let Ok(bytes) = &chunk {
@@ -136,24 +130,24 @@ impl StoreIso {
             }
             chunk
         });
-        let mut request = UploadRequest::new(Content::Iso, &desired.iso_file, length, body);
+        let mut request = UploadRequest::new(Content::Iso, &release.iso_file, length, body);
         if let Some(digest) = certain {
             request = request.checksum(checksum(digest)?);
         }
         let task = storage.upload(request).await?;
         wait(context, task.task(), limit).await?;
         match taken.get() {
-            Some(digest) => self.digests.took(context, digest),
+            Some(digest) => self.source.digests.took(context, digest),
             None => Ok(()),
         }
     }
 
     /// The length of the body that begins, when it is the one that was stated before, or now on being asked again.
     async fn agreed_length(&self, context: &Context, announced: Option<u64>) -> Result<u64> {
-        let file = &context.desired().iso_file;
+        let file = self.source.file();
         let wrong = |message: String| {
             Error::new(ErrorKind::Decode, "open the image")
-                .with_target(file.clone())
+                .with_target(file)
                 .with_message(message)
         };
         let Some(length) = announced else {
@@ -161,10 +155,14 @@ impl StoreIso {
                 "the factory does not state the length, which Proxmox VE requires".into(),
             ));
         };
-        if self.known().bytes.is_none_or(|known| known == length) {
+        if self
+            .source
+            .known_length()
+            .is_none_or(|known| known == length)
+        {
             return Ok(length);
         }
-        match self.confirmed_length(context).await? {
+        match self.source.confirmed_length(context).await? {
             Some(other) if other != length => Err(wrong(format!(
                 "the body has {length} bytes, and the factory states {other}"
             ))),
@@ -175,13 +173,13 @@ impl StoreIso {
 
 /// Waits for a download of the image that the node does already: one of a run that was killed or is a slice, or of somebody
 /// else. Returns whether there was one. A task does not name its storage, so its end does not prove that the ISO is there.
-pub(super) async fn others_download_ended(context: &Context, place: &NodeStorage) -> Result<bool> {
+pub(super) async fn others_download_ended(context: &Context, iso: &Iso) -> Result<bool> {
     let proxmox = &context.clients().proxmox;
     let running = TaskFilter::new()
         .source(TaskSource::Active)
         .worker("download");
-    let tasks = proxmox.node(place.node.clone()).tasks(&running).await?;
-    let file = context.desired().iso_file.as_str();
+    let tasks = proxmox.node(iso.at.node.clone()).tasks(&running).await?;
+    let file = iso.file();
     let mut downloads = tasks
         .into_iter()
         .filter(|task| task.subject.as_deref() == Some(file));

@@ -1,5 +1,6 @@
-//! The machines, from the stored ISO to a healthy etcd. Each goes its own way and waits only for what it depends on:
+//! The machines, from the ISO to a healthy etcd. Each goes its own way and waits only for what it depends on:
 //!
+//! * A VM is created when the ISO that it boots is stored, whatever becomes of the ISOs of others.
 //! * Nothing is created before the VMs of all machines were looked at.
 //! * etcd is bootstrapped as soon as every control plane node runs, whatever the workers still do.
 //! * Changed configurations come one node at a time, first those of the control planes.
@@ -7,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use jiff::Timestamp;
 use talos_client::CertificateAuthority;
 use tokio::sync::{OnceCell, Semaphore};
 use tracing::Instrument as _;
 
+use super::isos::{self, Isos};
 use crate::desired::DesiredMachine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::each::AT_ONCE;
@@ -33,17 +35,20 @@ use crate::steps::machine::{self, CreateMachine};
 pub(super) async fn bring_up(run: &Run) -> Result<Identity, Stop> {
     let authority = authority(run).map_err(|error| run.failed(error))?;
     if run.only_observes() {
+        isos::look_at(run).await?;
         return look_at(run, &authority).await;
     }
-    let machines = Machines::new(run, authority);
-    machines.look_at_vms().await?;
+    let isos = &Isos::prepare(run).await?;
+    let machines = Machines::new(run, isos, authority);
     let control_planes = async {
         let nodes = machines.all(Role::ControlPlane).await?;
         machines.change(&nodes).await?;
         machines.bootstrap_etcd().await
     };
-    let (etcd, workers) = join(control_planes, machines.all(Role::Worker)).await;
-    let changed = Stop::unless_all([etcd.map(|()| Vec::new()), workers])?;
+    let workers = machines.all(Role::Worker);
+    let (stored, etcd, workers) = join3(isos.store(), control_planes, workers).await;
+    let none = |()| Vec::new();
+    let changed = Stop::unless_all([stored.map(none), etcd.map(none), workers])?;
     for workers in &changed {
         machines.change(workers).await?;
     }
@@ -59,27 +64,32 @@ fn authority(run: &Run) -> Result<CertificateAuthority> {
 /// A run over the machines in progress.
 struct Machines<'run> {
     run: &'run Run,
+    isos: &'run Isos<'run>,
     authority: CertificateAuthority,
+    /// Done before the first VM is created.
+    looked: Once<()>,
     /// How many VMs are worked on at a time.
     turns: Semaphore,
     created: Stage<'run>,
     found: Stage<'run>,
-    /// Made when the first machine was found. A failure is reported once, by the machine that met it.
-    configured: OnceCell<Result<Configured, Mutex<Option<Stop>>>>,
+    /// Made when the first machine was found.
+    configured: Once<Configured>,
     applied: Stage<'run>,
 }
 
 impl<'run> Machines<'run> {
-    fn new(run: &'run Run, authority: CertificateAuthority) -> Self {
+    fn new(run: &'run Run, isos: &'run Isos<'run>, authority: CertificateAuthority) -> Self {
         let count = run.context().desired().machines.len();
         let stage = |id, summary| Stage::new(run, id, count, summary);
         Self {
             run,
+            isos,
             authority,
+            looked: Once::default(),
             turns: Semaphore::new(AT_ONCE),
             created: stage(StepId::Machine, machine::summary),
             found: stage(StepId::FirstBoot, first_boot::summary),
-            configured: OnceCell::new(),
+            configured: Once::default(),
             applied: stage(StepId::Apply, apply::summary),
         }
     }
@@ -108,6 +118,8 @@ impl<'run> Machines<'run> {
     /// Brings one machine up. Returns it when it runs another configuration.
     async fn one(&self, machine: &DesiredMachine) -> Result<Option<Progress>, Stop> {
         let name = &machine.spec.name;
+        self.isos.of(machine).await?;
+        self.looked.or_make(self.look_at_vms()).await?;
         let running = {
             let _turn = self.turns.acquire().await;
             self.created.pass(&CreateMachine { machine }, name).await?
@@ -134,18 +146,7 @@ impl<'run> Machines<'run> {
     }
 
     async fn configured(&self) -> Result<&Configured, Stop> {
-        let make = || async {
-            let made = self.run.run(&Configure).await;
-            made.map_err(|stop| Mutex::new(Some(stop)))
-        };
-        self.configured
-            .get_or_init(make)
-            .await
-            .as_ref()
-            .map_err(|stop| {
-                let mut stop = stop.lock().unwrap_or_else(PoisonError::into_inner);
-                stop.take().unwrap_or(Stop::Reached)
-            })
+        self.configured.or_make(self.run.run(&Configure)).await
     }
 
     /// Brings changed configurations to nodes, one at a time: a change may restart services.
@@ -171,11 +172,31 @@ impl<'run> Machines<'run> {
     }
 
     fn into_identity(self) -> Result<Identity, Stop> {
-        match self.configured.into_inner() {
+        match self.configured.0.into_inner() {
             Some(Ok(configured)) => Ok(configured.identity),
             // Without a machine nothing was configured; a specification has at least one.
             _ => Err(Stop::Reached),
         }
+    }
+}
+
+/// Made once, by the machine that needs it first. A failure is reported once, by that machine; the others just stop.
+struct Once<T>(OnceCell<Result<T, Mutex<Option<Stop>>>>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(OnceCell::new())
+    }
+}
+
+impl<T> Once<T> {
+    async fn or_make(&self, make: impl Future<Output = Result<T, Stop>>) -> Result<&T, Stop> {
+        let make = || async { make.await.map_err(|stop| Mutex::new(Some(stop))) };
+        let made = self.0.get_or_init(make).await;
+        made.as_ref().map_err(|stop| {
+            let mut stop = stop.lock().unwrap_or_else(PoisonError::into_inner);
+            stop.take().unwrap_or(Stop::Reached)
+        })
     }
 }
 

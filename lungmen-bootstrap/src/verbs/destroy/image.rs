@@ -6,6 +6,7 @@ use proxmox_client::id::VolumeId;
 
 use super::teardown::Teardown;
 use crate::desired::NodeStorage;
+use crate::desired::release::Iso;
 use crate::error::Result;
 use crate::nodes::proxmox_task;
 use crate::run::context::Context;
@@ -15,18 +16,18 @@ use crate::steps::image;
 impl Teardown {
     pub(super) async fn isos(&mut self) -> Result<()> {
         let context = self.context.for_step(StepId::Image);
-        for place in context.desired().iso_storages() {
-            self.iso(&context, &place).await?;
+        for iso in context.desired().isos() {
+            self.iso(&context, &iso).await?;
         }
         Ok(())
     }
 
-    async fn iso(&mut self, context: &Context, place: &NodeStorage) -> Result<()> {
-        let Some(found) = image::find(context, place).await? else {
+    async fn iso(&mut self, context: &Context, iso: &Iso) -> Result<()> {
+        let Some(found) = image::find(context, iso).await? else {
             return Ok(());
         };
-        let what = format!("{} on node {}", found.id, place.node);
-        if !image::was_started(context, place).await? {
+        let what = iso.to_string();
+        if !image::was_started(context, iso).await? {
             self.keep(
                 what,
                 "the journal does not say that a run of this cluster stored it",
@@ -46,7 +47,7 @@ impl Teardown {
             return Ok(());
         }
         self.announce(StepId::Image, &what).await?;
-        match delete(context, place, &found.id).await {
+        match delete(context, &iso.at, &found.id).await {
             Ok(()) => {}
             // A run needs no such right, so the token may lack it.
             Err(error) if error.kind() == ProxmoxKind::Forbidden => {

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Check, Diagnosis, Finding, ServerAnswer};
 use super::{argocd, factory, network, nodes, proxmox, store};
+use crate::desired::DesiredMachine;
 use crate::error::Server;
 use crate::run::bootstrap::ClusterBootstrap;
 use crate::run::context::Context;
@@ -68,12 +69,12 @@ async fn examine(context: &Context) -> Diagnosis {
     findings.extend(specification(context));
     findings.extend(platform(context));
     if let store::Claim::Recorded(record) = &claim {
-        let (clocks, installer) = tokio::join!(
+        let (clocks, installers) = tokio::join!(
             nodes::clocks(context, record),
-            nodes::installer(context, record)
+            nodes::installers(context, record)
         );
         findings.extend(clocks);
-        findings.extend(installer);
+        findings.extend(installers);
     }
     if proxmox.is.is_some() {
         findings.extend(machines(context, &claim, &proxmox.absent).await);
@@ -148,13 +149,10 @@ fn specification(context: &Context) -> Vec<Finding> {
                 .fix(fix.unwrap_or("Correct the specification."))
         })
         .collect();
-    let has_agent = desired
-        .schematic
-        .extensions()
-        .iter()
-        .any(|name| name.ends_with("/qemu-guest-agent"));
-    let machines = desired.machines.iter();
-    for machine in machines.filter(|machine| machine.spec.guest_agent && !has_agent) {
+    let lacks_agent = |machine: &&DesiredMachine| {
+        machine.spec.guest_agent && !machine.release.has_extension("qemu-guest-agent")
+    };
+    for machine in desired.machines.iter().filter(lacks_agent) {
         let found = "guestAgent is true, but no extension answers for it: Proxmox VE waits for an agent that never comes";
         findings.push(
             Finding::warning(Check::GuestAgent, found)
@@ -169,7 +167,7 @@ fn specification(context: &Context) -> Vec<Finding> {
 /// that cloud.
 fn platform(context: &Context) -> Vec<Finding> {
     const PLATFORMS: [&str; 2] = ["nocloud", "metal"];
-    let request = context.desired().image.request();
+    let request = context.desired().release.image.request();
     let (architecture, platform) = (
         request.architecture().to_string(),
         request.platform().as_str(),

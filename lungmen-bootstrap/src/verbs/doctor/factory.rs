@@ -4,13 +4,13 @@ use factory_client::{ErrorKind as FactoryKind, TalosVersion};
 
 use super::examination::Examined;
 use super::{Check, Finding};
+use crate::desired::release::Release;
 use crate::error::Server;
 use crate::run::context::Context;
 
 pub(super) async fn examine(context: &Context) -> Examined {
     let factory = &context.clients().factory;
     let desired = context.desired();
-    let version = desired.image.version();
     let versions = match factory.versions().await {
         Ok(versions) => versions,
         Err(error) => return Examined::failed(Finding::of_call(Server::ImageFactory, error)),
@@ -20,20 +20,17 @@ pub(super) async fn examine(context: &Context) -> Examined {
         _ => "Image Factory".to_owned(),
     };
     let mut findings = Vec::new();
-    if versions.contains(version) {
-        findings.extend(extensions(context).await);
-    } else {
-        let is_near = |known: &&TalosVersion| {
-            known.is_stable()
-                && (known.major(), known.minor()) == (version.major(), version.minor())
+    for release in desired.releases() {
+        let found = match versions.contains(release.image.version()) {
+            true => extensions(context, release).await,
+            false => vec![missing(&versions, release.image.version())],
         };
-        let minor = versions.iter().filter(is_near).max();
-        let fix = match minor {
-            Some(latest) => format!("Set talos.version to one that it has, such as {latest}."),
-            None => "Set talos.version to one that it has.".to_owned(),
-        };
-        let found = format!("the Image Factory has no Talos {version}");
-        findings.push(Finding::error(Check::TalosVersion, found).fix(fix));
+        for finding in found {
+            // Two releases of one version have the same finding.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
     }
     let findings = findings
         .into_iter()
@@ -45,15 +42,27 @@ pub(super) async fn examine(context: &Context) -> Examined {
     }
 }
 
-async fn extensions(context: &Context) -> Vec<Finding> {
-    let desired = context.desired();
-    let version = desired.image.version();
+fn missing(versions: &[TalosVersion], version: &TalosVersion) -> Finding {
+    let is_near = |known: &&TalosVersion| {
+        known.is_stable() && (known.major(), known.minor()) == (version.major(), version.minor())
+    };
+    let minor = versions.iter().filter(is_near).max();
+    let fix = match minor {
+        Some(latest) => format!("Set talos.version to one that it has, such as {latest}."),
+        None => "Set talos.version to one that it has.".to_owned(),
+    };
+    let found = format!("the Image Factory has no Talos {version}");
+    Finding::error(Check::TalosVersion, found).fix(fix)
+}
+
+async fn extensions(context: &Context, release: &Release) -> Vec<Finding> {
+    let version = release.image.version();
     let official = match context.clients().factory.official_extensions(version).await {
         Ok(official) => official,
         Err(error) if error.kind() == FactoryKind::VersionNotAvailable => Vec::new(),
         Err(error) => return vec![Finding::of_call(Server::ImageFactory, error)],
     };
-    let wanted = desired.schematic.extensions().iter();
+    let wanted = release.schematic.extensions().iter();
     wanted
         .filter(|name| !official.iter().any(|known| known.name == **name))
         .map(|name| {

@@ -13,6 +13,7 @@ use super::{Check, Finding};
 use crate::desired::{DesiredCluster, DesiredMachine};
 use crate::error::Server;
 use crate::run::context::Context;
+use crate::steps::image;
 use crate::steps::preflight::{Networks, another_storage, unusable};
 
 /// The largest difference between two clocks. A certificate of Talos is valid from the moment of its making, without
@@ -243,7 +244,7 @@ async fn storages(context: &Context, node: &Node) -> Vec<Finding> {
     findings
 }
 
-/// Disks of machines that do not exist yet, and an ISO that is not there yet, need space.
+/// Disks of machines that do not exist yet, and ISOs that are not there yet, need space.
 async fn space(
     context: &Context,
     node: &Node,
@@ -255,12 +256,11 @@ async fn space(
     let free = info.available?;
     let mut wanted = 0;
     if content == Content::Iso {
-        let place = crate::desired::NodeStorage {
-            node: node.name().clone(),
-            storage: proxmox_client::id::StorageName::new(name.as_str()).ok()?,
-        };
-        if let Ok(None) = crate::steps::image::find(context, &place).await {
-            wanted = ISO;
+        for iso in desired.isos() {
+            let is_here = iso.at.node == *node.name() && iso.at.storage.as_str() == name;
+            if is_here && matches!(image::find(context, &iso).await, Ok(None)) {
+                wanted += ISO;
+            }
         }
     } else {
         for machine in machines(desired, node.name()) {
@@ -279,7 +279,7 @@ async fn space(
     }
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
     let what = if content == Content::Iso {
-        "the ISO"
+        "the ISOs of Talos"
     } else {
         "the disks of the new machines"
     };

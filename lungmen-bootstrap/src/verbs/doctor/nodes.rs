@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{Check, Finding};
 use crate::desired::DesiredMachine;
+use crate::desired::release::Release;
 use crate::error::Server;
 use crate::nodes;
 use crate::nodes::identity::Identity;
@@ -59,11 +60,19 @@ fn skew(name: &str, node: Timestamp, here: Timestamp) -> Option<Finding> {
     )
 }
 
-/// Whether the factory has the installer of a cluster that was built before. It is not asked earlier: it remembers for a while
+/// Whether the factory has the installers of a cluster that was built before. It is not asked earlier: it remembers for a while
 /// that it does not know a schematic.
-pub(super) async fn installer(context: &Context, record: &ClusterRecord) -> Option<Finding> {
-    record.control.bootstrap.as_ref()?;
-    let installer = context.desired().image.installer();
+pub(super) async fn installers(context: &Context, record: &ClusterRecord) -> Vec<Finding> {
+    if record.control.bootstrap.is_none() {
+        return Vec::new();
+    }
+    let releases = context.desired().releases();
+    let asked = releases.iter().map(|release| installer(context, release));
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn installer(context: &Context, release: &Release) -> Option<Finding> {
+    let installer = release.image.installer();
     let poll = factory_client::Poll::default().deadline(nodes::PROBE);
     let error = context
         .clients()

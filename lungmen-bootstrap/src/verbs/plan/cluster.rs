@@ -15,13 +15,13 @@ use crate::state::credentials::{Found, Place};
 use crate::state::guard::{Decision, decide};
 use crate::steps::configuration::{Files, Presence};
 use crate::steps::etcd_bootstrap::{self, BootstrapEtcd};
-use crate::steps::image::StoreIso;
+use crate::steps::image;
 use crate::steps::kubeconfig;
 use crate::steps::merge_talosconfig::MergeTalosconfig;
 use crate::steps::preflight::{self, when};
 use crate::steps::register::{self, Register};
 use crate::steps::save_secrets::{Replace, SaveSecrets};
-use crate::steps::schematic::RegisterSchematic;
+use crate::steps::schematic;
 use crate::verbs::status::Seen;
 
 const NO_CLUSTER: &str = "the cluster does not exist yet";
@@ -73,15 +73,29 @@ impl Planner {
 
     pub(super) async fn image(&mut self) {
         let context = self.at(StepId::Schematic);
-        let step = RegisterSchematic::default();
-        let (action, _) = observed(&step, &context, Action::create).await;
-        let id = context.desired().schematic_id.to_string();
-        self.add_one(StepId::Schematic, id, action);
+        let mut schematics = Vec::new();
+        for (id, step) in schematic::steps(&context) {
+            let (action, _) = observed(&step, &context, Action::create).await;
+            schematics.push(item(id, action));
+        }
+        self.add(StepId::Schematic, schematics);
 
         let context = self.at(StepId::Image);
-        let (action, _) = observed(&StoreIso::default(), &context, Action::create).await;
-        let file = context.desired().iso_file.clone();
-        self.add_one(StepId::Image, file, action);
+        let isos = match image::steps(&context).await {
+            Ok(isos) => isos,
+            Err(error) => {
+                let files = context.desired().iso_volumes().join(", ");
+                return self.add_one(StepId::Image, files, Action::of_error(&error));
+            }
+        };
+        let mut images = Vec::new();
+        for (name, step) in &isos {
+            let (action, _) = observed(step, &context, Action::create).await;
+            // The storage says nothing where there is one file.
+            let target = if isos.len() == 1 { step.file() } else { name };
+            images.push(item(target, action));
+        }
+        self.add(StepId::Image, images);
     }
 
     /// Everything behind the machines.

@@ -59,10 +59,9 @@ impl Planner {
             let node = node_of(context, machine, record, vm).await;
             (machine.spec.name.clone(), action, node)
         }));
-        let secure_boot = context.desired().is_secure_boot();
         let (mut vms, mut boots, mut nodes) = (Vec::new(), Vec::new(), Nodes::new());
         for (machine, (name, action, node)) in machines.iter().zip(seen.await) {
-            let hardware = vec![machine.hardware(secure_boot)];
+            let hardware = vec![machine.hardware()];
             vms.push(machine_item(&name, hardware, action));
             boots.push(machine_item(&name, Vec::new(), boot_of(&node)));
             nodes.insert(name, node);

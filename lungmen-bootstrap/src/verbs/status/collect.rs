@@ -152,7 +152,7 @@ async fn node(
     let state = async {
         let client = nodes::client(context, identity, machine)?;
         let talos_version = match is_proven {
-            true => context.desired().talos_version(),
+            true => machine.release.talos_version(),
             false => client.machine().version().await?.tag,
         };
         let status = client.resources().singleton::<MachineStatus>().await?.spec;
