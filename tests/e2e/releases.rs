@@ -1,16 +1,20 @@
 //! Machines with a Talos release of their own: another version, other extensions, signed images.
 
+use std::time::Instant;
+
 use factory_client::TalosVersion;
 use factory_client::mock::{FactoryMock, Route as FactoryRoute};
 use lungmen_bootstrap::machine::Role;
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::{
     Cluster, DestroyOptions, ErrorKind, Event, EventKind, Outcome, Severity, Spec, StepId,
+    TalosRelease, Timing,
 };
 use proxmox_client::id::{VmId, VolumeId};
 
+use crate::resume::drop_after;
 use crate::several::machine;
-use crate::support::{World, outcome};
+use crate::support::{World, outcome, side_by_side};
 
 const AGENT: &str = "siderolabs/qemu-guest-agent";
 const GPU: &str = "siderolabs/i915";
@@ -139,6 +143,70 @@ async fn a_machine_waits_for_its_own_iso_only() {
     assert_eq!(proxmox.vm_ids(), [vm(1), vm(2), vm(3)]);
 }
 
+/// A worker gets its certificate from a control plane: without one it is not waited for until the deadline of its installation.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_control_plane_no_worker_is_waited_for() {
+    let world = world().await;
+    let install = Timing::default().install;
+    let builder = world.builder_of(pools()).timing(Timing::default());
+    let bootstrap = builder.build().unwrap();
+    bootstrap.run_until(StepId::Image).await.unwrap();
+    // That of the control plane, which is the first machine.
+    let iso: VolumeId = bootstrap.outline().steps[4].details[0].parse().unwrap();
+    let proxmox = world.lab.proxmox();
+    let whole = proxmox.volume(&iso).unwrap().body;
+    proxmox.add_file(iso, vec![0_u8; whole.len() + 1]);
+    let started = Instant::now();
+
+    let error = bootstrap.run().await.unwrap_err();
+
+    let report = error.report();
+    assert_eq!(error.step(), Some(StepId::Image), "{report}");
+    assert!(error.others().is_empty(), "{report}");
+    assert!(started.elapsed() < install / 10, "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_over_several_releases_that_is_dropped_is_finished_by_the_next() {
+    let total = {
+        let world = world().await;
+        run(&world, pools()).await;
+        world.events().len()
+    };
+    side_by_side((1..total).step_by(total / 10), |stop_at| async move {
+        let world = world().await;
+        drop_after(world.builder_of(pools()), stop_at).await;
+
+        let cluster = run(&world, pools()).await;
+
+        let case = format!("dropped at event {stop_at} of {total}");
+        assert_eq!(cluster.machines.len(), 3, "{case}");
+        assert_eq!(isos(&world).len(), 3, "{case}");
+        assert_eq!(world.lab.proxmox().vm_ids().len(), 3, "{case}");
+        assert!(run(&world, pools()).await.was_complete(), "{case}");
+    })
+    .await;
+}
+
+/// Kubernetes and the configuration are those of the cluster's release, which a later Talos knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_of_a_later_minor_release_follows_the_contract_of_the_cluster() {
+    let world = World::new().await;
+    let mut spec = crate::support::spec();
+    spec.release = TalosRelease::new("1.11.6").extensions([AGENT]);
+    spec.machines = vec![
+        machine(1, Role::ControlPlane),
+        machine(2, Role::Worker).talos_version("1.12.11"),
+    ];
+
+    let cluster = run(&world, spec.clone()).await;
+
+    assert_eq!(cluster.machines[1].talos_version, "v1.12.11");
+    let config = world.read("worker.yaml");
+    assert!(!config.contains("kind: HostnameConfig"), "{config}");
+    assert!(run(&world, spec).await.was_complete());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_release_of_a_living_machine_is_refused_with_the_command_that_upgrades() {
     let world = world().await;
@@ -226,7 +294,7 @@ fn a_release_that_does_not_fit_the_cluster_is_refused_under_the_field_of_its_mac
 #[test]
 fn a_machine_cannot_run_an_earlier_minor_release_than_its_cluster() {
     let refused = refused(|spec| {
-        spec.release = lungmen_bootstrap::TalosRelease::new("1.11.6").extensions([AGENT]);
+        spec.release = TalosRelease::new("1.11.6").extensions([AGENT]);
         spec.machines[1] = machine(2, Role::Worker).talos_version("1.10.7");
         spec.machines[2] = machine(3, Role::Worker).talos_version("1.12.11");
     });

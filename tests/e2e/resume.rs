@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lungmen_bootstrap::{Event, Outcome, StepId};
+use lungmen_bootstrap::{ClusterBootstrapBuilder, Event, Outcome, StepId};
 use talos_client::mock::{Fault, Route};
 
 use crate::support::{World, acting_steps, assert_made_once, outcome, side_by_side};
@@ -49,7 +49,7 @@ async fn a_run_that_is_dropped_at_any_event_is_finished_by_the_next() {
     };
     side_by_side(1..total, |stop_at| async move {
         let world = World::new().await;
-        drop_after(&world, stop_at).await;
+        drop_after(world.builder(), stop_at).await;
 
         let cluster = world
             .run()
@@ -67,12 +67,11 @@ async fn a_run_that_is_dropped_at_any_event_is_finished_by_the_next() {
 }
 
 /// Starts a run and drops it when the event of this number comes.
-async fn drop_after(world: &World, stop_at: usize) {
+pub(crate) async fn drop_after(builder: ClusterBootstrapBuilder, stop_at: usize) {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let stop = std::sync::Mutex::new(Some(stop));
     let seen = Arc::new(AtomicUsize::new(0));
-    let bootstrap = world
-        .builder()
+    let bootstrap = builder
         .observer(move |_: &Event| {
             if seen.fetch_add(1, Ordering::SeqCst) + 1 == stop_at
                 && let Some(stop) = stop.lock().unwrap().take()

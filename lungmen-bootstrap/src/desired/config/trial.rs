@@ -148,10 +148,13 @@ struct Bench<'a> {
     /// How many patches every machine has.
     patches_of_all: usize,
     /// Configurations with patches of all machines only, which are made once for each installer, role and number of patches.
-    made: RefCell<BTreeMap<(&'a str, Role, usize), Made>>,
+    made: RefCell<BTreeMap<Shape<'a>, Made>>,
     /// What is found in these, by the hardware too.
-    judged: RefCell<BTreeMap<(&'a str, Role, usize, String), Judged>>,
+    judged: RefCell<BTreeMap<(Shape<'a>, String), Judged>>,
 }
+
+/// What configurations with patches of all machines only have in common: installer, role and number of patches.
+type Shape<'a> = (&'a str, Role, usize);
 
 /// A configuration, or why there is none.
 type Made = Rc<talos_client::Result<MachineConfig>>;
@@ -195,7 +198,7 @@ impl<'a> Bench<'a> {
         }
         let hardware = format!("{:?}", (&machine.disks, machine.tpm));
         let mut known = self.judged.borrow_mut();
-        let judged = known.entry((&release.installer, machine.role, count, hardware));
+        let judged = known.entry(((release.installer.as_str(), machine.role, count), hardware));
         judged.or_insert_with(judge).clone()
     }
 }

@@ -3,6 +3,7 @@
 //! * A VM is created when the ISO that it boots is stored, whatever becomes of the ISOs of others.
 //! * Nothing is created before the VMs of all machines were looked at.
 //! * etcd is bootstrapped as soon as every control plane node runs, whatever the workers still do.
+//! * A worker is waited for as long as a control plane may come up, because it gets its certificate from one.
 //! * Changed configurations come one node at a time, first those of the control planes.
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::{join_all, join3};
 use jiff::Timestamp;
 use talos_client::CertificateAuthority;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SetOnce};
 use tracing::Instrument as _;
 
 use super::isos::{self, Isos};
@@ -75,6 +76,8 @@ struct Machines<'run> {
     /// Made when the first machine was found.
     configured: Once<Configured>,
     applied: Stage<'run>,
+    /// Set when no control plane comes up in this run.
+    no_control_plane: SetOnce<()>,
 }
 
 impl<'run> Machines<'run> {
@@ -91,6 +94,7 @@ impl<'run> Machines<'run> {
             found: stage(StepId::FirstBoot, first_boot::summary),
             configured: Once::default(),
             applied: stage(StepId::Apply, apply::summary),
+            no_control_plane: SetOnce::new(),
         }
     }
 
@@ -112,6 +116,10 @@ impl<'run> Machines<'run> {
                 Box::pin(self.one(machine).instrument(span))
             });
         let ended = join_all(ways).await;
+        if role == Role::ControlPlane && ended.iter().all(Result::is_err) {
+            // It is set here only.
+            let _ = self.no_control_plane.set(());
+        }
         Ok(Stop::unless_all(ended)?.into_iter().flatten().collect())
     }
 
@@ -138,11 +146,24 @@ impl<'run> Machines<'run> {
             identity,
             node: &node,
         };
-        if let Need::Changes(_) = self.applied.work(&apply, name).await? {
+        if let Need::Changes(_) = self.apply(&apply, machine).await? {
             return Ok(Some(node));
         }
         self.applied.passed(name, String::new());
         Ok(None)
+    }
+
+    /// Brings the configuration to the node. A worker without any control plane would be waited for in vain.
+    async fn apply(&self, apply: &Apply<'_>, machine: &DesiredMachine) -> Result<Need, Stop> {
+        let applying = self.applied.work(apply, &machine.spec.name);
+        if machine.spec.role == Role::ControlPlane {
+            return applying.await;
+        }
+        tokio::select! {
+            biased;
+            ended = applying => ended,
+            _ = self.no_control_plane.wait() => Err(Stop::Reached),
+        }
     }
 
     async fn configured(&self) -> Result<&Configured, Stop> {
