@@ -92,7 +92,8 @@ impl Step for StoreIso {
     }
 
     fn references(&self, _context: &Context) -> Vec<(&'static str, String)> {
-        vec![(VOLUME, reference(&self.iso))]
+        let names = self.nodes.iter().map(|node| reference(&self.iso, node));
+        vec![(VOLUME, names.collect::<Vec<_>>().join(","))]
     }
 }
 
@@ -106,36 +107,43 @@ pub(crate) fn summary(isos: &[String]) -> String {
 /// # Errors
 /// Those of Proxmox VE, where several nodes have a storage of the same name and it is not known whether they share it.
 pub(crate) async fn steps(context: &Context) -> Result<Vec<(String, StoreIso)>> {
-    let mut shared: BTreeMap<StorageName, bool> = BTreeMap::new();
-    let mut steps: Vec<(String, StoreIso)> = Vec::new();
+    let mut shared = BTreeMap::new();
+    let mut steps: Vec<StoreIso> = Vec::new();
     for iso in context.desired().isos() {
-        let seen_elsewhere = steps.iter().position(|(_, step)| {
-            step.iso.file() == iso.file() && step.iso.at.storage == iso.at.storage
-        });
-        if let Some(index) = seen_elsewhere {
-            let name = &iso.at.storage;
-            let is_shared = match shared.get(name) {
-                Some(known) => *known,
-                None => storage(context, &iso.at).status().await?.shared,
-            };
-            shared.insert(name.clone(), is_shared);
-            if is_shared {
-                steps[index].1.nodes.push(iso.at.node.clone());
-                continue;
-            }
+        let is_same =
+            |step: &StoreIso| step.file() == iso.file() && step.iso.at.storage == iso.at.storage;
+        if let Some(known) = steps.iter().position(is_same)
+            && is_shared(context, &iso.at, &mut shared).await?
+        {
+            steps[known].nodes.push(iso.at.node);
+            continue;
         }
-        let mut sources = steps.iter().map(|(_, step)| &step.source);
+        let mut sources = steps.iter().map(|step| &step.source);
         let source = sources.find(|source| source.file() == iso.file());
         let source = source.cloned();
-        let step = StoreIso {
+        steps.push(StoreIso {
             source: source.unwrap_or_else(|| Arc::new(Source::new(Arc::clone(&iso.release)))),
             nodes: vec![iso.at.node.clone()],
             is_stored: AtomicBool::new(false),
             iso,
-        };
-        steps.push((step.iso.to_string(), step));
+        });
     }
-    Ok(steps)
+    let named = steps.into_iter().map(|step| (step.iso.to_string(), step));
+    Ok(named.collect())
+}
+
+/// Whether nodes share the storages of this name. Each name is asked for once.
+async fn is_shared(
+    context: &Context,
+    place: &NodeStorage,
+    known: &mut BTreeMap<StorageName, bool>,
+) -> Result<bool> {
+    if let Some(known) = known.get(&place.storage) {
+        return Ok(*known);
+    }
+    let shared = storage(context, place).status().await?.shared;
+    known.insert(place.storage.clone(), shared);
+    Ok(shared)
 }
 
 impl StoreIso {
@@ -298,10 +306,9 @@ async fn turn_at(context: &Context, place: &NodeStorage) -> Result<Place> {
     Ok(Place::storage(context, node, &place.storage))
 }
 
-/// What the journal calls the ISO on this storage.
-fn reference(iso: &Iso) -> String {
-    let NodeStorage { node, storage } = &iso.at;
-    format!("{node}/{storage}:iso/{}", iso.file())
+/// What the journal calls the ISO on its storage, as this node sees it.
+fn reference(iso: &Iso, node: &NodeName) -> String {
+    format!("{node}/{}:iso/{}", iso.at.storage, iso.file())
 }
 
 pub(crate) async fn find(context: &Context, iso: &Iso) -> Result<Option<VolumeInfo>> {

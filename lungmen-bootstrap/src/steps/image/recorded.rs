@@ -18,7 +18,7 @@ pub(super) async fn was_done(context: &Context, iso: &Iso) -> Result<bool> {
 }
 
 async fn has(context: &Context, iso: &Iso, states: &[RecordState]) -> Result<bool> {
-    let wanted = reference(iso);
+    let wanted = reference(iso, &iso.at.node);
     let records = context.journal().records().await?;
     let mut records = records
         .iter()
