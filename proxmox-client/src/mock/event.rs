@@ -41,6 +41,11 @@ pub enum MockEvent {
         /// The VM.
         vmid: VmId,
     },
+    /// The cloud-init drive of a VM was written.
+    CloudInitWritten {
+        /// The VM.
+        vmid: VmId,
+    },
     /// A file came onto a storage.
     VolumeAdded {
         /// The file.

@@ -11,8 +11,8 @@ use super::reply::{Refusal, Reply};
 use super::route::Route;
 use super::state::State;
 use super::{
-    agent, backup, cluster, directory, firewall, ha, lifecycle, node, pool, power, storage, task,
-    vm,
+    agent, backup, cluster, directory, firewall, ha, lifecycle, node, pool, power, snippets,
+    storage, task, vm,
 };
 use crate::id::VmId;
 
@@ -60,6 +60,7 @@ pub(super) fn handle(
     route: Route,
     upload: Option<&Upload>,
 ) -> Reply {
+    snippets::read_folders(state);
     match route {
         Route::Index => Ok(index()),
         Route::Upload => match upload {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::cloud_init;
 use super::event::MockEvent;
 use super::handler::Context;
 use super::reply::{Refusal, Reply};
@@ -104,6 +105,7 @@ pub(super) fn start(state: &mut State, id: VmId) -> Result<Vec<String>, String> 
     }
     let (options, node) = (vm.planned(), vm.node.clone());
     let mut log = Vec::new();
+    cloud_init::write(state, id, &options)?;
     check_processors(state, &options)?;
     for (name, value) in &options {
         let values = drive_values(state.contract, name, value);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::auth::Accounts;
+use super::cloud_init::CustomFiles;
 use super::cluster::Datacenter;
 use super::contract::Contract;
 use super::directory::Directory;
@@ -39,6 +40,8 @@ pub(super) struct MockVm {
     /// The snapshot from which the present state comes.
     pub(super) parent: Option<String>,
     pub(super) firewall: Firewall,
+    /// What its cloud-init drive has in place of what the server makes.
+    pub(super) cloud_init: CustomFiles,
 }
 
 impl MockVm {
@@ -54,6 +57,7 @@ impl MockVm {
             snapshots: BTreeMap::new(),
             parent: None,
             firewall: Firewall::default(),
+            cloud_init: CustomFiles::default(),
         }
     }
 
@@ -243,6 +247,8 @@ impl State {
             node: vm.node.clone(),
             config: serde_json::from_value(config).ok()?,
             running: vm.running,
+            user_data: vm.cloud_init.user.clone(),
+            meta_data: vm.cloud_init.meta.clone(),
         })
     }
 
@@ -295,6 +301,7 @@ impl State {
 
     /// Removes the volume that this node sees.
     pub(super) fn remove_volume(&mut self, node: &NodeName, id: &VolumeId) -> Option<VolumeRecord> {
+        super::snippets::remove_file(self, id);
         match self.owner_of(node, id) {
             Some(owner) => self.files_elsewhere.remove(&(owner, id.clone())),
             None => self.volumes.remove(id),

@@ -122,12 +122,16 @@ pub(super) fn content(context: &Context<'_>, state: &State) -> Reply {
     let storage = state.usable_storage(&node, context.param("storage"))?;
     let wanted = context.optional("content");
     let vmid = context.optional("vmid");
+    // Whoever may not do everything with a storage does not see its snippets (pve-storage 9.1.7, `check_volume_access`).
+    let path = format!("/storage/{}", storage.name);
+    let sees_snippets = context.caller.may(&path, &["Datastore.Allocate"]);
     let elsewhere = state.files_elsewhere.values();
     let volumes = state.volumes.values().chain(elsewhere).filter(|volume| {
         volume.id.storage() == storage.name
             && volume.node == state.owner_of(&node, &volume.id)
             && wanted.is_none_or(|content| volume.content == content)
             && vmid.is_none_or(|vmid| volume.vmid.is_some_and(|id| id.to_string() == vmid))
+            && (volume.content != "snippets" || sees_snippets)
             // A name that begins with a dot is stored and never listed.
             && !volume.id.file_name().starts_with('.')
     });
@@ -157,6 +161,7 @@ fn format_of(volume: &VolumeRecord) -> &str {
         .map(|(_, ending)| ending);
     match (volume.content.as_str(), ending) {
         ("iso", _) => "iso",
+        ("snippets", _) => "snippet",
         ("vztmpl", _) => "tgz",
         ("backup", _) => backup_format(volume.id.file_name()),
         (_, Some("qcow2")) => "qcow2",
@@ -195,7 +200,7 @@ pub(super) fn volume(context: &Context<'_>, state: &State) -> Reply {
         .ok_or_else(|| Refusal::died(format!("volume_size_info on '{id}' failed - no format")))?;
     // Release 8 reads the format off the content of the file; the list has `iso` in both (measured).
     let format = match (state.contract.release(), volume.content.as_str()) {
-        (Release::Eight, "iso") => "raw",
+        (Release::Eight, "iso") | (_, "snippets") => "raw",
         _ => format_of(volume),
     };
     Ok(

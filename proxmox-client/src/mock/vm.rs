@@ -94,13 +94,17 @@ pub(super) fn cloud_init(context: &Context<'_>, state: &State) -> Reply {
     Ok(items.collect())
 }
 
-pub(super) fn regenerate_cloud_init(context: &Context<'_>, state: &State) -> Reply {
+/// Writes the drive again; a running VM sees the new medium at once.
+pub(super) fn regenerate_cloud_init(context: &Context<'_>, state: &mut State) -> Reply {
     let id = context.vm_id()?;
-    state.vm(context.param("node"), id)?;
+    let vm = state.vm(context.param("node"), id)?;
+    check_unlocked(vm)?;
+    let options = vm.options.clone();
+    super::cloud_init::write(state, id, &options).map_err(Refusal::died)?;
     Ok(Value::Null)
 }
 
-/// The files that PVE generates; the mock's are short.
+/// The files that PVE generates, whatever `cicustom` says (qemu-server 9.2.6, `dump_cloudinit_config`); the mock's are short.
 pub(super) fn cloud_init_dump(context: &Context<'_>, state: &State) -> Reply {
     let vm = state.vm(context.param("node"), context.vm_id()?)?;
     let name = vm.options.get("name").map_or("localhost", String::as_str);
@@ -165,7 +169,7 @@ pub(super) fn delete(context: &Context<'_>, state: &mut State) -> Reply {
 }
 
 /// The cloud-init volume in a drive option.
-fn cloud_init_of(id: VmId, value: &str) -> Option<VolumeId> {
+pub(super) fn cloud_init_of(id: VmId, value: &str) -> Option<VolumeId> {
     let volume = VolumeId::new(value.split(',').next()?).ok()?;
     let stem = volume
         .file_name()

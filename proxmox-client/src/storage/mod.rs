@@ -43,6 +43,9 @@ pub enum Content {
     /// Disks of VMs. Made by creating VMs, not by upload.
     #[serde(rename = "images")]
     Images,
+    /// Files that the node itself reads: parts of cloud-init drives, hook scripts. They cannot be uploaded.
+    #[serde(rename = "snippets")]
+    Snippets,
 }
 
 impl Content {
@@ -54,6 +57,7 @@ impl Content {
             Self::Import => "import",
             Self::Template => "vztmpl",
             Self::Images => "images",
+            Self::Snippets => "snippets",
         }
     }
 
@@ -74,6 +78,9 @@ impl Content {
             Self::Import if IMPORT_ENDINGS.iter().any(|ending| name.ends_with(ending)) => Ok(()),
             Self::Import => Err("a disk image must be named *.raw, *.qcow2, *.vmdk or *.ova"),
             Self::Images => Err("disks cannot be uploaded; use the content type import"),
+            Self::Snippets => {
+                Err("snippets cannot be uploaded; write them into the folder of the storage")
+            }
         }
     }
 }
@@ -128,7 +135,8 @@ impl Storage {
     }
 
     /// The files and disks, all of them or those of one kind. Disks need `Datastore.Audit` and are filtered by the
-    /// caller's rights on their VMs.
+    /// caller's rights on their VMs. Snippets are listed only to who has `Datastore.Allocate` on the storage
+    /// (pve-storage 9.1.7, `check_volume_access`).
     ///
     /// A file whose name begins with a dot is never listed.
     ///

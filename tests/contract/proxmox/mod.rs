@@ -3,6 +3,7 @@
 //! JSON exchanges run against wiremock. Whatever depends on the status line or on broken
 //! connections runs against a plain socket, because wiremock cannot send either.
 
+mod cloud_init;
 mod credentials;
 mod decisions;
 mod digests;

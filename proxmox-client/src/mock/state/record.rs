@@ -13,7 +13,7 @@ use crate::vm::VmConfig;
 pub struct VolumeRecord {
     /// The volume.
     pub id: VolumeId,
-    /// `iso`, `import`, `vztmpl` or `images`.
+    /// `iso`, `import`, `vztmpl`, `snippets` or `images`.
     pub content: String,
     /// Size in bytes.
     pub size: u64,
@@ -65,4 +65,8 @@ pub struct VmRecord {
     pub config: VmConfig,
     /// Whether it runs.
     pub running: bool,
+    /// The user data on its cloud-init drive, where `cicustom` replaces that of the server.
+    pub user_data: Option<Bytes>,
+    /// The meta data on its cloud-init drive, where `cicustom` replaces that of the server.
+    pub meta_data: Option<Bytes>,
 }

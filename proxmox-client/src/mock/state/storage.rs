@@ -1,5 +1,7 @@
 //! Storages.
 
+use std::path::PathBuf;
+
 use crate::id::{NodeName, StorageName};
 
 /// A storage of the mock: name, plug-in, content types, size, and where it is.
@@ -15,6 +17,7 @@ pub struct MockStorage {
     pub(in crate::mock) nodes: Vec<NodeName>,
     pub(in crate::mock) shared: bool,
     pub(in crate::mock) states_sizes: bool,
+    pub(in crate::mock) snippets: Option<PathBuf>,
 }
 
 impl MockStorage {
@@ -45,6 +48,7 @@ impl MockStorage {
             nodes: Vec::new(),
             shared: false,
             states_sizes: true,
+            snippets: None,
             name,
         }
     }
@@ -82,6 +86,12 @@ impl MockStorage {
     /// Leaves the sizes of volumes out, as a plug-in does that cannot tell them.
     pub fn without_sizes(mut self) -> Self {
         self.states_sizes = false;
+        self
+    }
+
+    /// Takes the files of this folder for the snippets of the storage: the API has no way to put one there.
+    pub fn snippets_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.snippets = Some(folder.into());
         self
     }
 

@@ -213,7 +213,8 @@ fn free_disk(state: &mut State, id: VmId, name: &str, volume: &VolumeId, force: 
     }
 }
 
-/// Whether a running VM takes an option over at once; the others become pending.
+/// Whether a running VM takes an option over at once; the others become pending. The options of cloud-init do since 2022
+/// (qemu-server 9.2.6, `$fast_plug_option`); the drive has them when it is written again.
 fn is_hot_pluggable(name: &str) -> bool {
     let slot = name.parse::<crate::vm::Slot>().is_ok();
     let class = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -233,7 +234,14 @@ fn is_hot_pluggable(name: &str) -> bool {
             | "cpulimit"
             | "hookscript"
             | "affinity"
+            | "cicustom"
+            | "cipassword"
+            | "citype"
             | "ciupgrade"
+            | "ciuser"
+            | "nameserver"
+            | "searchdomain"
+            | "sshkeys"
     ) || matches!(class, "net" | "usb" | "unused" | "ipconfig")
 }
 
