@@ -114,6 +114,8 @@ pub(super) struct State {
     /// The release before the last upgrade.
     pub(super) previous: Option<Image>,
     pub(super) boot_order: BootOrder,
+    /// What the platform has for the next boot.
+    pub(super) user_data: Option<SecretString>,
     /// The configuration in effect.
     pub(super) config: Option<Arc<NodeConfig>>,
     /// The one on the disk, which the next boot begins with once Talos is installed.
@@ -205,6 +207,7 @@ impl Node {
             installed: setup.installed.clone(),
             previous: None,
             boot_order: setup.boot_order,
+            user_data: None,
             config: None,
             persistent: None,
             trial: None,

@@ -115,6 +115,12 @@ impl TalosMock {
         self.inner.node.update(|state| state.boot_order = order);
     }
 
+    /// What the platform gives the node as user data, from the next boot on. The node reads it at every boot for which its
+    /// disk has no configuration; one that cannot be used keeps its port closed.
+    pub fn set_user_data(&self, user_data: Option<SecretString>) {
+        self.inner.node.update(|state| state.user_data = user_data);
+    }
+
     /// Lets the node tell a time that is ahead of that of this host.
     pub fn set_clock_ahead(&self, ahead: Duration) {
         self.inner.node.update(|state| state.clock_ahead = ahead);

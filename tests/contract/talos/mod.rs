@@ -23,4 +23,5 @@ mod table;
 mod talosctl;
 mod transport;
 mod upgrade;
+mod user_data;
 mod values;

@@ -4,6 +4,7 @@ mod configured;
 mod identity;
 mod install;
 mod maintenance;
+mod platform;
 mod upgrade;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::api::cosi::Stage;
 use self::configured::configured;
 use self::install::{install, installs_itself, uninstalled};
 use self::maintenance::maintenance;
+use self::platform::configured_by_platform;
 use self::upgrade::{fall_back, upgrade};
 
 pub(super) use self::upgrade::write_upgrade;
@@ -171,7 +173,9 @@ async fn boot(node: &Arc<Node>, start: Start) -> Result<Next, Halt> {
     let has_config = node.state().config.is_some();
     if from_iso || !has_config {
         node.update(|state| state.configure(None));
-        maintenance(node).await?;
+        if !configured_by_platform(node)? {
+            maintenance(node).await?;
+        }
     }
     let is_installed = node.state().installed.is_some();
     if !is_installed {
