@@ -52,6 +52,11 @@ pub(crate) struct Arguments {
     #[arg(global = true, long, value_name = "FILE")]
     pub(crate) merge_talosconfig: Option<PathBuf>,
 
+    /// The folder of a storage for snippets, mounted here: machines with `configDelivery: userData` get their configuration
+    /// through it. Repeatable, once for each storage.
+    #[arg(global = true, long, value_name = "STORAGE=DIR", value_parser = folder_of_storage)]
+    pub(crate) snippets: Vec<(String, PathBuf)>,
+
     /// Allow a changed machine configuration to reboot its node, one node at a time.
     #[arg(global = true, long)]
     pub(crate) allow_reboots: bool,
@@ -90,6 +95,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("must be a whole number of seconds from 1 on".to_owned()),
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+fn folder_of_storage(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((storage, folder)) if !storage.is_empty() && !folder.is_empty() => {
+            Ok((storage.to_owned(), folder.into()))
+        }
+        _ => Err("must be STORAGE=DIR".to_owned()),
     }
 }
 
@@ -284,6 +298,10 @@ impl Arguments {
         }
         if let Some(folder) = &self.output {
             flags.push_str(&format!(" --output {}", quoted(folder.display())));
+        }
+        for (storage, folder) in &self.snippets {
+            let value = format!("{storage}={}", folder.display());
+            flags.push_str(&format!(" --snippets {}", quoted(value)));
         }
         flags
     }

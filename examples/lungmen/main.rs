@@ -24,6 +24,7 @@ use lungmen_bootstrap::claim::Import;
 use lungmen_bootstrap::guard::BootstrapPermission;
 use lungmen_bootstrap::journal::FileJournal;
 use lungmen_bootstrap::mock::{Lab, Pace};
+use lungmen_bootstrap::snippets::DirectorySnippets;
 use lungmen_bootstrap::{ClusterBootstrapBuilder, Spec, StepId};
 
 use arguments::{Arguments, Command};
@@ -154,8 +155,12 @@ async fn start_lab(arguments: &Arguments, spec: &Spec) -> Result<Lab, Failure> {
     } else {
         Pace::Demo
     };
+    let mut lab = Lab::builder();
+    for (storage, folder) in &arguments.snippets {
+        lab = lab.snippets(storage, folder);
+    }
     // A second command finds the servers as the first one left them.
-    Ok(Lab::builder()
+    Ok(lab
         .pace(pace)
         .spec(spec)
         .state(arguments.output().join("lab.json"))
@@ -177,6 +182,9 @@ fn configured(
     }
     if let Some(path) = &arguments.merge_talosconfig {
         builder = builder.merge_talosconfig(path);
+    }
+    for (storage, folder) in &arguments.snippets {
+        builder = builder.snippets(storage, DirectorySnippets::new(folder));
     }
     if arguments.allow_reboots {
         builder = builder.allow_reboots();

@@ -13,6 +13,8 @@ pub mod first_cluster {}
 #[doc = include_str!("../docs/specification.md")]
 pub mod specification {}
 
+/// [security]: crate::guide::security
+///
 #[doc = include_str!("../docs/proxmox-role.md")]
 pub mod proxmox_role {}
 

@@ -43,7 +43,7 @@ pub use spec::patch::PatchSource;
 pub use spec::release::{MachineRelease, TalosRelease};
 pub use spec::{ArgoCdTarget, OpenBaoTarget, Spec};
 pub use state::artifacts::{Artifact, ArtifactFile};
-pub use state::{claim, guard, journal, lease, record, store};
+pub use state::{claim, guard, journal, lease, record, snippets, store};
 pub use verbs::destroy::{DestroyOptions, Destroyed, Kept, Removal, ScaleOptions};
 pub use verbs::doctor::{Check, Diagnosis, Finding, ServerAnswer, UnknownCheck};
 pub use verbs::logs::LogsOptions;

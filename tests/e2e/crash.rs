@@ -8,19 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lungmen_bootstrap::journal::FileJournal;
+use lungmen_bootstrap::machine::ConfigDelivery;
 use lungmen_bootstrap::mock::{Lab, LabBuilder};
+use lungmen_bootstrap::snippets::DirectorySnippets;
 use lungmen_bootstrap::{Event, EventKind, Outcome, Spec};
 use secrecy::ExposeSecret as _;
 
 const FOLDER: &str = "LUNGMEN_CRASH_FOLDER";
 const AT: &str = "LUNGMEN_CRASH_AT";
 const SPEC: &str = "LUNGMEN_CRASH_SPEC";
+/// The folder of the storage for snippets.
+const SNIPPETS: &str = "snippets";
 
 /// The example that the child makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Example {
     /// One machine, with secrets of its own.
     One,
+    /// One machine that gets its configuration as user data.
+    UserData,
     /// Three control planes and two workers on two Proxmox nodes, with given secrets.
     Five,
 }
@@ -38,26 +44,37 @@ enum At {
 impl Example {
     const fn file(self) -> &'static str {
         match self {
-            Self::One => "lungmen.yaml",
+            Self::One | Self::UserData => "lungmen.yaml",
             Self::Five => "ha.yaml",
         }
     }
 
-    fn of_file(name: &str) -> Self {
+    fn of_name(name: &str) -> Self {
         match name {
-            "ha.yaml" => Self::Five,
+            "Five" => Self::Five,
+            "UserData" => Self::UserData,
             _ => Self::One,
         }
     }
 
     fn spec(self) -> Spec {
-        Spec::load(crate::support::spec_file().with_file_name(self.file())).unwrap()
+        let mut spec = Spec::load(crate::support::spec_file().with_file_name(self.file())).unwrap();
+        if self == Self::UserData {
+            spec.placement = spec.placement.snippet_storage("shared");
+            let machines = std::mem::take(&mut spec.machines).into_iter();
+            let machines = machines.map(|one| one.config_delivery(ConfigDelivery::UserData));
+            spec.machines = machines.collect();
+        }
+        spec
     }
 
-    fn lab(self) -> LabBuilder {
+    fn lab(self, folder: &Path) -> LabBuilder {
         match self {
             Self::One => Lab::builder(),
             Self::Five => Lab::builder().spec(&self.spec()),
+            Self::UserData => Lab::builder()
+                .spec(&self.spec())
+                .snippets("shared", folder.join(SNIPPETS)),
         }
     }
 }
@@ -99,9 +116,9 @@ async fn child_process() {
     };
     let folder = Path::new(&folder);
     let at = std::env::var(AT).unwrap();
-    let example = Example::of_file(&std::env::var(SPEC).unwrap());
+    let example = Example::of_name(&std::env::var(SPEC).unwrap());
     let lab = example
-        .lab()
+        .lab(folder)
         .state(folder.join("lab.json"))
         .start()
         .await
@@ -109,7 +126,11 @@ async fn child_process() {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
     let mut builder = lab.bootstrap(example.spec()).output(folder);
-    if example == Example::Five {
+    if example == Example::UserData {
+        let snippets = DirectorySnippets::new(folder.join(SNIPPETS));
+        builder = builder.snippets("shared", snippets);
+    }
+    if example != Example::One {
         builder = builder.import_secrets(crate::support::existing_secrets());
     }
     let cluster = builder
@@ -157,7 +178,7 @@ fn run_child(example: Example, folder: &Path, at: At) -> ExitStatus {
         .args(["--exact", "crash::child_process", "--nocapture"])
         .env(FOLDER, folder)
         .env(AT, text)
-        .env(SPEC, example.file())
+        .env(SPEC, format!("{example:?}"))
         .output()
         .unwrap();
     if let At::Never = at {
@@ -178,6 +199,7 @@ fn read(folder: &Path, name: &str) -> String {
 fn kill_and_finish(example: Example, at: At, expected: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    std::fs::create_dir(folder.join(SNIPPETS)).unwrap();
     let killed = run_child(example, folder, at);
     assert!(!killed.success(), "{at:?} was not met");
     let secrets = std::fs::read_to_string(folder.join("secrets.yaml")).ok();
@@ -191,6 +213,8 @@ fn kill_and_finish(example: Example, at: At, expected: &str) {
         "{at:?}"
     );
     assert_eq!(read(folder, "inventory"), expected, "{at:?}");
+    let left = std::fs::read_dir(folder.join(SNIPPETS)).unwrap();
+    assert_eq!(left.count(), 0, "{at:?}: secrets are left");
     run_child(example, folder, At::Never);
     assert_eq!(read(folder, "acted"), "", "{at:?}");
     assert_eq!(read(folder, "inventory"), expected, "{at:?}");
@@ -223,5 +247,21 @@ fn a_process_killed_between_five_machines_is_finished_by_the_next() {
     ];
     for at in crate::sample::sample(points.to_vec(), 2) {
         kill_and_finish(Example::Five, at, expected);
+    }
+}
+
+/// Whatever a killed process has left of the secrets on the storage, the next one removes.
+#[test]
+fn a_process_killed_around_the_user_data_leaves_no_secrets_in_the_end() {
+    let expected = "1 of 1 VMs, 1 images, etcd members [1], 1 clusters at Argo CD";
+    let points = [
+        At::Text("VM 2411000 is created"),
+        At::Text("is on storage shared as user data"),
+        At::Text("VM 2411000 is started"),
+        At::Text("is still user data"),
+        At::Text("its user data are removed"),
+    ];
+    for at in points {
+        kill_and_finish(Example::UserData, at, expected);
     }
 }

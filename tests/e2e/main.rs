@@ -40,4 +40,5 @@ mod spec;
 mod split_brain;
 mod status;
 mod support;
+mod user_data;
 mod writes;

@@ -169,7 +169,7 @@ pub(crate) fn assert_made_once(world: &World, case: &str) {
 }
 
 /// What a stream of events has until now.
-fn past<T>(events: &mut (impl futures_util::Stream<Item = T> + Unpin)) -> Vec<T> {
+pub(crate) fn past<T>(events: &mut (impl futures_util::Stream<Item = T> + Unpin)) -> Vec<T> {
     std::iter::from_fn(|| events.next().now_or_never().flatten()).collect()
 }
 

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lungmen_bootstrap::machine::ConfigDelivery;
 use lungmen_bootstrap::mock::Lab;
 use lungmen_bootstrap::mock::openbao::OpenBaoMock;
 use lungmen_bootstrap::openbao::{Client, Credentials};
+use lungmen_bootstrap::snippets::DirectorySnippets;
 use lungmen_bootstrap::store::{Document, OpenBaoStore, SecretStore as _};
 use lungmen_bootstrap::{Check, ErrorKind, Spec, StepId};
-use proxmox_client::mock::{Acl, PveMock};
+use proxmox_client::id::StorageName;
+use proxmox_client::mock::{Acl, MockStorage, PveMock};
 use secrecy::SecretString;
 
-use crate::support::World;
+use crate::support::{World, spec};
 
 fn page(name: &str) -> String {
     let path = crate::root().join("lungmen-bootstrap/docs").join(name);
@@ -119,9 +122,39 @@ async fn the_documented_role_is_enough_for_a_whole_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_documented_role_is_enough_for_user_data() {
+    let storage = |name| StorageName::new(name).unwrap();
+    for (version, agent) in [("9.1.2", "VM.GuestAgent.Audit"), ("8.4.1", "VM.Monitor")] {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = MockStorage::directory(storage("shared"), &["snippets"]);
+        let proxmox = PveMock::builder()
+            .version(version)
+            .token("lungmen@pve!ci", "secret", Grants::read(agent).acl(None))
+            .storage(MockStorage::directory(storage("local"), &["iso"]))
+            .storage(MockStorage::lvm_thin(storage("nvme-lvm")))
+            .storage(shared.snippets_in(folder.path()));
+        let world = World::with(Lab::builder().proxmox(proxmox)).await;
+        let mut spec = spec();
+        spec.placement = spec.placement.snippet_storage("shared");
+        let machine = spec.machines.remove(0);
+        spec.machines = vec![machine.config_delivery(ConfigDelivery::UserData)];
+        let snippets = DirectorySnippets::new(folder.path());
+        let bootstrap = world.builder_of(spec).snippets("shared", snippets).build();
+
+        let run = bootstrap.unwrap().run().await;
+
+        assert!(run.is_ok(), "{version}: {}", run.unwrap_err().report());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn preflight_asks_for_every_documented_privilege() {
     // These make work easier; a run does without them.
     let optional = ["Sys.AccessNetwork", "SDN.Audit"];
+    // These are for user data only.
+    let for_user_data = |path: &str, privilege: &str| {
+        path == "/storage/shared" || privilege == "VM.Config.Cloudinit"
+    };
     let grants = Grants::read("VM.GuestAgent.Audit");
     for grant in &grants.of_tokens {
         let world = world("9.1.2", grants.acl(Some(grant))).await;
@@ -130,7 +163,7 @@ async fn preflight_asks_for_every_documented_privilege() {
         let result = world.run_until(StepId::Image).await;
 
         let (path, privilege) = grant;
-        if optional.contains(&privilege.as_str()) {
+        if optional.contains(&privilege.as_str()) || for_user_data(path, privilege) {
             assert!(result.is_ok(), "{path} {privilege}");
             continue;
         }

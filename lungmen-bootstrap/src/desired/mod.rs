@@ -6,6 +6,7 @@ pub(crate) mod nocloud;
 mod options;
 pub(crate) mod ownership;
 pub(crate) mod release;
+pub(crate) mod user_data;
 mod vm;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use url::Url;
 
 use crate::desired::ownership::MachineUuid;
 use crate::desired::release::{Iso, Release};
+use crate::desired::user_data::Delivery;
 use crate::error::Result;
 use crate::spec::cluster_name::ClusterName;
 use crate::spec::diagnostic::Diagnostic;
@@ -55,6 +57,7 @@ pub(crate) struct DesiredMachine {
     pub(crate) place: Place,
     pub(crate) uuid: MachineUuid,
     pub(crate) vm: VmSpec,
+    pub(crate) delivery: Delivery,
     pub(crate) release: Arc<Release>,
     /// The image that its configuration installs: that of its release, unless a patch names another one.
     pub(crate) installer: String,
@@ -122,6 +125,26 @@ impl DesiredCluster {
     /// The storages of the ISO.
     pub(crate) fn iso_storages(&self) -> BTreeSet<NodeStorage> {
         self.storages(|place| &place.iso_storage)
+    }
+
+    /// The storages of user data.
+    pub(crate) fn snippet_storages(&self) -> BTreeSet<&StorageName> {
+        let machines = self.machines.iter();
+        machines
+            .filter_map(|machine| machine.delivery.storage())
+            .collect()
+    }
+
+    /// The same storages with the nodes that read them.
+    pub(crate) fn snippet_places(&self) -> BTreeSet<NodeStorage> {
+        let machines = self.machines.iter();
+        let places = machines.filter_map(|machine| {
+            Some(NodeStorage {
+                node: machine.place.node.clone(),
+                storage: machine.delivery.storage()?.clone(),
+            })
+        });
+        places.collect()
     }
 
     fn storages(&self, storage: impl Fn(&Place) -> &StorageName) -> BTreeSet<NodeStorage> {

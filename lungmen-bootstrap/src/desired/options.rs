@@ -1,7 +1,8 @@
 //! Options of a VM that have no field of their own.
 
+use crate::desired::user_data::OPTION;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::machine::MachineSpec;
+use crate::spec::machine::{ConfigDelivery, MachineSpec};
 
 /// The options that fields of the specification set.
 const FIELDS: [(&str, &str); 22] = [
@@ -90,6 +91,11 @@ fn refusal(name: &str, machine: &MachineSpec) -> Option<String> {
     if let Some((_, reason)) = FIXED.iter().find(is) {
         return Some(format!("must not be set: the option {reason}"));
     }
+    if name == OPTION && machine.config_delivery == ConfigDelivery::UserData {
+        return Some(
+            "must not be set with the field configDelivery: userData, which sets it".to_owned(),
+        );
+    }
     let is_word = !name.is_empty()
         && name
             .chars()
@@ -98,7 +104,7 @@ fn refusal(name: &str, machine: &MachineSpec) -> Option<String> {
         return Some("must have the name of a VM option, such as hostpci0".to_owned());
     }
     let is_cloud_init = matches!(name, "cicustom" | "ciuser" | "ciupgrade" | "sshkeys");
-    (is_cloud_init && machine.static_address.is_none()).then(|| {
+    (is_cloud_init && !machine.has_nocloud_drive()).then(|| {
         "must not be set without staticAddress, which adds the drive that has it".to_owned()
     })
 }
@@ -151,6 +157,20 @@ mod tests {
         assert!(help("smbios1").unwrap().contains("UUID"));
         assert!(help("boot").unwrap().contains("system disk"));
         assert!(help("a b").unwrap().contains("name of a VM option"));
+    }
+
+    #[test]
+    fn the_option_of_user_data_has_one_owner() {
+        let machine = MachineSpec::new("a", 100, [10, 0, 2, 10].into(), Network::new("vmbr0"))
+            .option("cicustom", "user=local:snippets/a.yaml")
+            .config_delivery(ConfigDelivery::UserData);
+        let mut diagnostics = Diagnostics::default();
+
+        assert!(check("m", &machine, &mut diagnostics).is_none());
+
+        let found = diagnostics.first().unwrap();
+        assert_eq!(found.path, "m.options.cicustom");
+        assert!(found.help.as_ref().unwrap().contains("configDelivery"));
     }
 
     #[test]

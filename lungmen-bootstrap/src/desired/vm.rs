@@ -71,7 +71,7 @@ pub(super) fn vm(
     for (index, device) in (0..).zip(networks?) {
         spec = spec.network(index, device);
     }
-    if machine.static_address.is_some() {
+    if machine.has_nocloud_drive() {
         spec = spec.cdrom(
             nocloud::DRIVE,
             diagnostics.identifier(

@@ -5,6 +5,7 @@ pub(crate) mod etcd;
 pub(crate) mod evidence;
 pub(crate) mod found;
 pub(crate) mod identity;
+pub(crate) mod installed;
 pub(crate) mod members;
 pub(crate) mod owned;
 pub(crate) mod progress;

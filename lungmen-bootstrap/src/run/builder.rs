@@ -1,5 +1,7 @@
 //! Builder for `ClusterBootstrap`.
 
+mod given;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,17 +10,15 @@ use talos_client::PublicKeyFingerprint;
 use url::Url;
 
 use crate::desired::{DesiredCluster, RawSpec};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::openbao;
 use crate::run::bootstrap::ClusterBootstrap;
-use crate::run::clients::Clients;
-use crate::run::context::{Context, KubernetesAccess, RunOptions, Shared};
+use crate::run::context::{Context, KubernetesAccess, RunOptions, Shared, Snippets};
 use crate::run::dial::{AddressBook, Direct};
 use crate::run::event::{Observer, Observers};
 use crate::run::limits::Limits;
 use crate::run::resolve::AddressResolver;
 use crate::run::timing::Timing;
-use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{MachineSpec, Placement};
 use crate::spec::patch::PatchSource;
 use crate::spec::release::TalosRelease;
@@ -28,6 +28,7 @@ use crate::state::claim::Import;
 use crate::state::guard::BootstrapPermission;
 use crate::state::journal::{Journal, MemoryJournal};
 use crate::state::lease::LeaseOptions;
+use crate::state::snippets::SnippetStore;
 use crate::state::store::{DirectoryStore, MemoryStore, OpenBaoStore, SecretStore};
 use crate::verbs::outline::Outline;
 
@@ -44,6 +45,7 @@ pub struct ClusterBootstrapBuilder {
     output: Option<PathBuf>,
     options: RunOptions,
     store: Option<Arc<dyn SecretStore>>,
+    snippets: Snippets,
     journal: Arc<dyn Journal>,
     addresses: Arc<dyn AddressBook>,
     resolvers: Vec<Arc<dyn AddressResolver>>,
@@ -82,6 +84,7 @@ impl ClusterBootstrapBuilder {
             output: Some(PathBuf::from("generated")),
             options: RunOptions::default(),
             store: None,
+            snippets: Snippets::new(),
             journal: Arc::new(MemoryJournal::default()),
             addresses: Arc::new(Direct),
             resolvers: Vec::new(),
@@ -200,6 +203,18 @@ impl ClusterBootstrapBuilder {
     /// last clone of the bootstrap.
     pub fn store(mut self, store: impl SecretStore + 'static) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// The folder of a storage for snippets; repeatable, once for each storage. Machines that get their configuration as user
+    /// data ([`ConfigDelivery::UserData`](crate::machine::ConfigDelivery::UserData)) need the one of their storage. What an
+    /// earlier run left in a folder that is given is removed, whatever the specification says now.
+    pub fn snippets(
+        mut self,
+        storage: impl Into<String>,
+        store: impl SnippetStore + 'static,
+    ) -> Self {
+        self.snippets.insert(storage.into(), Arc::new(store));
         self
     }
 
@@ -328,6 +343,7 @@ impl ClusterBootstrapBuilder {
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
             (Err(spec), Err(clients)) => return Err(spec.with_diagnostics_of(clients)),
         };
+        self.check_snippets(&desired)?;
         let store = self.secret_store();
         let shared = Shared {
             clients,
@@ -336,6 +352,7 @@ impl ClusterBootstrapBuilder {
             artifacts: Artifacts::new(self.output),
             options: self.options,
             store,
+            snippets: self.snippets,
             journal: self.journal,
             addresses: self.addresses,
             resolvers: self.resolvers,
@@ -354,58 +371,6 @@ impl ClusterBootstrapBuilder {
             }
             (_, _, Some(folder)) => Arc::new(DirectoryStore::new(folder)),
             _ => Arc::new(MemoryStore::new()),
-        }
-    }
-
-    /// Fingerprints for machines that do not exist: they would protect nothing.
-    fn fingerprints_of_nobody(&self) -> Diagnostics {
-        let mut diagnostics = Diagnostics::default();
-        for name in self.options.maintenance_fingerprints.keys() {
-            let mut machines = self.inputs.machines.iter();
-            if !machines.any(|machine| machine.name() == name) {
-                diagnostics.add(Diagnostic::missing(
-                    "machines",
-                    format!(
-                        "there is no machine {name:?}, for which a maintenance fingerprint is given"
-                    ),
-                ));
-            }
-        }
-        diagnostics
-    }
-
-    /// The clients, or everything that is missing or given for nobody.
-    fn clients(&self) -> Result<Clients> {
-        let mut diagnostics = self.fingerprints_of_nobody();
-        let mut need = |there: bool, path: &str, setter: &str| {
-            if !there {
-                diagnostics.add(Diagnostic::missing(
-                    path,
-                    format!("give the client with `{setter}`"),
-                ));
-            }
-        };
-        need(self.proxmox.is_some(), "proxmox", "proxmox");
-        need(self.factory.is_some(), "talos.factory", "factory");
-        let wants_openbao = self.inputs.openbao.is_some();
-        need(
-            !wants_openbao || self.openbao.is_some(),
-            "openbao",
-            "openbao_client",
-        );
-        let wants_argocd = self.inputs.argocd.is_some();
-        need(
-            !wants_argocd || self.argocd.is_some(),
-            "argocd",
-            "argocd_client",
-        );
-        match (&self.proxmox, &self.factory) {
-            (Some(proxmox), Some(factory)) if diagnostics.is_empty() => Ok(Clients {
-                proxmox: proxmox.clone(),
-                factory: factory.clone(),
-                argocd: self.argocd.clone(),
-            }),
-            _ => Err(Error::invalid_spec(diagnostics)),
         }
     }
 }

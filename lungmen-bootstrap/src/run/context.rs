@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use proxmox_client::id::StorageName;
 use talos_client::PublicKeyFingerprint;
 
 use crate::desired::DesiredCluster;
@@ -25,6 +26,7 @@ use crate::state::guard::BootstrapPermission;
 use crate::state::journal::Journal;
 use crate::state::lease::{LeaseGuard, LeaseOptions};
 use crate::state::record::ClusterRecord;
+use crate::state::snippets::SnippetStore;
 use crate::state::store::SecretStore;
 
 /// A cheap clone, tagged with the step and the machine that report through it.
@@ -49,11 +51,15 @@ pub(crate) struct Shared {
     pub(crate) artifacts: Artifacts,
     pub(crate) options: RunOptions,
     pub(crate) store: Arc<dyn SecretStore>,
+    pub(crate) snippets: Snippets,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) addresses: Arc<dyn AddressBook>,
     pub(crate) resolvers: Vec<Arc<dyn AddressResolver>>,
     pub(crate) observers: Observers,
 }
+
+/// The folders of storages for snippets, by the name of the storage.
+pub(crate) type Snippets = BTreeMap<String, Arc<dyn SnippetStore>>;
 
 /// What a run may do beyond the specification.
 #[derive(Debug, Clone, Default)]
@@ -210,6 +216,25 @@ impl Context {
     /// Where the cluster record and the lease are kept.
     pub(crate) fn store(&self) -> &Arc<dyn SecretStore> {
         &self.shared.store
+    }
+
+    /// The folder of a storage for snippets.
+    ///
+    /// # Errors
+    /// `Configuration` when none was given. The builder refuses that for the storages of the specification.
+    pub(crate) fn snippets(&self, storage: &StorageName) -> Result<&dyn SnippetStore> {
+        let found = self.shared.snippets.get(storage.as_str());
+        found.map(AsRef::as_ref).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "find the folder of the snippets")
+                .with_target(storage.to_string())
+                .with_message("no folder is given for the storage")
+        })
+    }
+
+    /// The given folders of storages for snippets.
+    pub(crate) fn all_snippets(&self) -> impl Iterator<Item = (&str, &dyn SnippetStore)> {
+        let all = self.shared.snippets.iter();
+        all.map(|(storage, store)| (storage.as_str(), store.as_ref()))
     }
 
     /// What the record must say for it to be the record of this cluster.

@@ -12,13 +12,16 @@ use super::{ArgoCdTarget, DEFAULT_MOUNT, OpenBaoTarget, Spec};
 use crate::error::{Error, Result};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::machine::{
-    Disk, Efi, MachinePlacement, MachineSpec, Network, Placement, Role, StaticAddress,
+    ConfigDelivery, Disk, Efi, MachinePlacement, MachineSpec, Network, Placement, Role,
+    StaticAddress,
 };
 use crate::spec::patch::PatchSource;
 use crate::spec::release::{MachineRelease, TalosRelease};
 
 const VERSION: &str = "a full Talos version, for example 1.10.7";
 const SCHEMATIC: &str = "a schematic ID: 64 hexadecimal digits";
+
+const SNIPPET_STORAGE: &str = "the storage of user data (content type snippets)";
 
 type PatchFiles<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
@@ -121,11 +124,13 @@ fn placement(proxmox: &Fields) -> Placement {
             .required::<String>(name, allowed)
             .unwrap_or_default()
     };
-    Placement::new(
+    let mut placement = Placement::new(
         required("node", "the name of the Proxmox node"),
         required("storage", "the storage of the disks (content type images)"),
         required("isoStorage", "the storage of the ISO (content type iso)"),
-    )
+    );
+    placement.snippet_storage = proxmox.optional("snippetStorage", SNIPPET_STORAGE);
+    placement
 }
 
 /// A machine at its place in the list. What cannot be read of it has a finding, and is replaced by something that has none.
@@ -167,6 +172,7 @@ struct Details {
     release: MachineRelease,
     additional_networks: Vec<Network>,
     static_address: Option<StaticAddress>,
+    config_delivery: Option<ConfigDelivery>,
     pool: Option<String>,
     start_on_boot: Option<bool>,
     options: BTreeMap<String, String>,
@@ -200,6 +206,7 @@ impl Details {
             static_address: fields
                 .optional_section("staticAddress")
                 .and_then(static_address),
+            config_delivery: fields.optional("configDelivery", "maintenance or userData"),
             pool: fields.optional("pool", "a pool of Proxmox VE"),
             start_on_boot: flag(fields, "startOnBoot"),
             options: fields.scalars("options"),
@@ -218,6 +225,7 @@ impl Details {
         set(&mut machine.memory_mib, self.memory_mib);
         set(&mut machine.cpu, self.cpu);
         set(&mut machine.efi, self.efi);
+        set(&mut machine.config_delivery, self.config_delivery);
         set(&mut machine.tpm, self.tpm);
         set(&mut machine.guest_agent, self.guest_agent);
         set(&mut machine.description, self.description);
@@ -253,6 +261,7 @@ fn machine_placement(machine: &Fields) -> MachinePlacement {
         node: fields.optional("node", "the name of a Proxmox node"),
         storage: fields.optional("storage", "the storage of the disks (content type images)"),
         iso_storage: fields.optional("isoStorage", "the storage of the ISO (content type iso)"),
+        snippet_storage: fields.optional("snippetStorage", SNIPPET_STORAGE),
     };
     fields.finish();
     placement

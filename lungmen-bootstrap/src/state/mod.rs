@@ -11,5 +11,6 @@ mod model;
 mod private_file;
 mod random;
 pub mod record;
+pub mod snippets;
 pub mod store;
 pub(crate) mod talosconfig;

@@ -4,6 +4,7 @@ use talos_client::CertificateAuthority;
 
 use super::machine::RunningMachine;
 use crate::desired::DesiredMachine;
+use crate::desired::user_data::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::found::FoundNode;
 use crate::nodes::search::Search;
@@ -26,7 +27,13 @@ impl Step for FindNode<'_> {
 
     async fn observe(&self, context: &Context) -> Result<Observation<FoundNode>> {
         let what = format!("{} to boot", self.machine.spec.name);
-        let node = Wait::new(what, context, context.timing().first_boot)
+        let timing = context.timing();
+        let limit = match self.machine.delivery {
+            Delivery::Maintenance => timing.first_boot,
+            // It installs itself before it answers.
+            Delivery::UserData(_) => timing.first_boot.saturating_add(timing.install),
+        };
+        let node = Wait::new(what, context, limit)
             .until(context, || {
                 probe(context, self.machine, Some(self.running), self.authority)
             })

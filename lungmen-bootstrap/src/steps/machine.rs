@@ -4,6 +4,7 @@ use proxmox_client::cluster::GuestKind;
 use proxmox_client::vm::{ConfigUpdate, Diff, Vm, VmConfig};
 use proxmox_client::{Reason, Task};
 
+use super::user_data::UserData;
 use crate::desired::{DesiredMachine, nocloud};
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::each::each;
@@ -93,16 +94,17 @@ pub(crate) fn vm(context: &Context, machine: &DesiredMachine) -> Vm {
 /// Creates and starts the VM of one machine, from whatever state it is in.
 async fn bring_up(context: &Context, machine: &DesiredMachine) -> Result<()> {
     let vm = vm(context, machine);
-    let config = match look(context, machine, &vm).await? {
-        State::Running(_) => return Ok(()),
-        State::Stopped(config) => Some(config),
-        State::BeingCreated | State::Absent => {
-            create(context, machine, &vm).await?;
-            None
-        }
-    };
-    if let Some(config) = config {
-        update_stopped(context, machine, &vm, &config).await?;
+    let state = look(context, machine, &vm).await?;
+    if matches!(state, State::Running(_)) {
+        return Ok(());
+    }
+    let user_data = UserData::of(context, machine)?;
+    match state {
+        State::Stopped(config) => update_stopped(context, machine, &vm, &config).await?,
+        _ => create(context, machine, &vm).await?,
+    }
+    if let Some(user_data) = user_data {
+        user_data.deliver(context, &vm).await?;
     }
     start(context, &vm).await
 }
@@ -339,10 +341,10 @@ pub(crate) fn can_change(machine: &DesiredMachine, diff: &Diff) -> bool {
         || machine.spec.options.contains_key(&diff.path)
 }
 
-/// The drive that carries a static address. Proxmox VE writes it again at every start, so adding it loses nothing; another
+/// The drive that carries a static address, or user data. Proxmox VE writes it again at every start, so adding it loses nothing; another
 /// device in its place stays.
 fn is_missing_nocloud_drive(machine: &DesiredMachine, diff: &Diff) -> bool {
-    machine.spec.static_address.is_some()
+    machine.spec.has_nocloud_drive()
         && diff.path == nocloud::DRIVE.to_string()
         && diff.from.is_none()
 }

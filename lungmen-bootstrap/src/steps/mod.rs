@@ -15,6 +15,7 @@ pub(crate) mod register;
 pub(crate) mod save_secrets;
 pub(crate) mod schematic;
 pub(crate) mod spec;
+pub(crate) mod user_data;
 pub(crate) mod verify;
 
 use std::net::SocketAddr;

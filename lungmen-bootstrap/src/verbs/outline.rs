@@ -103,8 +103,15 @@ impl Details<'_> {
                 format!("{} at {}{source}", machine.spec.name, machine.spec.address)
             }),
             StepId::Configuration => self.configuration_details(),
-            StepId::Apply => self
-                .each_machine(|machine| format!("{} as {}", machine.spec.name, machine.spec.role)),
+            StepId::Apply => self.each_machine(|machine| {
+                let MachineSpec { name, role, .. } = &machine.spec;
+                match machine.delivery.storage() {
+                    None => format!("{name} as {role}"),
+                    Some(storage) => format!(
+                        "{name} as {role}, by user data on storage {storage}, removed once it is installed"
+                    ),
+                }
+            }),
             StepId::EtcdBootstrap => self
                 .desired
                 .control_planes()

@@ -8,10 +8,11 @@ use proxmox_client::storage::Content;
 use super::RawSpec;
 use crate::desired::ownership::MachineUuid;
 use crate::desired::release::Release;
+use crate::desired::user_data::Delivery;
 use crate::desired::vm::{self, Shared};
 use crate::desired::{DesiredMachine, Place, config};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::machine::{MachineSpec, Placement};
+use crate::spec::machine::{ConfigDelivery, MachineSpec, Placement};
 
 /// The placement of the cluster, with valid names.
 pub(super) fn placement<'a>(
@@ -104,14 +105,45 @@ fn machine(
         iso: &iso,
         secure_boot: release.is_secure_boot(),
     };
-    let vm = vm::vm(path, spec, uuid, &shared, diagnostics)?;
+    let vm = vm::vm(path, spec, uuid, &shared, diagnostics);
+    let delivery = delivery(path, spec, placement, diagnostics);
+    let (vm, delivery) = (vm?, delivery?);
     is_placed.then(|| DesiredMachine {
         spec: spec.clone(),
         place,
         uuid,
         vm,
         release: Arc::clone(release),
+        delivery,
         installer: release.installer.clone(),
         patches: config::patches(&spec.patches),
     })
+}
+
+/// How the machine gets its configuration; user data need a storage.
+fn delivery(
+    path: &str,
+    spec: &MachineSpec,
+    cluster: &Placement,
+    diagnostics: &mut Diagnostics,
+) -> Option<Delivery> {
+    if spec.config_delivery != ConfigDelivery::UserData {
+        return Some(Delivery::Maintenance);
+    }
+    let Some(storage) = spec.placement.within(cluster).snippet_storage else {
+        diagnostics.add(Diagnostic::new(
+            format!("{path}.configDelivery"),
+            spec.config_delivery,
+            "needs a storage for snippets: set proxmox.snippetStorage, or snippetStorage in the placement of the machine",
+        ));
+        return None;
+    };
+    let field = match &spec.placement.snippet_storage {
+        Some(_) => format!("{path}.placement.snippetStorage"),
+        None => "proxmox.snippetStorage".to_owned(),
+    };
+    let name = StorageName::new(storage.as_str());
+    Some(Delivery::UserData(
+        diagnostics.identifier(&field, &storage, name)?,
+    ))
 }

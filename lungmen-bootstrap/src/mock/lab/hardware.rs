@@ -1,6 +1,7 @@
 //! The Proxmox VE that specifications ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use proxmox_client::id::{NodeName, StorageName};
 use proxmox_client::mock::{MockStorage, PveMock, PveMockBuilder};
@@ -17,6 +18,8 @@ pub(super) struct Places {
     /// Each once. The first one is the one that clients contact.
     nodes: Vec<String>,
     storages: BTreeMap<String, Content>,
+    /// Storages for snippets.
+    snippets: BTreeSet<String>,
     bridges: BTreeSet<String>,
     pools: BTreeSet<String>,
 }
@@ -36,6 +39,7 @@ impl Places {
             places.add_node(placement.node);
             places.add_storage(placement.storage, Content::Disks);
             places.add_storage(placement.iso_storage, Content::Images);
+            places.snippets.extend(placement.snippet_storage);
         }
         let machines = spec.machines.iter();
         let networks = machines.clone().flat_map(MachineSpec::networks);
@@ -54,6 +58,7 @@ impl Places {
         for (name, content) in earlier.storages {
             self.add_storage(name, content);
         }
+        self.snippets.extend(earlier.snippets);
         self.bridges.extend(earlier.bridges);
         self.pools.extend(earlier.pools);
         self
@@ -72,22 +77,42 @@ impl Places {
         }
     }
 
-    /// Builder for a Proxmox VE with these places, and nothing else.
+    fn storage(&self, name: &str) -> Result<MockStorage> {
+        let has_snippets = self.snippets.contains(name);
+        let content: &[&str] = match self.storages.get(name) {
+            Some(Content::Disks) if !has_snippets => {
+                return Ok(MockStorage::lvm_thin(StorageName::new(name)?));
+            }
+            Some(Content::Disks) => &["images"],
+            Some(Content::Images) => &["iso", "import"],
+            Some(Content::Both) => &["iso", "import", "images"],
+            // What is written in one folder is read by every node.
+            None => {
+                let name = StorageName::new(name)?;
+                return Ok(MockStorage::directory(name, &["snippets"]).shared());
+            }
+        };
+        let snippets = has_snippets.then_some("snippets");
+        let content: Vec<&str> = content.iter().copied().chain(snippets).collect();
+        Ok(MockStorage::directory(StorageName::new(name)?, &content))
+    }
+
+    /// Builder for a Proxmox VE with these places, and nothing else. `folders` are those of storages for snippets.
     ///
     /// # Errors
     ///
     /// `InvalidSpec` when a name cannot be one of Proxmox VE.
-    pub(super) fn proxmox(&self) -> Result<PveMockBuilder> {
+    pub(super) fn proxmox(&self, folders: &BTreeMap<String, PathBuf>) -> Result<PveMockBuilder> {
         let mut builder = PveMock::builder();
         for node in &self.nodes {
             builder = builder.node(NodeName::new(node.as_str())?);
         }
-        for (name, content) in &self.storages {
-            let name = StorageName::new(name.as_str())?;
-            builder = builder.storage(match content {
-                Content::Disks => MockStorage::lvm_thin(name),
-                Content::Images => MockStorage::directory(name, &["iso", "import"]),
-                Content::Both => MockStorage::directory(name, &["iso", "import", "images"]),
+        let names: BTreeSet<&String> = self.storages.keys().chain(&self.snippets).collect();
+        for name in names {
+            let storage = self.storage(name)?;
+            builder = builder.storage(match folders.get(name) {
+                Some(folder) => storage.snippets_in(folder),
+                None => storage,
             });
         }
         for bridge in &self.bridges {

@@ -16,6 +16,7 @@ mod pace;
 mod servers;
 mod state;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,6 +96,7 @@ pub struct LabBuilder {
     factory: Option<FactoryMockBuilder>,
     spec: Option<Spec>,
     state: Option<PathBuf>,
+    snippets: BTreeMap<String, PathBuf>,
     without_applications: bool,
 }
 
@@ -122,6 +124,13 @@ impl LabBuilder {
     /// With a [`state`](Self::state) file it keeps those of earlier specifications, because machines may still be there.
     pub fn spec(mut self, spec: &Spec) -> Self {
         self.spec = Some(spec.clone());
+        self
+    }
+
+    /// Gives a storage for snippets of the specification its folder: the one that the bootstrap writes into. No effect with
+    /// [`proxmox`](Self::proxmox), whose storages have folders of their own.
+    pub fn snippets(mut self, storage: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        self.snippets.insert(storage.into(), folder.into());
         self
     }
 
@@ -154,7 +163,7 @@ impl LabBuilder {
         };
         let proxmox = match (self.proxmox, &places) {
             (Some(builder), _) => builder,
-            (None, Some(places)) => match places.proxmox() {
+            (None, Some(places)) => match places.proxmox(&self.snippets) {
                 Ok(builder) => builder,
                 Err(error) => return Err(all_findings(self.spec).unwrap_or(error)),
             },

@@ -4,14 +4,17 @@ use std::net::IpAddr;
 
 use proxmox_client::mock::VmRecord;
 use proxmox_client::vm::{Cdrom, Drive};
+use secrecy::SecretString;
 
 /// The content of the drive, as far as the lab plays it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Nocloud {
     /// The static address of the first network device; `None` means DHCP.
     pub(super) address: Option<IpAddr>,
-    /// The name of the VM up to its first dot.
-    pub(super) hostname: String,
+    /// The name of the VM up to its first dot, unless the drive has other meta data or user data than those of Proxmox VE.
+    pub(super) hostname: Option<String>,
+    /// The user data, where it is not that of Proxmox VE.
+    pub(super) user_data: Option<SecretString>,
 }
 
 impl Nocloud {
@@ -30,11 +33,34 @@ impl Nocloud {
         if !is_nocloud || !config.drives.values().any(is_drive) {
             return None;
         }
-        let name = config.name.as_deref().unwrap_or_default();
+        let user_data = record.user_data.as_deref().map(text);
         Some(Self {
             address: config.option("ipconfig0").and_then(address),
-            hostname: name.split('.').next().unwrap_or(name).to_owned(),
+            hostname: hostname(record),
+            user_data: user_data.map(SecretString::from),
         })
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The host name of the meta data. Those of Proxmox VE have none, and then Talos looks at the user data, where Proxmox VE
+/// writes the name of the VM.
+fn hostname(record: &VmRecord) -> Option<String> {
+    let meta = record.meta_data.as_deref().map(text);
+    let own = meta.as_deref().and_then(|meta| {
+        let mut lines = meta.lines();
+        lines.find_map(|line| line.strip_prefix("local-hostname: "))
+    });
+    match (own, &record.user_data) {
+        (Some(own), _) => Some(own.to_owned()),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let name = record.config.name.as_deref().unwrap_or_default();
+            Some(name.split('.').next().unwrap_or(name).to_owned())
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) async fn follow_machines(servers: Arc<Servers>) {
                 power_off(&servers, vmid);
                 power_on(&servers, vmid).await;
             }
+            PveEvent::CloudInitWritten { vmid } => insert_drive(&servers, vmid),
             PveEvent::VmStopped { vmid } => power_off(&servers, vmid),
             PveEvent::VmDeleted { vmid } => {
                 power_off(&servers, vmid);
@@ -54,12 +55,22 @@ async fn power_on(servers: &Arc<Servers>, vm: VmId) {
     };
     if let Some(machine) = servers.machine(vm) {
         machine.talos.set_boot_order(boot_order(&record));
+        insert_drive(servers, vm);
         machine.talos.power_on();
         return;
     }
     match firmware::boot(&servers.pve, &record) {
         Boot::Iso(image) => first_boot(servers, &record, &image).await,
         Boot::Nothing(reason) => servers.emit_no_boot(vm, &reason),
+    }
+}
+
+/// The node reads its cloud-init drive at each boot, as it is then.
+fn insert_drive(servers: &Servers, vm: VmId) {
+    if let (Some(machine), Some(record)) = (servers.machine(vm), servers.pve.vm(vm)) {
+        let drive = Nocloud::read(&record);
+        let user_data = drive.and_then(|drive| drive.user_data);
+        machine.talos.set_user_data(user_data);
     }
 }
 
@@ -70,7 +81,7 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
         None => servers.next_dhcp_address(),
     };
     let declared = servers.declared_address(record.id, first);
-    let hostname = nocloud.map(|drive| drive.hostname);
+    let hostname = nocloud.and_then(|drive| drive.hostname);
     let mut builder = build(record, image, declared, &servers.delays()).network(&servers.network);
     if let Some(hostname) = &hostname {
         builder = builder.hostname(hostname);
@@ -92,6 +103,7 @@ async fn first_boot(servers: &Arc<Servers>, record: &VmRecord, image: &ImageIden
     servers.add_machine(record.id, machine.clone());
     servers.emit(LabEvent::Booted { vm: record.id });
     servers.spawn(follow_node(Arc::downgrade(servers), record.id, machine));
+    insert_drive(servers, record.id);
     talos.power_on();
 }
 

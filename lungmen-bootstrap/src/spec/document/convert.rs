@@ -23,6 +23,7 @@ impl From<&Spec> for SpecDocument {
                 node: spec.placement.node.clone(),
                 storage: spec.placement.storage.clone(),
                 iso_storage: spec.placement.iso_storage.clone(),
+                snippet_storage: spec.placement.snippet_storage.clone(),
             },
             machines: spec.machines.iter().map(MachineSection::from).collect(),
             openbao: spec.openbao.as_ref().map(OpenBaoSection::from),
@@ -71,6 +72,7 @@ impl From<&MachineSpec> for MachineSection {
                 .static_address
                 .as_ref()
                 .map(StaticAddressSection::from),
+            config_delivery: machine.config_delivery,
             efi: machine.efi,
             tpm: machine.tpm,
             guest_agent: machine.guest_agent,
@@ -115,6 +117,7 @@ impl PlacementSection {
             node: placement.node.clone(),
             storage: placement.storage.clone(),
             iso_storage: placement.iso_storage.clone(),
+            snippet_storage: placement.snippet_storage.clone(),
         })
     }
 }

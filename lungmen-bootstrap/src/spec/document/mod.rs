@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::DEFAULT_MOUNT;
-use crate::spec::machine::{Disk, Efi, MachineSpec, Network, Role};
+use crate::spec::machine::{ConfigDelivery, Disk, Efi, MachineSpec, Network, Role};
 use crate::spec::release::TalosRelease;
 
 /// A Talos Kubernetes cluster on Proxmox VE.
@@ -105,6 +105,10 @@ struct ProxmoxSection {
     /// The storage of the ISO, with content type `iso`.
     #[schemars(example = &"local")]
     iso_storage: String,
+    /// The storage of user data, with content type `snippets`. Needed for `configDelivery: userData`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"shared")]
+    snippet_storage: Option<String>,
 }
 
 /// One machine: a Proxmox VE virtual machine that becomes a Talos node.
@@ -151,6 +155,10 @@ struct MachineSection {
     /// The first network device has the declared address from the first boot on, without DHCP. Default: DHCP at first.
     #[serde(skip_serializing_if = "Option::is_none")]
     static_address: Option<StaticAddressSection>,
+    /// How the machine gets its configuration for the first time: `maintenance` (over the network, in maintenance mode) or
+    /// `userData` (on a drive of the VM, made from a file on the storage of user data). Default: `maintenance`.
+    #[schemars(default)]
+    config_delivery: ConfigDelivery,
     /// The variable store of the firmware: `4m` (needed for Secure Boot) or `2m`. Default: `4m`.
     #[schemars(default)]
     efi: Efi,
@@ -200,6 +208,10 @@ struct PlacementSection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"local")]
     iso_storage: Option<String>,
+    /// The storage of user data. Default: `proxmox.snippetStorage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"shared")]
+    snippet_storage: Option<String>,
 }
 
 /// Where a machine differs from the Talos release of its cluster. Machines with the same release share their images.

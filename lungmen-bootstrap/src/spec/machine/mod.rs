@@ -1,5 +1,6 @@
 //! The desired virtual machines of a cluster.
 
+mod delivery;
 mod hardware;
 mod placement;
 mod role;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use crate::spec::patch::PatchSource;
 use crate::spec::release::MachineRelease;
 
+pub use delivery::ConfigDelivery;
 pub use hardware::{Disk, Efi, Network};
 pub use placement::{MachinePlacement, Placement, StaticAddress};
 pub use role::{Role, UnknownWord};
@@ -31,6 +33,7 @@ pub struct MachineSpec {
     pub(crate) network: Network,
     pub(crate) additional_networks: Vec<Network>,
     pub(crate) static_address: Option<StaticAddress>,
+    pub(crate) config_delivery: ConfigDelivery,
     pub(crate) efi: Efi,
     pub(crate) tpm: bool,
     pub(crate) guest_agent: bool,
@@ -61,6 +64,7 @@ impl MachineSpec {
             network,
             additional_networks: Vec::new(),
             static_address: None,
+            config_delivery: ConfigDelivery::default(),
             efi: Efi::FourMib,
             tpm: false,
             guest_agent: true,
@@ -164,6 +168,13 @@ impl MachineSpec {
         self
     }
 
+    /// The storage of user data, when it is not that of the cluster.
+    #[must_use]
+    pub fn snippet_storage(mut self, storage: impl Into<String>) -> Self {
+        self.placement.snippet_storage = Some(storage.into());
+        self
+    }
+
     /// Adds a network device after the first one; repeatable.
     #[must_use]
     pub fn additional_network(mut self, network: Network) -> Self {
@@ -175,6 +186,14 @@ impl MachineSpec {
     #[must_use]
     pub fn static_address(mut self, address: StaticAddress) -> Self {
         self.static_address = Some(address);
+        self
+    }
+
+    /// How the machine gets its configuration for the first time. User data needs a storage for snippets, and its folder
+    /// ([`ClusterBootstrapBuilder::snippets`](crate::ClusterBootstrapBuilder::snippets)).
+    #[must_use]
+    pub const fn config_delivery(mut self, delivery: ConfigDelivery) -> Self {
+        self.config_delivery = delivery;
         self
     }
 
@@ -246,6 +265,11 @@ impl MachineSpec {
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Whether the VM has a cloud-init drive, which Talos reads at every boot.
+    pub(crate) fn has_nocloud_drive(&self) -> bool {
+        self.static_address.is_some() || self.config_delivery == ConfigDelivery::UserData
     }
 
     /// The first network device and the additional ones, in order.

@@ -64,6 +64,8 @@ pub struct Placement {
     pub storage: String,
     /// The storage of the ISO (content type `iso`).
     pub iso_storage: String,
+    /// The storage of user data (content type `snippets`), for machines that get their configuration so.
+    pub snippet_storage: Option<String>,
 }
 
 impl Placement {
@@ -78,7 +80,15 @@ impl Placement {
             node: node.into(),
             storage: storage.into(),
             iso_storage: iso_storage.into(),
+            snippet_storage: None,
         }
+    }
+
+    /// The storage of user data (content type `snippets`).
+    #[must_use]
+    pub fn snippet_storage(mut self, storage: impl Into<String>) -> Self {
+        self.snippet_storage = Some(storage.into());
+        self
     }
 }
 
@@ -93,6 +103,8 @@ pub struct MachinePlacement {
     pub storage: Option<String>,
     /// Another storage of the ISO.
     pub iso_storage: Option<String>,
+    /// Another storage of user data.
+    pub snippet_storage: Option<String>,
 }
 
 impl MachinePlacement {
@@ -104,6 +116,11 @@ impl MachinePlacement {
             node: own(&self.node, &cluster.node),
             storage: own(&self.storage, &cluster.storage),
             iso_storage: own(&self.iso_storage, &cluster.iso_storage),
+            snippet_storage: self
+                .snippet_storage
+                .as_ref()
+                .or(cluster.snippet_storage.as_ref())
+                .cloned(),
         }
     }
 }

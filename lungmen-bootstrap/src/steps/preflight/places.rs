@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use proxmox_client::id::StorageName;
 use proxmox_client::storage::{Content, StorageInfo};
 
 use super::Networks;
@@ -20,6 +21,13 @@ pub(super) async fn check(context: &Context) -> Vec<Error> {
     for place in desired.iso_storages() {
         let taken = storage_takes(context, &place, Content::Iso, "isoStorage").await;
         failures.extend(taken.err());
+    }
+    for place in desired.snippet_places() {
+        let taken = storage_takes(context, &place, Content::Snippets, "snippetStorage").await;
+        failures.extend(taken.err());
+    }
+    for storage in desired.snippet_storages() {
+        failures.extend(folder_is_there(context, storage).await.err());
     }
     for pool in pools(&desired.machines) {
         failures.extend(pool_exists(context, pool).await.err());
@@ -52,6 +60,16 @@ async fn storage_takes(
             affected.join(", ")
         ))
         .with_hint(another_storage(field)))
+}
+
+/// Whether the folder of a storage for snippets can be reached from here. What is written shows whether it is that folder.
+async fn folder_is_there(context: &Context, storage: &StorageName) -> Result<()> {
+    let ready = context.snippets(storage)?.preflight().await;
+    ready.map_err(|error| {
+        Error::from(error).with_hint(format!(
+            "Mount the folder of the snippets of storage {storage} on this host, and give that path."
+        ))
+    })
 }
 
 /// Why the node cannot use the storage for this content; `None` when it can.
@@ -110,7 +128,12 @@ fn missing_pool(machines: &[DesiredMachine], pool: &str, error: proxmox_client::
 
 fn is_placed_on(machine: &DesiredMachine, place: &NodeStorage) -> bool {
     let own = &machine.place;
-    own.node == place.node && [&own.storage, &own.iso_storage].contains(&&place.storage)
+    let storages = [
+        Some(&own.storage),
+        Some(&own.iso_storage),
+        machine.delivery.storage(),
+    ];
+    own.node == place.node && storages.contains(&Some(&place.storage))
 }
 
 /// A bridge that is not listed may also be one that the token may not see: the start of the VM decides.

@@ -6,6 +6,7 @@ use proxmox_client::access::Requirement;
 use proxmox_client::id::NodeName;
 use proxmox_client::node::NetworkInfo;
 
+use crate::desired::user_data::Delivery;
 use crate::run::context::Context;
 use crate::spec::machine::Network;
 
@@ -75,6 +76,10 @@ pub(crate) fn requirements(context: &Context, networks: &Networks) -> Vec<Requir
             // 9 replaced VM.Monitor.
             required.push(Requirement::new(path, "VM.GuestAgent.Audit").or("VM.Monitor"));
         }
+        if machine.delivery != Delivery::Maintenance {
+            let path = format!("/vms/{}", machine.spec.vm_id);
+            required.push(Requirement::new(path, "VM.Config.Cloudinit"));
+        }
         for network in machine.spec.networks() {
             // The path of a vnet has the zone, which the list of networks does not tell.
             if !networks.is_vnet(&machine.place.node, &network.bridge) {
@@ -90,6 +95,12 @@ pub(crate) fn requirements(context: &Context, networks: &Networks) -> Vec<Requir
     {
         let path = format!("/storage/{}", place.storage);
         required.push(Requirement::new(path.as_str(), privilege));
+        required.push(Requirement::new(path, "Datastore.Audit"));
+    }
+    for storage in desired.snippet_storages() {
+        let path = format!("/storage/{storage}");
+        // Without it the snippets are not listed, which is the proof that they are where the node reads them.
+        required.push(Requirement::new(path.as_str(), "Datastore.Allocate"));
         required.push(Requirement::new(path, "Datastore.Audit"));
     }
     required

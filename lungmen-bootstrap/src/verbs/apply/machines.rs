@@ -17,20 +17,23 @@ use tracing::Instrument as _;
 
 use super::isos::{self, Isos};
 use crate::desired::DesiredMachine;
+use crate::desired::user_data::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nodes::each::AT_ONCE;
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
 use crate::nodes::progress::Progress;
+use crate::run::context::Context;
 use crate::run::engine::{Run, Stop};
 use crate::run::stage::{Stage, look_at_each};
-use crate::run::step::StepId;
+use crate::run::step::{Kind, Observation, Step, StepId};
 use crate::spec::machine::Role;
 use crate::steps::apply::{self, Apply, Change, Need};
 use crate::steps::configuration::{Configure, Configured};
 use crate::steps::etcd_bootstrap::BootstrapEtcd;
 use crate::steps::first_boot::{self, FindNode};
 use crate::steps::machine::{self, CreateMachine};
+use crate::steps::user_data::{Delivered, Withdraw};
 
 /// Brings the machines up, or only looks at them where the run only observes. Returns the identity of the cluster.
 pub(super) async fn bring_up(run: &Run) -> Result<Identity, Stop> {
@@ -137,31 +140,54 @@ impl<'run> Machines<'run> {
             running: &running,
             authority: &self.authority,
         };
-        let found = self.found.pass(&find, name).await?;
+        let found = self.found.pass(&find, name);
+        let found = match machine.delivery {
+            Delivery::Maintenance => found.await?,
+            // It answers when it is configured.
+            Delivery::UserData(_) => self.unless_alone(machine, found).await?,
+        };
         let configured = self.configured().await?;
         let node =
             progress(configured, machine, found).map_err(|error| self.applied.failed(error))?;
         let identity = &configured.identity;
+        let delivered = Delivered {
+            machine,
+            running: &running,
+            found: &node.found,
+            identity,
+        };
+        self.applied.work(&delivered, name).await?;
         let apply = Apply {
             identity,
             node: &node,
         };
-        if let Need::Changes(_) = self.apply(&apply, machine).await? {
+        let need = self.applied.work(&apply, name);
+        let need = self.unless_alone(machine, need).await?;
+        let withdraw = Withdraw {
+            machine,
+            running: &running,
+            identity,
+        };
+        self.applied.work(&withdraw, name).await?;
+        if let Need::Changes(_) = need {
             return Ok(Some(node));
         }
         self.applied.passed(name, String::new());
         Ok(None)
     }
 
-    /// Brings the configuration to the node. A worker without any control plane would be waited for in vain.
-    async fn apply(&self, apply: &Apply<'_>, machine: &DesiredMachine) -> Result<Need, Stop> {
-        let applying = self.applied.work(apply, &machine.spec.name);
+    /// Waits for a machine to be configured. A worker without any control plane would be waited for in vain.
+    async fn unless_alone<T>(
+        &self,
+        machine: &DesiredMachine,
+        configuring: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
         if machine.spec.role == Role::ControlPlane {
-            return applying.await;
+            return configuring.await;
         }
         tokio::select! {
             biased;
-            ended = applying => ended,
+            ended = configuring => ended,
             _ = self.no_control_plane.wait() => Err(Stop::Reached),
         }
     }
@@ -260,13 +286,44 @@ async fn look_at(run: &Run, authority: &CertificateAuthority) -> Result<Identity
         run,
         |machine| {
             let node = of(&nodes, machine)?;
-            Ok(Change(Apply { identity, node }))
+            let withdraw = Withdraw {
+                machine,
+                running: of(running, machine)?,
+                identity,
+            };
+            Ok(Settled {
+                change: Change(Apply { identity, node }),
+                withdraw,
+            })
         },
         apply::summary,
     );
     applied.await?;
     run.run(&BootstrapEtcd { identity }).await?;
     Ok(configured.identity)
+}
+
+/// A machine runs its configuration, and nothing else has it. Only looked at.
+struct Settled<'a> {
+    change: Change<'a>,
+    withdraw: Withdraw<'a>,
+}
+
+impl Step for Settled<'_> {
+    const ID: StepId = StepId::Apply;
+    const KIND: Kind = Kind::Act;
+    type Output = ();
+
+    async fn observe(&self, context: &Context) -> Result<Observation<()>> {
+        match self.change.observe(context).await? {
+            Observation::Done(()) => self.withdraw.observe(context).await,
+            absent @ Observation::Absent(_) => Ok(absent),
+        }
+    }
+
+    fn summary(&self, (): &()) -> String {
+        String::new()
+    }
 }
 
 /// The machine with its node and its configuration.

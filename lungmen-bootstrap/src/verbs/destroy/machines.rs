@@ -4,6 +4,7 @@ use proxmox_client::vm::{Vm, VmConfig};
 use proxmox_client::{Reason, Task};
 
 use super::teardown::Teardown;
+use crate::desired::ownership::MachineUuid;
 use crate::error::Result;
 use crate::nodes::owned::{self, OwnedVm};
 use crate::nodes::proxmox_task;
@@ -11,8 +12,10 @@ use crate::run::context::Context;
 use crate::run::step::StepId;
 use crate::run::wait::{Probed, Wait};
 use crate::steps::machine::{self, Ownership, ownership};
+use crate::steps::user_data::own_files;
 
 const PROOF: &str = "its SMBIOS UUID follows from the id of the cluster and its name";
+const SNIPPET_PROOF: &str = "name and first line have the SMBIOS UUID of the machine";
 
 impl Teardown {
     /// Stops and deletes a VM with its disks, and returns when it does not exist any more.
@@ -30,6 +33,8 @@ impl Teardown {
         if !owned::is_owned(&context, &owned.vm).await? {
             return Ok(());
         }
+        // Before the VM, by which a call that is cut short is continued.
+        self.user_data(&owned.name).await?;
         self.announce(StepId::Machine, &what).await?;
         let waiting = format!("VM {} to be deleted", owned.vm.id());
         Wait::new(waiting, &context, context.timing().task)
@@ -37,6 +42,22 @@ impl Teardown {
             .await?;
         context.note(format!("{what} is deleted"));
         self.removed(what, PROOF);
+        Ok(())
+    }
+
+    /// Removes what a run that was cut short has left of the configuration of a machine in the folders for snippets.
+    pub(super) async fn user_data(&mut self, machine: &str) -> Result<()> {
+        let context = self.context.for_step(StepId::Machine).for_machine(machine);
+        let uuid = MachineUuid::derive(self.record.cluster_id.as_str(), machine);
+        for (storage, store) in context.all_snippets() {
+            for name in own_files(store, uuid).await? {
+                let what = format!("the user data of {machine} on storage {storage}, {name}");
+                self.announce(StepId::Machine, &what).await?;
+                store.remove(&name).await?;
+                context.note(format!("{what}, are deleted"));
+                self.removed(what, SNIPPET_PROOF);
+            }
+        }
         Ok(())
     }
 

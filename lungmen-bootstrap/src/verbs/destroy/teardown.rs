@@ -143,6 +143,10 @@ impl Teardown {
         for vm in self.in_order(vms) {
             self.vm(&vm).await?;
         }
+        // Those of VMs that somebody else deleted.
+        for machine in &self.context.clone().desired().machines {
+            self.user_data(&machine.spec.name).await?;
+        }
         if !self.remaining().await? {
             self.forget_etcd().await?;
         }

@@ -216,10 +216,14 @@ async fn storages(context: &Context, node: &Node) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
     for machine in machines(desired, node.name()) {
-        for (storage, content, field) in [
+        let snippets = machine.delivery.storage();
+        let places = [
             (&machine.place.storage, Content::Images, "storage"),
             (&machine.place.iso_storage, Content::Iso, "isoStorage"),
-        ] {
+        ]
+        .into_iter()
+        .chain(snippets.map(|storage| (storage, Content::Snippets, "snippetStorage")));
+        for (storage, content, field) in places {
             if !seen.insert((storage.clone(), field)) {
                 continue;
             }
@@ -236,7 +240,7 @@ async fn storages(context: &Context, node: &Node) -> Vec<Finding> {
             if let Some(problem) = problem {
                 let found = format!("the storage {storage} of node {} {problem}", node.name());
                 findings.push(Finding::error(Check::Storage, found).fix(another_storage(field)));
-            } else if let Some(info) = info {
+            } else if let Some(info) = info.filter(|_| content != Content::Snippets) {
                 findings.extend(space(context, node, info, content).await);
             }
         }

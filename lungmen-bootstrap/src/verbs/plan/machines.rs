@@ -8,19 +8,21 @@ use proxmox_client::vm::Diff;
 use super::planner::{Claim, Planner, machine_item};
 use super::{Action, Change, RemovedMachine};
 use crate::desired::DesiredMachine;
+use crate::desired::user_data::Delivery;
 use crate::error::{Error, Result};
 use crate::nodes::found::FoundNode;
 use crate::nodes::identity::Identity;
 use crate::nodes::owned;
 use crate::nodes::progress::Progress;
 use crate::run::context::Context;
-use crate::run::step::StepId;
+use crate::run::step::{Observation, Step as _, StepId};
 use crate::run::wait::Probed;
 use crate::state::record::ClusterRecord;
 use crate::steps::apply::{Apply, Need};
 use crate::steps::configuration::Files;
 use crate::steps::first_boot;
 use crate::steps::machine::{self, RunningMachine, State, can_change};
+use crate::steps::user_data::Withdraw;
 
 /// The record is away, or it contradicts the specification.
 pub(super) const NO_RECORD: &str = "there is no cluster record that can be used";
@@ -61,8 +63,11 @@ impl Planner {
         }));
         let (mut vms, mut boots, mut nodes) = (Vec::new(), Vec::new(), Nodes::new());
         for (machine, (name, action, node)) in machines.iter().zip(seen.await) {
-            let hardware = vec![machine.hardware()];
-            vms.push(machine_item(&name, hardware, action));
+            let mut details = vec![machine.hardware()];
+            details.extend(machine.delivery.storage().map(|storage| {
+                format!("configuration by user data on storage {storage} until it is installed")
+            }));
+            vms.push(machine_item(&name, details, action));
             boots.push(machine_item(&name, Vec::new(), boot_of(&node)));
             nodes.insert(name, node);
         }
@@ -277,6 +282,28 @@ async fn configuration_of(
     }
 }
 
+/// Where the configuration of an installed node still is user data.
+async fn user_data_left(
+    context: &Context,
+    machine: &DesiredMachine,
+    identity: &Identity,
+) -> Result<Option<String>> {
+    if machine.delivery == Delivery::Maintenance && context.all_snippets().next().is_none() {
+        return Ok(None);
+    }
+    let vm = machine::vm(context, machine);
+    let config = vm.config().await?;
+    let withdraw = Withdraw {
+        machine,
+        running: &RunningMachine { vm, config },
+        identity,
+    };
+    Ok(match withdraw.observe(context).await? {
+        Observation::Done(()) => None,
+        Observation::Absent(place) => Some(place),
+    })
+}
+
 async fn compared(
     context: &Context,
     machine: &DesiredMachine,
@@ -294,7 +321,13 @@ async fn compared(
         node: &progress,
     };
     Ok(match apply.need(context).await? {
-        Need::Nothing => Action::nothing("runs its configuration"),
+        Need::Nothing => match user_data_left(context, machine, &files.identity).await? {
+            None => Action::nothing("runs its configuration"),
+            Some(place) => Action::Change {
+                reason: format!("{place}; it is removed"),
+                changes: Vec::new(),
+            },
+        },
         Need::Configuration if found.is_configured() => {
             Action::unknown("the node does not answer to the credentials of the cluster")
         }
