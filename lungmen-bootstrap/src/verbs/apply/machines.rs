@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use futures_util::future::{join_all, join3};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all, join3};
 use jiff::Timestamp;
 use talos_client::CertificateAuthority;
 use tokio::sync::{OnceCell, Semaphore, SetOnce};
@@ -140,7 +141,7 @@ impl<'run> Machines<'run> {
             running: &running,
             authority: &self.authority,
         };
-        let found = self.found.pass(&find, name);
+        let found = self.found.pass(&find, name).boxed();
         let found = match machine.delivery {
             Delivery::Maintenance => found.await?,
             // It answers when it is configured.
@@ -161,7 +162,7 @@ impl<'run> Machines<'run> {
             identity,
             node: &node,
         };
-        let need = self.applied.work(&apply, name);
+        let need = self.applied.work(&apply, name).boxed();
         let need = self.unless_alone(machine, need).await?;
         let withdraw = Withdraw {
             machine,
@@ -180,7 +181,7 @@ impl<'run> Machines<'run> {
     async fn unless_alone<T>(
         &self,
         machine: &DesiredMachine,
-        configuring: impl Future<Output = Result<T, Stop>>,
+        configuring: BoxFuture<'_, Result<T, Stop>>,
     ) -> Result<T, Stop> {
         if machine.spec.role == Role::ControlPlane {
             return configuring.await;
