@@ -1,6 +1,7 @@
 //! Private keys in the byte shapes that Talos writes and reads.
 
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der, Pkcs8V1Der, PublicKeyX509Der};
@@ -66,7 +67,7 @@ impl From<aws_lc_rs::error::Unspecified> for KeyOperationFailed {
 }
 
 impl PrivateKey {
-    /// Draws a new key. RSA takes between 0.2 and 4 seconds of one processor; with several processors two searches run at the
+    /// Draws a new key. RSA takes between 0.2 and 4 seconds of one processor; when a processor is idle two searches run at the
     /// same time and the first key is taken.
     ///
     /// An Ed25519 private key is 32 uniformly random bytes and nothing else (RFC 8032, section 5.1.5): no search, no test, no
@@ -205,28 +206,53 @@ impl PrivateKey {
     }
 }
 
-/// How long the search for two primes takes varies widely, so the faster of two is much faster than one. The slower one ends by
-/// itself, and its key is erased unseen.
+/// The searches for RSA keys that this process makes at the moment, those included for which nobody waits any more.
+static SEARCHES: AtomicUsize = AtomicUsize::new(0);
+
+/// A search for an RSA key, counted while it goes on.
+struct Search;
+
+impl Search {
+    /// Counts a search. Gives also how many there are with it.
+    fn begin() -> (Self, usize) {
+        (Self, SEARCHES.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Draws a key; the search ends with it.
+    fn run(self) -> Result<RsaKeyPair, KeyOperationFailed> {
+        Ok(RsaKeyPair::generate(KeySize::Rsa4096)?)
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        SEARCHES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long the search for two primes takes varies widely, so the faster of two is much faster than one. A second one is made
+/// when a processor is left for it; the slower one ends by itself, and its key is erased unseen.
 fn generate_rsa() -> Result<RsaKeyPair, KeyOperationFailed> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    if processors < 2 {
-        return Ok(RsaKeyPair::generate(KeySize::Rsa4096)?);
+    let (search, searches) = Search::begin();
+    if searches >= processors {
+        return search.run();
     }
     let (sender, keys) = mpsc::channel();
     let other = sender.clone();
-    let search = std::thread::Builder::new().name("rsa-key".to_owned());
-    let started = search.spawn(move || {
+    let (second, _) = Search::begin();
+    let thread = || std::thread::Builder::new().name("rsa-key".to_owned());
+    let started = thread().spawn(move || {
         // Nobody waits for the slower one.
-        other.send(RsaKeyPair::generate(KeySize::Rsa4096)).ok();
+        other.send(search.run()).ok();
     });
-    let second = std::thread::Builder::new().name("rsa-key".to_owned());
-    let second = second.spawn(move || {
-        sender.send(RsaKeyPair::generate(KeySize::Rsa4096)).ok();
+    let also_started = thread().spawn(move || {
+        sender.send(second.run()).ok();
     });
-    if started.is_err() && second.is_err() {
-        return Ok(RsaKeyPair::generate(KeySize::Rsa4096)?);
+    if started.is_err() && also_started.is_err() {
+        return Search::begin().0.run();
     }
-    Ok(keys.recv().map_err(|_| KeyOperationFailed)??)
+    keys.recv().map_err(|_| KeyOperationFailed)?
 }
 
 fn rsa(key: Option<RsaKeyPair>) -> Option<PrivateKey> {
