@@ -38,7 +38,7 @@ async fn a_run_builds_the_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_files_are_there_and_private() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
 
     let cluster = world.run().await.unwrap();
 
@@ -65,7 +65,7 @@ async fn the_files_are_there_and_private() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_machine_is_the_one_that_was_asked_for() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
 
     world.run_until(StepId::Machine).await.unwrap();
 
@@ -112,7 +112,7 @@ async fn the_machine_is_the_one_that_was_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn argo_cd_gets_a_token_and_never_the_admin_certificate() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
 
     world.run().await.unwrap();
 
@@ -150,7 +150,7 @@ async fn openbao_has_the_bundle_the_talosconfig_and_the_kubeconfig() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_tells_when_it_starts_and_ends() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
 
     world.run().await.unwrap();
 
@@ -174,7 +174,7 @@ async fn every_step_tells_when_it_starts_and_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_openbao_and_argo_cd_the_cluster_is_complete_after_its_checks() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
     let mut spec = crate::support::spec();
     spec.openbao = None;
     spec.argocd = None;
@@ -190,7 +190,7 @@ async fn without_openbao_and_argo_cd_the_cluster_is_complete_after_its_checks() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_context_is_merged_into_a_talosconfig_on_request_and_only_once() {
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
     let theirs = world.file("theirs");
 
     for _ in 0..2 {
@@ -207,7 +207,7 @@ async fn the_context_is_merged_into_a_talosconfig_on_request_and_only_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_the_one_of_the_reference() {
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/talos");
-    let world = World::with_new_secrets().await;
+    let world = World::new().await;
     let secrets = std::fs::read_to_string(data.join("secrets.yaml")).unwrap();
 
     world

@@ -19,15 +19,16 @@ const AT: &str = "LUNGMEN_CRASH_AT";
 const SPEC: &str = "LUNGMEN_CRASH_SPEC";
 /// The folder of the storage for snippets.
 const SNIPPETS: &str = "snippets";
+const IMPORT: &str = "LUNGMEN_CRASH_IMPORT";
 
 /// The example that the child makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Example {
-    /// One machine, with secrets of its own.
+    /// One machine.
     One,
     /// One machine that gets its configuration as user data.
     UserData,
-    /// Three control planes and two workers on two Proxmox nodes, with given secrets.
+    /// Three control planes and two workers on two Proxmox nodes.
     Five,
 }
 
@@ -130,7 +131,7 @@ async fn child_process() {
         let snippets = DirectorySnippets::new(folder.join(SNIPPETS));
         builder = builder.snippets("shared", snippets);
     }
-    if example != Example::One {
+    if std::env::var_os(IMPORT).is_some() {
         builder = builder.import_secrets(crate::support::existing_secrets());
     }
     let cluster = builder
@@ -168,13 +169,24 @@ async fn child_process() {
     std::fs::write(folder.join("inventory"), inventory).unwrap();
 }
 
-fn run_child(example: Example, folder: &Path, at: At) -> ExitStatus {
+/// Where a child has its secrets from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    /// It is given those of the tests, because a search for an RSA key takes longer than all the rest.
+    Given,
+    /// What an earlier child left, or else new ones.
+    Found,
+}
+
+fn run_child(example: Example, folder: &Path, at: At, secrets: Secrets) -> ExitStatus {
     let text = match at {
         At::Event(number) => number.to_string(),
         At::Text(text) => text.to_owned(),
         At::Never => String::new(),
     };
+    let import = (secrets == Secrets::Given).then_some((IMPORT, "1"));
     let output = Command::new(std::env::current_exe().unwrap())
+        .envs(import)
         .args(["--exact", "crash::child_process", "--nocapture"])
         .env(FOLDER, folder)
         .env(AT, text)
@@ -195,16 +207,17 @@ fn read(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// Kills a child, lets another one finish, and checks that a third one has nothing to do.
+/// Kills a child, lets another one finish, and checks that a third one has nothing to do. Only the first one is given secrets:
+/// the others must find them, and after a kill before the claim the second one makes its own.
 fn kill_and_finish(example: Example, at: At, expected: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::create_dir(folder.join(SNIPPETS)).unwrap();
-    let killed = run_child(example, folder, at);
+    let killed = run_child(example, folder, at, Secrets::Given);
     assert!(!killed.success(), "{at:?} was not met");
     let secrets = std::fs::read_to_string(folder.join("secrets.yaml")).ok();
 
-    run_child(example, folder, At::Never);
+    run_child(example, folder, At::Never, Secrets::Found);
 
     let finished = read(folder, "secrets.yaml");
     assert_eq!(
@@ -215,7 +228,7 @@ fn kill_and_finish(example: Example, at: At, expected: &str) {
     assert_eq!(read(folder, "inventory"), expected, "{at:?}");
     let left = std::fs::read_dir(folder.join(SNIPPETS)).unwrap();
     assert_eq!(left.count(), 0, "{at:?}: secrets are left");
-    run_child(example, folder, At::Never);
+    run_child(example, folder, At::Never, Secrets::Found);
     assert_eq!(read(folder, "acted"), "", "{at:?}");
     assert_eq!(read(folder, "inventory"), expected, "{at:?}");
     assert_eq!(read(folder, "secrets.yaml"), finished, "{at:?}");
@@ -224,7 +237,7 @@ fn kill_and_finish(example: Example, at: At, expected: &str) {
 #[test]
 fn a_process_killed_at_an_event_is_finished_by_the_next() {
     let whole = tempfile::tempdir().unwrap();
-    run_child(Example::One, whole.path(), At::Never);
+    run_child(Example::One, whole.path(), At::Never, Secrets::Given);
     let total: usize = read(whole.path(), "events").parse().unwrap();
     let expected = "1 of 1 VMs, 1 images, etcd members [1], 1 clusters at Argo CD";
 
