@@ -40,7 +40,7 @@ fn pod(namespace: &str, name: &str, ready: &str) -> Value {
 #[tokio::test]
 async fn coredns_that_is_ready_and_does_not_answer_fails_its_check() {
     let mock = mock().await;
-    mock.break_dns(true);
+    mock.break_dns();
     let spec = spec().deadline(CheckName::ClusterDns, Duration::from_millis(300));
 
     let error = mock.client().verify(&spec).await.unwrap_err();
@@ -49,7 +49,7 @@ async fn coredns_that_is_ready_and_does_not_answer_fails_its_check() {
     assert_eq!(error.target(), "cluster-dns");
     assert!(error.message().contains("SERVFAIL"), "{error}");
 
-    mock.break_dns(false);
+    mock.repair_dns();
     let health = mock.client().verify(&spec).await.unwrap();
     assert_eq!(state(&health, CheckName::ClusterDns), CheckState::Passed);
 }

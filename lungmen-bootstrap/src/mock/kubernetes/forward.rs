@@ -47,8 +47,12 @@ impl Forwards {
         ports.insert((key.to_owned(), value.to_owned(), port), address);
     }
 
-    pub(super) fn break_dns(&self, is_broken: bool) {
-        self.is_dns_broken.store(is_broken, Ordering::SeqCst);
+    pub(super) fn break_dns(&self) {
+        self.is_dns_broken.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn repair_dns(&self) {
+        self.is_dns_broken.store(false, Ordering::SeqCst);
     }
 
     fn find(&self, pod: &Value, port: u16) -> Option<SocketAddr> {

@@ -368,9 +368,14 @@ impl KubernetesMock {
         self.cluster.forwards.add(label, port, address);
     }
 
-    /// Makes coredns answer every question with `SERVFAIL`, or properly again.
-    pub fn break_dns(&self, is_broken: bool) {
-        self.cluster.forwards.break_dns(is_broken);
+    /// Makes coredns answer every question with `SERVFAIL`, until [`KubernetesMock::repair_dns`].
+    pub fn break_dns(&self) {
+        self.cluster.forwards.break_dns();
+    }
+
+    /// Makes coredns answer properly again.
+    pub fn repair_dns(&self) {
+        self.cluster.forwards.repair_dns();
     }
 
     /// Replaces the key that signs ServiceAccount tokens: every token of before is refused, also those in Secrets, which
