@@ -12,7 +12,7 @@ impl VmSpec {
             Drive::Cdrom(_) => problems.require(
                 !matches!(slot, Slot::Virtio(_)),
                 &field,
-                "a CD drive cannot be on virtio",
+                "a CD drive cannot be attached to a virtio slot; use ide, sata or scsi",
             ),
             Drive::Disk(disk) => {
                 self.check_disk(slot, disk, problems);
