@@ -3,6 +3,7 @@
 mod applications;
 mod clusters;
 mod command_line;
+mod dead_credentials;
 mod faults;
 mod grpc;
 mod mock;
