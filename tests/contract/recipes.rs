@@ -6,10 +6,16 @@ mod files;
 #[allow(dead_code, reason = "a part of it is for other recipes")]
 #[path = "../recipes/json.rs"]
 mod json;
+#[path = "../recipes/proxmox_options.rs"]
+pub(crate) mod proxmox_options;
 #[allow(dead_code, unused_imports, reason = "a part of it is for the command")]
 #[path = "../recipes/record/mod.rs"]
 pub(crate) mod record;
 
+#[path = "../recipes/talos_node.rs"]
+pub(crate) mod talos_node;
+
+use crate::talos::{calls, support};
 use record::{Answer, Recorder};
 use serde_json::{Value, json};
 

@@ -18,6 +18,7 @@ mod catalogue;
 mod factory_vectors;
 #[path = "../recipes/files.rs"]
 mod files;
+#[allow(dead_code, reason = "a part of it is for the command")]
 #[path = "../recipes/json.rs"]
 mod json;
 #[allow(dead_code, reason = "a part of it is for the command")]
@@ -25,6 +26,11 @@ mod json;
 mod protobuf;
 #[path = "../recipes/proxmox.rs"]
 mod proxmox;
+#[path = "../recipes/proxmox_exchanges.rs"]
+mod proxmox_exchanges;
+#[allow(dead_code, reason = "a part of it is for the command")]
+#[path = "../recipes/talos_definitions.rs"]
+mod talos_definitions;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(crate::root().join(path)).unwrap()
@@ -40,6 +46,14 @@ fn the_excerpts_of_argo_cd_hold_what_their_operations_need() {
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(json(&made), json(&committed), "{version}");
     }
+}
+
+#[test]
+fn the_customisations_of_argo_cd_are_those_of_a_recorded_answer() {
+    let made = argocd::overrides(&read("tests/data/argocd/recorded-3.5.1.json")).unwrap();
+
+    let committed = read("argocd-client/src/mock/data/resource-overrides.json");
+    assert_eq!(made, committed);
 }
 
 #[test]
@@ -64,6 +78,56 @@ fn the_contracts_of_proxmox_ve_are_excerpts_of_themselves() {
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(json(&made), json(&committed), "{version}");
     }
+}
+
+#[test]
+fn the_exchanges_written_by_hand_have_answers_that_were_recorded() {
+    let recordings = ["9.2.11", "8.4.21"].map(|release| {
+        (
+            release,
+            read(&format!("tests/data/proxmox/proxmox-{release}.json")),
+        )
+    });
+    let exchanges = read("tests/data/proxmox/exchanges.json");
+
+    let found = proxmox_exchanges::recorded(&exchanges, &recordings).unwrap();
+
+    assert_eq!(found.len(), exchanges.matches("\"name\"").count());
+    let other = exchanges.replace("VM 104 already exists", "VM 104 is there");
+    assert!(proxmox_exchanges::recorded(&other, &recordings).is_err());
+}
+
+#[test]
+fn the_types_of_talos_are_read_from_what_talosctl_prints() {
+    let printed = |aliases: &str, sensitivity: &str| {
+        format!(
+            "node: 10.0.2.10\nmetadata:\n  namespace: meta\n  type: ResourceDefinitions.meta.cosi.dev\n  id: disks.block.talos.dev\n\
+             spec:\n  type: Disks.block.talos.dev\n  displayType: Disk\n  defaultNamespace: runtime\n  aliases: [{aliases}]\n  \
+             allAliases: [disks]\n  printColumns:\n    - name: Read Only\n      jsonPath: '{{.readonly}}'\n{sensitivity}\
+             ---\nnode: 10.0.2.10\nmetadata:\n  type: Namespaces.meta.cosi.dev\n  id: runtime\nspec:\n  description: \"\"\n"
+        )
+    };
+    let releases = [
+        (10, printed("disk", "")),
+        (11, printed("disk", "")),
+        (12, printed("disk, d", "  sensitivity: sensitive\n")),
+        (13, printed("disk", "")),
+    ];
+
+    let table = talos_definitions::table(&releases).unwrap();
+
+    let line = "Disks.block.talos.dev|Disk|runtime|disk|Read Only={.readonly}";
+    let sensitive = line.replace("|disk|", "|disk,d|");
+    let lines: Vec<&str> = table.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "10-13|namespace|runtime".to_owned(),
+            format!("10-11|type|{line}"),
+            format!("12-12|secret|{sensitive}"),
+            format!("13-13|type|{line}"),
+        ]
+    );
 }
 
 #[test]

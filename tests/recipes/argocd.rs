@@ -79,3 +79,13 @@ fn collect(value: &Value, definitions: &Value, names: &mut BTreeSet<String>) {
         _ => {}
     }
 }
+
+/// What the mock shows of its resource customisations: that part of the first recorded answer that has it.
+pub(crate) fn overrides(recording: &str) -> Result<String> {
+    let recording: Value = serde_json::from_str(recording)?;
+    let mut exchanges = recording["exchanges"].as_array().into_iter().flatten();
+    let overrides =
+        exchanges.find_map(|exchange| exchange["response_body"].get("resourceOverrides"));
+    let overrides = overrides.ok_or("no recorded answer has resourceOverrides")?;
+    Ok(super::json::indented(overrides))
+}

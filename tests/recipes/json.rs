@@ -28,6 +28,12 @@ pub(crate) fn spaced(value: &Value) -> String {
     }
 }
 
+/// A list with one item a line, each spaced.
+pub(crate) fn spaced_lines(items: &[Value]) -> String {
+    let items: Vec<String> = items.iter().map(spaced).collect();
+    format!("[\n{}\n]\n", items.join(",\n"))
+}
+
 /// A value with one space for each level and a line for each item.
 pub(crate) fn indented(value: &Value) -> String {
     let mut text = Vec::new();

@@ -6,6 +6,9 @@
 )]
 
 mod argocd;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
+#[path = "../contract/talos/calls.rs"]
+mod calls;
 mod catalogue;
 #[allow(clippy::unwrap_used, clippy::panic, reason = "shared with the tests")]
 #[path = "../golden/talos/digest.rs"]
@@ -13,11 +16,23 @@ mod digest;
 mod factory_vectors;
 mod files;
 mod json;
+mod openbao_requests;
 mod protobuf;
 mod proxmox;
+mod proxmox_exchanges;
+mod proxmox_options;
 mod record;
+#[path = "../golden/talos/secrets_input.rs"]
+mod secrets_input;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
+#[path = "../contract/talos/support.rs"]
+mod support;
 mod talos_answers;
+mod talos_definitions;
 mod talos_golden;
+mod talos_node;
+mod talos_options;
+mod talos_secrets;
 mod talos_types;
 #[allow(clippy::unwrap_used, reason = "shared with the tests")]
 #[path = "../golden/talos/validate_input.rs"]
@@ -40,6 +55,35 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 struct Arguments {
     #[command(subcommand)]
     recipe: Recipe,
+}
+
+/// A program of a Talos release, and the data that it makes.
+#[derive(clap::Args)]
+struct Reference {
+    /// The talosctl of the release
+    talosctl: PathBuf,
+    /// The release, such as v1.15.0
+    version: String,
+    /// The folder of the data
+    #[arg(long, default_value = "tests/data/talos")]
+    data: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct ProxmoxOptions {
+    /// Where the server is, such as https://pve-01.example.org:8006
+    server: Url,
+    /// The release, as the file names it
+    release: String,
+    /// A node of the server
+    node: String,
+    /// The id of a VM that exists: for its sake no VM is created
+    taken: u32,
+    /// A file with the header lines of a caller who may create VMs
+    caller: PathBuf,
+    /// The certificate of the authority of a server with HTTPS, as PEM
+    #[arg(long)]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -80,25 +124,13 @@ enum Recipe {
         table: PathBuf,
     },
     /// The golden machine configurations of a Talos release, from its talosctl
-    TalosGolden {
-        /// The talosctl of the release
-        talosctl: PathBuf,
-        /// The release, such as v1.15.0
-        version: String,
-        /// The folder of the data
-        #[arg(long, default_value = "tests/data/talos")]
-        data: PathBuf,
-    },
+    TalosGolden(Reference),
     /// What a Talos release answers to the cases of patches and of validation, from its talosctl
-    TalosAnswers {
-        /// The talosctl of the release
-        talosctl: PathBuf,
-        /// The release, such as v1.15.0
-        version: String,
-        /// The folder of the data
-        #[arg(long, default_value = "tests/data/talos")]
-        data: PathBuf,
-    },
+    TalosAnswers(Reference),
+    /// What a Talos release generates from the option sets of `generate-options.json`, from its talosctl
+    TalosOptions(Reference),
+    /// What a Talos release says of the files of secrets of `secrets-cases.json`, from its talosctl
+    TalosSecrets(Reference),
     /// The numbers and types of `talos-client/proto`, from the `.proto` files of a Talos release and of COSI
     TalosProto {
         /// Folders with the files of the reference: `api` of talos, `proto` of cosi-project/specification
@@ -110,6 +142,15 @@ enum Recipe {
         /// The folder of the files to rewrite
         #[arg(long, default_value = "talos-client/proto")]
         folder: PathBuf,
+    },
+    /// The resource types and namespaces of Talos, from what a node of each release answers
+    TalosDefinitions {
+        /// `MINOR=FILE`: what `talosctl get resourcedefinitions -o yaml` and `talosctl get namespaces -o yaml` print
+        #[arg(required = true)]
+        printed: Vec<String>,
+        /// The table to replace
+        #[arg(long, default_value = "talos-client/src/mock/definitions.txt")]
+        table: PathBuf,
     },
     /// Every method of the machine API and the first minor that has it, from the `.proto` files of several releases
     TalosMethods {
@@ -145,6 +186,25 @@ enum Recipe {
     },
     /// The answers of a server to the requests of a recording
     Record(record::Arguments),
+    /// The answers of a node to the operations of `tests/data/talos-api/answers.json`
+    TalosNode(talos_node::Arguments),
+    /// What a Proxmox VE decides about the options of `proxmox-option-decisions.json`
+    ProxmoxOptions(ProxmoxOptions),
+    /// Compares the hand-written answers of `exchanges.json` with the recorded ones; writes nothing
+    ProxmoxExchanges,
+    /// `resourceOverrides` of a recorded answer of Argo CD
+    ArgocdOverrides {
+        /// The recording
+        #[arg(default_value = "tests/data/argocd/recorded-3.5.1.json")]
+        recording: PathBuf,
+    },
+    /// Compares the hand-written requests to OpenBao with the server's description of its API; writes nothing
+    OpenbaoRequests {
+        /// A server with a KV engine of version 2 at `secret`, such as one with `-dev`
+        server: Url,
+        /// A file with a token that may read the description
+        token: PathBuf,
+    },
     /// The official extensions and overlays, from an Image Factory
     FactoryCatalogue {
         /// The factory
@@ -204,16 +264,18 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             let descriptions: Vec<_> = descriptions.iter().map(named).collect::<Result<_>>()?;
             write(table, &talos_types::table(&descriptions)?)
         }
-        Recipe::TalosGolden {
-            talosctl,
-            version,
-            data,
-        } => talos_golden::generate(&data, &talosctl, &version),
-        Recipe::TalosAnswers {
-            talosctl,
-            version,
-            data,
-        } => talos_answers::answers(&data, &talosctl, &version),
+        Recipe::TalosGolden(from) => {
+            talos_golden::generate(&from.data, &from.talosctl, &from.version)
+        }
+        Recipe::TalosAnswers(from) => {
+            talos_answers::answers(&from.data, &from.talosctl, &from.version)
+        }
+        Recipe::TalosOptions(from) => {
+            talos_options::options(&from.data, &from.talosctl, &from.version)
+        }
+        Recipe::TalosSecrets(from) => {
+            talos_secrets::secrets(&from.data, &from.talosctl, &from.version)
+        }
         Recipe::TalosProto {
             references,
             add,
@@ -224,6 +286,10 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             add,
             folder,
         } => rewrite(&references, &add, &folder, protobuf::ARGO_CD),
+        Recipe::TalosDefinitions { printed, table } => {
+            let printed = talos_definitions::printed(&printed)?;
+            write(table, &talos_definitions::table(&printed)?)
+        }
         Recipe::TalosMethods { releases, list } => {
             write(list, &protobuf::methods(&protobuf::releases(&releases)?))
         }
@@ -237,6 +303,19 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             Ok(written)
         }
         Recipe::Record(arguments) => record::run(&arguments),
+        Recipe::TalosNode(asked) => {
+            let file = PathBuf::from("tests/data/talos-api/answers.json");
+            let (text, left) = talos_node::answers(&read(&file)?, &asked).await?;
+            note("left as it is", &left);
+            write(file, &text)
+        }
+        Recipe::ProxmoxOptions(arguments) => proxmox_options(&arguments),
+        Recipe::ProxmoxExchanges => proxmox_exchanges(),
+        Recipe::ArgocdOverrides { recording } => write(
+            PathBuf::from("argocd-client/src/mock/data/resource-overrides.json"),
+            &argocd::overrides(&read(&recording)?)?,
+        ),
+        Recipe::OpenbaoRequests { server, token } => openbao_requests(server, &token),
         Recipe::FactoryCatalogue {
             factory,
             versions,
@@ -249,6 +328,50 @@ async fn make(recipe: Recipe) -> Result<Vec<PathBuf>> {
             Ok(written)
         }
     }
+}
+
+fn proxmox_options(from: &ProxmoxOptions) -> Result<Vec<PathBuf>> {
+    let file = PathBuf::from("tests/data/proxmox/proxmox-option-decisions.json");
+    let authority = from.ca.as_deref().map(read).transpose()?;
+    let asked = proxmox_options::Asked {
+        server: &record::Server::new(from.server.clone(), authority.as_deref())?,
+        caller: &record::header_lines(&from.caller)?,
+        node: &from.node,
+        taken: from.taken,
+        release: &from.release,
+    };
+    let text = proxmox_options::decisions(&read(&file)?, &asked)?;
+    write(file, &text)
+}
+
+fn proxmox_exchanges() -> Result<Vec<PathBuf>> {
+    let folder = Path::new("tests/data/proxmox");
+    let recordings = ["9.2.11", "8.4.21"].map(|release| {
+        let text = read(&folder.join(format!("proxmox-{release}.json")));
+        text.map(|text| (release, text))
+    });
+    let recordings: Vec<_> = recordings.into_iter().collect::<Result<_>>()?;
+    let exchanges = read(&folder.join("exchanges.json"))?;
+    note(
+        "recorded",
+        &proxmox_exchanges::recorded(&exchanges, &recordings)?,
+    );
+    Ok(Vec::new())
+}
+
+fn openbao_requests(server: Url, token: &Path) -> Result<Vec<PathBuf>> {
+    let folder = Path::new("tests/data/openbao");
+    let server = record::Server::new(server, None)?;
+    let description = openbao_requests::description(&server, &read(token)?)?;
+    let (requests, answers) = ("requests.json", "answers.json");
+    let checked = openbao_requests::check(
+        &read(&folder.join(requests))?,
+        &read(&folder.join(answers))?,
+        &description,
+    )?;
+    println!("described: {} requests", checked.described);
+    note("not described, and refused", &checked.refused);
+    Ok(Vec::new())
 }
 
 /// The `.proto` files of the machine API, and the facts about them as data.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use proxmox_client::mock::Contract;
+use proxmox_client::id::{NodeName, VmId};
+use proxmox_client::mock::{Acl, Contract, PveMock};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::recipes::proxmox_options::{Asked, decisions, value};
+use crate::recipes::record::Server;
+
 const CREATE: &str = "/nodes/{node}/qemu";
+const DATA: &str = include_str!("../../data/proxmox/proxmox-option-decisions.json");
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -31,16 +36,6 @@ struct Decision {
     errors: Value,
 }
 
-fn text_of(value: &Value) -> String {
-    if let Some(repeat) = value.get("repeat").and_then(Value::as_str) {
-        let times = value["times"].as_u64().unwrap();
-        return repeat.repeat(usize::try_from(times).unwrap());
-    }
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// What the mock decides, with the texts without their last line breaks.
 fn decide(contract: &Contract, option: &str, value: &str) -> BTreeMap<String, String> {
     let mut params = vec![
@@ -58,7 +53,7 @@ fn decide(contract: &Contract, option: &str, value: &str) -> BTreeMap<String, St
 }
 
 fn disagreement(contract: &Contract, case: &Case, real: &Decision) -> Option<String> {
-    let value = text_of(&case.value);
+    let value = value(&case.value);
     let ours = decide(contract, &case.option, &value);
     let expected: BTreeMap<String, String> = real
         .errors
@@ -74,8 +69,7 @@ fn disagreement(contract: &Contract, case: &Case, real: &Decision) -> Option<Str
 
 #[test]
 fn the_mock_decides_about_option_values_as_the_real_servers_do() {
-    let data = include_str!("../../data/proxmox/proxmox-option-decisions.json");
-    let Recorded { decisions } = serde_json::from_str(data).unwrap();
+    let Recorded { decisions } = serde_json::from_str(DATA).unwrap();
     for (release, contract) in [("9.2.11", Contract::pve_9()), ("8.4.21", Contract::pve_8())] {
         let wrong: Vec<String> = decisions
             .iter()
@@ -91,5 +85,49 @@ fn the_mock_decides_about_option_values_as_the_real_servers_do() {
         println!("{release}: {right} of {} decisions agree", decisions.len());
 
         assert!(wrong.is_empty(), "{release}: {}", wrong.join("\n"));
+    }
+}
+
+/// The cases that are decided otherwise than the committed ones.
+fn changed(made: &str, release: &str) -> Vec<Value> {
+    let cases = |text: &str| -> Vec<Value> {
+        let file: Value = serde_json::from_str(text).unwrap();
+        file["decisions"].as_array().unwrap().clone()
+    };
+    let pairs = cases(made).into_iter().zip(cases(DATA));
+    let differing = pairs.filter(|(made, committed)| made[release] != committed[release]);
+    differing.map(|(made, _)| made).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recipe_gets_the_decisions_again_and_creates_nothing() {
+    for (release, version) in [("9.2.11", "9.1.2"), ("8.4.21", "8.4.1")] {
+        let node = NodeName::new("pve-01").unwrap();
+        let mock = PveMock::builder()
+            .version(version)
+            .node(node)
+            .token("ci@pve!boot", "secret", Acl::administrator())
+            .start()
+            .await;
+        mock.add_vm(VmId::new(150).unwrap(), &[]);
+        let mut endpoint = mock.endpoint();
+        endpoint.set_scheme("http").unwrap();
+        let server = Server::new(endpoint, None).unwrap();
+        let caller = [(
+            "Authorization".to_owned(),
+            "PVEAPIToken=ci@pve!boot=secret".to_owned(),
+        )];
+        let asked = Asked {
+            server: &server,
+            caller: &caller,
+            node: "pve-01",
+            taken: 150,
+            release,
+        };
+
+        let made = tokio::task::block_in_place(|| decisions(DATA, &asked)).unwrap();
+
+        assert!(made == DATA, "{release}: {:?}", changed(&made, release));
+        assert_eq!(mock.vm_ids().len(), 1, "{release}");
     }
 }

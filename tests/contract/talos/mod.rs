@@ -2,6 +2,7 @@
 
 mod access;
 mod bootstrap;
+pub(crate) mod calls;
 mod edit;
 mod etcd;
 mod faults;
@@ -18,7 +19,7 @@ mod resources;
 mod robust;
 mod services;
 mod storage;
-mod support;
+pub(crate) mod support;
 mod table;
 mod talosctl;
 mod transport;

@@ -11,6 +11,7 @@ mod patch_traps;
 mod real;
 mod secrets;
 mod secrets_cases;
+mod secrets_input;
 mod talosconfig;
 mod validate;
 mod validate_hostile;

@@ -18,7 +18,7 @@ use super::json::indented;
 use names::Names;
 use redact::Redaction;
 pub(crate) use request::Request;
-pub(crate) use run::{Arguments, run};
+pub(crate) use run::{Arguments, header_lines, run};
 pub(crate) use wire::{Answer, Server};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -1,6 +1,6 @@
 //! The recorder as a command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -97,7 +97,12 @@ fn caller(kind: &str, callers: &[(String, String)]) -> Result<Vec<(String, Strin
             _ => Err(format!("--auth {kind}=FILE is missing").into()),
         };
     };
-    let text = super::super::files::read(file.as_ref())?;
+    header_lines(file.as_ref())
+}
+
+/// The header lines of a file.
+pub(crate) fn header_lines(file: &Path) -> Result<Vec<(String, String)>> {
+    let text = super::super::files::read(file)?;
     let headers = text.lines().filter_map(|line| line.split_once(": "));
     Ok(headers
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
