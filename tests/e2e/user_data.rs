@@ -14,7 +14,7 @@ use lungmen_bootstrap::{
     services,
 };
 use proxmox_client::id::{StorageName, VmId};
-use proxmox_client::mock::{Acl, MockStorage, PveMock, PveMockBuilder};
+use proxmox_client::mock::{Acl, Fault, MockStorage, PveMock, PveMockBuilder, Route as PveRoute};
 use talos_client::mock::{MockEvent as NodeEvent, Route};
 use tempfile::TempDir;
 
@@ -406,6 +406,28 @@ async fn a_removal_that_fails_is_shown_by_the_plan_and_done_by_the_next_run() {
     snippets.assert_clean("next run");
     let plan = snippets.builder(&spec).build().unwrap().plan().await;
     assert_eq!(plan.verdict(), Verdict::Nothing, "{plan}");
+}
+
+/// The option is gone, and the drive has the configuration still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_is_not_written_again_is_written_by_the_next_run() {
+    let snippets = Snippets::new().await;
+    let spec = cluster([with_user_data(1, Role::ControlPlane)]);
+    let proxmox = snippets.world.lab.proxmox();
+    let refused = Fault::Status(500, "the storage is away".to_owned());
+    proxmox.fail_always(PveRoute::RegenerateCloudInit, refused);
+
+    let run = snippets.builder(&spec).build().unwrap().run().await;
+
+    let error = run.unwrap_err();
+    assert_eq!(error.step(), Some(StepId::Apply), "{}", error.report());
+    let vm = proxmox.vm(id(1)).unwrap();
+    assert_eq!(vm.config.option("cicustom"), None);
+    assert!(vm.user_data.is_some());
+    assert!(!snippets.files().is_empty());
+    proxmox.clear_faults();
+    snippets.run(&spec).await;
+    snippets.assert_clean("next run");
 }
 
 #[tokio::test(flavor = "multi_thread")]

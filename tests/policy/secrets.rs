@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use lungmen_bootstrap::StepId;
+use lungmen_bootstrap::machine::ConfigDelivery;
+use lungmen_bootstrap::mock::Lab;
+use lungmen_bootstrap::snippets::DirectorySnippets;
+use lungmen_bootstrap::{Spec, StepId};
+use proxmox_client::mock::{Fault, Route};
 use secrecy::ExposeSecret as _;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{World, vm};
+use crate::support::{World, spec, vm};
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
@@ -93,6 +97,40 @@ fn assert_clean(what: &str, text: &str, secrets: &BTreeSet<String>) {
     }
 }
 
+/// What a run says that delivers the configuration with the same secrets as user data.
+async fn texts_of_user_data() -> Vec<(&'static str, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec();
+    spec.placement = spec.placement.snippet_storage("shared");
+    let machine = spec.machines.remove(0);
+    spec.machines = vec![machine.config_delivery(ConfigDelivery::UserData)];
+    let lab = Lab::builder().spec(&spec).snippets("shared", folder.path());
+    let world = World::with(lab).await;
+    let bootstrap = |spec: &Spec| {
+        let builder = world.builder_of(spec.clone());
+        let snippets = DirectorySnippets::new(folder.path());
+        builder.snippets("shared", snippets).build().unwrap()
+    };
+    let refused = Fault::Status(500, "no".to_owned());
+    let proxmox = world.lab.proxmox();
+    proxmox.fail_next(Route::RegenerateCloudInit, refused);
+
+    let error = bootstrap(&spec).run().await.unwrap_err();
+    assert!(std::fs::read_dir(folder.path()).unwrap().count() > 0);
+    let plan = bootstrap(&spec).plan().await;
+    bootstrap(&spec).run().await.unwrap();
+
+    let events = world.events();
+    vec![
+        ("report", error.report()),
+        ("error", format!("{error:?}")),
+        ("plan", plan.to_string()),
+        ("journal", world.read("lungmen.journal")),
+        ("events", format!("{events:?}")),
+        ("bootstrap", format!("{:?}", bootstrap(&spec))),
+    ]
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     let log = Log::default();
@@ -135,6 +173,7 @@ async fn logs_events_plan_journal_errors_and_debug_hold_no_secret() {
     for event in world.events() {
         texts.push(("event", format!("{event:?}")));
     }
+    texts.extend(texts_of_user_data().await);
 
     let secrets = secrets(&world);
     assert!(
