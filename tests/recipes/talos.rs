@@ -24,6 +24,10 @@ pub(crate) struct Reference {
 }
 
 #[derive(Subcommand)]
+#[allow(
+    clippy::enum_variant_names,
+    reason = "they are the names of the commands"
+)]
 pub(crate) enum Recipe {
     /// The types of the machine configuration, from one description a Talos minor
     TalosTypes {
