@@ -41,7 +41,7 @@ macro_rules! checks {
 
 checks!(
     /// Something in the specification is accepted, but is probably not intended.
-    Specification = "specification", "the specification has nothing that is probably not intended";
+    Specification = "specification", "nothing in the specification looks like a mistake";
     /// A server does not answer.
     Reachable = "reachable", "each server answers";
     /// The certificate of a server is not trusted.
