@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use lungmen_bootstrap::machine::{Network, Placement, Role};
 use lungmen_bootstrap::mock::Lab;
@@ -116,9 +117,12 @@ impl Fleet {
             let bootstrap = builder.import_secrets(existing_secrets()).build().unwrap();
             async move { bootstrap.run_until(StepId::Apply).await }
         });
-        for run in join_all(runs).await {
+        // A few at a time, because these runs are not what is measured, and their deadlines are short.
+        let mut runs = futures_util::stream::iter(runs).buffer_unordered(8);
+        while let Some(run) = runs.next().await {
             run.unwrap_or_else(|error| panic!("{}", error.report()));
         }
+        drop(runs);
         for lab in &fleet.labs {
             for talos in nodes(lab) {
                 let silence = Fault::status(Code::Unavailable, "connection refused");
@@ -222,8 +226,8 @@ async fn many_clusters_in_one_process_end_and_leave_nothing() {
         status = read => status,
         () = async { fleet.announce_kubernetes().await; std::future::pending().await } => unreachable!(),
     };
+    println!("{}", figures.unwrap_or_default());
     assert!(status.success(), "{status}");
-    println!("{}", figures.unwrap());
 }
 
 impl Servers {
