@@ -652,3 +652,15 @@ async fn a_worker_is_not_waited_for_when_no_control_plane_comes_up() {
     snippets.run(&two()).await;
     snippets.assert_clean("next run");
 }
+
+/// A run that ends before the configurations are applied brings no control plane up, which does not mean that none comes up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_until_the_first_boot_finds_workers_with_user_data_too() {
+    let snippets = Snippets::new().await;
+    let bootstrap = snippets.builder(&two()).build().unwrap();
+
+    let run = bootstrap.run_until(StepId::FirstBoot).await;
+
+    let run = run.unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(outcome(&run.steps, StepId::FirstBoot), Outcome::Checked);
+}
