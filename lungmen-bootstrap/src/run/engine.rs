@@ -59,22 +59,6 @@ enum Mode {
 /// What a wait gets at least, so that a small budget comes forward too.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Steps that wait for something that goes on without the run.
-const fn waits_for_servers(step: StepId) -> bool {
-    matches!(
-        step,
-        StepId::Image
-            | StepId::Machine
-            | StepId::FirstBoot
-            | StepId::Apply
-            | StepId::EtcdBootstrap
-            | StepId::Kubeconfig
-            | StepId::Verify
-            | StepId::Register
-            | StepId::Applications
-    )
-}
-
 /// A run in progress: the reports so far and the last requested step.
 pub(crate) struct Run {
     context: Context,
@@ -119,7 +103,8 @@ impl Run {
         step: &S,
         context: Context,
     ) -> Result<Result<(S::Output, Outcome)>, Stop> {
-        let Some(budget) = self.budget.filter(|_| waits_for_servers(S::ID)) else {
+        let waits = context.timing().of_servers(S::ID).is_some();
+        let Some(budget) = self.budget.filter(|_| waits) else {
             return Ok(reconcile(step, &context).await);
         };
         let left = budget.left().max(LEAST_WAIT);

@@ -88,7 +88,13 @@ impl Timing {
     /// one interval and half a minute.
     pub(crate) fn next_look(&self, step: StepId) -> Duration {
         const LONGEST: Duration = Duration::from_secs(30);
-        let longest = match step {
+        let longest = self.of_servers(step).unwrap_or_default();
+        (longest / 60).min(LONGEST).max(self.interval)
+    }
+
+    /// How long the step may wait for something that goes on without the run; `None` for a step that waits for nothing.
+    pub(crate) const fn of_servers(&self, step: StepId) -> Option<Duration> {
+        Some(match step {
             StepId::Image => self.image_transfer,
             StepId::Machine => self.task,
             StepId::FirstBoot => self.first_boot,
@@ -98,9 +104,8 @@ impl Timing {
             StepId::Verify => self.check,
             StepId::Register => self.token,
             StepId::Applications => self.applications,
-            _ => self.interval,
-        };
-        (longest / 60).min(LONGEST).max(self.interval)
+            _ => return None,
+        })
     }
 
     /// The same deadlines, none of them longer than a century: a longer one overflows clocks, and is as good as none.
